@@ -1,0 +1,26 @@
+"""Blind super-resolution kernel estimation (KernelGAN) in JAX."""
+
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimate import KernelEstimate, estimate_kernel
+from kernelgan_jax.kernelgan import (
+    Batch,
+    Info,
+    KernelGAN,
+    State,
+    generator_kernel,
+    kernelgan,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "Config",
+    "Info",
+    "KernelEstimate",
+    "KernelGAN",
+    "State",
+    "estimate_kernel",
+    "generator_kernel",
+    "kernelgan",
+]

@@ -1,0 +1,187 @@
+"""The hyper-parameters of KernelGAN: one frozen dataclass, validated on creation.
+
+This is the only form of the settings that the algorithm sees. The defaults are those of
+the paper (Bell-Kligler, Shocher, Irani, "Blind Super-Resolution Kernel Estimation using
+an Internal-GAN", NeurIPS 2019) for scale 2.
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+WARM_STARTS = ("summed", "per_channel")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of one kernel estimation.
+
+    Attributes:
+      scale: Scale of the kernel wanted, 2 or 4. Training always finds the x2 kernel; the
+        x4 kernel follows from it analytically (paper, section 4.2).
+      iterations: Training steps, at least 1.
+      border: Pixels dropped at each side of the image before training. SR test sets have
+        resampling artefacts there; 0 for camera photos.
+      max_pixels: Larger images are trained on their most textured window of about this
+        many pixels, which bounds memory and time.
+      generator_kernels: Side lengths of the generator's filters, input to output. Their
+        composition is the kernel, of side `kernel_size`.
+      generator_channels: Hidden channels of the generator.
+      generator_crop: Side of the generator's input crop, pixels.
+      discriminator_channels: Hidden channels of the discriminator.
+      discriminator_kernel: Side of the discriminator's first filter, pixels: its
+        receptive field.
+      discriminator_blocks: Number of 1x1 convolution blocks.
+      generator_learning_rate: Adam's initial rate for the generator.
+      discriminator_learning_rate: Adam's initial rate for the discriminator.
+      adam_b1: Decay of Adam's first moment.
+      adam_b2: Decay of Adam's second moment.
+      decay_every: Steps after which both rates are divided by 10, again and again.
+      noise: Standard deviation of the noise on the discriminator's inputs, as a fraction
+        of the range of the values it is added to (1/255: one grey level).
+      warm_start: How the bicubic target of the warm start treats colour: `summed` adds
+        the three channels up, `per_channel` keeps them apart (README, "Warm start").
+      bicubic_weight: Initial weight of the bicubic term.
+      bicubic_threshold: The warm start ends when the bicubic loss was under this value in
+        three steps in a row.
+      bicubic_every: From then on the weight is divided by 100 every so many steps.
+      bicubic_floor: The weight never falls under this value.
+      constraints_below: The centre and sparsity terms start when the bicubic weight is
+        under this value.
+      sum_weight: Weight of the sum-to-one term.
+      boundary_weight: Weight of the boundary term.
+      centre_weight: Weight of the centre term, once it has started.
+      sparsity_weight: Weight of the sparsity term, once it has started.
+      significant: Number of kernel values that count as signal in the clean-up.
+    """
+
+    scale: int = 2
+    iterations: int = 3000
+    border: int = 10
+    max_pixels: int = 4_000_000
+
+    generator_kernels: tuple[int, ...] = (7, 5, 3, 1, 1, 1)
+    generator_channels: int = 64
+    generator_crop: int = 64
+    discriminator_channels: int = 64
+    discriminator_kernel: int = 7
+    discriminator_blocks: int = 5
+
+    generator_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
+    adam_b1: float = 0.5
+    adam_b2: float = 0.999
+    decay_every: int = 750
+    noise: float = 1 / 255
+
+    warm_start: Literal["summed", "per_channel"] = "summed"
+    bicubic_weight: float = 5.0
+    bicubic_threshold: float = 0.4
+    bicubic_every: int = 200
+    bicubic_floor: float = 5e-6
+    constraints_below: float = 5e-3
+    sum_weight: float = 0.5
+    boundary_weight: float = 0.5
+    centre_weight: float = 1.0
+    sparsity_weight: float = 5.0
+
+    significant: int = 40
+
+    @property
+    def kernel_size(self) -> int:
+        """Side of the raw x2 kernel: the receptive field of the generator."""
+        return sum(k - 1 for k in self.generator_kernels) + 1
+
+    @property
+    def discriminator_crop(self) -> int:
+        """Side of the generator's output, and so of the discriminator's crops, pixels."""
+        return (self.generator_crop - self.kernel_size) // 2 + 1
+
+    @property
+    def minimum_side(self) -> int:
+        """Smallest usable side of an image, pixels: one generator crop and the borders."""
+        return self.generator_crop + 2 * self.border
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "generator_kernels", tuple(self.generator_kernels))
+        _require("scale", self.scale, self.scale in (2, 4), "2 or 4")
+        _require(
+            "generator_kernels",
+            self.generator_kernels,
+            len(self.generator_kernels) > 0
+            and all(isinstance(k, int) and k > 0 for k in self.generator_kernels)
+            and 7 <= self.kernel_size <= 31
+            and self.kernel_size % 2 == 1,
+            "positive integers that compose to an odd kernel of side 7 to 31",
+        )
+        for name in (
+            "iterations",
+            "generator_channels",
+            "discriminator_channels",
+            "discriminator_blocks",
+            "decay_every",
+            "bicubic_every",
+        ):
+            value = getattr(self, name)
+            _require(name, value, value >= 1, "at least 1")
+        _require("border", self.border, self.border >= 0, "at least 0")
+        _require(
+            "discriminator_kernel",
+            self.discriminator_kernel,
+            self.discriminator_kernel % 2 == 1
+            and 1 <= self.discriminator_kernel <= self.discriminator_crop,
+            f"odd, from 1 to the discriminator's crop ({self.discriminator_crop})",
+        )
+        _require(
+            "generator_crop",
+            self.generator_crop,
+            self.generator_crop % 2 == 0
+            and self.generator_crop >= self.kernel_size + 2 * self.discriminator_kernel,
+            f"even, at least {self.kernel_size + 2 * self.discriminator_kernel}",
+        )
+        _require(
+            "max_pixels",
+            self.max_pixels,
+            self.max_pixels >= self.minimum_side**2,
+            f"at least {self.minimum_side**2} (the smallest usable image)",
+        )
+        for name in ("generator_learning_rate", "discriminator_learning_rate"):
+            value = getattr(self, name)
+            _require(name, value, 0 < value < math.inf, "positive and finite")
+        for name in ("adam_b1", "adam_b2"):
+            value = getattr(self, name)
+            _require(name, value, 0 <= value < 1, "from 0 to under 1")
+        for name in (
+            "noise",
+            "bicubic_weight",
+            "bicubic_threshold",
+            "bicubic_floor",
+            "constraints_below",
+            "sum_weight",
+            "boundary_weight",
+            "centre_weight",
+            "sparsity_weight",
+        ):
+            value = getattr(self, name)
+            _require(name, value, 0 <= value < math.inf, "at least 0 and finite")
+        _require(
+            "warm_start",
+            self.warm_start,
+            self.warm_start in WARM_STARTS,
+            " or ".join(WARM_STARTS),
+        )
+        _require(
+            "significant",
+            self.significant,
+            1 <= self.significant < self.kernel_size**2,
+            f"from 1 to {self.kernel_size**2 - 1}",
+        )
+
+    def asdict(self) -> dict[str, Any]:
+        """The settings as a plain dictionary."""
+        return dataclasses.asdict(self)
+
+
+def _require(name: str, value: object, ok: bool, legal: str) -> None:
+    if not ok:
+        raise ValueError(f"config.{name} is {value!r}; it must be {legal}")

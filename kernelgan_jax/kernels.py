@@ -1,0 +1,210 @@
+"""SR kernels as arrays: composing, cleaning, centring, measuring and making them.
+
+The convention, for the whole project: a kernel is an `h x w` **correlation** kernel, rows
+first, sum 1. It makes an LR image from an HR image with scale `s` by
+
+    LR[i, j] = sum_uv kernel[u, v] HR[s*i + u - h//2, s*j + v - w//2]
+
+and it is aligned when its centre of mass lies at `(h//2, w//2) + (s - 1)/2`, so that the
+bicubic enlargement of LR lies on top of HR (see `resize.py`). Positions are in HR pixels,
+(row, column), 0 at the centre of the first value.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.ndimage
+import scipy.signal
+
+# --- Composition of a deep linear generator (JAX, differentiable) ---
+
+
+def collapse(filters: Sequence[jax.Array]) -> jax.Array:
+    """Composes the filters of a deep linear network into the one kernel they stand for.
+
+    Correlating with `filters[0]`, then `filters[1]`, ... equals correlating once with the
+    result (paper, section 4.1). The composition runs from the output side, where there is
+    one channel: for the paper's generator 1.1 M multiply-adds, a thousandth of what the
+    layers themselves take on a crop.
+
+    Args:
+      filters: Filters in the order in which they apply, each `h x w x in x out` (Flax's
+        layout), the first with 1 input channel, the last with 1 output channel.
+
+    Returns:
+      `h x w` kernel, of side `sum(h - 1) + 1`. Its sum is not normalised.
+    """
+    kernel = filters[-1][..., 0]
+    for filter_ in reversed(filters[:-1]):
+        products = jnp.einsum("hwo,pqio->hpwqi", kernel, filter_)
+        kernel = _overlap_add(_overlap_add(products, 0), 1)
+    return kernel[..., 0]
+
+
+def _overlap_add(x: jax.Array, axis: int) -> jax.Array:
+    """Sums `x[.., i, j, ..]` over all `i + j = n`: the sum in a full convolution.
+
+    Padding each row by its number of rows and cutting the flattened array short shears
+    it, row `i` by `i` places, so that one sum along the columns does it.
+    """
+    rows, columns = x.shape[axis : axis + 2]
+    before, after = x.shape[:axis], x.shape[axis + 2 :]
+    width = [(0, 0)] * x.ndim
+    width[axis + 1] = (0, rows)
+    flat = jnp.pad(x, width).reshape(*before, rows * (columns + rows), *after)
+    out = rows + columns - 1
+    flat = jax.lax.slice_in_dim(flat, 0, rows * out, axis=axis)
+    return flat.reshape(*before, rows, out, *after).sum(axis)
+
+
+# --- From the generator's kernel to the kernel that is given out ---
+
+
+def keep_significant(kernel: np.ndarray, count: int = 40) -> np.ndarray:
+    """Removes the noise floor: keeps about the `count` largest values of a kernel.
+
+    Three quarters of the (count + 1)-th largest value are subtracted, what is negative
+    then becomes 0, and the sum 1.
+
+    Args:
+      kernel: `h x w`.
+      count: From 1 to `h*w - 1`.
+
+    Returns:
+      `h x w`, non-negative, sum 1.
+
+    Raises:
+      ValueError: If `count` is out of range or nothing positive is left.
+    """
+    if not 1 <= count < kernel.size:
+        raise ValueError(f"count is {count}; it must be from 1 to {kernel.size - 1}")
+    floor = 0.75 * np.sort(kernel, axis=None)[-count - 1]
+    return normalise(np.clip(kernel - floor, 0, None))
+
+
+def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """Shifts a kernel, by cubic spline, to the alignment of this module for `scale`.
+
+    The kernel is first padded by as much as the shift needs, so the result is larger.
+
+    Args:
+      kernel: `h x w`, sum not 0.
+      scale: The kernel's scale, a positive integer.
+
+    Returns:
+      `(h + 2p) x (w + 2p)`, p = 1 + the shift rounded up.
+    """
+    size = np.array(kernel.shape)
+    shift = size // 2 + (scale - 1) / 2 - centre_of_mass(kernel)
+    pad = math.ceil(np.abs(shift).max()) + 1
+    return scipy.ndimage.shift(np.pad(kernel, pad), shift)
+
+
+def kernel_x4(kernel: np.ndarray) -> np.ndarray:
+    """The x4 kernel that follows from a x2 kernel (paper, section 4.2).
+
+    Downscaling twice by 2 is downscaling once by 4, with the x2 kernel convolved with
+    itself dilated by 2.
+
+    Args:
+      kernel: `n x n`, aligned for scale 2.
+
+    Returns:
+      `m x m` with `m = 3n - 2 - 2*(n//2)`, aligned for scale 4, sum 1.
+    """
+    n = len(kernel)
+    dilated = np.zeros((2 * n - 1, 2 * n - 1), kernel.dtype)
+    dilated[::2, ::2] = kernel
+    full = scipy.signal.convolve2d(kernel, dilated)
+    inside = slice(n // 2, len(full) - n // 2)
+    return normalise(full[inside, inside])
+
+
+def normalise(kernel: np.ndarray) -> np.ndarray:
+    """The kernel divided by its sum.
+
+    Raises:
+      ValueError: If the sum is not a positive finite number.
+    """
+    total = kernel.sum()
+    if not (np.isfinite(total) and total > 0):
+        raise ValueError(f"the kernel's sum is {total}; it must be positive and finite")
+    return kernel / total
+
+
+# --- Measuring ---
+
+
+def centre_of_mass(kernel: Any) -> Any:
+    """Centre of mass, (row, column) in pixels, of an `h x w` kernel, NumPy or JAX."""
+    xp: Any = jnp if isinstance(kernel, jax.Array) else np
+    total = kernel.sum()
+    rows = xp.arange(kernel.shape[0], dtype=kernel.dtype)
+    columns = xp.arange(kernel.shape[1], dtype=kernel.dtype)
+    return xp.stack(
+        [(kernel.sum(1) * rows).sum() / total, (kernel.sum(0) * columns).sum() / total]
+    )
+
+
+def covariance(kernel: np.ndarray) -> np.ndarray:
+    """Covariance of a kernel taken as a distribution: 2 x 2, rows first, pixels^2."""
+    kernel = kernel / kernel.sum()
+    position = np.indices(kernel.shape).reshape(2, -1)
+    position = position - centre_of_mass(kernel)[:, None]
+    return (kernel.ravel() * position) @ position.T
+
+
+def widths(kernel: np.ndarray) -> tuple[float, float, float]:
+    """Standard deviations along the principal axes, and the direction of the longer.
+
+    Returns:
+      (longer, shorter) in pixels, and the angle in degrees, from -90 to 90, of the longer
+      axis against the horizontal, counter-clockwise as seen in a picture. A kernel with
+      negative values can have a negative variance: its standard deviation is given as 0.
+    """
+    variance, axis = np.linalg.eigh(covariance(kernel))
+    row, column = axis[:, 1]
+    angle = math.degrees(math.atan2(-row, column))
+    angle = (angle + 90) % 180 - 90
+    shorter, longer = np.sqrt(np.clip(variance, 0, None))
+    return float(longer), float(shorter), angle
+
+
+# --- Making ---
+
+
+def gaussian(
+    size: int,
+    *,
+    variances: tuple[float, float],
+    angle: float = 0.0,
+    scale: int = 1,
+) -> np.ndarray:
+    """An anisotropic Gaussian kernel, sampled, aligned for `scale`, sum 1.
+
+    Args:
+      size: Side in pixels, at least 1.
+      variances: Variances along the two principal axes, pixels^2, positive.
+      angle: Direction of the first principal axis, radians, counter-clockwise from the
+        horizontal as seen in a picture.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64.
+
+    Raises:
+      ValueError: If the size or a variance is out of range.
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}; it must be at least 1")
+    if not min(variances) > 0:
+        raise ValueError(f"variances are {variances}; they must be positive")
+    row, column = np.indices((size, size)) - (size // 2 + (scale - 1) / 2)
+    along = column * math.cos(angle) - row * math.sin(angle)
+    across = column * math.sin(angle) + row * math.cos(angle)
+    exponent = along**2 / variances[0] + across**2 / variances[1]
+    return normalise(np.exp(-exponent / 2))

@@ -1,0 +1,163 @@
+"""KernelGAN's two networks as Flax modules (paper, sections 4.1 and 4.2, figure 4).
+
+Both work on one image and have no batch axis: `C x H x W` in, channels first, because on
+CPUs the matrix products of the discriminator are then fastest in both directions.
+Parameters have Flax's layout (`h x w x in x out`).
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from kernelgan_jax import kernels
+
+# Xavier's normal initialisation with gain 0.1.
+_xavier = nn.initializers.variance_scaling(0.01, "fan_avg", "normal")
+
+
+class DeepLinearGenerator(nn.Module):
+    """A deep linear network without biases: its filters compose to the SR kernel.
+
+    Called without arguments, it returns that kernel, `n x n`; `downscale_x2` applies it.
+    Training the factors instead of the kernel itself is what makes the search converge
+    (paper, section 4.1); a single filter gives the paper's ablation.
+
+    Attributes:
+      kernel_sizes: Side of each filter, input to output.
+      channels: Hidden channels.
+    """
+
+    kernel_sizes: tuple[int, ...] = (7, 5, 3, 1, 1, 1)
+    channels: int = 64
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        filters = []
+        for i, size in enumerate(self.kernel_sizes):
+            first, last = i == 0, i == len(self.kernel_sizes) - 1
+            shape = (
+                size,
+                size,
+                1 if first else self.channels,
+                1 if last else self.channels,
+            )
+            filters.append(self.param(f"filter_{i}", _xavier, shape))
+        return kernels.collapse(filters)
+
+
+def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The generator's output: `C x H x H` correlated with `n x n` at every second pixel.
+
+    Returns:
+      `C x h x h` with `h = (H - n)//2 + 1`: only where the kernel fits inside.
+    """
+    channels, height, width = image.shape
+    n = kernel.shape[0]
+    size = (height - n) // 2 + 1
+    # As one matrix product: for each kernel row u the image rows 2i + u, times the matrix
+    # that holds this kernel row shifted by 2 in each column. Shearing (as in
+    # `kernels._overlap_add`) makes that matrix without a gather.
+    rows = jnp.stack([image[:, u : u + 2 * size - 1 : 2] for u in range(n)], axis=2)
+    padded = jnp.pad(kernel, ((0, 0), (0, width + 2 - n)))
+    sheared = jnp.broadcast_to(padded[:, None], (n, size, width + 2))
+    sheared = sheared.reshape(n, -1)[:, : size * width].reshape(n, size, width)
+    return jnp.einsum("ciuw,ujw->cij", rows, sheared)
+
+
+class PatchDiscriminator(nn.Module):
+    """Tells for each patch of a crop how probable it is that it is real.
+
+    One `kernel_size`-square convolution, then 1x1 convolutions with batch normalisation
+    and ReLU, a last 1x1 convolution and a sigmoid, all convolutions under spectral
+    normalisation (Miyato et al. 2018). Batch statistics are those of the crop.
+
+    The collection `spectral` holds the left singular vector estimates; each call refines
+    them by one power iteration, so apply it with `mutable=["spectral"]`.
+
+    Attributes:
+      channels: Hidden channels.
+      kernel_size: Side of the first filter: the size of the patches.
+      blocks: Number of hidden 1x1 convolutions.
+    """
+
+    channels: int = 64
+    kernel_size: int = 7
+    blocks: int = 5
+
+    @nn.compact
+    def __call__(self, crop: jax.Array) -> jax.Array:
+        """Maps a `C x H x H` crop in [-1, 1] to `h x h`, `h = H - kernel_size + 1`."""
+        size = crop.shape[-1] - self.kernel_size + 1
+        x = _patches(crop, self.kernel_size)
+        shape = (self.kernel_size, self.kernel_size, crop.shape[0], self.channels)
+        x = SpectralConv(shape, name="first")(x)
+        for i in range(self.blocks):
+            shape = (1, 1, self.channels, self.channels)
+            x = SpectralConv(shape, name=f"conv_{i}")(x)
+            x = nn.relu(BatchNorm(name=f"norm_{i}")(x))
+        x = SpectralConv((1, 1, self.channels, 1), name="last")(x)
+        return nn.sigmoid(x).reshape(size, size)
+
+
+def _patches(image: jax.Array, size: int) -> jax.Array:
+    """All patches of a `C x H x W` image as columns: `(size*size*C) x N`."""
+    height, width = (side - size + 1 for side in image.shape[1:])
+    x = jnp.stack([image[:, :, v : v + width] for v in range(size)])
+    x = jnp.stack([x[:, :, u : u + height] for u in range(size)])
+    return x.reshape(-1, height * width)
+
+
+class SpectralConv(nn.Module):
+    """A convolution, as a matrix product on patches, divided by its spectral norm.
+
+    Attributes:
+      shape: Shape of its kernel, `h x w x in x out`.
+    """
+
+    shape: tuple[int, int, int, int]
+
+    @nn.compact
+    def __call__(self, patches: jax.Array) -> jax.Array:
+        """Maps `(h*w*in) x N` to `out x N`."""
+        out = self.shape[-1]
+        kernel = self.param("kernel", _xavier, self.shape)
+        bias = self.param("bias", nn.initializers.zeros, (out,))
+        u = self.variable("spectral", "u", self._random_direction, out)
+
+        weight = kernel.reshape(-1, out)
+        fixed = jax.lax.stop_gradient(weight)
+        right = _unit(fixed @ u.value)
+        left = _unit(right @ fixed)
+        if not self.is_initializing():
+            u.value = left
+        norm = right @ weight @ left
+        # Contracting the first axis of both: no transposed copy of the activations.
+        weight = jnp.einsum("io,->io", weight, 1 / norm)
+        x = jax.lax.dot_general(weight, patches, (((0,), (0,)), ((), ())))
+        return x + bias[:, None]
+
+    def _random_direction(self, size: int) -> jax.Array:
+        return _unit(jax.random.normal(self.make_rng("params"), (size,)))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of `C x N` features by the statistics of these N columns."""
+
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        def around_one(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> Any:
+            return 1 + 0.02 * jax.random.normal(key, shape, dtype)
+
+        scale = self.param("scale", around_one, (x.shape[0], 1))
+        shift = self.param("shift", nn.initializers.zeros, (x.shape[0], 1))
+        x = x - x.mean(1, keepdims=True)
+        variance = (x * x).mean(1, keepdims=True)
+        return x * (scale * jax.lax.rsqrt(variance + self.epsilon)) + shift
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)
