@@ -44,9 +44,7 @@ def _estimate(job) -> dict:
     data, name, seed, settings = job
     image = np.asarray(Image.open(data / "lr_x2" / f"{name}.png").convert("RGB"))
     started = time.perf_counter()
-    result = estimate_kernel(
-        jax.random.key(seed), image, config=Config(**settings)
-    )
+    result = estimate_kernel(jax.random.key(seed), image, config=Config(**settings))
     weight = result.history["bicubic_weight"]
     return {
         "image": name,
@@ -86,7 +84,9 @@ def _table(runs: list[dict], data, names) -> str:
         psnr = np.array([r["psnr"] for r in mine])
         error = 100 * np.mean([r["covariance_error"] for r in mine])
         fixed = _score(constant, data, name)
-        rows.append((psnr.mean(), error, fixed["psnr"], 100 * fixed["covariance_error"]))
+        rows.append(
+            (psnr.mean(), error, fixed["psnr"], 100 * fixed["covariance_error"])
+        )
         failed = sum(not r["converged"] for r in mine)
         lines.append(
             f"| {name} | {', '.join(f'{p:.1f}' for p in psnr)} | {psnr.mean():.1f} "
@@ -96,9 +96,9 @@ def _table(runs: list[dict], data, names) -> str:
     psnr = np.array([r["psnr"] for r in runs])
     error = 100 * np.array([r["covariance_error"] for r in runs])
     columns = np.array(rows)
-    spread = np.mean([
-        np.ptp([r["psnr"] for r in runs if r["image"] == name]) for name in names
-    ])
+    spread = np.mean(
+        [np.ptp([r["psnr"] for r in runs if r["image"] == name]) for name in names]
+    )
     failed = sum(not r["converged"] for r in runs)
     lines += ["", "| all estimates | kernel PSNR, dB: mean, median, worst "
         "| spread between seeds, mean | covariance error, %: mean, median, worst "

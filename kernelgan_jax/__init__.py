@@ -10,8 +10,7 @@ from kernelgan_jax.kernelgan import (
     generator_kernel,
     kernelgan,
 )
-
-__version__ = "0.1.0"
+from kernelgan_jax.version import __version__
 
 __all__ = [
     "Batch",
@@ -20,6 +19,7 @@ __all__ = [
     "KernelEstimate",
     "KernelGAN",
     "State",
+    "__version__",
     "estimate_kernel",
     "generator_kernel",
     "kernelgan",

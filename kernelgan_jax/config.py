@@ -17,11 +17,11 @@ class Config:
     """Settings of one kernel estimation.
 
     Attributes:
-      scale: Scale of the kernel wanted, 2 or 4. Training always finds the x2 kernel; the
-        x4 kernel follows from it analytically (paper, section 4.2).
+      scale: Scale of the kernel wanted, 2 or 4. Training always finds the x2 kernel;
+        the x4 kernel follows from it analytically (paper, section 4.2).
       iterations: Training steps, at least 1.
-      border: Pixels dropped at each side of the image before training. SR test sets have
-        resampling artefacts there; 0 for camera photos.
+      border: Pixels dropped at each side of the image before training. SR test sets
+        have resampling artefacts there; 0 for camera photos.
       max_pixels: Larger images are trained on their most textured window of about this
         many pixels, which bounds memory and time.
       generator_kernels: Side lengths of the generator's filters, input to output. Their
@@ -37,13 +37,13 @@ class Config:
       adam_b1: Decay of Adam's first moment.
       adam_b2: Decay of Adam's second moment.
       decay_every: Steps after which both rates are divided by 10, again and again.
-      noise: Standard deviation of the noise on the discriminator's inputs, as a fraction
-        of the range of the values it is added to (1/255: one grey level).
+      noise: Standard deviation of the noise on the discriminator's inputs, as a
+        fraction of the range of the values it is added to (1/255: one gray level).
       warm_start: How the bicubic target of the warm start treats colour: `summed` adds
         the three channels up, `per_channel` keeps them apart (README, "Warm start").
       bicubic_weight: Initial weight of the bicubic term.
-      bicubic_threshold: The warm start ends when the bicubic loss was under this value in
-        three steps in a row.
+      bicubic_threshold: The warm start ends when the bicubic loss was under this value
+        in three steps in a row.
       bicubic_every: From then on the weight is divided by 100 every so many steps.
       bicubic_floor: The weight never falls under this value.
       constraints_below: The centre and sparsity terms start when the bicubic weight is
@@ -94,12 +94,12 @@ class Config:
 
     @property
     def discriminator_crop(self) -> int:
-        """Side of the generator's output, and so of the discriminator's crops, pixels."""
+        """Side of the generator's output and of the discriminator's crops, pixels."""
         return (self.generator_crop - self.kernel_size) // 2 + 1
 
     @property
     def minimum_side(self) -> int:
-        """Smallest usable side of an image, pixels: one generator crop and the borders."""
+        """Smallest usable side of an image, pixels: a crop and the borders."""
         return self.generator_crop + 2 * self.border
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """Where the training crops come from: gradient map, probability map, corners.
 
-Crops are drawn more often where the image has structure (paper, section 4.3, in the form
-of SPEC section 1). All of it runs once an image, in NumPy, so that images of any size
-share one compiled training step.
+Crops are drawn more often where the image has structure (paper, section 4.3, in the
+form of SPEC section 1). All of it runs once an image, in NumPy, so that images of any
+size share one compiled training step.
 """
 
 import numpy as np
@@ -10,11 +10,11 @@ import scipy.ndimage
 
 from kernelgan_jax.resize import bicubic_resize
 
-# Grey value of an RGB image (ITU-R BT.601).
+# Gray value of an RGB image (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def grey(image: np.ndarray) -> np.ndarray:
+def gray(image: np.ndarray) -> np.ndarray:
     """`H x W` luma of an `H x W x 1` or `H x W x 3` image."""
     return image[..., 0] if image.shape[-1] == 1 else image @ _LUMA.astype(image.dtype)
 
@@ -23,8 +23,8 @@ def training_window(pixels: np.ndarray, border: int, max_pixels: int) -> np.ndar
     """The part of an image that is trained on.
 
     Drops `border` pixels at each side and makes the sides even. If more than about
-    `max_pixels` are left, the window of that many pixels (and the same proportions) with
-    the most gradient is taken.
+    `max_pixels` are left, the window of that many pixels (and the same proportions)
+    with the most gradient is taken.
 
     Args:
       pixels: `H x W x C`, of any dtype; `H, W > 2*border`.
@@ -45,7 +45,7 @@ def training_window(pixels: np.ndarray, border: int, max_pixels: int) -> np.ndar
     energy = np.zeros((rows + 1, columns + 1))
     for row in range(rows):
         strip = pixels[row * block : (row + 1) * block, : columns * block]
-        gradient = np.abs(np.diff(grey(strip.astype(np.float32)), axis=1, append=0))
+        gradient = np.abs(np.diff(gray(strip.astype(np.float32)), axis=1, append=0))
         gradient[:, -1] = 0
         energy[row + 1, 1:] = gradient.reshape(block, columns, block).sum((0, 2))
     shrink = (max_pixels / (height * width)) ** 0.5
@@ -70,7 +70,7 @@ def gradient_map(image: np.ndarray) -> np.ndarray:
     Returns:
       `H x W`, non-negative, mean 1 (all ones for an image without structure).
     """
-    vertical, horizontal = np.gradient(grey(image))
+    vertical, horizontal = np.gradient(gray(image))
     parts = [np.abs(horizontal), np.abs(vertical), np.hypot(vertical, horizontal)]
     total = np.zeros_like(parts[0])
     for part, strongest_only in zip(parts, (True, True, False), strict=True):
@@ -106,8 +106,8 @@ def probability_maps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probability maps of the generator's and of the discriminator's crops.
 
-    The generator's output is compared with real crops: it is drawn by the structure that
-    is left after halving the image.
+    The generator's output is compared with real crops: it is drawn by the structure
+    that is left after halving the image.
 
     Args:
       image: `H x W x C` with even sides, floating point in [0, 1].

@@ -1,8 +1,8 @@
 """From an image to its kernel: runs KernelGAN, compiled, and cleans its kernel.
 
-The algorithm is compiled once, here: `jit` over a `scan` of a chunk of steps. The chunk's
-crops are cut on the host (5 MB per 100 steps), so that images of all sizes share one
-compiled program and a photo of any size takes little memory.
+The algorithm is compiled once, here: `jit` over a `scan` of a chunk of steps. The
+chunk's crops are cut on the host (5 MB per 100 steps), so that images of all sizes
+share one compiled program and a photo of any size takes little memory.
 """
 
 import functools
@@ -59,7 +59,8 @@ def estimate_kernel(
       image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
         [0, 1]. Both sides at least `config.minimum_side` pixels.
       config: Settings.
-      progress: Called every 100 steps with the number of steps done and the last losses.
+      progress: Called every 100 steps with the number of steps done and the last
+        losses.
 
     Returns:
       The estimate. A training that diverged is no error: `converged` is then False and
@@ -83,10 +84,12 @@ def estimate_kernel(
     state, raw_kernel = init(init_key), None
     history = []
     for start in range(0, config.iterations, CHUNK):
-        batch = Batch(*(
-            crops.cut(image, c[start : start + CHUNK], side)
-            for c, side in zip(corners, sides, strict=True)
-        ))
+        batch = Batch(
+            *(
+                crops.cut(image, c[start : start + CHUNK], side)
+                for c, side in zip(corners, sides, strict=True)
+            )
+        )
         state, kernel, losses = train(train_key, state, batch)
         history.append(jax.device_get(losses))
         if not np.isfinite(kernel).all():
@@ -120,7 +123,7 @@ def training_image(image: Any, config: Config) -> np.ndarray:
     window = images.to_unit(
         crops.training_window(pixels, config.border, config.max_pixels)
     )
-    if np.ptp(crops.grey(window)) < 1e-6:
+    if np.ptp(crops.gray(window)) < 1e-6:
         raise ValueError("image is constant: there is nothing to see a kernel by")
     return np.broadcast_to(window, (*window.shape[:2], 3))
 

@@ -158,9 +158,9 @@ def read(path: str | os.PathLike[str]) -> Image:
     recorded. Samples of more than 8 bits give uint16 and all others uint8; colour
     in CMYK or a palette becomes RGB.
 
-    Peak memory is about 2.5 times the returned array. Calls from several threads
-    take turns, because Pillow's limits, global to the process, are set for the
-    duration of the call and put back after it.
+    Peak memory is about 2.5 times that of the returned array. Calls from several
+    threads take turns, because Pillow's limits, global to the process, are set for
+    the duration of the call and put back after it.
 
     Args:
         path: the file.

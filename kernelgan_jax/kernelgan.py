@@ -78,7 +78,7 @@ class Info(NamedTuple):
 
 
 class KernelGAN(NamedTuple):
-    """The algorithm: `init(key) -> State`, `step(key, State, Batch) -> (State, Info)`."""
+    """The pair `init(key) -> State` and `step(key, State, Batch) -> (State, Info)`."""
 
     init: Callable[[jax.Array], State]
     step: Callable[[jax.Array, State, Batch], tuple[State, Info]]
@@ -88,8 +88,8 @@ def kernelgan(config: Config) -> KernelGAN:
     """KernelGAN with the given settings (paper, algorithm in section 4).
 
     Each step updates the generator, then the discriminator against the new generator.
-    The discriminator takes three passes a step (fake for the generator; real and fake for
-    itself), and its spectral norms three power iterations.
+    The discriminator takes three passes a step (fake for the generator; real and fake
+    for itself), and its spectral norms three power iterations.
     """
     generator = DeepLinearGenerator(config.generator_kernels, config.generator_channels)
     discriminator = PatchDiscriminator(
@@ -236,4 +236,3 @@ def _update_weights(
         sparsity=jnp.where(constrained, config.sparsity_weight, weights.sparsity),
         streak=jnp.where(counts, streak, weights.streak),
     )
-

@@ -1,13 +1,13 @@
 """SR kernels as arrays: composing, cleaning, centring, measuring and making them.
 
-The convention, for the whole project: a kernel is an `h x w` **correlation** kernel, rows
-first, sum 1. It makes an LR image from an HR image with scale `s` by
+The convention, for the whole project: a kernel is an `h x w` **correlation** kernel,
+rows first, sum 1. It makes an LR image from an HR image with scale `s` by
 
     LR[i, j] = sum_uv kernel[u, v] HR[s*i + u - h//2, s*j + v - w//2]
 
-and it is aligned when its centre of mass lies at `(h//2, w//2) + (s - 1)/2`, so that the
-bicubic enlargement of LR lies on top of HR (see `resize.py`). Positions are in HR pixels,
-(row, column), 0 at the centre of the first value.
+and it is aligned when its centre of mass lies at `(h//2, w//2) + (s - 1)/2`, so that
+the bicubic enlargement of LR lies on top of HR (see `resize.py`). Positions are in HR
+pixels, (row, column), 0 at the centre of the first value.
 """
 
 import math
@@ -26,10 +26,10 @@ import scipy.signal
 def collapse(filters: Sequence[jax.Array]) -> jax.Array:
     """Composes the filters of a deep linear network into the one kernel they stand for.
 
-    Correlating with `filters[0]`, then `filters[1]`, ... equals correlating once with the
-    result (paper, section 4.1). The composition runs from the output side, where there is
-    one channel: for the paper's generator 1.1 M multiply-adds, a thousandth of what the
-    layers themselves take on a crop.
+    Correlating with `filters[0]`, then `filters[1]`, ... equals correlating once with
+    the result (paper, section 4.1). The composition runs from the output side, where
+    there is one channel: for the paper's generator 1.1 M multiply-adds, a thousandth of
+    what the layers themselves take on a crop.
 
     Args:
       filters: Filters in the order in which they apply, each `h x w x in x out` (Flax's
@@ -162,9 +162,10 @@ def widths(kernel: np.ndarray) -> tuple[float, float, float]:
     """Standard deviations along the principal axes, and the direction of the longer.
 
     Returns:
-      (longer, shorter) in pixels, and the angle in degrees, from -90 to 90, of the longer
-      axis against the horizontal, counter-clockwise as seen in a picture. A kernel with
-      negative values can have a negative variance: its standard deviation is given as 0.
+      (longer, shorter) in pixels, and the angle in degrees, from -90 to 90, of the
+      longer axis against the horizontal, counter-clockwise as seen in a picture. A
+      kernel with negative values can have a negative variance: its standard deviation
+      is given as 0.
     """
     variance, axis = np.linalg.eigh(covariance(kernel))
     row, column = axis[:, 1]

@@ -1,7 +1,7 @@
 """The terms of KernelGAN's losses (paper, equations 2 and 3), one function each.
 
-Terms on the kernel are functions (kernel) -> scalar, where the kernel is the raw `n x n`
-kernel of the generator. All are differentiable everywhere, also at a kernel of zeros.
+Terms on the kernel are functions (kernel) -> scalar on the generator's raw `n x n`
+kernel. All but the centre term have finite gradients everywhere, also at k = 0.
 """
 
 import jax
@@ -13,7 +13,7 @@ from kernelgan_jax.resize import cubic
 
 
 def adversarial(probability: jax.Array, real: bool) -> jax.Array:
-    """Mean distance of a discriminator map from all ones (`real`) or all zeros (LSGAN L1).
+    """Mean distance of a discriminator map from all ones (`real`) or all zeros.
 
     Args:
       probability: Map of probabilities that each patch is real, of any shape.
@@ -61,8 +61,8 @@ def boundaries(kernel: jax.Array) -> jax.Array:
 def boundary_mask(size: int) -> np.ndarray:
     """Weight of each kernel value in `boundaries`: `size x size`.
 
-    `30 (1 - g / max g)` for a Gaussian g of standard deviation 13, two pixels wide along
-    each side: the middle is free.
+    `30 (1 - g / max g)` for a Gaussian g of standard deviation 13, two pixels wide
+    along each side: the middle is free.
     """
     position = np.arange(size) - (size - 1) / 2
     profile = np.exp(-(position**2) / (2 * 13.0**2))

@@ -1,7 +1,7 @@
 """KernelGAN's two networks as Flax modules (paper, sections 4.1 and 4.2, figure 4).
 
-Both work on one image and have no batch axis: `C x H x W` in, channels first, because on
-CPUs the matrix products of the discriminator are then fastest in both directions.
+Both work on one image and have no batch axis: `C x H x W` in, channels first, because
+on CPUs the matrix products of the discriminator are then fastest in both directions.
 Parameters have Flax's layout (`h x w x in x out`).
 """
 
@@ -20,9 +20,9 @@ _xavier = nn.initializers.variance_scaling(0.01, "fan_avg", "normal")
 class DeepLinearGenerator(nn.Module):
     """A deep linear network without biases: its filters compose to the SR kernel.
 
-    Called without arguments, it returns that kernel, `n x n`; `downscale_x2` applies it.
-    Training the factors instead of the kernel itself is what makes the search converge
-    (paper, section 4.1); a single filter gives the paper's ablation.
+    Called without arguments, it returns that kernel, `n x n`; `downscale_x2` applies
+    it. Training the factors instead of the kernel itself is what makes the search
+    converge (paper, section 4.1); a single filter gives the paper's ablation.
 
     Attributes:
       kernel_sizes: Side of each filter, input to output.
@@ -48,7 +48,11 @@ class DeepLinearGenerator(nn.Module):
 
 
 def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The generator's output: `C x H x H` correlated with `n x n` at every second pixel.
+    """The generator's output: an image correlated with its kernel, every second pixel.
+
+    Args:
+      image: `C x H x H`.
+      kernel: `n x n`.
 
     Returns:
       `C x h x h` with `h = (H - n)//2 + 1`: only where the kernel fits inside.
@@ -56,8 +60,8 @@ def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
     channels, height, width = image.shape
     n = kernel.shape[0]
     size = (height - n) // 2 + 1
-    # As one matrix product: for each kernel row u the image rows 2i + u, times the matrix
-    # that holds this kernel row shifted by 2 in each column. Shearing (as in
+    # As one matrix product: for each kernel row u the image rows 2i + u, times the
+    # matrix that holds this kernel row shifted by 2 in each column. Shearing (as in
     # `kernels._overlap_add`) makes that matrix without a gather.
     rows = jnp.stack([image[:, u : u + 2 * size - 1 : 2] for u in range(n)], axis=2)
     padded = jnp.pad(kernel, ((0, 0), (0, width + 2 - n)))
@@ -73,8 +77,8 @@ class PatchDiscriminator(nn.Module):
     and ReLU, a last 1x1 convolution and a sigmoid, all convolutions under spectral
     normalisation (Miyato et al. 2018). Batch statistics are those of the crop.
 
-    The collection `spectral` holds the left singular vector estimates; each call refines
-    them by one power iteration, so apply it with `mutable=["spectral"]`.
+    The collection `spectral` holds the left singular vector estimates; each call
+    refines them by one power iteration, so apply it with `mutable=["spectral"]`.
 
     Attributes:
       channels: Hidden channels.

@@ -1,10 +1,10 @@
 """Antialiased bicubic resizing, and downscaling with a kernel.
 
-Alignment, for the whole project: pixel `i` of an image covers the interval `[i, i + 1)`,
-so that resizing keeps the corners of the image (not the centres of its corner pixels) in
-place, as MATLAB's `imresize` does: LR pixel `i` sits at HR position `s*i + (s - 1)/2`. A
-kernel therefore has its centre of mass there too (see `kernels.py`), and the bicubic
-enlargement of an LR image lies on top of its HR image.
+Alignment, for the whole project: pixel `i` of an image covers the interval `[i, i +
+1)`, so that resizing keeps the corners of the image (not the centres of its corner
+pixels) in place, as MATLAB's `imresize` does: LR pixel `i` sits at HR position `s*i +
+(s - 1)/2`. A kernel therefore has its centre of mass there too (see `kernels.py`), and
+the bicubic enlargement of an LR image lies on top of its HR image.
 
 Images are `H x W x C` (or `H x W`); NumPy arrays in give NumPy arrays out, JAX arrays
 JAX arrays.

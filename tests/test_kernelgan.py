@@ -69,7 +69,9 @@ def test_bicubic_loss_at_every_step(trajectory):
 
 def test_schedule_at_every_step(trajectory):
     golden, history = trajectory
-    ours = [[s.weights.bicubic, s.weights.centre, s.weights.sparsity] for s, _ in history]
+    ours = [
+        [s.weights.bicubic, s.weights.centre, s.weights.sparsity] for s, _ in history
+    ]
     np.testing.assert_allclose(ours, golden["schedule"][: len(ours), :3], rtol=1e-12)
 
 
