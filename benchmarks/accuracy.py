@@ -2,9 +2,10 @@
 
     python benchmarks/accuracy.py --data=PATH/kodakrk
 
-The folder holds `lr_x2/NAME.png` and `gt_k_x2/NAME.mat` (variable `Kernel`). One line of
-JSON an estimate goes to `--runs` as it is done, so that an interrupted run goes on where
-it stopped; the table goes to standard output (`benchmarks/README.md` keeps the last one).
+The folder holds `lr_x2/NAME.png` and `gt_k_x2/NAME.mat` (variable `Kernel`). One line
+of JSON an estimate goes to `--runs` as it is done, so that an interrupted run goes on
+where it stopped; the table goes to standard output (the last one is kept in
+`benchmarks/README.md`).
 """
 
 import json
@@ -55,7 +56,7 @@ def _estimate(job) -> dict:
         "raw_sum": float(result.raw_kernel.sum()),
         "warm_start_end": int(np.argmax(weight < weight[0])),
         **_score(result.kernel, data, name),
-        "kernel": result.kernel.round(8).tolist(),
+        "raw_kernel": result.raw_kernel.astype(float).round(8).tolist(),
     }
 
 
@@ -106,7 +107,8 @@ def _table(runs: list[dict], data, names) -> str:
         f"| KernelGAN | {psnr.mean():.2f}, {np.median(psnr):.2f}, {psnr.min():.2f} "
         f"| {spread:.2f} | {error.mean():.0f}, {np.median(error):.0f}, "
         f"{error.max():.0f} | {failed} of {len(runs)} |",
-        f"| constant Gaussian, variance {CONSTANT_VARIANCE} | {columns[:, 2].mean():.2f}, "
+        f"| constant Gaussian, variance {CONSTANT_VARIANCE} "
+        f"| {columns[:, 2].mean():.2f}, "
         f"{np.median(columns[:, 2]):.2f}, {columns[:, 2].min():.2f} | 0 "
         f"| {columns[:, 3].mean():.0f}, {np.median(columns[:, 3]):.0f}, "
         f"{columns[:, 3].max():.0f} | |",
@@ -139,7 +141,7 @@ def main(_) -> None:
             if store:
                 with store.open("a") as file:
                     file.write(json.dumps(run) + "\n")
-            shown = {k: v for k, v in run.items() if k != "kernel"}
+            shown = {k: v for k, v in run.items() if k != "raw_kernel"}
             print(json.dumps(shown), flush=True)
     wanted = [r for r in runs if r["image"] in names and r["seed"] < _SEEDS.value]
     print(_table(wanted, data, names))

@@ -19,6 +19,9 @@ from kernelgan_jax.kernelgan import Batch, State, generator_kernel, kernelgan
 CHUNK = 100
 """Steps that run on the device between two looks at the losses."""
 
+SUM_TOLERANCE = 0.1
+"""Largest distance from 1 of a good generator's sum; failed ones are far off."""
+
 DEFAULT = Config()
 
 
@@ -63,8 +66,8 @@ def estimate_kernel(
         losses.
 
     Returns:
-      The estimate. A training that diverged is no error: `converged` is then False and
-      the kernel the last finite one, cleaned if possible.
+      The estimate. Training that fails is no error: `converged` is then False, and the
+      kernel what the last finite state of training gives.
 
     Raises:
       ValueError: If the image is of a wrong shape or type, has values out of range, is
@@ -81,8 +84,8 @@ def estimate_kernel(
     ]
 
     init, train = _compiled(config)
-    state, raw_kernel = init(init_key), None
-    history = []
+    state = init(init_key)
+    raw_kernel, history = np.asarray(generator_kernel(state)), []
     for start in range(0, config.iterations, CHUNK):
         batch = Batch(
             *(
@@ -147,16 +150,25 @@ def _compiled(config: Config) -> tuple[Callable[..., State], Callable[..., Any]]
 
 
 def _finish(
-    config: Config, raw_kernel: np.ndarray | None, history: dict[str, np.ndarray]
+    config: Config, raw_kernel: np.ndarray, history: dict[str, np.ndarray]
 ) -> KernelEstimate:
-    reason = ""
-    if raw_kernel is None:
-        raw_kernel = np.zeros((config.kernel_size,) * 2, np.float32)
+    """Cleans and centres the kernel, and judges how training ended."""
     raw = raw_kernel.astype(np.float64)
+    steps = len(history["generator_loss"])
+    reason = ""
+    if steps < config.iterations or not np.isfinite(history["generator_loss"]).all():
+        reason = f"training diverged within {steps} steps"
+    elif history["bicubic_weight"][-1] >= config.constraints_below:
+        reason = f"the warm start did not end within {steps} steps"
+    elif abs(raw.sum() - 1) > SUM_TOLERANCE:
+        reason = f"the generator's kernel sums to {raw.sum():.2f}, not 1"
     try:
-        kernel = kernels.keep_significant(raw, config.significant)
-        kernel = kernels.centre(kernel, 2)
-    except ValueError:
-        kernel, reason = raw, "no kernel was found"
-    x4 = kernels.kernel_x4(kernel) if config.scale == 4 and not reason else None
+        kernel = kernels.remove_floor(raw, config.floor, config.floor_rank)
+    except ValueError:  # nothing positive is left
+        kernel, reason = (
+            np.full_like(raw, 1 / raw.size),
+            reason or "no kernel was found",
+        )
+    kernel = kernels.normalise(kernels.centre(kernel, 2))
+    x4 = kernels.kernel_x4(kernel) if config.scale == 4 else None
     return KernelEstimate(kernel, x4, raw_kernel, history, not reason, reason)

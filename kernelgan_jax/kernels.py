@@ -64,25 +64,31 @@ def _overlap_add(x: jax.Array, axis: int) -> jax.Array:
 # --- From the generator's kernel to the kernel that is given out ---
 
 
-def keep_significant(kernel: np.ndarray, count: int = 40) -> np.ndarray:
-    """Removes the noise floor: keeps about the `count` largest values of a kernel.
+def remove_floor(
+    kernel: np.ndarray, fraction: float = 0.0, count: int = 40
+) -> np.ndarray:
+    """Removes negative values and a noise floor, and makes the sum 1.
 
-    Three quarters of the (count + 1)-th largest value are subtracted, what is negative
-    then becomes 0, and the sum 1.
+    The floor that is subtracted is `fraction` of the (count + 1)-th largest value. The
+    reference subtracts 0.75 of the 41st, which makes kernels narrower by a third in
+    variance, even true ones; 0 only clips what is negative.
 
     Args:
       kernel: `h x w`.
-      count: From 1 to `h*w - 1`.
+      fraction: From 0 to 1.
+      count: Number of values that count as signal, from 1 to `h*w - 1`.
 
     Returns:
       `h x w`, non-negative, sum 1.
 
     Raises:
-      ValueError: If `count` is out of range or nothing positive is left.
+      ValueError: If an argument is out of range or nothing positive is left.
     """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction is {fraction}; it must be from 0 to 1")
     if not 1 <= count < kernel.size:
         raise ValueError(f"count is {count}; it must be from 1 to {kernel.size - 1}")
-    floor = 0.75 * np.sort(kernel, axis=None)[-count - 1]
+    floor = fraction * np.sort(kernel, axis=None)[-count - 1]
     return normalise(np.clip(kernel - floor, 0, None))
 
 

@@ -64,8 +64,9 @@ def bicubic_resize(image: Any, scale: float) -> Any:
         size = image.shape[axis]
         # Rounded first: 0.1 * 30 is a little more than 3 in floating point.
         index, weight = _taps(size, int(np.ceil(round(scale * size, 6))), scale)
-        # The longer axis stays innermost, tap by tap: no array of H x W x taps.
-        shape = (-1,) + (1,) * (image.ndim - 1 - axis)
+        shape = [1] * image.ndim
+        shape[axis] = -1
+        # Tap by tap: no array of H x W x taps.
         image = sum(
             xp.take(image, index[:, t], axis=axis)
             * xp.asarray(weight[:, t].reshape(shape), dtype=image.dtype)

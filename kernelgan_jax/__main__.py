@@ -1,0 +1,8 @@
+"""`python -m kernelgan_jax`: the command line of `cli.py`."""
+
+import sys
+
+from kernelgan_jax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

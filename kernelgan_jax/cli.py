@@ -1,0 +1,307 @@
+"""The command line: from flags to a config, and from each image to its saved kernel.
+
+Three steps, one function each: `parse` makes `Options` of the arguments, `run` goes
+through the images, `_estimate` follows one image. This is the only module that knows
+flags and ml_collections.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from kernelgan_jax.config import Config
+
+if TYPE_CHECKING:
+    from kernelgan_jax.report import Summary
+
+_USAGE = """\
+Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
+
+Finds the kernel that each image was downscaled with (KernelGAN). The results of
+a/photo.png go to OUTPUT_DIR/photo: kernel_x2.npy, kernel_x2.mat, for scale 4 also
+kernel_x4.npy and kernel_x4.mat, kernel.png (to look at) and report.json.
+
+Flags:
+{flags}
+
+Settings and their defaults, explained in kernelgan_jax/config.py:
+{settings}
+
+Exit status: 0 if all images were done, 1 if some failed, 2 for a mistake in the flags.
+"""
+
+
+class UsageError(Exception):
+    """A mistake in the flags or the config; the message is one line."""
+
+
+class Options(NamedTuple):
+    """What the command line asks for."""
+
+    images: list[str]
+    config: Config
+    output_dir: Path
+    seed: int
+    quiet: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status.
+
+    Args:
+      argv: The arguments without the program's name; by default those of the process.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not {"--help", "-help", "-h", "--helpshort", "--helpfull"}.isdisjoint(argv):
+        print(usage())
+        return 0
+    try:
+        options = parse(argv)
+        keep_compilations()
+        return run(options)
+    except UsageError as error:
+        _complain(f"{error} (--help shows all flags)")
+        return 2
+    except KeyboardInterrupt:
+        _complain("interrupted; the results of finished images are kept")
+        return 130
+
+
+# --- Flags ---
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Makes options of the arguments.
+
+    Raises:
+      UsageError: For flags that are unknown or of a wrong value, a config file that
+        does not work, or if there is no image.
+    """
+    for argument in argv:
+        if override := re.match(r"--?config\.([^=]*)", argument):
+            _check_setting(override[1])
+    values = flags.FlagValues()
+    try:
+        _define_flags(values, argv)
+        images = values(["kernelgan-jax", *argv])[1:]
+        for name in values.config:
+            _check_setting(name)
+        config = Config(**values.config)
+    except flags.Error as error:
+        first, *more = str(error).splitlines()
+        raise UsageError(" ".join([first, *more[-1:]])) from error
+    except UsageError:
+        raise
+    except Exception as error:  # A config file is a program: it can raise anything.
+        last_line = f"{type(error).__name__}: {error}".splitlines()[-1]
+        raise UsageError(f"--config: {last_line}") from error
+    images = values.image + images
+    if not images:
+        raise UsageError("no image: name a file, a folder or a glob with --image=")
+    return Options(images, config, Path(values.output_dir), values.seed, values.quiet)
+
+
+def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    # In values of its own instead of absl's global ones, so that `main` can be called
+    # again and that --help shows only this.
+    flags.DEFINE_multi_string(
+        "image",
+        [],
+        # absl adds that it may be repeated.
+        "Image file, folder or glob. Arguments without a flag are images too, as from "
+        "a glob that the shell expands",
+        flag_values=values,
+    )
+    config_help = (
+        "Python file with get_config() -> ConfigDict, such as those in configs/. After "
+        "it, single settings can be changed: --config.iterations=500"
+    )
+    argv = list(argv)
+    if any(re.match(r"--?config(=|$)", argument) for argument in argv):
+        config_flags.DEFINE_config_file(
+            "config", None, config_help, flag_values=values, sys_argv=argv
+        )
+    else:
+        default = ml_collections.ConfigDict(Config().asdict())
+        config_flags.DEFINE_config_dict(
+            "config", default, config_help, flag_values=values, sys_argv=argv
+        )
+    flags.DEFINE_string(
+        "output_dir",
+        "results",
+        "Folder for the results; those of an earlier run are replaced.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "Random seed. Each image starts from it anew, so that its kernel does not "
+        "depend on the other images.",
+        lower_bound=0,
+        upper_bound=2**32 - 1,  # JAX drops higher bits.
+        flag_values=values,
+    )
+    flags.DEFINE_boolean("quiet", False, "Print errors only.", flag_values=values)
+
+
+def _check_setting(name: str) -> None:
+    known = [field.name for field in dataclasses.fields(Config)]
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
+        raise UsageError(
+            f"there is no setting config.{name}; did you mean config.{nearest}?"
+        )
+
+
+def usage() -> str:
+    """The text of --help."""
+    values = flags.FlagValues()
+    _define_flags(values, [])
+    described = []
+    for name in ("image", "config", "output_dir", "seed", "quiet"):
+        default = values[name].default
+        shown = f" (default: {default})" if name in ("output_dir", "seed") else ""
+        text = f"--{name}: {' '.join(values[name].help.split())}{shown}"
+        described.append(flags.text_wrap(text, 88, "      ", "  "))
+    settings = [
+        f"  --config.{name}="
+        + (f'"{value}"' if isinstance(value, tuple) else f"{value}")
+        for name, value in Config().asdict().items()
+    ]
+    return _USAGE.format(flags="\n".join(described), settings="\n".join(settings))
+
+
+# --- Images ---
+
+
+def run(options: Options) -> int:
+    """Estimates the kernels of all images; returns the exit status.
+
+    What goes wrong with one image is a line on stderr, and the others go on.
+    """
+    # Imported here and below, not above: --help and a mistyped flag need no JAX.
+    from kernelgan_jax import images, report
+
+    paths, problems = images.find(options.images)
+    for problem in problems:
+        _complain(problem)
+    if not paths:
+        return 1
+    folders = report.folders(paths, options.output_dir)
+    try:
+        report.prepare(options.output_dir)
+    except report.OutputError as error:
+        _complain(error)
+        return 1
+
+    summaries = []
+    for path, folder in zip(paths, folders, strict=True):
+        try:
+            summaries.append(_estimate(path, folder, options))
+        except (images.ImageError, report.OutputError) as error:
+            _complain(error)
+        except ValueError as error:
+            _complain(f"{path}: {error}")
+        except Exception as error:  # Whatever it is, the other images go on.
+            _complain(f"{path}: {type(error).__name__}: {error}")
+        else:
+            _say(report.summary_line(summaries[-1]), options)
+    if len(summaries) > 1:
+        _say("\n" + report.table(summaries), options)
+    return 1 if problems or len(summaries) < len(paths) else 0
+
+
+def _estimate(path: Path, folder: Path, options: Options) -> "Summary":
+    """One image, from its file to its saved kernel."""
+    import jax
+    from tqdm import tqdm
+
+    from kernelgan_jax import images, report
+    from kernelgan_jax.estimate import estimate_kernel
+
+    image = images.read(path)
+    report.check_writable(folder)
+    start = time.perf_counter()
+    with tqdm(
+        desc=path.name,
+        total=options.config.iterations,
+        leave=False,
+        dynamic_ncols=True,
+        # None: only where somebody looks at it, on a terminal.
+        disable=True if options.quiet else None,
+    ) as bar:
+
+        def progress(step: int, losses: dict[str, float]) -> None:
+            bar.set_postfix(
+                G=losses["generator_loss"],
+                D=losses["discriminator_loss"],
+                bicubic=losses["bicubic_loss"],
+                refresh=False,
+            )
+            bar.update(step - bar.n)
+
+        estimate = estimate_kernel(
+            jax.random.key(options.seed),
+            image.pixels,
+            config=options.config,
+            progress=progress,
+        )
+    seconds = time.perf_counter() - start
+    result = report.Run(path, image, options.config, options.seed, estimate, seconds)
+    report.write(folder, result)
+    return report.summary(folder, result)
+
+
+def _say(text: str, options: Options) -> None:
+    if not options.quiet:
+        # Names that the terminal's encoding does not have are no reason to fail.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def _complain(problem: object) -> None:
+    print("error:", " ".join(str(problem).split()), file=sys.stderr, flush=True)
+
+
+# --- The compilation cache ---
+
+
+def keep_compilations() -> None:
+    """Lets JAX keep compiled programs, so that the next run starts at once.
+
+    A cache that the user has set up stays as it is.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+        return
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return  # No home, or a read-only one: compile every time.
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def cache_folder() -> Path:
+    """The folder of this program among the user's caches."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "kernelgan_jax"

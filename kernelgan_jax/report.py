@@ -1,0 +1,375 @@
+"""What a run leaves behind: kernels, a figure and a report per image, and a summary.
+
+The files of an image appear together: they are written into a hidden folder next to
+their own and then renamed into place, `report.json` last. So a folder with a
+`report.json` is complete, whenever the run was killed.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+import tempfile
+import time
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kernelgan_jax import images, kernels
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.version import __version__
+
+FILES = (
+    "kernel_x2.npy",
+    "kernel_x2.mat",
+    "kernel_x4.npy",
+    "kernel_x4.mat",
+    "kernel.png",
+    "report.json",
+)
+"""All that `write` may leave in a folder, in the order in which it appears."""
+
+_TEMPORARY = ".kernelgan-"
+_STALE = 3600
+"""Age in seconds of a temporary folder whose run is surely dead; they live seconds."""
+
+
+class OutputError(OSError):
+    """Results cannot be written; the message is one line that names the folder."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One image's estimation: what was asked, and what came out."""
+
+    path: Path
+    image: images.Image
+    config: Config
+    seed: int
+    estimate: KernelEstimate
+    seconds: float
+
+
+class Summary(NamedTuple):
+    """What the terminal shows of a `Run`; small, so that a long list can be kept."""
+
+    path: Path
+    folder: Path
+    size: str
+    angle: str
+    seconds: float
+    reason: str
+    """Why it did not converge; empty if it did."""
+
+
+# --- Where the results go ---
+
+
+def folders(paths: Sequence[Path], output_dir: Path) -> list[Path]:
+    """Chooses a folder in `output_dir` for the results of each image.
+
+    It bears the name of the image without suffix. Of several images of one name the
+    later ones get `_2`, `_3`, ..., and never the name of another image of the list.
+    Names that some file system takes for the same (case, composed accents) count as
+    such.
+    """
+    stems = {_same(path.stem) for path in paths}
+    taken: set[str] = set()
+    chosen = []
+    for path in paths:
+        name, number = path.stem, 1
+        while _same(name) in taken or (number > 1 and _same(name) in stems):
+            number += 1
+            name = f"{path.stem}_{number}"
+        taken.add(_same(name))
+        chosen.append(output_dir / name)
+    return chosen
+
+
+def _same(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def prepare(output_dir: Path) -> None:
+    """Creates the output folder, and clears what killed runs left in it.
+
+    Raises:
+      OutputError: If it cannot be created or written to.
+    """
+    with _naming(output_dir):
+        output_dir.mkdir(parents=True, exist_ok=True)
+        for folder in output_dir.glob(f"{_TEMPORARY}*"):
+            # By age, not by process: the run may be on another machine. If it lives,
+            # its folder may be gone by now.
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > _STALE:
+                    shutil.rmtree(folder, ignore_errors=True)
+    check_writable(output_dir)
+
+
+def check_writable(folder: Path) -> None:
+    """Checks that files can be made in a folder, if it exists.
+
+    Raises:
+      OutputError: If they cannot, or this is no folder.
+    """
+    with _naming(folder):
+        if folder.exists():
+            tempfile.TemporaryFile(dir=folder).close()
+
+
+@contextlib.contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{folder}: cannot be written: {reason}") from error
+
+
+# --- The files of one image ---
+
+
+def write(folder: Path, run: Run) -> None:
+    """Writes the results of an image, in place of those of an earlier run.
+
+    Args:
+      folder: Where to; its parent exists. Other files in it are left alone.
+      run: The results.
+
+    Raises:
+      OutputError: If that is impossible (full disk, no permission).
+    """
+    with _naming(folder), _temporary(folder.parent) as temporary:
+        _save_kernel(temporary / "kernel_x2", run.estimate.kernel)
+        if run.estimate.kernel_x4 is not None:
+            _save_kernel(temporary / "kernel_x4", run.estimate.kernel_x4)
+        _save_figure(temporary / "kernel.png", run)
+        (temporary / "report.json").write_text(
+            json.dumps(_report(run), indent=2, allow_nan=False) + "\n"
+        )
+        folder.mkdir(exist_ok=True)
+        # The earlier report goes first: from here on the folder is incomplete.
+        for name in reversed(FILES):
+            (folder / name).unlink(missing_ok=True)
+        for name in FILES:
+            if (temporary / name).exists():
+                os.replace(temporary / name, folder / name)
+
+
+@contextlib.contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _save_kernel(path: Path, kernel: np.ndarray) -> None:
+    import scipy.io  # Slow to import, and not needed before the first result.
+
+    np.save(path.with_suffix(".npy"), kernel)
+    scipy.io.savemat(path.with_suffix(".mat"), {"Kernel": kernel})
+
+
+def _report(run: Run) -> dict[str, Any]:
+    height, width, channels = run.image.pixels.shape
+    kernel, kernel_x4 = run.estimate.kernel, run.estimate.kernel_x4
+    device = jax.devices()[0]
+    return _strict(
+        {
+            "image": {
+                "path": str(run.path),
+                "width": width,
+                "height": height,
+                "channels": channels,
+                "dtype": str(run.image.pixels.dtype),
+                "note": run.image.note,
+            },
+            "converged": run.estimate.converged,
+            "reason": run.estimate.reason,
+            "kernel_x2": _measures(kernel),
+            "kernel_x4": None if kernel_x4 is None else _measures(kernel_x4),
+            "steps": len(run.estimate.history["generator_loss"]),
+            "final_losses": {k: float(v[-1]) for k, v in run.estimate.history.items()},
+            "seconds": round(run.seconds, 3),
+            "seed": run.seed,
+            "config": run.config.asdict(),
+            "device": {"platform": device.platform, "kind": device.device_kind},
+            "versions": _versions(),
+        }
+    )
+
+
+def _measures(kernel: np.ndarray) -> dict[str, Any]:
+    total = float(kernel.sum())
+    measures = {"shape": kernel.shape, "sum": total}
+    if not (math.isfinite(total) and total > 0):  # It has no centre and no width.
+        return measures | {"centre_of_mass": None, "widths": None}
+    longer, shorter, angle = kernels.widths(kernel)
+    return measures | {
+        "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
+        "widths": {"longer": longer, "shorter": shorter, "angle": angle},
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+    versions = {name: importlib.metadata.version(name) for name in names}
+    own = {"kernelgan_jax": __version__, "python": platform.python_version()}
+    return own | versions
+
+
+def _strict(value: Any) -> Any:
+    """The value with null for what JSON cannot say: NaN and infinities."""
+    if isinstance(value, dict):
+        return {name: _strict(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+# --- The figure ---
+
+
+def _save_figure(path: Path, run: Run) -> None:
+    # Slow to import, and not needed before the first result. Without pyplot there is no
+    # state outside the figure, and no display is looked for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    estimate = run.estimate
+    shown = [(2, estimate.kernel)]
+    if estimate.kernel_x4 is not None:
+        shown.append((4, estimate.kernel_x4))
+
+    figure = Figure(figsize=(12 + 4 * len(shown), 5), dpi=100)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", wspace=0.04, w_pad=0.08, h_pad=0.08)
+    widths = [1.25, *(1.0 for _ in shown), 1.25]
+    columns = figure.add_gridspec(1, len(widths), width_ratios=widths)
+    _draw_image(figure.add_subplot(columns[0]), run)
+    for column, (scale, kernel) in enumerate(shown, 1):
+        _draw_kernel(figure.add_subplot(columns[column]), kernel, scale)
+    rows = columns[-1].subgridspec(2, 1, hspace=0.1)
+    upper = figure.add_subplot(rows[0])
+    lower = figure.add_subplot(rows[1], sharex=upper)
+    _draw_losses(upper, lower, estimate.history)
+    if not estimate.converged:
+        figure.suptitle(f"NOT CONVERGED: {estimate.reason}", color="firebrick")
+    with warnings.catch_warnings():
+        # File names may be in scripts that the font does not have.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(path)
+
+
+def _draw_image(axes: Any, run: Run) -> None:
+    pixels = run.image.pixels
+    height, width = pixels.shape[:2]
+    every = math.ceil(max(height, width) / 1000)  # Finer than the figure's pixels.
+    rgb = np.broadcast_to(
+        images.to_unit(pixels[::every, ::every]),
+        (*pixels[::every, ::every].shape[:2], 3),
+    )
+    axes.imshow(rgb, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    name = run.path.name.encode("utf-8", "backslashreplace").decode()
+    if len(name) > 40:
+        name = f"{name[:24]}…{name[-15:]}"
+    # A name may hold "$", which is no mathematics.
+    axes.set_title(f"{name}\n{width} × {height} px", parse_math=False)
+    axes.set_axis_off()
+
+
+def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
+    mesh = axes.imshow(kernel, cmap="magma", interpolation="nearest")
+    axes.figure.colorbar(mesh, ax=axes, shrink=0.8, fraction=0.05, pad=0.03)
+    measures = _measures(kernel)
+    rows, columns = kernel.shape
+    title = f"×{scale} kernel, {columns} × {rows} px, sum {measures['sum']:.3f}"
+    if (widths := measures["widths"]) is not None:
+        row, column = measures["centre_of_mass"]
+        axes.plot(column, row, "+", color="white", mec="deepskyblue", ms=9, mew=1.5)
+        title += f"\nwidths {_size(widths)}, longer axis at {widths['angle']:.0f}°"
+    axes.set_title(title)
+    axes.set_xlabel("column (HR pixels); + is the centre of mass")
+    axes.set_ylabel("row (HR pixels)")
+    axes.locator_params(integer=True)
+
+
+def _draw_losses(upper: Any, lower: Any, history: dict[str, np.ndarray]) -> None:
+    steps = len(history["generator_loss"])
+    every = math.ceil(steps / 300)  # Single steps are noisy.
+    for axes, names in (
+        (upper, ("generator", "discriminator")),
+        (lower, ("bicubic", "sum", "boundary", "centre", "sparsity")),
+    ):
+        for name in names:
+            loss = history[f"{name}_loss"][: steps // every * every]
+            means = loss.reshape(-1, every).mean(1)
+            axes.plot(np.arange(1, steps // every + 1) * every, means, label=name, lw=1)
+        axes.grid(alpha=0.3)
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 0.97),
+            ncols=len(names),
+            frameon=False,
+            fontsize="small",
+            handlelength=1.0,
+            columnspacing=1.0,
+        )
+    upper.set_ylabel("adversarial loss")
+    upper.tick_params(labelbottom=False)
+    lower.set_ylabel("kernel losses")
+    lower.set_yscale("log")
+    lower.set_xlabel("iteration" + (f" (means of {every})" if every > 1 else ""))
+
+
+def _size(widths: dict[str, float]) -> str:
+    return f"{widths['longer']:.2f} × {widths['shorter']:.2f} px"
+
+
+# --- What the terminal shows ---
+
+
+def summary(folder: Path, run: Run) -> Summary:
+    """The summary of a run whose results are in `folder`."""
+    widths = _measures(run.estimate.kernel)["widths"]
+    size = "-" if widths is None else _size(widths)
+    angle = "-" if widths is None else f"{widths['angle']:.0f}°"
+    return Summary(run.path, folder, size, angle, run.seconds, run.estimate.reason)
+
+
+def summary_line(summary: Summary) -> str:
+    """One image in one line."""
+    kernel = f"kernel {summary.size} at {summary.angle}"
+    if summary.reason:
+        kernel = f"NOT CONVERGED ({summary.reason}), {kernel}"
+    return f"{summary.path}: {kernel}, {summary.seconds:.1f} s -> {summary.folder}"
+
+
+def table(summaries: Sequence[Summary]) -> str:
+    """Several images, one a row below the headings."""
+    rows = [("widths", "angle", "seconds", "converged", "image")]
+    rows += [
+        (s.size, s.angle, f"{s.seconds:.1f}", "NO" if s.reason else "yes", str(s.path))
+        for s in summaries
+    ]
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        f"{size:>{wide[0]}}  {angle:>{wide[1]}}  {seconds:>{wide[2]}}  "
+        f"{converged:<{wide[3]}}  {image}"
+        for size, angle, seconds, converged, image in rows
+    )

@@ -1,0 +1,11 @@
+"""Finds the kernels that images were downscaled with.
+
+python main.py --config=configs/x2.py --image=photo.png
+"""
+
+import sys
+
+from kernelgan_jax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
