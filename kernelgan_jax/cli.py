@@ -94,17 +94,19 @@ def parse(argv: Sequence[str]) -> Options:
     try:
         _define_flags(values, argv)
         images = values(["kernelgan-jax", *argv])[1:]
-        for name in values.config:
-            _check_setting(name)
-        config = Config(**values.config)
+        settings = dict(values.config)
     except flags.Error as error:
         first, *more = str(error).splitlines()
         raise UsageError(" ".join([first, *more[-1:]])) from error
-    except UsageError:
-        raise
     except Exception as error:  # A config file is a program: it can raise anything.
         last_line = f"{type(error).__name__}: {error}".splitlines()[-1]
         raise UsageError(f"--config: {last_line}") from error
+    for name in settings:
+        _check_setting(name)
+    try:
+        config = Config(**settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
     images = values.image + images
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import crops, images, kernels
@@ -67,7 +68,7 @@ def estimate_kernel(
 
     Returns:
       The estimate. Training that fails is no error: `converged` is then False, and the
-      kernel what the last finite state of training gives.
+      kernel what the last finite kernel of training gives.
 
     Raises:
       ValueError: If the image is of a wrong shape or type, has values out of range, is
@@ -84,15 +85,14 @@ def estimate_kernel(
     ]
 
     init, train = _compiled(config)
-    state = init(init_key)
-    raw_kernel, history = np.asarray(generator_kernel(state)), []
+    state, history = init(init_key), []
+    raw_kernel = np.zeros((config.kernel_size,) * 2, np.float32)
     for start in range(0, config.iterations, CHUNK):
-        batch = Batch(
-            *(
-                crops.cut(image, c[start : start + CHUNK], side)
-                for c, side in zip(corners, sides, strict=True)
-            )
+        generator_crops, discriminator_crops = (
+            crops.cut(image, c[start : start + CHUNK], side)
+            for c, side in zip(corners, sides, strict=True)
         )
+        batch = Batch(jnp.asarray(generator_crops), jnp.asarray(discriminator_crops))
         state, kernel, losses = train(train_key, state, batch)
         history.append(jax.device_get(losses))
         if not np.isfinite(kernel).all():
@@ -160,6 +160,8 @@ def _finish(
         reason = f"training diverged within {steps} steps"
     elif history["bicubic_weight"][-1] >= config.constraints_below:
         reason = f"the warm start did not end within {steps} steps"
+        if config.warm_start == "summed":  # it cannot, where colours are strong
+            reason += "; try --config.warm_start=per_channel"
     elif abs(raw.sum() - 1) > SUM_TOLERANCE:
         reason = f"the generator's kernel sums to {raw.sum():.2f}, not 1"
     try:

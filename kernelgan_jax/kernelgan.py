@@ -10,7 +10,7 @@ Nothing here is compiled, batched or placed: `estimate.py` does that, or your ow
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +120,9 @@ def kernelgan(config: Config) -> KernelGAN:
             ),
         )
 
+    def compose(params: Any) -> jax.Array:
+        return cast(jax.Array, generator.apply({"params": params}))
+
     def discriminate(params: Any, spectral: Any, crop: jax.Array) -> Any:
         variables = {"params": params, "spectral": spectral}
         probability, updated = discriminator.apply(
@@ -130,7 +133,7 @@ def kernelgan(config: Config) -> KernelGAN:
     def generator_objective(
         params: Any, state: State, crop: jax.Array
     ) -> tuple[jax.Array, Any]:
-        kernel = generator.apply({"params": params})
+        kernel = compose(params)
         fake = downscale_x2(crop, kernel)
         probability, spectral = discriminate(state.discriminator, state.spectral, fake)
         target = losses.bicubic_target(crop, config.kernel_size, config.warm_start)
@@ -174,7 +177,7 @@ def kernelgan(config: Config) -> KernelGAN:
         )
         generator_params = optax.apply_updates(state.generator, update)
 
-        kernel = generator.apply({"params": generator_params})
+        kernel = compose(generator_params)
         fake = downscale_x2(crop, kernel) + noise[1]
         (loss, spectral), gradient = jax.value_and_grad(
             discriminator_objective, has_aux=True

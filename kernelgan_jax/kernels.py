@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
-import scipy.signal
 
 # --- Composition of a deep linear generator (JAX, differentiable) ---
 
@@ -123,9 +122,9 @@ def kernel_x4(kernel: np.ndarray) -> np.ndarray:
       `m x m` with `m = 3n - 2 - 2*(n//2)`, aligned for scale 4, sum 1.
     """
     n = len(kernel)
-    dilated = np.zeros((2 * n - 1, 2 * n - 1), kernel.dtype)
-    dilated[::2, ::2] = kernel
-    full = scipy.signal.convolve2d(kernel, dilated)
+    full = np.zeros((3 * n - 2, 3 * n - 2), kernel.dtype)
+    for (u, v), value in np.ndenumerate(kernel):
+        full[2 * u : 2 * u + n, 2 * v : 2 * v + n] += value * kernel
     inside = slice(n // 2, len(full) - n // 2)
     return normalise(full[inside, inside])
 

@@ -60,14 +60,16 @@ def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
     channels, height, width = image.shape
     n = kernel.shape[0]
     size = (height - n) // 2 + 1
-    # As one matrix product: for each kernel row u the image rows 2i + u, times the
-    # matrix that holds this kernel row shifted by 2 in each column. Shearing (as in
-    # `kernels._overlap_add`) makes that matrix without a gather.
+    # As one matrix product: the image rows under the kernel, end to end, times the
+    # kernel's rows, end to end, shifted by 2 for each output column. A longer row,
+    # repeated, cut short and folded again gives these shifts without a gather.
     rows = jnp.stack([image[:, u : u + 2 * size - 1 : 2] for u in range(n)], axis=2)
-    padded = jnp.pad(kernel, ((0, 0), (0, width + 2 - n)))
-    sheared = jnp.broadcast_to(padded[:, None], (n, size, width + 2))
-    sheared = sheared.reshape(n, -1)[:, : size * width].reshape(n, size, width)
-    return jnp.einsum("ciuw,ujw->cij", rows, sheared)
+    length = n * width
+    flat = jnp.pad(kernel, ((0, 0), (0, width - n))).reshape(length)
+    repeated = jnp.broadcast_to(jnp.pad(flat, (0, 2)), (size, length + 2))
+    shifted = repeated.reshape(-1)[: size * length].reshape(size, length)
+    output = rows.reshape(channels * size, length) @ shifted.T
+    return output.reshape(channels, size, size)
 
 
 class PatchDiscriminator(nn.Module):
