@@ -244,13 +244,13 @@ def _estimate(path: Path, folder: Path, options: Options) -> "Summary":
     ) as bar:
 
         def progress(step: int, losses: dict[str, float]) -> None:
-            bar.set_postfix(
-                G=losses["generator_loss"],
-                D=losses["discriminator_loss"],
-                bicubic=losses["bicubic_loss"],
-                refresh=False,
-            )
             bar.update(step - bar.n)
+            shown = {
+                "G": losses["generator_loss"],
+                "D": losses["discriminator_loss"],
+                "bicubic": losses["bicubic_loss"],
+            }
+            bar.set_postfix(shown)
 
         estimate = estimate_kernel(
             jax.random.key(options.seed),

@@ -19,7 +19,9 @@ def gray(image: np.ndarray) -> np.ndarray:
     return image[..., 0] if image.shape[-1] == 1 else image @ _LUMA.astype(image.dtype)
 
 
-def training_window(pixels: np.ndarray, border: int, max_pixels: int) -> np.ndarray:
+def training_window(
+    pixels: np.ndarray, border: int, max_pixels: int, crop: int
+) -> np.ndarray:
     """The part of an image that is trained on.
 
     Drops `border` pixels at each side and makes the sides even. If more than about
@@ -30,6 +32,7 @@ def training_window(pixels: np.ndarray, border: int, max_pixels: int) -> np.ndar
       pixels: `H x W x C`, of any dtype; `H, W > 2*border`.
       border: Pixels dropped at each side.
       max_pixels: Size of the largest window.
+      crop: Even smallest side of the window; the image has at least that inside.
 
     Returns:
       `H' x W' x C`, a view of `pixels`.
@@ -40,7 +43,7 @@ def training_window(pixels: np.ndarray, border: int, max_pixels: int) -> np.ndar
     if height * width <= max_pixels:
         return pixels
     # The gradient is summed in blocks, a strip at a time: no array of the image's size.
-    block = 32
+    block = crop // 2
     rows, columns = height // block, width // block
     energy = np.zeros((rows + 1, columns + 1))
     for row in range(rows):
@@ -49,7 +52,10 @@ def training_window(pixels: np.ndarray, border: int, max_pixels: int) -> np.ndar
         gradient[:, -1] = 0
         energy[row + 1, 1:] = gradient.reshape(block, columns, block).sum((0, 2))
     shrink = (max_pixels / (height * width)) ** 0.5
-    high, wide = max(int(rows * shrink), 1), max(int(columns * shrink), 1)
+    blocks = max_pixels // block**2
+    wide = max(int(columns * shrink), 2)  # narrow images keep their narrow side
+    high = min(max(blocks // wide, 2), rows)
+    wide = min(max(blocks // high, 2), columns)
     total = energy.cumsum(0).cumsum(1)
     inside = total[high:, wide:] - total[:-high, wide:]
     inside = inside - total[high:, :-wide] + total[:-high, :-wide]

@@ -269,6 +269,7 @@ def _save_figure(path: Path, run: Run) -> None:
     lower = figure.add_subplot(rows[1], sharex=upper)
     _draw_losses(upper, lower, estimate.history)
     if not estimate.converged:
+        figure.set_size_inches(12 + 4 * len(shown), 5.5)  # room for one more line
         figure.suptitle(f"NOT CONVERGED: {estimate.reason}", color="firebrick")
     with warnings.catch_warnings():
         # File names may be in scripts that the font does not have.
@@ -333,7 +334,8 @@ def _draw_losses(upper: Any, lower: Any, history: dict[str, np.ndarray]) -> None
     upper.set_ylabel("adversarial loss")
     upper.tick_params(labelbottom=False)
     lower.set_ylabel("kernel losses")
-    lower.set_yscale("log")
+    if any((line.get_ydata() > 0).any() for line in lower.lines):  # NaN and 0 are not.
+        lower.set_yscale("log")
     lower.set_xlabel("iteration" + (f" (means of {every})" if every > 1 else ""))
 
 
