@@ -1,0 +1,36 @@
+"""Habits of the public API, checked for every function in it."""
+
+import inspect
+
+import pytest
+
+import kernelgan_jax
+from kernelgan_jax import crops, estimate, images, kernels, losses, metrics, resize
+
+FUNCTIONS = [
+    getattr(module, name)
+    for module in (
+        kernelgan_jax, crops, estimate, images, kernels, losses, metrics, resize
+    )
+    for name in vars(module)
+    if inspect.isfunction(getattr(module, name))
+    and getattr(module, name).__module__.startswith("kernelgan_jax")
+    and not name.startswith("_")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", dict.fromkeys(FUNCTIONS), ids=lambda f: f.__name__)
+def test_key_comes_first_options_by_keyword_and_all_is_documented(function):
+    parameters = inspect.signature(function).parameters
+    assert "rng" not in list(parameters)[1:], "randomness comes first"
+    assert "key" not in list(parameters)[1:], "randomness comes first"
+    if "config" in parameters and parameters["config"].default is not inspect._empty:
+        assert parameters["config"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert function.__doc__ and function.__doc__.splitlines()[0].endswith((".", ":"))
+    for parameter in parameters.values():
+        assert parameter.annotation is not inspect._empty
+
+
+def test_everything_public_is_there():
+    for name in kernelgan_jax.__all__:
+        assert hasattr(kernelgan_jax, name)
