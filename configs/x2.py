@@ -1,6 +1,9 @@
 """The paper's settings, for the x2 kernel of a synthetically downscaled image.
 
 python main.py --config=configs/x2.py --image=photo.png
+
+Measured on 2 CPU cores on 2026-11-24: 11 s an image; kernel PSNR 53.05 dB on 24 Kodak
+images x 3 seeds (benchmarks/README.md).
 """
 
 from ml_collections import ConfigDict
