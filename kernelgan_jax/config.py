@@ -11,6 +11,91 @@ from typing import Any, Literal
 
 WARM_STARTS = ("summed", "per_channel")
 
+SR_METHODS = ("none", "bicubic", "zssr", "zssr_fast")
+SCHEDULES = ("", "plateau", "cosine")
+
+
+def _require(name: str, value: object, ok: bool, legal: str) -> None:
+    if not ok:
+        raise ValueError(f"config.{name} is {value!r}; it must be {legal}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SRConfig:
+    """Settings of the super-resolution with the kernel (SPEC section 2).
+
+    Attributes:
+      method: `zssr_fast`, `zssr`, `bicubic`, or `none`: the kernel alone.
+      iterations: Training steps at most, a multiple of 10; 0: the method's own.
+      layers: Convolutions of the network; 0: the method's own.
+      channels: Hidden channels of the network; 0: the method's own.
+      schedule: Of the learning rate: `plateau` (ZSSR's: a tenth whenever the
+        reconstruction error stalls), `cosine`, or empty: the method's own.
+      learning_rate: Adam's initial rate.
+      least_learning_rate: With `plateau`, training stops under this rate.
+      crop: Side of a father crop, pixels; smaller images take what they have.
+      max_pixels: Larger images are learned from on their most textured window of about
+        this many pixels.
+      noise_scale: Noise on the sons, in units of 0.0125 of the range: 1 for camera
+        photos, 0 for images that were downscaled without noise.
+      quantisation: Standard deviation of the LR image's own rounding and noise, that
+        the linear filter of `zssr_fast` allows for, as a fraction of the range.
+      back_projections: Steps that make the result agree with the image through the
+        kernel; 0 for camera photos.
+      tile: Side in LR pixels of the tiles in which the result is computed: memory.
+    """
+
+    method: str = "zssr_fast"
+    iterations: int = 0
+    layers: int = 0
+    channels: int = 0
+    schedule: str = ""
+    learning_rate: float = 1e-3
+    least_learning_rate: float = 9e-6
+    crop: int = 128
+    max_pixels: int = 1_000_000
+    noise_scale: float = 0.0
+    quantisation: float = 0.5 / 255
+    back_projections: int = 2
+    tile: int = 384
+
+    def __post_init__(self) -> None:
+        for name, choices in (("method", SR_METHODS), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            legal = " or ".join(choice or "''" for choice in choices)
+            _require(f"sr.{name}", value, value in choices, legal)
+        for name in ("iterations", "layers", "channels", "back_projections"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and value >= 0
+            _require(f"sr.{name}", value, whole, "a whole number, at least 0")
+        _require(
+            "sr.iterations",
+            self.iterations,
+            self.iterations % 10 == 0,
+            "a multiple of 10",
+        )
+        for name in ("noise_scale", "quantisation"):
+            value = getattr(self, name)
+            _require(f"sr.{name}", value, 0 <= value < 10, "from 0 to under 10")
+        for name in ("learning_rate", "least_learning_rate"):
+            value = getattr(self, name)
+            _require(f"sr.{name}", value, 0 < value < math.inf, "positive and finite")
+        for name, least in (("crop", 32), ("tile", 32), ("max_pixels", 128**2)):
+            value = getattr(self, name)
+            _require(f"sr.{name}", value, value >= least, f"at least {least}")
+
+    def complete(
+        self, *, layers: int, channels: int, iterations: int, schedule: str
+    ) -> "SRConfig":
+        """The settings with a method's own in place of what is 0 or empty."""
+        return dataclasses.replace(
+            self,
+            layers=self.layers or layers,
+            channels=self.channels or channels,
+            iterations=self.iterations or iterations,
+            schedule=self.schedule or schedule,
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
@@ -56,6 +141,7 @@ class Config:
         from the trained kernel as noise; 0 only removes negative values. The reference
         takes 0.75 (README, "Accuracy").
       floor_rank: Number of kernel values that count as signal.
+      sr: Settings of the super-resolution.
     """
 
     scale: int = 2
@@ -90,6 +176,8 @@ class Config:
 
     floor: float = 0.0
     floor_rank: int = 40
+
+    sr: SRConfig = SRConfig()
 
     @property
     def kernel_size(self) -> int:
@@ -186,7 +274,3 @@ class Config:
         """The settings as a plain dictionary."""
         return dataclasses.asdict(self)
 
-
-def _require(name: str, value: object, ok: bool, legal: str) -> None:
-    if not ok:
-        raise ValueError(f"config.{name} is {value!r}; it must be {legal}")

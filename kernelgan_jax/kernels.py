@@ -141,6 +141,51 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
     return kernel / total
 
 
+def check(
+    kernel: np.ndarray, *, scale: int, image_shape: tuple[int, int] | None = None
+) -> None:
+    """Checks that an image can be super-resolved with a kernel.
+
+    Args:
+      kernel: Any array.
+      scale: The scale it is to be used at.
+      image_shape: Height and width of the LR image, if known.
+
+    Raises:
+      ValueError: If it is not two-dimensional, empty, not finite, sums to 0, is larger
+        than the image, or is aligned for another scale than this one.
+    """
+    if kernel.ndim != 2 or kernel.size == 0:
+        raise ValueError(
+            f"kernel has shape {kernel.shape}; it must be height x width, not empty"
+        )
+    if not np.issubdtype(kernel.dtype, np.number) or np.iscomplexobj(kernel):
+        raise ValueError(f"kernel holds {kernel.dtype}, not real numbers")
+    if not np.isfinite(kernel).all():
+        raise ValueError("kernel has values that are not finite")
+    total = float(kernel.sum())
+    if not total > 1e-6 * float(np.abs(kernel).max()):
+        raise ValueError(f"kernel sums to {total:g}; it must be positive")
+    height, width = kernel.shape
+    if image_shape is not None and (height > image_shape[0] or width > image_shape[1]):
+        raise ValueError(
+            f"kernel is {width}x{height}, larger than the image, "
+            f"{image_shape[1]}x{image_shape[0]}; crop the kernel's empty margin"
+        )
+    # An aligned kernel says which scale it was made for. Symmetric ones, centred on
+    # themselves, do not say it, and pass.
+    middle = np.array(kernel.shape) // 2
+    found = 2 * (centre_of_mass(kernel.astype(np.float64)) - middle) + 1
+    symmetric = np.abs(found - np.array(kernel.shape) % 2).max() < 0.1
+    for other in (2, 3, 4, 8):
+        if other != scale and not symmetric and np.abs(found - other).max() < 0.2:
+            raise ValueError(
+                f"kernel is aligned for scale {other}, not {scale} (its centre of mass "
+                f"is {(other - 1) / 2:g} pixels off its middle value); use "
+                f"--config.scale={other}, or the kernel of this scale"
+            )
+
+
 # --- Measuring ---
 
 

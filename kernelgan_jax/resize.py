@@ -75,19 +75,19 @@ def bicubic_resize(image: Any, scale: float) -> Any:
     return image
 
 
-def downscale(image: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
+def downscale(image: Any, kernel: Any, scale: int) -> Any:
     """Downscales an image with an SR kernel: correlation, then subsampling.
 
     `LR[i, j] = sum_uv kernel[u, v] image[scale*i + u - h//2, scale*j + v - w//2]`, with
     mirrored borders.
 
     Args:
-      image: `H x W` or `H x W x C`, floating point.
-      kernel: `h x w` correlation kernel.
+      image: `H x W` or `H x W x C`, floating point, NumPy or JAX.
+      kernel: `h x w` correlation kernel; for a JAX image no larger than the image.
       scale: Positive integer.
 
     Returns:
-      `ceil(H/scale) x ceil(W/scale) [x C]`, of the dtype of the image.
+      `ceil(H/scale) x ceil(W/scale) [x C]`, of the kind and dtype of the image.
 
     Raises:
       ValueError: If the scale or a rank is out of range.
@@ -98,5 +98,18 @@ def downscale(image: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
         raise ValueError(f"image has {image.ndim} axes; it must have 2 or 3")
     if kernel.ndim != 2:
         raise ValueError(f"kernel has {kernel.ndim} axes; it must have 2")
+    if isinstance(image, jax.Array):
+        before = [side // 2 for side in kernel.shape]
+        pad = [(b, side - 1 - b) for b, side in zip(before, kernel.shape, strict=True)]
+        planes = image[None] if image.ndim == 2 else jnp.moveaxis(image, -1, 0)
+        padded = jnp.pad(planes, ((0, 0), *pad), mode="symmetric")
+        # Colours are the batch: one filter for all.
+        out = jax.lax.conv_general_dilated(
+            padded[:, None],
+            jnp.asarray(kernel, image.dtype)[None, None],
+            (scale, scale),
+            "VALID",
+        )[:, 0]
+        return out[0] if image.ndim == 2 else jnp.moveaxis(out, 0, -1)
     kernel = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
     return scipy.ndimage.correlate(image, kernel, mode="reflect")[::scale, ::scale]

@@ -1,0 +1,145 @@
+"""Super-resolution with a known kernel: every method behind one registry.
+
+A method is a function in a file of its own, listed in `METHODS`. It makes one jump of
+one scale; `super_resolve` checks the input and strings the jumps together.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from kernelgan_jax import images, kernels
+from kernelgan_jax.config import SRConfig
+from kernelgan_jax.super_resolution.bicubic import bicubic
+from kernelgan_jax.super_resolution.zssr import zssr, zssr_fast
+
+Progress = Callable[[int, int, float], None]
+"""Called with the steps done, the steps at most, and the last loss."""
+
+
+class Method(Protocol):
+    """Enlarges one image by one jump."""
+
+    def __call__(
+        self,
+        key: jax.Array,
+        image: np.ndarray,
+        kernel: np.ndarray,
+        *,
+        scale: int,
+        fathers: tuple[np.ndarray, ...],
+        config: SRConfig,
+        progress: Progress | None,
+    ) -> np.ndarray:
+        """Enlarges `image` (`H x W x C` float32 in [0, 1]) by `scale`.
+
+        `kernel` is aligned for `scale`; `fathers` are the images to learn from: `image`
+        itself and its enlargements of earlier jumps. Returns `sH x sW x C`, alike.
+        """
+
+
+METHODS: dict[str, Method] = {
+    "bicubic": bicubic,
+    "zssr": zssr,
+    "zssr_fast": zssr_fast,
+}
+
+
+class Jump(NamedTuple):
+    """One enlargement of the LR image: always from LR, by `scale`, with `kernel`."""
+
+    scale: int
+    kernel: np.ndarray
+    """`h x w` correlation kernel; it is normalised and aligned before its use."""
+
+
+DEFAULT = SRConfig()
+
+
+def super_resolve(
+    key: jax.Array,
+    image: Any,
+    jumps: tuple[Jump, ...],
+    *,
+    config: SRConfig = DEFAULT,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Enlarges an image that was downscaled with a known kernel.
+
+    Args:
+      key: JAX random key.
+      image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
+        [0, 1].
+      jumps: The last one makes the result. Results of earlier ones, of smaller scales,
+        join the images that it learns from (ZSSR, section 3.2, gradual SR).
+      config: Settings; `config.method` is a name in `METHODS`.
+      progress: Called now and then in each jump.
+
+    Returns:
+      `sH x sW x C` float32 in [0, 1], C = 1 or 3, s the scale of the last jump, aligned
+      with the bicubic enlargement of the image.
+
+    Raises:
+      ValueError: If the image, a kernel or the method cannot be used, or the result
+        would not fit in memory.
+    """
+    if config.method not in METHODS:
+        raise ValueError(
+            f"config.sr.method is {config.method!r}; it must be {' or '.join(METHODS)}"
+        )
+    method = METHODS[config.method]
+    pixels = images.from_array(image)
+    height, width = pixels.shape[:2]
+    check_size(height, width, jumps[-1].scale, config)
+    if config.method != "bicubic":
+        for jump in jumps:
+            kernels.check(jump.kernel, scale=jump.scale, image_shape=(height, width))
+    unit = images.to_unit(pixels)
+    fathers = (unit,)
+    for i, jump in enumerate(jumps):
+        result = method(
+            jax.random.fold_in(key, i),
+            unit,
+            kernels.centre(kernels.normalise(jump.kernel), jump.scale),
+            scale=jump.scale,
+            fathers=fathers,
+            config=config,
+            progress=progress,
+        )
+        fathers = (*fathers, result)
+    return result
+
+
+def check_size(height: int, width: int, scale: int, config: SRConfig) -> None:
+    """Checks that the enlarged image is of a size that can be held.
+
+    Raises:
+      ValueError: If it is not, or the image is too small to learn from.
+    """
+    # Three channels, float32, and the copies that the writer and the tiles need.
+    need = 40 * height * width * scale**2
+    available = _available_memory()
+    if need > available:
+        raise ValueError(
+            f"image is {width}x{height} pixels; enlarged by {scale} it needs about "
+            f"{need / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free; crop it, "
+            "or pass --sr=none for its kernel alone"
+        )
+    if config.method != "bicubic" and min(height, width) < 8 * scale:
+        raise ValueError(
+            f"image is {width}x{height} pixels; to learn an enlargement by {scale} it "
+            f"needs {8 * scale} at each side; --sr=bicubic needs none"
+        )
+
+
+def _available_memory() -> float:
+    """Free memory of this machine in bytes, infinite where it does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return math.inf
