@@ -13,8 +13,7 @@ import numpy as np
 
 from kernelgan_jax import images, kernels
 from kernelgan_jax.config import SRConfig
-from kernelgan_jax.super_resolution.bicubic import bicubic
-from kernelgan_jax.super_resolution.zssr import zssr, zssr_fast
+from kernelgan_jax.super_resolution import bicubic, zssr
 
 Progress = Callable[[int, int, float], None]
 """Called with the steps done, the steps at most, and the last loss."""
@@ -42,9 +41,9 @@ class Method(Protocol):
 
 
 METHODS: dict[str, Method] = {
-    "bicubic": bicubic,
-    "zssr": zssr,
-    "zssr_fast": zssr_fast,
+    "bicubic": bicubic.bicubic,
+    "zssr": zssr.zssr,
+    "zssr_fast": zssr.zssr_fast,
 }
 
 

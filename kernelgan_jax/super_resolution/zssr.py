@@ -27,82 +27,127 @@ from kernelgan_jax.config import SRConfig
 from kernelgan_jax.resize import bicubic_resize, downscale
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 
-# --- Networks: LR (h x w x C) -> HR (sh x sw x C) ---
-
-_INIT = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+# --- Networks ---
 
 
-class ZSSRNet(nn.Module):
-    """The network of ZSSR: 3 x 3 convolutions on the bicubic enlargement, no bias."""
+class Conv3x3(nn.Module):
+    """A 3 x 3 convolution without bias, `C x H x W`, zeros around.
 
-    scale: int
-    layers: int = 8
-    channels: int = 64
+    XLA runs convolutions in loops on CPU some 20 times slower than outside of them, and
+    matrix products at full speed: `as_product` makes one of it.
+    """
 
-    @property
-    def radius(self) -> int:
-        """Receptive radius in LR pixels: the convolutions, then the enlargement."""
-        return -(-self.layers // self.scale) + 3
+    features: int
+    as_product: bool = False
 
     @nn.compact
-    def __call__(self, lr: jax.Array) -> jax.Array:
-        enlarged = bicubic_resize(lr, self.scale)
-        x = enlarged
-        for i in range(self.layers):
-            last = i == self.layers - 1
-            features = lr.shape[-1] if last else self.channels
-            x = nn.Conv(features, (3, 3), use_bias=False, kernel_init=_INIT)(x)
-            x = x if last else nn.relu(x)
-        return enlarged + x
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels, height, width = x.shape
+        # Weight variance 0.1 / fan_in.
+        init = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        kernel = self.param("kernel", init, (3, 3, channels, self.features))
+        if not self.as_product:
+            return jax.lax.conv_general_dilated(
+                x[None],
+                kernel,
+                (1, 1),
+                "SAME",
+                dimension_numbers=("NCHW", "HWIO", "NCHW"),
+            )[0]
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1)))
+        shifted = [
+            padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)
+        ]
+        columns = jnp.concatenate(shifted).reshape(-1, height * width)
+        product = kernel.reshape(-1, self.features).T @ columns
+        return product.reshape(self.features, height, width)
 
 
-class FastNet(nn.Module):
-    """Bicubic enlargement + a linear filter + convolutions, all at LR size."""
+class Layers(nn.Module):
+    """Convolutions with ReLU between them, `C x H x W`."""
 
-    scale: int
-    layers: int = 6
-    channels: int = 32
-    reach: int = 5
-    """Radius of the linear filter."""
-
-    @property
-    def radius(self) -> int:
-        """Receptive radius in LR pixels."""
-        return max(self.layers, self.reach, 3)
+    layers: int
+    channels: int
+    out: int
+    as_product: bool = False
 
     @nn.compact
-    def __call__(self, lr: jax.Array) -> jax.Array:
-        phases, channels = self.scale**2, lr.shape[-1]
-        linear = self.param(
-            "linear", nn.initializers.zeros, (2 * self.reach + 1,) * 2 + (1, phases)
-        )
-        # The filter is the same for all colours: they are the batch.
-        planes = jnp.moveaxis(lr, -1, 0)[..., None]
-        pad = ((0, 0), (self.reach, self.reach), (self.reach, self.reach), (0, 0))
-        linear = jax.lax.conv_general_dilated(
-            jnp.pad(planes, pad, mode="symmetric"),
-            linear,
-            (1, 1),
-            "VALID",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        x = lr
+    def __call__(self, x: jax.Array) -> jax.Array:
         for _ in range(self.layers - 1):
-            x = nn.relu(
-                nn.Conv(self.channels, (3, 3), use_bias=False, kernel_init=_INIT)(x)
-            )
-        x = nn.Conv(channels * phases, (3, 3), use_bias=False, kernel_init=_INIT)(x)
-        x = x.reshape(*x.shape[:-1], channels, phases)
-        x = x + jnp.moveaxis(linear, 0, 2)
-        return bicubic_resize(lr, self.scale) + pixel_shuffle(x, self.scale)
+            x = nn.relu(Conv3x3(self.channels, self.as_product)(x))
+        return Conv3x3(self.out, self.as_product)(x)
 
 
 def pixel_shuffle(x: jax.Array, scale: int) -> jax.Array:
-    """`h x w x C x s*s` to `s*h x s*w x C`: the last axis becomes s x s pixels."""
-    height, width, channels, _ = x.shape
-    x = x.reshape(height, width, channels, scale, scale)
+    """`C*s*s x h x w` to `C x s*h x s*w`: s x s channels become s x s pixels."""
+    channels, height, width = x.shape
+    x = x.reshape(channels // scale**2, scale, scale, height, width)
     x = x.transpose(0, 3, 1, 4, 2)
-    return x.reshape(scale * height, scale * width, channels)
+    return x.reshape(-1, scale * height, scale * width)
+
+
+class Network(NamedTuple):
+    """Which of the two networks, and its size; hashable."""
+
+    fast: bool
+    scale: int
+    layers: int
+    channels: int
+    colours: int
+
+    def module(self, *, as_product: bool = False) -> Layers:
+        """The Flax module."""
+        out = self.colours * (self.scale**2 if self.fast else 1)
+        return Layers(self.layers, self.channels, out, as_product)
+
+    def apply(
+        self, module: Layers, params: Any, son: jax.Array, base: jax.Array
+    ) -> jax.Array:
+        """Enlarges `son` (`C x h x w`), given its linear enlargement `base`."""
+        if self.fast:
+            return base + pixel_shuffle(module.apply(params, son), self.scale)
+        return base + module.apply(params, base)
+
+    @property
+    def radius(self) -> int:
+        """Receptive radius in LR pixels of the network and of its base."""
+        if self.fast:
+            return max(self.layers, REACH, 3)
+        return -(-self.layers // self.scale) + 3
+
+
+REACH = 5
+"""Radius of the linear filter of `zssr_fast`, LR pixels."""
+
+
+def linear_enlargement(image: Any, linear: Any | None, scale: int) -> Any:
+    """What the network adds to: bicubic enlargement, plus a linear filter's output.
+
+    Args:
+      image: `H x W x C`, NumPy or JAX.
+      linear: `n x n x 1 x s*s` filter of `fit_linear`, or None.
+      scale: s.
+
+    Returns:
+      `sH x sW x C`.
+    """
+    enlarged = bicubic_resize(image, scale)
+    if linear is None:
+        return enlarged
+    xp: Any = jnp if isinstance(image, jax.Array) else np
+    planes = jnp.moveaxis(jnp.asarray(image), -1, 0)[:, None]
+    pad = linear.shape[0] // 2
+    planes = jnp.pad(planes, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="symmetric")
+    # The filter is the same for all colours: they are the batch.
+    more = jax.lax.conv_general_dilated(
+        planes,
+        jnp.asarray(linear),
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NCHW", "HWIO", "NCHW"),
+    )
+    more = more.reshape(-1, *more.shape[2:])
+    return enlarged + xp.moveaxis(xp.asarray(pixel_shuffle(more, scale)), 0, -1)
 
 
 # --- What is learned from ---
@@ -112,13 +157,16 @@ class Father(NamedTuple):
     """An image to learn from, padded so that few sizes need to be compiled.
 
     With the image blurred by the kernel at full size, the son of any crop is every
-    `scale`-th pixel of the same crop of `blurred`.
+    `scale`-th pixel of the same crop of `blurred`. So sons and their linear
+    enlargements are made once; the loop cuts them out.
     """
 
     image: Any
-    """`H x W x C` in [0, 1]."""
+    """`C x H x W` in [0, 1]."""
     blurred: Any
-    """`H x W x C`: the image correlated with the kernel."""
+    """`C x H x W`: the image correlated with the kernel; with noise, if asked for."""
+    base: Any
+    """`s*s x C x H x W`: the enlarged sons, by the crop's corner modulo s."""
     weight: Any
     """`H x W`: the gradient map, by which the loss is weighted, mean 1."""
     size: Any
@@ -128,24 +176,39 @@ class Father(NamedTuple):
 _BUCKET = 128
 
 
-def make_father(image: np.ndarray, kernel: np.ndarray, config: SRConfig) -> Father:
-    """Prepares an image: `H x W x C` float32 in [0, 1]; arrays are NumPy's."""
-    side = min(config.crop, *image.shape[:2]) // 2 * 2
-    image = crops.training_window(image, 0, config.max_pixels, side)
-    blurred = np.clip(downscale(image, kernel, 1), 0, 1).astype(np.float32)
-    weight = crops.gradient_map(image).astype(np.float32)
-    size = np.array(image.shape[:2], np.int32)
-    pad = [(0, -n % _BUCKET) for n in size]
+def blur(
+    rng: np.random.Generator, image: np.ndarray, kernel: np.ndarray, noise: float
+) -> np.ndarray:
+    """All sons of an image, interleaved: `H x W x C` float32 in [0, 1]."""
+    blurred = downscale(image, kernel, 1)
+    if noise:
+        blurred = blurred + noise * rng.standard_normal(blurred.shape)
+    return np.clip(blurred, 0, 1).astype(np.float32)
+
+
+def make_father(
+    image: np.ndarray, blurred: np.ndarray, linear: np.ndarray | None, scale: int
+) -> Father:
+    """Prepares an image, `H x W x C` float32 in [0, 1]; arrays are NumPy's."""
+    height, width, channels = image.shape
+    base = np.zeros((scale, scale, height, width, channels), np.float32)
+    for top, left in np.ndindex(scale, scale):
+        son = blurred[top::scale, left::scale]
+        enlarged = linear_enlargement(son, linear, scale)
+        base[top, left, top:, left:] = enlarged[: height - top, : width - left]
+    pad = [(0, -height % _BUCKET), (0, -width % _BUCKET)]
+    base = base.reshape(-1, height, width, channels)
     return Father(
-        np.pad(image, (*pad, (0, 0))),
-        np.pad(blurred, (*pad, (0, 0))),
-        np.pad(weight, pad),
-        size,
+        np.pad(image.transpose(2, 0, 1), ((0, 0), *pad)),
+        np.pad(blurred.transpose(2, 0, 1), ((0, 0), *pad)),
+        np.pad(base.transpose(0, 3, 1, 2), ((0, 0), (0, 0), *pad)),
+        np.pad(crops.gradient_map(image).astype(np.float32), pad),
+        np.array([height, width], np.int32),
     )
 
 
 def fit_linear(
-    fathers: tuple[Father, ...], scale: int, reach: int, noise: float
+    pairs: list[tuple[np.ndarray, np.ndarray]], scale: int, noise: float
 ) -> np.ndarray:
     """The linear filter that best predicts fathers from sons, beyond bicubic.
 
@@ -153,43 +216,43 @@ def fit_linear(
     around it: the Wiener filter of the image's own statistics.
 
     Args:
-      fathers: What to learn from.
+      pairs: Images, `H x W x C`, and the same blurred.
       scale: s.
-      reach: Radius of the patch.
       noise: Standard deviation of the LR image's noise, in [0, 1] units. Sons have less
         of it than the LR image, so that without it the filter would amplify noise.
 
     Returns:
-      `(2*reach + 1) x (2*reach + 1) x 1 x s*s` float32.
+      `(2*REACH + 1) x (2*REACH + 1) x 1 x s*s` float32.
     """
-    side = 2 * reach + 1
+    side = 2 * REACH + 1
     products = np.zeros((side**2, side**2))
     targets = np.zeros((side**2, scale**2))
     count = 0
-    for father in fathers:
-        height, width = father.size
+    for image, blurred in pairs:
+        height, width = image.shape[:2]
         for top, left in np.ndindex(scale, scale):
             high, wide = (height - top) // scale, (width - left) // scale
             if min(high, wide) < side:
                 continue
-            inside = (
-                slice(top, top + scale * high),
-                slice(left, left + scale * wide),
-            )
-            son = father.blurred[inside][::scale, ::scale]
-            residual = father.image[inside] - bicubic_resize(son, scale)
+            rows = slice(top, top + scale * high)
+            columns = slice(left, left + scale * wide)
+            son = blurred[rows, columns][::scale, ::scale]
+            residual = image[rows, columns] - bicubic_resize(son, scale)
             residual = residual.reshape(high, scale, wide, scale, -1)
             residual = residual.transpose(0, 2, 4, 1, 3)
-            patches = np.lib.stride_tricks.sliding_window_view(son, (side, side), (0, 1))
+            patches = np.lib.stride_tricks.sliding_window_view(
+                son, (side, side), (0, 1)
+            )
             # In strips: the patches are side^2 times as large as the image.
             for row in range(0, len(patches), 64):
-                x = patches[row : row + 64].reshape(-1, side**2)
-                strip = slice(reach + row, reach + row + len(patches[row : row + 64]))
-                y = residual[strip, reach : wide - reach].reshape(-1, scale**2)
+                strip = patches[row : row + 64]
+                x = strip.reshape(-1, side**2)
+                y = residual[REACH + row : REACH + row + len(strip)]
+                y = y[:, REACH : wide - REACH].reshape(-1, scale**2)
                 products += x.T @ x
                 targets += x.T @ y
                 count += len(x)
-    products += (count * noise**2 + 1e-9) * np.eye(side**2)
+    products += (count * noise**2 + 1e-6) * np.eye(side**2)
     solution = np.linalg.solve(products, targets)
     return solution.reshape(side, side, 1, scale**2).astype(np.float32)
 
@@ -222,7 +285,7 @@ class ZSSR(NamedTuple):
     """The algorithm as pure functions for one image."""
 
     init: Callable[..., State]
-    """`init(key, linear=None) -> state`"""
+    """`init(key) -> state`"""
     step: Callable[..., State]
     """`step(key, state, fathers) -> state`"""
     policy: Callable[..., State]
@@ -231,25 +294,24 @@ class ZSSR(NamedTuple):
     """`running(state)`: whether to go on."""
 
 
-def zero_shot(network: Any, config: SRConfig, *, crop: int, channels: int) -> ZSSR:
+def zero_shot(
+    network: Network, config: SRConfig, *, crop: int, as_product: bool = False
+) -> ZSSR:
     """ZSSR's training as pure functions.
 
     Args:
-      network: A Flax module that enlarges by `network.scale`.
-      config: Settings, complete (`iterations` set).
+      network: What is trained.
+      config: Settings, complete (`SRConfig.complete`).
       crop: Side of a father crop, a multiple of the scale.
-      channels: Channels of the image.
+      as_product: See `Conv3x3`.
     """
-    scale = network.scale
+    scale, module = network.scale, network.module(as_product=as_product)
     adam = optax.scale_by_adam()
     cosine = config.schedule == "cosine"
-    noise = 0.0125 * config.noise_scale
 
-    def init(key: jax.Array, linear: Any = None) -> State:
-        son = jnp.zeros((crop // scale, crop // scale, channels))
-        params = network.init(key, son)
-        if linear is not None:
-            params = {"params": params["params"] | {"linear": linear}}
+    def init(key: jax.Array) -> State:
+        side = crop // scale if network.fast else crop
+        params = module.init(key, jnp.zeros((network.colours, side, side)))
         return State(
             jnp.int32(0),
             params,
@@ -261,15 +323,23 @@ def zero_shot(network: Any, config: SRConfig, *, crop: int, channels: int) -> ZS
         )
 
     def cut(father: Father, corner: jax.Array) -> tuple[jax.Array, ...]:
-        def crop_of(x: jax.Array) -> jax.Array:
-            start = (*corner, *(0 for _ in x.shape[2:]))
-            return jax.lax.dynamic_slice(x, start, (crop, crop, *x.shape[2:]))
+        """Son, its linear enlargement, father and weight at a corner."""
 
-        son = crop_of(father.blurred)[::scale, ::scale]
-        return son, crop_of(father.image), crop_of(father.weight)
+        def crop_of(x: jax.Array) -> jax.Array:
+            start = (*(0 for _ in x.shape[:-2]), *corner)
+            return jax.lax.dynamic_slice(x, start, (*x.shape[:-2], crop, crop))
+
+        phase = corner % scale
+        base = jax.lax.dynamic_slice(
+            father.base,
+            (phase[0] * scale + phase[1], 0, *corner),
+            (1, network.colours, crop, crop),
+        )[0]
+        son = crop_of(father.blurred)[:, ::scale, ::scale]
+        return son, base, crop_of(father.image), crop_of(father.weight)
 
     def step(key: jax.Array, state: State, fathers: tuple[Father, ...]) -> State:
-        which, where, noise_key = jax.random.split(key, 3)
+        which, where = jax.random.split(key)
         place = jax.random.uniform(where, (2,))
 
         def sample(father: Father) -> tuple[jax.Array, ...]:
@@ -279,14 +349,11 @@ def zero_shot(network: Any, config: SRConfig, *, crop: int, channels: int) -> ZS
 
         branch = jax.random.randint(which, (), 0, len(fathers))
         branches = [functools.partial(sample, father) for father in fathers]
-        son, target, weight = jax.lax.switch(branch, branches)
-        if noise:
-            disturbance = noise * jax.random.normal(noise_key, son.shape)
-            son = jnp.clip(son + disturbance, 0, 1)
+        son, base, target, weight = jax.lax.switch(branch, branches)
 
         def loss_of(params: Any) -> jax.Array:
-            difference = jnp.abs(network.apply(params, son) - target)
-            return (weight[..., None] * difference).mean()
+            difference = jnp.abs(network.apply(module, params, son, base) - target)
+            return (weight[None] * difference).mean()
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         updates, optimizer = adam.update(gradient, state.optimizer)
@@ -305,8 +372,9 @@ def zero_shot(network: Any, config: SRConfig, *, crop: int, channels: int) -> ZS
         room = (father.size - crop).astype(jnp.float32)
 
         def error(place: jax.Array) -> jax.Array:
-            son, target, _ = cut(father, (place * room).astype(jnp.int32))
-            return ((jnp.clip(network.apply(params, son), 0, 1) - target) ** 2).mean()
+            son, base, target, _ = cut(father, (place * room).astype(jnp.int32))
+            enlarged = network.apply(module, params, son, base)
+            return ((jnp.clip(enlarged, 0, 1) - target) ** 2).mean()
 
         return jax.lax.map(error, places).mean()
 
@@ -367,9 +435,10 @@ def stalled(errors: jax.Array, step: jax.Array) -> jax.Array:
 
 @functools.lru_cache(maxsize=8)
 def _compiled(
-    network: Any, config: SRConfig, crop: int, channels: int
+    network: Network, config: SRConfig, crop: int
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    algorithm = zero_shot(network, config, crop=crop, channels=channels)
+    on_cpu = jax.default_backend() == "cpu"
+    algorithm = zero_shot(network, config, crop=crop, as_product=on_cpu)
 
     def train(key: jax.Array, state: State, fathers: Any, until: Any) -> State:
         def body(state: State, _: None) -> tuple[State, None]:
@@ -389,13 +458,17 @@ def _compiled(
 
 
 @functools.lru_cache(maxsize=8)
-def _enlarger(network: Any, config: SRConfig) -> Callable[..., jax.Array]:
+def _enlarger(network: Network, back_projections: int) -> Callable[..., jax.Array]:
     """Network and back-projection on one tile, jitted."""
-    scale = network.scale
+    scale, module = network.scale, network.module()
 
-    def enlarge(params: Any, lr: jax.Array, kernel: jax.Array) -> jax.Array:
-        hr = jnp.clip(network.apply(params, lr), 0, 1)
-        for _ in range(config.back_projections):
+    def enlarge(
+        params: Any, linear: Any, kernel: jax.Array, lr: jax.Array
+    ) -> jax.Array:
+        base = linear_enlargement(lr, linear, scale).transpose(2, 0, 1)
+        hr = network.apply(module, params, lr.transpose(2, 0, 1), base)
+        hr = jnp.clip(hr.transpose(1, 2, 0), 0, 1)
+        for _ in range(back_projections):
             missing = lr - downscale(hr, kernel, scale)
             hr = jnp.clip(hr + bicubic_resize(missing, scale), 0, 1)
         return hr
@@ -403,14 +476,8 @@ def _enlarger(network: Any, config: SRConfig) -> Callable[..., jax.Array]:
     return jax.jit(enlarge)
 
 
-def _radius(network: Any, kernel: np.ndarray, config: SRConfig) -> int:
-    """Receptive radius in LR pixels of what `_enlarger` does."""
-    back_projection = -(-max(kernel.shape) // (2 * network.scale)) + 1 + 3
-    return network.radius + config.back_projections * back_projection
-
-
 def _run(
-    network: Any,
+    network: Network,
     key: jax.Array,
     image: np.ndarray,
     kernel: np.ndarray,
@@ -418,20 +485,26 @@ def _run(
     config: SRConfig,
     progress: Callable[[int, int, float], None] | None,
 ) -> np.ndarray:
-    scale, channels = network.scale, image.shape[-1]
+    scale = network.scale
     kernel = kernel.astype(np.float32)
-    data = tuple(make_father(father, kernel, config) for father in fathers)
-    smallest = min(int(n) for father in data for n in father.size)
+    noise = 0.0125 * config.noise_scale
+    noise_key, init_key, train_key = jax.random.split(key, 3)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(noise_key)))
+
+    smallest = min(min(father.shape[:2]) for father in fathers)
     crop = min(config.crop, smallest) // scale * scale
-    init_key, train_key = jax.random.split(key)
-    init, train = _compiled(network, config, crop, channels)
+    windows = [
+        crops.training_window(f, 0, config.max_pixels, crop // 2 * 2) for f in fathers
+    ]
+    pairs = [(window, blur(rng, window, kernel, noise)) for window in windows]
     linear = None
-    if isinstance(network, FastNet):
-        noise = max(config.quantisation, 0.0125 * config.noise_scale)
-        linear = fit_linear(data, scale, network.reach, noise)
-    state = init(init_key, linear)
-    on_device = jax.device_put(data)
-    done = -1
+    if network.fast:
+        linear = fit_linear(pairs, scale, config.quantisation)
+    data = tuple(make_father(*pair, linear, scale) for pair in pairs)
+    crop = min(crop, *(int(n) // scale * scale for d in data for n in d.size))
+
+    init, train = _compiled(network, config, crop)
+    state, on_device, done = init(init_key), jax.device_put(data), -1
     while done < int(state.step):  # until the policy stops it
         done = int(state.step)
         state = train(train_key, state, on_device, done + 10 * _CHUNK)
@@ -439,15 +512,18 @@ def _run(
             progress(int(state.step), config.iterations, float(state.loss))
     if not np.isfinite(float(state.loss)):
         raise ValueError("the training of the super-resolution diverged")
-    enlarge = _enlarger(network, config)
-    on_device_kernel = jnp.asarray(kernel)
-    radius = _radius(network, kernel, config)
+
+    # Each back-projection looks through the kernel and then through bicubic.
+    back_projection = -(-max(kernel.shape) // (2 * scale)) + 4
+    margin = network.radius + config.back_projections * back_projection
+    enlarge = _enlarger(network, config.back_projections)
+    constants = jax.device_put((state.params, linear, kernel))
     return apply_tiled(
-        lambda tile: enlarge(state.params, jnp.asarray(tile), on_device_kernel),
+        lambda tile: enlarge(*constants, jnp.asarray(tile)),
         image,
         scale=scale,
-        margin=radius,
-        tile=max(config.tile, 4 * radius),
+        margin=margin,
+        tile=max(config.tile, 4 * margin),
     )
 
 
@@ -463,8 +539,8 @@ def zssr(
 ) -> np.ndarray:
     """ZSSR as published; see `Method`."""
     config = config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
-    network = ZSSRNet(scale, config.layers, config.channels)
-    return _run(network, key, image, kernel, fathers, config, progress)
+    size = (scale, config.layers, config.channels, image.shape[-1])
+    return _run(Network(False, *size), key, image, kernel, fathers, config, progress)
 
 
 def zssr_fast(
@@ -479,5 +555,5 @@ def zssr_fast(
 ) -> np.ndarray:
     """The same idea at LR size, from the best linear filter on; see `Method`."""
     config = config.complete(layers=6, channels=32, iterations=1000, schedule="cosine")
-    network = FastNet(scale, config.layers, config.channels)
-    return _run(network, key, image, kernel, fathers, config, progress)
+    size = (scale, config.layers, config.channels, image.shape[-1])
+    return _run(Network(True, *size), key, image, kernel, fathers, config, progress)
