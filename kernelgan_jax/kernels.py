@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax.resize import cubic
+
 # --- Composition of a deep linear generator (JAX, differentiable) ---
 
 
@@ -226,6 +228,24 @@ def widths(kernel: np.ndarray) -> tuple[float, float, float]:
 
 
 # --- Making ---
+
+
+def bicubic(scale: int) -> np.ndarray:
+    """The antialiased bicubic kernel of `imresize(image, 1/scale)`.
+
+    Args:
+      scale: A positive integer.
+
+    Returns:
+      `4s x 4s` float64, sum 1, symmetric about its own middle.
+
+    Raises:
+      ValueError: If the scale is out of range.
+    """
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; it must be at least 1")
+    taps = cubic((np.arange(4 * scale) - (4 * scale - 1) / 2) / scale)
+    return normalise(np.outer(taps, taps))
 
 
 def gaussian(
