@@ -2,9 +2,9 @@
 
     python benchmarks/super_resolution.py --data=PATH/kodakrk --scale=2
 
-The folder holds `hr/NAME.png`, `lr_xS/NAME.png` and `gt_k_xS/NAME.mat`. One line of JSON
-a result goes to `--runs` as it is done, so that an interrupted run goes on where it
-stopped; the table goes to standard output (kept in `benchmarks/README.md`).
+The folder holds `hr/NAME.png`, `lr_xS/NAME.png` and `gt_k_xS/NAME.mat`. One line of
+JSON a result goes to `--runs` as it is done, so that an interrupted run goes on where
+it stopped; the table goes to standard output (kept in `benchmarks/README.md`).
 """
 
 import functools
@@ -72,7 +72,9 @@ def main(_) -> None:
             gradual = (Jump(2, found.kernel),)
             return gradual if scale == 2 else (*gradual, Jump(4, found.kernel_x4))
 
-        systems = {"bicubic": None} | {f"{_METHOD.value}, {k}": k for k in _KERNELS.value}
+        systems = {"bicubic": None} | {
+            f"{_METHOD.value}, {k}": k for k in _KERNELS.value
+        }
         for system, kind in systems.items():
             if (name, system) in done:
                 continue

@@ -1,12 +1,15 @@
-"""Camera photos: all pixels are trained on, as their borders were never resampled.
+"""Camera photos: no border is dropped, as it was never resampled; the super-resolution
+learns with noise and does not back-project it.
 
 python main.py --config=configs/real.py --image=photo.jpg
 """
 
 from ml_collections import ConfigDict
 
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import Config, SRConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(Config(border=0).asdict())
+    return ConfigDict(
+        Config(border=0, sr=SRConfig(noise_scale=1.0, back_projections=0)).asdict()
+    )

@@ -11,25 +11,30 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ml_collections
+import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from kernelgan_jax.config import Config
+from kernelgan_jax import kernel_files
+from kernelgan_jax.config import SR_METHODS, Config, SRConfig
 
 if TYPE_CHECKING:
-    from kernelgan_jax.report import Summary
+    from kernelgan_jax.estimate import KernelEstimate
+    from kernelgan_jax.images import Image
+    from kernelgan_jax.report import Summary, SuperResolved
 
 _USAGE = """\
 Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
 
-Finds the kernel that each image was downscaled with (KernelGAN). The results of
-a/photo.png go to OUTPUT_DIR/photo: kernel_x2.npy, kernel_x2.mat, for scale 4 also
-kernel_x4.npy and kernel_x4.mat, kernel.png (to look at) and report.json.
+Finds the kernel that each image was downscaled with (KernelGAN), and super-resolves the
+image with it (ZSSR). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png (or
+sr_x4.png), comparison.png, kernel_x2.npy, kernel_x2.mat, for scale 4 also kernel_x4.npy
+and kernel_x4.mat, kernel.png (to look at) and report.json.
 
 Flags:
 {flags}
@@ -53,6 +58,10 @@ class Options(NamedTuple):
     output_dir: Path
     seed: int
     quiet: bool
+    kernel: np.ndarray | None
+    """A known kernel, in place of the estimated one."""
+    kernel_source: str
+    """`estimated`, `bicubic`, or the file of the known kernel."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,15 +103,20 @@ def parse(argv: Sequence[str]) -> Options:
     try:
         _define_flags(values, argv)
         images = values(["kernelgan-jax", *argv])[1:]
-        settings = dict(values.config)
+        settings = values.config.to_dict()
     except flags.Error as error:
         first, *more = str(error).splitlines()
         raise UsageError(" ".join([first, *more[-1:]])) from error
     except Exception as error:  # A config file is a program: it can raise anything.
         last_line = f"{type(error).__name__}: {error}".splitlines()[-1]
         raise UsageError(f"--config: {last_line}") from error
-    for name in settings:
+    sr = settings.get("sr", {})
+    if not isinstance(sr, dict):
+        raise UsageError("config.sr must hold settings, as config.sr.method")
+    for name in (*settings, *(f"sr.{name}" for name in sr)):
         _check_setting(name)
+    if values.sr is not None:
+        settings["sr"] = sr | {"method": values.sr}
     try:
         config = Config(**settings)
     except (TypeError, ValueError) as error:
@@ -110,7 +124,40 @@ def parse(argv: Sequence[str]) -> Options:
     images = values.image + images
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
-    return Options(images, config, Path(values.output_dir), values.seed, values.quiet)
+    kernel, source = _known_kernel(values, config)
+    output_dir = Path(values.output_dir)
+    return Options(
+        images, config, output_dir, values.seed, values.quiet, kernel, source
+    )
+
+
+def _known_kernel(
+    values: flags.FlagValues, config: Config
+) -> tuple[np.ndarray | None, str]:
+    if values.kernel is None and values.sr_kernel != "bicubic":
+        return None, "estimated"
+    if values.kernel is not None and values.sr_kernel == "bicubic":
+        raise UsageError("--kernel and --sr_kernel=bicubic exclude each other")
+    if config.sr.method == "none":
+        raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
+    from kernelgan_jax import kernels
+
+    if values.kernel is None:
+        return kernels.bicubic(config.scale), "bicubic"
+    try:
+        kernel = kernel_files.read(values.kernel)
+    except kernel_files.KernelFileError as error:
+        raise UsageError(f"--kernel: {error}") from error
+    try:
+        kernels.check(kernel, scale=config.scale)
+    except ValueError as error:
+        raise UsageError(f"--kernel: {values.kernel}: {error}") from error
+    return kernel, values.kernel
+
+
+_FLAGS = (
+    "image", "config", "output_dir", "seed", "quiet", "sr", "kernel", "sr_kernel"
+)  # fmt: skip
 
 
 def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -153,11 +200,33 @@ def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
         upper_bound=2**32 - 1,  # JAX drops higher bits.
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "sr",
+        None,
+        SR_METHODS,
+        "How to super-resolve, short for --config.sr.method; none: the kernel alone.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "kernel",
+        None,
+        "Known kernel for the super-resolution (.npy, or .mat with Kernel); none is "
+        "estimated then.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "sr_kernel",
+        "estimated",
+        ["estimated", "bicubic"],
+        "Kernel for the super-resolution; bicubic: the ideal one, without estimation.",
+        flag_values=values,
+    )
     flags.DEFINE_boolean("quiet", False, "Print errors only.", flag_values=values)
 
 
 def _check_setting(name: str) -> None:
     known = [field.name for field in dataclasses.fields(Config)]
+    known += [f"sr.{field.name}" for field in dataclasses.fields(SRConfig)]
     if name not in known:
         nearest = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
         raise UsageError(
@@ -170,7 +239,7 @@ def usage() -> str:
     values = flags.FlagValues()
     _define_flags(values, [])
     described = []
-    for name in ("image", "config", "output_dir", "seed", "quiet"):
+    for name in _FLAGS:
         default = values[name].default
         shown = f" (default: {default})" if name in ("output_dir", "seed") else ""
         text = f"--{name}: {' '.join(values[name].help.split())}{shown}"
@@ -178,16 +247,24 @@ def usage() -> str:
     settings = [
         f"  --config.{name}="
         + (f'"{value}"' if isinstance(value, tuple) else f"{value}")
-        for name, value in Config().asdict().items()
+        for name, value in _flat(Config().asdict())
     ]
     return _USAGE.format(flags="\n".join(described), settings="\n".join(settings))
+
+
+def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", v) for inner, v in _flat(value))
+        else:
+            yield name, value
 
 
 # --- Images ---
 
 
 def run(options: Options) -> int:
-    """Estimates the kernels of all images; returns the exit status.
+    """Estimates kernels and super-resolves, for all images; returns the exit status.
 
     What goes wrong with one image is a line on stderr, and the others go on.
     """
@@ -209,7 +286,7 @@ def run(options: Options) -> int:
     summaries = []
     for path, folder in zip(paths, folders, strict=True):
         try:
-            summaries.append(_estimate(path, folder, options))
+            summaries.append(_process(path, folder, options))
         except (images.ImageError, report.OutputError) as error:
             _complain(error)
         except ValueError as error:
@@ -223,25 +300,47 @@ def run(options: Options) -> int:
     return 1 if problems or len(summaries) < len(paths) else 0
 
 
-def _estimate(path: Path, folder: Path, options: Options) -> "Summary":
-    """One image, from its file to its saved kernel."""
-    import jax
-    from tqdm import tqdm
+def _process(path: Path, folder: Path, options: Options) -> "Summary":
+    """One image, from its file to its saved results."""
+    from kernelgan_jax import images, kernels, report, super_resolution
 
-    from kernelgan_jax import images, report
-    from kernelgan_jax.estimate import estimate_kernel
-
+    config = options.config
     image = images.read(path)
     report.check_writable(folder)
-    start = time.perf_counter()
-    with tqdm(
-        desc=path.name,
-        total=options.config.iterations,
-        leave=False,
-        dynamic_ncols=True,
-        # None: only where somebody looks at it, on a terminal.
-        disable=True if options.quiet else None,
-    ) as bar:
+    # What cannot end well is said before the training.
+    shape = image.pixels.shape[0], image.pixels.shape[1]
+    if config.sr.method != "none":
+        super_resolution.check_size(shape, config.scale, config.sr)
+        if options.kernel is not None and config.sr.method != "bicubic":
+            kernels.check(options.kernel, scale=config.scale, image_shape=shape)
+    estimate, seconds, sr = None, 0.0, None
+    if options.kernel is None:
+        started = time.perf_counter()
+        estimate = _estimate(path, image, options)
+        seconds = time.perf_counter() - started
+    if config.sr.method != "none":
+        sr = _super_resolve(path, image, estimate, options)
+    result = report.Run(path, image, config, options.seed, estimate, seconds, sr)
+    report.write(folder, result)
+    return report.summary(folder, result)
+
+
+def _bar(name: str, total: int, options: Options) -> Any:
+    from tqdm import tqdm
+
+    # disable=None: shown only where somebody looks at it, on a terminal.
+    disable = True if options.quiet else None
+    return tqdm(
+        desc=name, total=total, leave=False, dynamic_ncols=True, disable=disable
+    )
+
+
+def _estimate(path: Path, image: "Image", options: Options) -> "KernelEstimate":
+    import jax
+
+    from kernelgan_jax.estimate import estimate_kernel
+
+    with _bar(path.name, options.config.iterations, options) as bar:
 
         def progress(step: int, losses: dict[str, float]) -> None:
             bar.update(step - bar.n)
@@ -252,16 +351,51 @@ def _estimate(path: Path, folder: Path, options: Options) -> "Summary":
             }
             bar.set_postfix(shown)
 
-        estimate = estimate_kernel(
+        return estimate_kernel(
             jax.random.key(options.seed),
             image.pixels,
             config=options.config,
             progress=progress,
         )
-    seconds = time.perf_counter() - start
-    result = report.Run(path, image, options.config, options.seed, estimate, seconds)
-    report.write(folder, result)
-    return report.summary(folder, result)
+
+
+def _super_resolve(
+    path: Path, image: "Image", estimate: "KernelEstimate | None", options: Options
+) -> "SuperResolved":
+    import jax
+
+    from kernelgan_jax import images, report, super_resolution
+    from kernelgan_jax.resize import bicubic_resize
+
+    config = options.config
+    started = time.perf_counter()
+    jumps = super_resolution.plan(config.scale, estimate, options.kernel)
+    with _bar(f"{path.name}, {config.sr.method}", 0, options) as bar:
+
+        def progress(step: int, total: int, loss: float) -> None:
+            bar.total, bar.n = total, step
+            bar.set_postfix({"loss": loss})
+
+        result = super_resolution.super_resolve(
+            jax.random.key(options.seed),
+            image.pixels,
+            jumps,
+            config=config.sr,
+            progress=progress,
+        )
+    dtype, alpha = image.pixels.dtype, image.alpha
+    if alpha is not None:
+        enlarged = bicubic_resize(images.to_unit(alpha), config.scale)
+        alpha = images.from_unit(enlarged, alpha.dtype)
+    pixels = images.from_unit(result, dtype)
+    uses_kernel = config.sr.method != "bicubic"
+    return report.SuperResolved(
+        images.Image(pixels, alpha, image.icc_profile, image.exif, ""),
+        jumps[-1].kernel if uses_kernel else None,
+        options.kernel_source if uses_kernel else "",
+        time.perf_counter() - started,
+        super_resolution.note(image.pixels.shape[:2], config.sr),
+    )
 
 
 def _say(text: str, options: Options) -> None:

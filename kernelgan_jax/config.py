@@ -1,4 +1,4 @@
-"""The hyper-parameters of KernelGAN: one frozen dataclass, validated on creation.
+"""The hyper-parameters: frozen dataclasses, validated on creation.
 
 This is the only form of the settings that the algorithm sees. The defaults are those of
 the paper (Bell-Kligler, Shocher, Irani, "Blind Super-Resolution Kernel Estimation using
@@ -7,6 +7,7 @@ an Internal-GAN", NeurIPS 2019) for scale 2.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 WARM_STARTS = ("summed", "per_channel")
@@ -195,6 +196,8 @@ class Config:
         return self.generator_crop + 2 * self.border
 
     def __post_init__(self) -> None:
+        if isinstance(self.sr, Mapping):  # as from a ConfigDict
+            object.__setattr__(self, "sr", SRConfig(**self.sr))
         object.__setattr__(self, "generator_kernels", tuple(self.generator_kernels))
         _require("scale", self.scale, self.scale in (2, 4), "2 or 4")
         _require(
@@ -273,4 +276,3 @@ class Config:
     def asdict(self) -> dict[str, Any]:
         """The settings as a plain dictionary."""
         return dataclasses.asdict(self)
-

@@ -5,6 +5,7 @@ chunk's crops are cut on the host (5 MB per 100 steps), so that images of all si
 share one compiled program and a photo of any size takes little memory.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -84,7 +85,8 @@ def estimate_kernel(
         for probability, side in zip(maps, sides, strict=True)
     ]
 
-    init, train = _compiled(config)
+    # Settings of the super-resolution are no reason to compile again.
+    init, train = _compiled(dataclasses.replace(config, sr=DEFAULT.sr))
     state, history = init(init_key), []
     raw_kernel = np.zeros((config.kernel_size,) * 2, np.float32)
     for start in range(0, config.iterations, CHUNK):

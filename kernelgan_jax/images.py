@@ -1,4 +1,4 @@
-"""Image files in, plain pixel arrays out.
+"""Image files in, plain pixel arrays out, and back.
 
 The only module that knows image file formats. Pillow reads everything except PNG
 and TIFF with 16 bits per sample, which Pillow would cut to 8 bits; imagecodecs
@@ -13,6 +13,7 @@ import pathlib
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -284,6 +285,58 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
     scale = np.float32(np.iinfo(pixels.dtype).max)
     unit: np.ndarray = np.divide(pixels, scale, dtype=np.float32)
     return unit
+
+
+def from_unit(image: np.ndarray, dtype: Any) -> np.ndarray:
+    """The inverse of `to_unit`: rounds and clips to uint8 or uint16.
+
+    Args:
+        image: floating point, any shape.
+        dtype: uint8 or uint16; a float dtype gives uint16.
+
+    Returns:
+        Array of the same shape.
+    """
+    wanted = np.dtype(dtype)
+    wanted = wanted if wanted.kind == "u" else np.dtype(np.uint16)
+    stored = np.empty(image.shape, wanted)
+    limit = np.iinfo(wanted).max
+    for row in range(len(image)):  # no further copy of a large image
+        stored[row] = np.clip(np.rint(image[row] * limit), 0, limit)
+    return stored
+
+
+def write_png(path: str | os.PathLike[str], image: Image) -> None:
+    """Writes a PNG of 8 or 16 bits with alpha, ICC profile and EXIF.
+
+    Args:
+        path: the file, replaced if it exists.
+        image: what to write; its note is left aside.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    stored = image.pixels
+    if image.alpha is not None:
+        stored = np.concatenate([stored, image.alpha[..., np.newaxis]], axis=-1)
+    if stored.shape[-1] == 1:
+        stored = stored[..., 0]
+    data = imagecodecs.png_encode(np.ascontiguousarray(stored))
+    # imagecodecs writes pixels alone: the other chunks follow the header, which is
+    # always 33 bytes with the signature.
+    chunks = [data[:33]]
+    if image.icc_profile is not None:
+        profile = b"ICC profile\0\0" + zlib.compress(image.icc_profile)
+        chunks.append(_png_chunk(b"iCCP", profile))
+    if image.exif is not None:
+        chunks.append(_png_chunk(b"eXIf", image.exif.removeprefix(b"Exif\0\0")))
+    with open(path, "wb") as file:
+        file.writelines([*chunks, memoryview(data)[33:]])
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    length = struct.pack(">I", len(data))
+    return length + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 class _Unusable(Exception):

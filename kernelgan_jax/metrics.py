@@ -78,7 +78,9 @@ def _y(image: np.ndarray, other: np.ndarray, border: int) -> np.ndarray:
     """Y of MATLAB's rgb2ycbcr (BT.601), 16 to 235, rounded, without the border."""
     if image.shape != other.shape:
         raise ValueError(f"images have shapes {image.shape} and {other.shape}")
-    rgb = np.broadcast_to(np.rint(255 * image.astype(np.float64)), (*image.shape[:2], 3))
+    rgb = np.broadcast_to(
+        np.rint(255 * image.astype(np.float64)), (*image.shape[:2], 3)
+    )
     y = 16 + rgb @ np.array([65.481, 128.553, 24.966]) / 255
     return np.rint(y)[border:-border, border:-border]
 

@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import images, kernels
+from kernelgan_jax import crops, images, kernel_files, kernels
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.version import __version__
 
 FILES = (
@@ -35,6 +36,9 @@ FILES = (
     "kernel_x4.npy",
     "kernel_x4.mat",
     "kernel.png",
+    "sr_x2.png",
+    "sr_x4.png",
+    "comparison.png",
     "report.json",
 )
 """All that `write` may leave in a folder, in the order in which it appears."""
@@ -49,15 +53,33 @@ class OutputError(OSError):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class SuperResolved:
+    """One image's super-resolution."""
+
+    image: images.Image
+    """The result, as it is written."""
+    kernel: np.ndarray | None
+    """The kernel of the last jump; None if the method uses none."""
+    source: str
+    """Where the kernel is from: `estimated`, `bicubic` or a file; may be empty."""
+    seconds: float
+    note: str
+    """What the user should know of it; may be empty."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """One image's estimation: what was asked, and what came out."""
+    """One image: what was asked, and what came out."""
 
     path: Path
     image: images.Image
     config: Config
     seed: int
-    estimate: KernelEstimate
+    estimate: KernelEstimate | None
+    """None if the kernel was given."""
     seconds: float
+    """Of the estimation."""
+    sr: SuperResolved | None = None
 
 
 class Summary(NamedTuple):
@@ -151,10 +173,15 @@ def write(folder: Path, run: Run) -> None:
       OutputError: If that is impossible (full disk, no permission).
     """
     with _naming(folder), _temporary(folder.parent) as temporary:
-        _save_kernel(temporary / "kernel_x2", run.estimate.kernel)
-        if run.estimate.kernel_x4 is not None:
-            _save_kernel(temporary / "kernel_x4", run.estimate.kernel_x4)
-        _save_figure(temporary / "kernel.png", run)
+        if run.estimate is not None:
+            kernel_files.write(temporary / "kernel_x2", run.estimate.kernel)
+            if run.estimate.kernel_x4 is not None:
+                kernel_files.write(temporary / "kernel_x4", run.estimate.kernel_x4)
+            _save_figure(temporary / "kernel.png", run, run.estimate)
+        if run.sr is not None:
+            name = f"sr_x{run.config.scale}.png"
+            images.write_png(temporary / name, run.sr.image)
+            _save_comparison(temporary / "comparison.png", run, run.sr)
         (temporary / "report.json").write_text(
             json.dumps(_report(run), indent=2, allow_nan=False) + "\n"
         )
@@ -176,16 +203,8 @@ def _temporary(parent: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _save_kernel(path: Path, kernel: np.ndarray) -> None:
-    import scipy.io  # Slow to import, and not needed before the first result.
-
-    np.save(path.with_suffix(".npy"), kernel)
-    scipy.io.savemat(path.with_suffix(".mat"), {"Kernel": kernel})
-
-
 def _report(run: Run) -> dict[str, Any]:
     height, width, channels = run.image.pixels.shape
-    kernel, kernel_x4 = run.estimate.kernel, run.estimate.kernel_x4
     device = jax.devices()[0]
     return _strict(
         {
@@ -197,12 +216,8 @@ def _report(run: Run) -> dict[str, Any]:
                 "dtype": str(run.image.pixels.dtype),
                 "note": run.image.note,
             },
-            "converged": run.estimate.converged,
-            "reason": run.estimate.reason,
-            "kernel_x2": _measures(kernel),
-            "kernel_x4": None if kernel_x4 is None else _measures(kernel_x4),
-            "steps": len(run.estimate.history["generator_loss"]),
-            "final_losses": {k: float(v[-1]) for k, v in run.estimate.history.items()},
+            **({} if run.estimate is None else _estimate_report(run.estimate)),
+            "super_resolution": None if run.sr is None else _sr_report(run, run.sr),
             "seconds": round(run.seconds, 3),
             "seed": run.seed,
             "config": run.config.asdict(),
@@ -210,6 +225,33 @@ def _report(run: Run) -> dict[str, Any]:
             "versions": _versions(),
         }
     )
+
+
+def _estimate_report(estimate: KernelEstimate) -> dict[str, Any]:
+    x4 = estimate.kernel_x4
+    return {
+        "converged": estimate.converged,
+        "reason": estimate.reason,
+        "kernel_x2": _measures(estimate.kernel),
+        "kernel_x4": None if x4 is None else _measures(x4),
+        "steps": len(estimate.history["generator_loss"]),
+        "final_losses": {k: float(v[-1]) for k, v in estimate.history.items()},
+    }
+
+
+def _sr_report(run: Run, sr: SuperResolved) -> dict[str, Any]:
+    height, width = sr.image.pixels.shape[:2]
+    return {
+        "file": f"sr_x{run.config.scale}.png",
+        "method": run.config.sr.method,
+        "kernel": sr.source,
+        "kernel_measures": None if sr.kernel is None else _measures(sr.kernel),
+        "width": width,
+        "height": height,
+        "dtype": str(sr.image.pixels.dtype),
+        "seconds": round(sr.seconds, 3),
+        "note": sr.note,
+    }
 
 
 def _measures(kernel: np.ndarray) -> dict[str, Any]:
@@ -245,13 +287,12 @@ def _strict(value: Any) -> Any:
 # --- The figure ---
 
 
-def _save_figure(path: Path, run: Run) -> None:
+def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
     # Slow to import, and not needed before the first result. Without pyplot there is no
     # state outside the figure, and no display is looked for.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    estimate = run.estimate
     shown = [(2, estimate.kernel)]
     if estimate.kernel_x4 is not None:
         shown.append((4, estimate.kernel_x4))
@@ -277,21 +318,80 @@ def _save_figure(path: Path, run: Run) -> None:
         figure.savefig(path)
 
 
-def _draw_image(axes: Any, run: Run) -> None:
-    pixels = run.image.pixels
+def _show(axes: Any, pixels: np.ndarray) -> None:
     height, width = pixels.shape[:2]
     every = math.ceil(max(height, width) / 1000)  # Finer than the figure's pixels.
-    rgb = np.broadcast_to(
-        images.to_unit(pixels[::every, ::every]),
-        (*pixels[::every, ::every].shape[:2], 3),
+    thinned = images.to_unit(pixels[::every, ::every])
+    rgb = np.broadcast_to(thinned, (*thinned.shape[:2], 3))
+    axes.imshow(
+        rgb, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest"
     )
-    axes.imshow(rgb, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axes.set_axis_off()
+
+
+def _save_comparison(path: Path, run: Run, sr: SuperResolved) -> None:
+    """Bicubic and SR, whole and as crops at 4x, and the kernel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    scale, pixels, result = run.config.scale, run.image.pixels, sr.image.pixels
+    height, width = pixels.shape[:2]
+    # The crop with the most structure; wholes as LR pixels suffice for the overview.
+    side = min(48, height // 2 * 2, width // 2 * 2)
+    window = crops.training_window(pixels, 0, side**2, side)[:side, :side]
+    offset = np.array(window.__array_interface__["data"][0]) - np.array(
+        pixels.__array_interface__["data"][0]
+    )
+    top, left = divmod(int(offset) // pixels.strides[1], width)
+    margin = 4
+    around = pixels[
+        max(top - margin, 0) : top + side + margin,
+        max(left - margin, 0) : left + side + margin,
+    ]
+    enlarged = np.clip(bicubic_resize(images.to_unit(around), scale), 0, 1)
+    inner = [scale * min(x, margin) for x in (top, left)]
+    enlarged = enlarged[
+        inner[0] : inner[0] + scale * side, inner[1] : inner[1] + scale * side
+    ]
+    crop = result[
+        scale * top : scale * (top + side), scale * left : scale * (left + side)
+    ]
+
+    figure = Figure(figsize=(18, 8), dpi=100)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained")
+    method = f"{run.config.sr.method}" + (f", {sr.source} kernel" if sr.source else "")
+    grid = figure.add_gridspec(2, 3, width_ratios=[1.2, 1, 1])
+    whole = images.to_unit(pixels)
+    if max(height, width) <= 1000:
+        whole = np.clip(bicubic_resize(whole, scale), 0, 1)
+    for place, shown, title in (
+        (grid[0, 0], whole, "bicubic"),
+        (grid[1, 0], result, f"×{scale}: {method}"),
+        (grid[:, 1] if sr.kernel is None else grid[0, 1], enlarged, "bicubic, crop"),
+        (grid[:, 2] if sr.kernel is None else grid[0, 2], crop, "SR, the same crop"),
+    ):
+        axes = figure.add_subplot(place)
+        if shown is enlarged or shown is crop:
+            every = 4  # every pixel of the result as 4 x 4
+            shown = shown.repeat(every, 0).repeat(every, 1)
+        _show(axes, shown)
+        axes.set_title(title, parse_math=False)
+    if sr.kernel is not None:
+        _draw_kernel(figure.add_subplot(grid[1, 1:]), sr.kernel, scale)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(path)
+
+
+def _draw_image(axes: Any, run: Run) -> None:
+    height, width = run.image.pixels.shape[:2]
+    _show(axes, run.image.pixels)
     name = run.path.name.encode("utf-8", "backslashreplace").decode()
     if len(name) > 40:
         name = f"{name[:24]}…{name[-15:]}"
     # A name may hold "$", which is no mathematics.
     axes.set_title(f"{name}\n{width} × {height} px", parse_math=False)
-    axes.set_axis_off()
 
 
 def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
@@ -348,10 +448,17 @@ def _size(widths: dict[str, float]) -> str:
 
 def summary(folder: Path, run: Run) -> Summary:
     """The summary of a run whose results are in `folder`."""
-    widths = _measures(run.estimate.kernel)["widths"]
+    kernel, reason, seconds = None, "", run.seconds
+    if run.estimate is not None:
+        kernel, reason = run.estimate.kernel, run.estimate.reason
+    elif run.sr is not None:
+        kernel = run.sr.kernel
+    if run.sr is not None:
+        seconds += run.sr.seconds
+    widths = None if kernel is None else _measures(kernel)["widths"]
     size = "-" if widths is None else _size(widths)
     angle = "-" if widths is None else f"{widths['angle']:.0f}°"
-    return Summary(run.path, folder, size, angle, run.seconds, run.estimate.reason)
+    return Summary(run.path, folder, size, angle, seconds, reason)
 
 
 def summary_line(summary: Summary) -> str:

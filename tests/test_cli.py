@@ -26,6 +26,7 @@ TINY = (
     "--config.generator_channels=4",
     "--config.discriminator_channels=4",
     "--config.discriminator_blocks=1",
+    "--sr=none",
 )
 
 # ml_collections loads config files in a way that Python 3.15 will drop.

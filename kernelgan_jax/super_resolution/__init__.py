@@ -13,6 +13,7 @@ import numpy as np
 
 from kernelgan_jax import images, kernels
 from kernelgan_jax.config import SRConfig
+from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.super_resolution import bicubic, zssr
 
 Progress = Callable[[int, int, float], None]
@@ -92,12 +93,12 @@ def super_resolve(
     method = METHODS[config.method]
     pixels = images.from_array(image)
     height, width = pixels.shape[:2]
-    check_size(height, width, jumps[-1].scale, config)
+    check_size((height, width), jumps[-1].scale, config)
     if config.method != "bicubic":
         for jump in jumps:
             kernels.check(jump.kernel, scale=jump.scale, image_shape=(height, width))
     unit = images.to_unit(pixels)
-    fathers = (unit,)
+    fathers: tuple[np.ndarray, ...] = (unit,)
     for i, jump in enumerate(jumps):
         result = method(
             jax.random.fold_in(key, i),
@@ -112,20 +113,53 @@ def super_resolve(
     return result
 
 
-def check_size(height: int, width: int, scale: int, config: SRConfig) -> None:
+def plan(
+    scale: int, estimate: KernelEstimate | None, kernel: np.ndarray | None
+) -> tuple[Jump, ...]:
+    """The jumps to a scale: gradual with an estimate, one with a known kernel.
+
+    Args:
+      scale: 2 or 4.
+      estimate: The estimate, if the kernel is not known; for scale 4 with `kernel_x4`.
+      kernel: The known kernel of this scale, or None.
+
+    Raises:
+      ValueError: If there is no kernel for the scale.
+    """
+    if kernel is not None:
+        return (Jump(scale, kernel),)
+    if estimate is None:
+        raise ValueError("there is neither an estimate nor a known kernel")
+    first = Jump(2, estimate.kernel)
+    if scale == 2:
+        return (first,)
+    if estimate.kernel_x4 is None:
+        raise ValueError("the estimate has no x4 kernel; estimate it with scale=4")
+    return (first, Jump(4, estimate.kernel_x4))
+
+
+def note(shape: tuple[int, int], config: SRConfig) -> str:
+    """What a user should know of the super-resolution of an image of this shape."""
+    if config.method == "bicubic" or min(shape) >= config.crop:
+        return ""
+    return f"smaller than a training crop of {config.crop}: trained on smaller crops"
+
+
+def check_size(shape: tuple[int, int], scale: int, config: SRConfig) -> None:
     """Checks that the enlarged image is of a size that can be held.
 
     Raises:
       ValueError: If it is not, or the image is too small to learn from.
     """
+    height, width = shape
     # Three channels, float32, and the copies that the writer and the tiles need.
     need = 40 * height * width * scale**2
     available = _available_memory()
     if need > available:
         raise ValueError(
             f"image is {width}x{height} pixels; enlarged by {scale} it needs about "
-            f"{need / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free; crop it, "
-            "or pass --sr=none for its kernel alone"
+            f"{need / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free; crop "
+            "it, or pass --sr=none for its kernel alone"
         )
     if config.method != "bicubic" and min(height, width) < 8 * scale:
         raise ValueError(

@@ -104,9 +104,8 @@ class Network(NamedTuple):
         self, module: Layers, params: Any, son: jax.Array, base: jax.Array
     ) -> jax.Array:
         """Enlarges `son` (`C x h x w`), given its linear enlargement `base`."""
-        if self.fast:
-            return base + pixel_shuffle(module.apply(params, son), self.scale)
-        return base + module.apply(params, base)
+        residual: Any = module.apply(params, son if self.fast else base)
+        return base + (pixel_shuffle(residual, self.scale) if self.fast else residual)
 
     @property
     def radius(self) -> int:
@@ -197,11 +196,11 @@ def make_father(
         enlarged = linear_enlargement(son, linear, scale)
         base[top, left, top:, left:] = enlarged[: height - top, : width - left]
     pad = [(0, -height % _BUCKET), (0, -width % _BUCKET)]
-    base = base.reshape(-1, height, width, channels)
+    bases = base.reshape(-1, height, width, channels)
     return Father(
         np.pad(image.transpose(2, 0, 1), ((0, 0), *pad)),
         np.pad(blurred.transpose(2, 0, 1), ((0, 0), *pad)),
-        np.pad(base.transpose(0, 3, 1, 2), ((0, 0), (0, 0), *pad)),
+        np.pad(bases.transpose(0, 3, 1, 2), ((0, 0), (0, 0), *pad)),
         np.pad(crops.gradient_map(image).astype(np.float32), pad),
         np.array([height, width], np.int32),
     )

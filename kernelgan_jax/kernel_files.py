@@ -1,0 +1,65 @@
+"""Kernel files: the only place that knows their formats."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+class KernelFileError(ValueError):
+    """A problem with a kernel file; its message is one line to show to the user."""
+
+
+def read(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads a kernel: `.npy`, or `.mat` with `Kernel` or one matrix only.
+
+    Args:
+      path: The file.
+
+    Returns:
+      The array, float64, not checked further (see `kernels.check`).
+
+    Raises:
+      KernelFileError: If the file is missing, damaged, of another kind, or holds no
+        real matrix, or several.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".npy", ".mat"):
+        raise KernelFileError(f"{path}: a kernel must be a .npy or a .mat file")
+    try:
+        if path.suffix.lower() == ".npy":
+            kernel = np.load(path, allow_pickle=False)
+        else:
+            kernel = _matrix(path)
+    except KernelFileError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise KernelFileError(f"{path}: cannot be read: {reason}") from error
+    except Exception as error:  # A damaged file makes the readers raise anything.
+        raise KernelFileError(f"{path}: is damaged or no kernel ({error})") from error
+    if kernel.dtype.kind not in "fiub":
+        raise KernelFileError(f"{path}: holds {kernel.dtype}, not real numbers")
+    return kernel.astype(np.float64)
+
+
+def _matrix(path: Path) -> np.ndarray:
+    import scipy.io  # Slow to import.
+
+    found = scipy.io.loadmat(path)
+    if "Kernel" in found:
+        return np.asarray(found["Kernel"])
+    matrices = [v for name, v in found.items() if not name.startswith("__")]
+    if len(matrices) != 1:
+        raise KernelFileError(
+            f"{path}: has no variable Kernel, and {len(matrices)} others"
+        )
+    return np.asarray(matrices[0])
+
+
+def write(path: Path, kernel: np.ndarray) -> None:
+    """Writes a kernel as `path`.npy and as `path`.mat, variable `Kernel`."""
+    import scipy.io
+
+    np.save(path.with_suffix(".npy"), kernel)
+    scipy.io.savemat(path.with_suffix(".mat"), {"Kernel": kernel})
