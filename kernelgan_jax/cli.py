@@ -58,9 +58,9 @@ class Options(NamedTuple):
     output_dir: Path
     seed: int
     quiet: bool
-    kernel: np.ndarray | None
+    kernel: np.ndarray | None = None
     """A known kernel, in place of the estimated one."""
-    kernel_source: str
+    kernel_source: str = "estimated"
     """`estimated`, `bicubic`, or the file of the known kernel."""
 
 
@@ -103,7 +103,12 @@ def parse(argv: Sequence[str]) -> Options:
     try:
         _define_flags(values, argv)
         images = values(["kernelgan-jax", *argv])[1:]
-        settings = values.config.to_dict()
+        settings = {
+            name: value.to_dict()
+            if isinstance(value, ml_collections.ConfigDict)
+            else value
+            for name, value in dict(values.config).items()
+        }
     except flags.Error as error:
         first, *more = str(error).splitlines()
         raise UsageError(" ".join([first, *more[-1:]])) from error

@@ -180,7 +180,7 @@ def check(
     found = 2 * (centre_of_mass(kernel.astype(np.float64)) - middle) + 1
     symmetric = np.abs(found - np.array(kernel.shape) % 2).max() < 0.1
     for other in (2, 3, 4, 8):
-        if other != scale and not symmetric and np.abs(found - other).max() < 0.2:
+        if other != scale and not symmetric and np.abs(found - other).max() < 0.45:
             raise ValueError(
                 f"kernel is aligned for scale {other}, not {scale} (its centre of mass "
                 f"is {(other - 1) / 2:g} pixels off its middle value); use "

@@ -7,15 +7,16 @@ import sys
 from pathlib import Path
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 import scipy.io
+from PIL import ExifTags
 from PIL import Image as pillow
 
-from kernelgan_jax import cli, report
+from kernelgan_jax import cli, images, kernels, report, super_resolution
 from kernelgan_jax import estimate as estimate_module
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import Config, SRConfig
+from kernelgan_jax.resize import bicubic_resize
 
 ROOT = Path(__file__).parent.parent
 # One set of settings for all tests, so that the training is compiled once.
@@ -55,6 +56,11 @@ def fake_training(monkeypatch):
     history = {f"{name}_loss": np.ones(3) for name in names}
     estimate = estimate_module.KernelEstimate(kernel, None, kernel, history, True, "")
     monkeypatch.setattr(estimate_module, "estimate_kernel", lambda *_, **__: estimate)
+
+    def enlarge(key, pixels, jumps, **_):
+        return bicubic_resize(images.to_unit(pixels), jumps[-1].scale)
+
+    monkeypatch.setattr(super_resolution, "super_resolve", enlarge)
     return estimate
 
 
@@ -84,7 +90,8 @@ def lines(text):
 
 def test_results_of_one_image(trained):
     folder = trained / "out" / "photo"
-    assert sorted(p.name for p in folder.iterdir()) == sorted(report.FILES)
+    expected = [n for n in report.FILES if n[:3] not in ("sr_", "com")]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
     for name in ("kernel_x2", "kernel_x4"):
         kernel = np.load(folder / f"{name}.npy")
         assert kernel.sum() == pytest.approx(1, abs=1e-3)
@@ -139,6 +146,98 @@ def test_globs_folders_and_arguments_without_a_flag(tmp_path, fake_training):
     )
     assert status == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == list("abcd")
+
+
+# --- Super-resolution ---
+
+TINY_SR = (
+    "--config.sr.iterations=20",
+    "--config.sr.layers=3",
+    "--config.sr.channels=4",
+)
+
+
+def test_a_known_kernel_super_resolves_and_all_of_the_file_survives(
+    tmp_path, no_training
+):
+    pixels = np.random.default_rng(0).integers(0, 2**16, (40, 36, 3), np.uint16)
+    alpha = np.full((40, 36), 30000, np.uint16)
+    exif = pillow.Exif()
+    exif[ExifTags.Base.Artist] = "me"
+    image = images.Image(pixels, alpha, b"a profile", exif.tobytes(), "")
+    images.write_png(tmp_path / "a.png", image)
+    np.save(tmp_path / "k.npy", kernels.gaussian(9, variances=(2, 1), scale=2))
+    out = tmp_path / "out"
+    arguments = (f"--image={tmp_path / 'a.png'}", f"--output_dir={out}")
+    status = cli.main([*arguments, f"--kernel={tmp_path / 'k.npy'}", *TINY_SR])
+    assert status == 0
+    assert {p.name for p in (out / "a").iterdir()} == {
+        "sr_x2.png", "comparison.png", "report.json",
+    }  # fmt: skip
+    result = images.read(out / "a" / "sr_x2.png")
+    assert result.pixels.shape == (80, 72, 3) and result.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(result.alpha, np.full((80, 72), 30000))
+    assert (result.icc_profile, result.exif) == (b"a profile", exif.tobytes())
+    found = json.loads((out / "a" / "report.json").read_text())["super_resolution"]
+    assert found["kernel"] == str(tmp_path / "k.npy")
+    assert found["method"] == "zssr_fast"
+    assert "smaller than a training crop" in found["note"]
+
+
+def test_the_estimated_kernel_at_scale_4_is_gradual(tmp_path):
+    image = save_image(tmp_path / "a.png")
+    arguments = (f"--image={image}", f"--output_dir={tmp_path}")
+    assert cli.main([*TINY[:-1], *TINY_SR, *arguments]) == 0
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(
+        set(report.FILES) - {"sr_x2.png"}
+    )
+    assert images.read(tmp_path / "a" / "sr_x4.png").pixels.shape == (384, 384, 3)
+
+
+def test_gray_bicubic_needs_no_kernel(tmp_path, no_training):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12), np.uint8)
+    pillow.fromarray(pixels).save(tmp_path / "a.png")
+    flags = ("--sr=bicubic", "--sr_kernel=bicubic")
+    arguments = (f"--image={tmp_path / 'a.png'}", f"--output_dir={tmp_path}", *flags)
+    assert cli.main([*arguments]) == 0
+    result = images.read(tmp_path / "a" / "sr_x2.png").pixels
+    expected = bicubic_resize(images.to_unit(pixels), 2)[..., None]
+    np.testing.assert_array_equal(result, images.from_unit(expected, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "name, content, expected",
+    [
+        ("k.npy", np.zeros((3, 3)), "sums to 0"),
+        ("k.npy", np.ones((0, 0)), "not empty"),
+        ("k.npy", np.full((3, 3), np.inf), "not finite"),
+        ("k.npy", b"rubbish", "damaged or no kernel"),
+        ("k.mat", b"rubbish", "damaged or no kernel"),
+        ("k.txt", b"1", "must be a .npy or a .mat file"),
+        ("k.npy", None, "No such file"),
+        ("k.npy", kernels.gaussian(13, variances=(2, 1), scale=4), "--config.scale=4"),
+    ],
+)
+def test_bad_kernel_files_are_one_line(
+    tmp_path, capsys, no_training, name, content, expected
+):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
+    assert cli.main([f"--kernel={path}", "a.png"]) == 2
+    (line,) = lines(capsys.readouterr().err)
+    assert expected in line and str(path) in line
+
+
+def test_a_kernel_larger_than_the_image_is_one_line(tmp_path, capsys, no_training):
+    np.save(tmp_path / "k.npy", np.ones((41, 3)))
+    image = save_image(tmp_path / "a.png", size=40)
+    arguments = (f"--kernel={tmp_path / 'k.npy'}", f"--output_dir={tmp_path}")
+    assert cli.main([*arguments, str(image)]) == 1
+    (line,) = lines(capsys.readouterr().err)
+    assert "larger than the image" in line
 
 
 # --- What goes wrong with an image ---
@@ -214,10 +313,10 @@ def test_an_interrupt_keeps_what_is_finished(
     images = [save_image(tmp_path / name) for name in ("a.png", "b.png")]
     save = report._save_figure
 
-    def interrupt_second(path, run):
+    def interrupt_second(path, run, estimate):
         if run.path == images[1]:
             raise KeyboardInterrupt
-        save(path, run)
+        save(path, run, estimate)
 
     monkeypatch.setattr(report, "_save_figure", interrupt_second)
     out = tmp_path / "out"
@@ -331,7 +430,7 @@ def test_overrides_keep_their_types():
     [
         ("x2", {}),
         ("x4", {"scale": 4}),
-        ("real", {"border": 0}),
+        ("real", {"border": 0, "sr": SRConfig(noise_scale=1.0, back_projections=0)}),
         ("ablation_single_layer", {"generator_kernels": (13,)}),
     ],
 )
@@ -411,15 +510,15 @@ def test_a_field_of_a_wrong_type_in_a_config_file(tmp_path, capsys):
 def test_help_shows_all_our_flags_and_settings_and_no_others(capsys):
     assert cli.main(["--image=a.png", "--help"]) == 0
     text = capsys.readouterr().out
-    assert len(lines(text)) < 60 and max(map(len, lines(text))) <= 88
+    assert len(lines(text)) < 80 and max(map(len, lines(text))) <= 88
     shown = {word.strip(":") for word in text.split() if word.startswith("--")}
     flags = {"--image", "--config", "--output_dir", "--seed", "--quiet"}
-    assert {flag for flag in shown if "=" not in flag} == flags
-    default = ml_collections.ConfigDict(Config().asdict())
+    flags |= {"--sr", "--kernel", "--sr_kernel"}
+    assert {flag for flag in shown if "=" not in flag and "." not in flag} == flags
+    settings = Config().asdict()
+    default = settings | {f"sr.{n}": v for n, v in settings.pop("sr").items()}
     for name in default:
-        assert f"--config.{name}={str(default[name]).split()[0]}" in text.replace(
-            '"', ""
-        )
+        assert f"--config.{name}={str(default[name])}" in text.replace('"', "")
     assert "Each image starts from it anew" in " ".join(text.split())
 
 
