@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter
 from kernelgan_jax import Config, estimate_kernel, images, kernels, metrics
 from kernelgan_jax.config import SRConfig
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import Jump, super_resolve
+from kernelgan_jax.super_resolution import Jump, plan, super_resolve
 
 _DATA = flags.DEFINE_string("data", None, "Folder of the test set.", required=True)
 _SCALE = flags.DEFINE_enum("scale", "2", ["2", "4"], "Scale.")
@@ -68,9 +68,7 @@ def main(_) -> None:
             if kind == "bicubic":
                 steps = (2, 4) if scale == 4 else (2,)
                 return tuple(Jump(s, kernels.bicubic(s)) for s in steps)
-            found = estimate()
-            gradual = (Jump(2, found.kernel),)
-            return gradual if scale == 2 else (*gradual, Jump(4, found.kernel_x4))
+            return plan(scale, estimate(), None)
 
         systems = {"bicubic": None} | {
             f"{_METHOD.value}, {k}": k for k in _KERNELS.value
@@ -100,6 +98,8 @@ def main(_) -> None:
                 "shift": alignment(sr, hr),
                 "seconds": round(seconds, 2),
             }
+            if kind == "estimated":
+                row["converged"] = estimate().converged
             rows.append(row)
             print(json.dumps(row), flush=True)
             if store:

@@ -1,6 +1,6 @@
 """Blind super-resolution kernel estimation (KernelGAN) in JAX."""
 
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import Config, SRConfig
 from kernelgan_jax.estimate import KernelEstimate, estimate_kernel
 from kernelgan_jax.kernelgan import (
     Batch,
@@ -10,17 +10,21 @@ from kernelgan_jax.kernelgan import (
     generator_kernel,
     kernelgan,
 )
+from kernelgan_jax.super_resolution import Jump, super_resolve
 from kernelgan_jax.version import __version__
 
 __all__ = [
     "Batch",
     "Config",
     "Info",
+    "Jump",
     "KernelEstimate",
     "KernelGAN",
+    "SRConfig",
     "State",
     "__version__",
     "estimate_kernel",
     "generator_kernel",
     "kernelgan",
+    "super_resolve",
 ]

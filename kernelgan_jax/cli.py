@@ -394,12 +394,18 @@ def _super_resolve(
         alpha = images.from_unit(enlarged, alpha.dtype)
     pixels = images.from_unit(result, dtype)
     uses_kernel = config.sr.method != "bicubic"
+    source, notes = options.kernel_source, []
+    if note := super_resolution.note(image.pixels.shape[:2], config.sr):
+        notes.append(note)
+    if uses_kernel and estimate is not None and not estimate.converged:
+        source = "bicubic"
+        notes.append("with the bicubic kernel, as the estimate did not converge")
     return report.SuperResolved(
         images.Image(pixels, alpha, image.icc_profile, image.exif, ""),
         jumps[-1].kernel if uses_kernel else None,
-        options.kernel_source if uses_kernel else "",
+        source if uses_kernel else "",
         time.perf_counter() - started,
-        super_resolution.note(image.pixels.shape[:2], config.sr),
+        " and ".join(notes),
     )
 
 

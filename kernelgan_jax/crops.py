@@ -21,8 +21,8 @@ def gray(image: np.ndarray) -> np.ndarray:
 
 def training_window(
     pixels: np.ndarray, border: int, max_pixels: int, crop: int
-) -> np.ndarray:
-    """The part of an image that is trained on.
+) -> tuple[slice, slice]:
+    """Where in an image the part lies that is trained on.
 
     Drops `border` pixels at each side and makes the sides even. If more than about
     `max_pixels` are left, the window of that many pixels (and the same proportions)
@@ -35,13 +35,14 @@ def training_window(
       crop: Even smallest side of the window; the image has at least that inside.
 
     Returns:
-      `H' x W' x C`, a view of `pixels`.
+      Its rows and its columns.
     """
     height, width = pixels.shape[:2]
     height, width = (height - 2 * border) // 2 * 2, (width - 2 * border) // 2 * 2
-    pixels = pixels[border : border + height, border : border + width]
+    whole = slice(border, border + height), slice(border, border + width)
     if height * width <= max_pixels:
-        return pixels
+        return whole
+    pixels = pixels[whole]
     # The gradient is summed in blocks, a strip at a time: no array of the image's size.
     block = crop // 2
     rows, columns = height // block, width // block
@@ -60,8 +61,8 @@ def training_window(
     inside = total[high:, wide:] - total[:-high, wide:]
     inside = inside - total[high:, :-wide] + total[:-high, :-wide]
     row, column = np.unravel_index(inside.argmax(), inside.shape)
-    top, left = row * block, column * block
-    return pixels[top : top + high * block, left : left + wide * block]
+    top, left = border + row * block, border + column * block
+    return slice(top, top + high * block), slice(left, left + wide * block)
 
 
 def gradient_map(image: np.ndarray) -> np.ndarray:

@@ -125,10 +125,10 @@ def training_image(image: Any, config: Config) -> np.ndarray:
             f"{config.minimum_side} (a training crop of {config.generator_crop} and a "
             f"border of {config.border} at each side)"
         )
-    window = crops.training_window(
+    place = crops.training_window(
         pixels, config.border, config.max_pixels, config.generator_crop
     )
-    window = images.to_unit(window)
+    window = images.to_unit(pixels[place])
     if np.ptp(crops.gray(window)) < 1e-6:
         raise ValueError("image is constant: there is nothing to see a kernel by")
     return np.broadcast_to(window, (*window.shape[:2], 3))

@@ -46,7 +46,8 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
 def _matrix(path: Path) -> np.ndarray:
     import scipy.io  # Slow to import.
 
-    found = scipy.io.loadmat(path)
+    with path.open("rb") as file:  # A missing file then raises OSError.
+        found = scipy.io.loadmat(file)
     if "Kernel" in found:
         return np.asarray(found["Kernel"])
     matrices = [v for name, v in found.items() if not name.startswith("__")]

@@ -92,6 +92,8 @@ class Summary(NamedTuple):
     seconds: float
     reason: str
     """Why it did not converge; empty if it did."""
+    note: str = ""
+    """What is to be known of the super-resolution; may be empty."""
 
 
 # --- Where the results go ---
@@ -336,23 +338,16 @@ def _save_comparison(path: Path, run: Run, sr: SuperResolved) -> None:
 
     scale, pixels, result = run.config.scale, run.image.pixels, sr.image.pixels
     height, width = pixels.shape[:2]
-    # The crop with the most structure; wholes as LR pixels suffice for the overview.
+    # The crop with the most structure.
     side = min(48, height // 2 * 2, width // 2 * 2)
-    window = crops.training_window(pixels, 0, side**2, side)[:side, :side]
-    offset = np.array(window.__array_interface__["data"][0]) - np.array(
-        pixels.__array_interface__["data"][0]
-    )
-    top, left = divmod(int(offset) // pixels.strides[1], width)
-    margin = 4
-    around = pixels[
-        max(top - margin, 0) : top + side + margin,
-        max(left - margin, 0) : left + side + margin,
+    rows, columns = crops.training_window(pixels, 0, side**2, side)
+    top, left = rows.start, columns.start
+    around = pixels[max(top - 4, 0) : top + side + 4, max(left - 4, 0) :][
+        :, : side + 4 + min(left, 4)
     ]
     enlarged = np.clip(bicubic_resize(images.to_unit(around), scale), 0, 1)
-    inner = [scale * min(x, margin) for x in (top, left)]
-    enlarged = enlarged[
-        inner[0] : inner[0] + scale * side, inner[1] : inner[1] + scale * side
-    ]
+    enlarged = enlarged[scale * min(top, 4) :, scale * min(left, 4) :]
+    enlarged = enlarged[: scale * side, : scale * side]
     crop = result[
         scale * top : scale * (top + side), scale * left : scale * (left + side)
     ]
@@ -458,7 +453,8 @@ def summary(folder: Path, run: Run) -> Summary:
     widths = None if kernel is None else _measures(kernel)["widths"]
     size = "-" if widths is None else _size(widths)
     angle = "-" if widths is None else f"{widths['angle']:.0f}°"
-    return Summary(run.path, folder, size, angle, seconds, reason)
+    note = "" if run.sr is None else run.sr.note
+    return Summary(run.path, folder, size, angle, seconds, reason, note)
 
 
 def summary_line(summary: Summary) -> str:
@@ -466,6 +462,8 @@ def summary_line(summary: Summary) -> str:
     kernel = f"kernel {summary.size} at {summary.angle}"
     if summary.reason:
         kernel = f"NOT CONVERGED ({summary.reason}), {kernel}"
+    if summary.note:
+        kernel += f", super-resolved {summary.note}"
     return f"{summary.path}: {kernel}, {summary.seconds:.1f} s -> {summary.folder}"
 
 

@@ -5,12 +5,24 @@ import inspect
 import pytest
 
 import kernelgan_jax
-from kernelgan_jax import crops, estimate, images, kernels, losses, metrics, resize
+from kernelgan_jax import (
+    crops,
+    estimate,
+    images,
+    kernel_files,
+    kernels,
+    losses,
+    metrics,
+    resize,
+    super_resolution,
+)
+from kernelgan_jax.super_resolution import bicubic, tiles, zssr
 
 FUNCTIONS = [
     getattr(module, name)
     for module in (
-        kernelgan_jax, crops, estimate, images, kernels, losses, metrics, resize
+        kernelgan_jax, crops, estimate, images, kernel_files, kernels, losses, metrics,
+        resize, super_resolution, bicubic, tiles, zssr,
     )
     for name in vars(module)
     if inspect.isfunction(getattr(module, name))

@@ -181,7 +181,7 @@ def test_a_known_kernel_super_resolves_and_all_of_the_file_survives(
     found = json.loads((out / "a" / "report.json").read_text())["super_resolution"]
     assert found["kernel"] == str(tmp_path / "k.npy")
     assert found["method"] == "zssr_fast"
-    assert "smaller than a training crop" in found["note"]
+    assert found["note"] == "from crops smaller than 128, as the image is"
 
 
 def test_the_estimated_kernel_at_scale_4_is_gradual(tmp_path):

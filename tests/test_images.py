@@ -702,3 +702,39 @@ def test_to_unit(values, expected):
     assert unit.dtype == np.float32
     np.testing.assert_array_equal(unit, np.array(expected, np.float32))
     assert np.shares_memory(unit, values) == (values.dtype == np.float32)
+
+
+# --- Writing ---
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_png_is_written_whole(tmp_path, dtype, channels, has_alpha):
+    pixels = noise(9, 12, channels, dtype=dtype)
+    alpha = noise(9, 12, dtype=dtype) if has_alpha else None
+    exif = pillow.Exif()
+    exif[ExifTags.Base.Artist] = "me"
+    written = images.Image(pixels, alpha, b"a profile", exif.tobytes(), "")
+    images.write_png(tmp_path / "a.png", written)
+    found = images.read(tmp_path / "a.png")
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert found.pixels.dtype == dtype
+    if has_alpha:
+        np.testing.assert_array_equal(found.alpha, alpha)
+    else:
+        assert found.alpha is None
+    assert (found.icc_profile, found.exif) == (b"a profile", exif.tobytes())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_from_unit_is_the_inverse_of_to_unit(dtype):
+    levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 16)
+    np.testing.assert_array_equal(
+        images.from_unit(images.to_unit(levels), dtype), levels
+    )
+
+
+def test_from_unit_clips_and_makes_16_bits_of_floats():
+    found = images.from_unit(np.array([-1.0, 0.5, 2.0]), np.float32)
+    np.testing.assert_array_equal(found, np.array([0, 32768, 65535], np.uint16))

@@ -1,7 +1,8 @@
-"""Metrics against numbers worked out by hand."""
+"""Metrics against numbers worked out by hand, and against scikit-image."""
 
 import numpy as np
 import pytest
+import skimage.metrics
 
 from kernelgan_jax import kernels, metrics
 
@@ -33,3 +34,41 @@ def test_covariance_error():
 def test_unknown_scale():
     with pytest.raises(ValueError, match="scale is 3"):
         metrics.kernel_psnr(np.ones((3, 3)), np.ones((3, 3)), scale=3)
+
+
+def pair(channels):
+    rng = np.random.default_rng(0)
+    truth = rng.random((40, 50, channels))
+    return np.clip(truth + 0.1 * rng.standard_normal(truth.shape), 0, 1), truth
+
+
+def luma(image):
+    """Y by MATLAB's table of rgb2ycbcr, in whole gray levels."""
+    r, g, b = np.moveaxis(np.rint(255 * np.broadcast_to(image, (40, 50, 3))), -1, 0)
+    return np.rint(16 + 0.256788 * r + 0.504129 * g + 0.097906 * b)[2:-2, 2:-2]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_and_ssim_of_y(channels):
+    image, truth = pair(channels)
+    a, b = luma(image), luma(truth)
+    np.testing.assert_allclose(
+        metrics.psnr_y(image, truth, scale=2),
+        skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255),
+        atol=1e-4,
+    )
+    expected = skimage.metrics.structural_similarity(
+        a, b, data_range=255, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        metrics.ssim_y(image, truth, scale=2), expected, atol=1e-4
+    )
+
+
+def test_psnr_and_ssim_of_equal_and_of_unequal_shapes():
+    _, truth = pair(3)
+    assert metrics.psnr_y(truth, truth, scale=2) == float("inf")
+    assert metrics.ssim_y(truth, truth, scale=2) == pytest.approx(1)
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.psnr_y(truth[1:], truth, scale=2)

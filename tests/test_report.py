@@ -1,5 +1,6 @@
 """What a run leaves behind: the files, their names, and that they appear together."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -157,6 +158,23 @@ def test_figure(tmp_path, pixels):
 
 
 # --- Together, or not at all ---
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 3), (200, 150, 1), (9, 9, 3)])
+@pytest.mark.parametrize("with_kernel", [False, True])
+def test_comparison(tmp_path, shape, with_kernel):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    enlarged = Image(pixels.repeat(2, 0).repeat(2, 1), None, None, None, "")
+    sr = report.SuperResolved(
+        enlarged, KERNEL if with_kernel else None, "$k.npy", 1.0, "a $note"
+    )
+    run = dataclasses.replace(make_run(pixels=pixels), estimate=None, sr=sr)
+    report.write(tmp_path, run)
+    assert sorted(contents(tmp_path)) == ["comparison.png", "report.json", "sr_x2.png"]
+    figure = np.asarray(pillow.open(tmp_path / "comparison.png").convert("L"))
+    assert figure.shape[1] > 1000 and figure.std() > 10
+    line = report.summary_line(report.summary(tmp_path, run))
+    assert "super-resolved a $note" in line
 
 
 def test_a_rerun_replaces_its_own_files_and_no_others(tmp_path):

@@ -8,8 +8,14 @@ import scipy.ndimage
 
 from kernelgan_jax import kernels, resize
 from kernelgan_jax.config import Config, SRConfig
-from kernelgan_jax.super_resolution import METHODS, Jump, check_size, plan
-from kernelgan_jax.super_resolution import super_resolve as super_resolve
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.super_resolution import (
+    METHODS,
+    Jump,
+    check_size,
+    plan,
+    super_resolve,
+)
 from kernelgan_jax.super_resolution import zssr as z
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 
@@ -257,6 +263,15 @@ def test_images_that_are_too_large_or_too_small():
     with pytest.raises(ValueError, match="needs 16 at each side"):
         check_size((15, 100), 2, SRConfig())
     check_size((1, 1), 2, SRConfig(method="bicubic"))
+
+
+def test_an_estimate_that_did_not_converge_is_not_used():
+    found = KernelEstimate(
+        aligned(2), kernels.kernel_x4(aligned(2)), np.zeros(0), {}, True, ""
+    )
+    assert [jump.scale for jump in plan(4, found, None)] == [2, 4]
+    (jump,) = plan(4, found._replace(converged=False), None)
+    np.testing.assert_array_equal(jump.kernel, kernels.bicubic(4))
 
 
 def test_a_plan_needs_a_kernel():

@@ -118,6 +118,9 @@ def plan(
 ) -> tuple[Jump, ...]:
     """The jumps to a scale: gradual with an estimate, one with a known kernel.
 
+    An estimate that did not converge can be far off and ruin the image: the bicubic
+    kernel takes its place.
+
     Args:
       scale: 2 or 4.
       estimate: The estimate, if the kernel is not known; for scale 4 with `kernel_x4`.
@@ -130,6 +133,8 @@ def plan(
         return (Jump(scale, kernel),)
     if estimate is None:
         raise ValueError("there is neither an estimate nor a known kernel")
+    if not estimate.converged:
+        return (Jump(scale, kernels.bicubic(scale)),)
     first = Jump(2, estimate.kernel)
     if scale == 2:
         return (first,)
@@ -139,10 +144,10 @@ def plan(
 
 
 def note(shape: tuple[int, int], config: SRConfig) -> str:
-    """What a user should know of the super-resolution of an image of this shape."""
+    """How an image of this shape is super-resolved, if otherwise than expected."""
     if config.method == "bicubic" or min(shape) >= config.crop:
         return ""
-    return f"smaller than a training crop of {config.crop}: trained on smaller crops"
+    return f"from crops smaller than {config.crop}, as the image is"
 
 
 def check_size(shape: tuple[int, int], scale: int, config: SRConfig) -> None:

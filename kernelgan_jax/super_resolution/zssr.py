@@ -493,7 +493,8 @@ def _run(
     smallest = min(min(father.shape[:2]) for father in fathers)
     crop = min(config.crop, smallest) // scale * scale
     windows = [
-        crops.training_window(f, 0, config.max_pixels, crop // 2 * 2) for f in fathers
+        f[crops.training_window(f, 0, config.max_pixels, crop // 2 * 2)]
+        for f in fathers
     ]
     pairs = [(window, blur(rng, window, kernel, noise)) for window in windows]
     linear = None
