@@ -340,8 +340,8 @@ def _save_comparison(path: Path, run: Run, sr: SuperResolved) -> None:
     height, width = pixels.shape[:2]
     # The crop with the most structure.
     side = min(48, height // 2 * 2, width // 2 * 2)
-    rows, columns = crops.training_window(pixels, 0, side**2, side)
-    top, left = rows.start, columns.start
+    window = crops.training_window(pixels, 0, side**2, side)
+    top, left = window[0].start, window[1].start
     around = pixels[max(top - 4, 0) : top + side + 4, max(left - 4, 0) :][
         :, : side + 4 + min(left, 4)
     ]
@@ -352,28 +352,31 @@ def _save_comparison(path: Path, run: Run, sr: SuperResolved) -> None:
         scale * top : scale * (top + side), scale * left : scale * (left + side)
     ]
 
-    figure = Figure(figsize=(18, 8), dpi=100)
-    FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained")
-    method = f"{run.config.sr.method}" + (f", {sr.source} kernel" if sr.source else "")
-    grid = figure.add_gridspec(2, 3, width_ratios=[1.2, 1, 1])
+    every = 4  # every pixel of the result as 4 x 4
+    enlarged, crop = (x.repeat(every, 0).repeat(every, 1) for x in (enlarged, crop))
     whole = images.to_unit(pixels)
     if max(height, width) <= 1000:
         whole = np.clip(bicubic_resize(whole, scale), 0, 1)
+
+    figure = Figure(figsize=(18, 9), dpi=100)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained")
+    columns = 2 if sr.kernel is None else 3  # the third is the kernel's
+    grid = figure.add_gridspec(2, columns)
+    method = run.config.sr.method
+    if sr.source:
+        method += f", {Path(sr.source).name} kernel"
     for place, shown, title in (
         (grid[0, 0], whole, "bicubic"),
-        (grid[1, 0], result, f"×{scale}: {method}"),
-        (grid[:, 1] if sr.kernel is None else grid[0, 1], enlarged, "bicubic, crop"),
-        (grid[:, 2] if sr.kernel is None else grid[0, 2], crop, "SR, the same crop"),
+        (grid[0, 1], result, f"×{scale}: {method}"),
+        (grid[1, 0], enlarged, "bicubic, crop"),
+        (grid[1, 1], crop, "SR, the same crop"),
     ):
         axes = figure.add_subplot(place)
-        if shown is enlarged or shown is crop:
-            every = 4  # every pixel of the result as 4 x 4
-            shown = shown.repeat(every, 0).repeat(every, 1)
         _show(axes, shown)
         axes.set_title(title, parse_math=False)
     if sr.kernel is not None:
-        _draw_kernel(figure.add_subplot(grid[1, 1:]), sr.kernel, scale)
+        _draw_kernel(figure.add_subplot(grid[:, 2]), sr.kernel, scale)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(path)
