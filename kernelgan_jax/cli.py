@@ -1,17 +1,18 @@
-"""The command line: from flags to a config, and from each image to its saved kernel.
+"""The command line: from flags to a job, and from its outcomes to what is said.
 
-Three steps, one function each: `parse` makes `Options` of the arguments, `run` goes
-through the images, `_estimate` follows one image. This is the only module that knows
-flags and ml_collections.
+Two steps, one function each: `parse` makes `Options` of the arguments, `run` hands the
+images to `pipeline` and tells how each ended. This is the only module that knows flags
+and ml_collections.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import os
 import re
+import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,9 +25,7 @@ from kernelgan_jax import kernel_files
 from kernelgan_jax.config import SR_METHODS, Config, SRConfig
 
 if TYPE_CHECKING:
-    from kernelgan_jax.estimate import KernelEstimate
-    from kernelgan_jax.images import Image
-    from kernelgan_jax.report import Summary, SuperResolved
+    from kernelgan_jax.pipeline import Job, Outcome, Task
 
 _USAGE = """\
 Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
@@ -34,7 +33,8 @@ Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
 Finds the kernel that each image was downscaled with (KernelGAN), and super-resolves the
 image with it (ZSSR). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png (or
 sr_x4.png), comparison.png, kernel_x2.npy, kernel_x2.mat, for scale 4 also kernel_x4.npy
-and kernel_x4.mat, kernel.png (to look at) and report.json.
+and kernel_x4.mat, kernel.png (to look at) and report.json. OUTPUT_DIR/manifest.jsonl
+has a line on each image. Images that are finished with the same settings are left out.
 
 Flags:
 {flags}
@@ -42,7 +42,8 @@ Flags:
 Settings and their defaults, explained in kernelgan_jax/config.py:
 {settings}
 
-Exit status: 0 if all images were done, 1 if some failed, 2 for a mistake in the flags.
+Exit status: 0 if all images were done, 1 if some failed, 2 for a mistake in the flags,
+130 or 143 if interrupted or terminated: the same command then goes on where it stopped.
 """
 
 
@@ -62,6 +63,16 @@ class Options(NamedTuple):
     """A known kernel, in place of the estimated one."""
     kernel_source: str = "estimated"
     """`estimated`, `bicubic`, or the file of the known kernel."""
+    batch_size: int | None = None
+    """None: as fits."""
+    resume: bool = True
+    figures: bool = True
+    shard: tuple[int, int] = (0, 1)
+    """Which part of the images, of how many."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,13 +88,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(argv)
         keep_compilations()
-        return run(options)
+        with _terminating():
+            return run(options)
     except UsageError as error:
         _complain(f"{error} (--help shows all flags)")
         return 2
-    except KeyboardInterrupt:
-        _complain("interrupted; the results of finished images are kept")
-        return 130
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, _Terminated)
+        _complain(
+            f"{'terminated' if terminated else 'interrupted'}; the results of finished "
+            "images are kept, and the same command goes on"
+        )
+        return 143 if terminated else 130
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """Lets SIGTERM end the run as Ctrl-C does."""
+
+    def terminate(*_: Any) -> None:
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # Not in the main thread: signals are not ours.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # --- Flags ---
@@ -132,8 +166,33 @@ def parse(argv: Sequence[str]) -> Options:
     kernel, source = _known_kernel(values, config)
     output_dir = Path(values.output_dir)
     return Options(
-        images, config, output_dir, values.seed, values.quiet, kernel, source
+        images,
+        config,
+        output_dir,
+        values.seed,
+        values.quiet,
+        kernel,
+        source,
+        _batch_size(values.batch_size),
+        values.resume,
+        values.figures,
+        _shard(values.shard),
     )
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise UsageError(f"--batch_size={text}: it must be auto or a positive number")
+    return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise UsageError(f"--shard={text}: it must be I/N, with I from 0 to N - 1")
+    return int(found[1]), int(found[2])
 
 
 def _known_kernel(
@@ -161,7 +220,8 @@ def _known_kernel(
 
 
 _FLAGS = (
-    "image", "config", "output_dir", "seed", "quiet", "sr", "kernel", "sr_kernel"
+    "image", "config", "output_dir", "seed", "quiet", "sr", "kernel", "sr_kernel",
+    "batch_size", "resume", "figures", "shard",
 )  # fmt: skip
 
 
@@ -227,6 +287,34 @@ def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
         flag_values=values,
     )
     flags.DEFINE_boolean("quiet", False, "Print errors only.", flag_values=values)
+    flags.DEFINE_string(
+        "batch_size",
+        "auto",
+        "Images to work on at a time; auto: one a core on CPU, else what fits into the "
+        "memory of the devices.",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "resume",
+        True,
+        "Leave out images that are finished with the same settings; --noresume does "
+        "them again.",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "figures",
+        True,
+        "Draw kernel.png and comparison.png; --nofigures saves about a second of one "
+        "core an image.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "shard",
+        "0/1",
+        "I/N: only every Nth image, from the Ith on, counted from 0: the part of one "
+        "machine among N.",
+        flag_values=values,
+    )
 
 
 def _check_setting(name: str) -> None:
@@ -244,9 +332,10 @@ def usage() -> str:
     values = flags.FlagValues()
     _define_flags(values, [])
     described = []
+    shown_defaults = ("output_dir", "seed", "batch_size", "shard")
     for name in _FLAGS:
         default = values[name].default
-        shown = f" (default: {default})" if name in ("output_dir", "seed") else ""
+        shown = f" (default: {default})" if name in shown_defaults else ""
         text = f"--{name}: {' '.join(values[name].help.split())}{shown}"
         described.append(flags.text_wrap(text, 88, "      ", "  "))
     settings = [
@@ -274,7 +363,7 @@ def run(options: Options) -> int:
     What goes wrong with one image is a line on stderr, and the others go on.
     """
     # Imported here and below, not above: --help and a mistyped flag need no JAX.
-    from kernelgan_jax import images, report
+    from kernelgan_jax import images, manifest, pipeline, report
 
     paths, problems = images.find(options.images)
     for problem in problems:
@@ -282,130 +371,117 @@ def run(options: Options) -> int:
     if not paths:
         return 1
     folders = report.folders(paths, options.output_dir)
+    part, parts = options.shard
+    tasks = [
+        pipeline.Task(path, folder) for path, folder in zip(paths, folders, strict=True)
+    ][part::parts]
+    name = "manifest.jsonl" if parts == 1 else f"manifest-{part}-of-{parts}.jsonl"
+    list_of_all = options.output_dir / name
     try:
         report.prepare(options.output_dir)
+        manifest.tidy(list_of_all)
     except report.OutputError as error:
         _complain(error)
         return 1
 
+    counts = dict.fromkeys(("done", "kept", "failed"), 0)
     summaries = []
-    for path, folder in zip(paths, folders, strict=True):
-        try:
-            summaries.append(_process(path, folder, options))
-        except (images.ImageError, report.OutputError) as error:
-            _complain(error)
-        except ValueError as error:
-            _complain(f"{path}: {error}")
-        except Exception as error:  # Whatever it is, the other images go on.
-            _complain(f"{path}: {type(error).__name__}: {error}")
-        else:
-            _say(report.summary_line(summaries[-1]), options)
+    with contextlib.closing(_outcomes(tasks, options)) as outcomes:
+        for outcome in outcomes:
+            manifest.add(list_of_all, outcome)
+            counts[outcome.status] += 1
+            if outcome.status == "failed":
+                _complain(outcome.error)
+            elif outcome.summary is not None:
+                _say(report.summary_line(outcome.summary), options)
+                if len(tasks) <= LONGEST_TABLE:
+                    summaries.append(outcome.summary)
+            elif len(tasks) == 1:
+                _say(
+                    f"{outcome.task.path}: finished before -> {outcome.task.folder} "
+                    "(--noresume does it again)",
+                    options,
+                )
+    manifest.tidy(list_of_all)
     if len(summaries) > 1:
         _say("\n" + report.table(summaries), options)
-    return 1 if problems or len(summaries) < len(paths) else 0
+    if len(tasks) > 1:
+        said = [f"{counts['done']} of {len(tasks)} images done"]
+        if counts["kept"]:
+            said.append(
+                f"{counts['kept']} finished before (--noresume does them again)"
+            )
+        if counts["failed"]:
+            said.append(f"{counts['failed']} failed")
+        _say(f"{', '.join(said)} -> {list_of_all}", options)
+    return 1 if problems or counts["failed"] else 0
 
 
-def _process(path: Path, folder: Path, options: Options) -> "Summary":
-    """One image, from its file to its saved results."""
-    from kernelgan_jax import images, kernels, report, super_resolution
-
-    config = options.config
-    image = images.read(path)
-    report.check_writable(folder)
-    # What cannot end well is said before the training.
-    shape = image.pixels.shape[0], image.pixels.shape[1]
-    if config.sr.method != "none":
-        super_resolution.check_size(shape, config.scale, config.sr)
-        if options.kernel is not None and config.sr.method != "bicubic":
-            kernels.check(options.kernel, scale=config.scale, image_shape=shape)
-    estimate, seconds, sr = None, 0.0, None
-    if options.kernel is None:
-        started = time.perf_counter()
-        estimate = _estimate(path, image, options)
-        seconds = time.perf_counter() - started
-    if config.sr.method != "none":
-        sr = _super_resolve(path, image, estimate, options)
-    result = report.Run(path, image, config, options.seed, estimate, seconds, sr)
-    report.write(folder, result)
-    return report.summary(folder, result)
+LONGEST_TABLE = 100
+"""Images; the terminal shows no table of more."""
 
 
-def _bar(name: str, total: int, options: Options) -> Any:
+def _outcomes(
+    tasks: "list[Task]", options: Options
+) -> "Generator[Outcome, None, None]":
+    """The pipeline's outcomes, with a bar: of steps for one image, else of images."""
     from tqdm import tqdm
 
-    # disable=None: shown only where somebody looks at it, on a terminal.
-    disable = True if options.quiet else None
-    return tqdm(
-        desc=name, total=total, leave=False, dynamic_ncols=True, disable=disable
-    )
+    from kernelgan_jax import pipeline
+
+    size = options.batch_size
+    if size is None:
+        size = pipeline.batch_size(options.config, options.kernel is not None)
+    size = min(size, len(tasks))
+    if len(tasks) > 1:
+        _say(f"{len(tasks)} images, {size} at a time", options)
+    alone = len(tasks) == 1
+    with tqdm(
+        desc="images" if not alone else None,
+        total=0 if alone else len(tasks),
+        unit="step" if alone else "image",
+        leave=False,
+        dynamic_ncols=True,
+        # None: shown only where somebody looks at it, on a terminal.
+        disable=True if options.quiet else None,
+    ) as bar:
+
+        def watch(
+            path: Path, phase: str, step: int, total: int, losses: dict[str, float]
+        ) -> None:
+            if alone:
+                bar.set_description(f"{path.name}, {phase}", refresh=False)
+                bar.total, bar.n = total, step
+                bar.set_postfix({_SHORT[n]: losses[n] for n in _SHORT if n in losses})
+
+        for outcome in pipeline.process(
+            tasks, _job(options), batch_size=size, watch=watch
+        ):
+            if not alone:
+                bar.update()
+            bar.clear()
+            yield outcome
 
 
-def _estimate(path: Path, image: "Image", options: Options) -> "KernelEstimate":
-    import jax
-
-    from kernelgan_jax.estimate import estimate_kernel
-
-    with _bar(path.name, options.config.iterations, options) as bar:
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            bar.update(step - bar.n)
-            shown = {
-                "G": losses["generator_loss"],
-                "D": losses["discriminator_loss"],
-                "bicubic": losses["bicubic_loss"],
-            }
-            bar.set_postfix(shown)
-
-        return estimate_kernel(
-            jax.random.key(options.seed),
-            image.pixels,
-            config=options.config,
-            progress=progress,
-        )
+_SHORT = {
+    "generator_loss": "G",
+    "discriminator_loss": "D",
+    "bicubic_loss": "bicubic",
+    "loss": "loss",
+}
+"""The losses that the bar shows, and how."""
 
 
-def _super_resolve(
-    path: Path, image: "Image", estimate: "KernelEstimate | None", options: Options
-) -> "SuperResolved":
-    import jax
+def _job(options: Options) -> "Job":
+    from kernelgan_jax import pipeline
 
-    from kernelgan_jax import images, report, super_resolution
-    from kernelgan_jax.resize import bicubic_resize
-
-    config = options.config
-    started = time.perf_counter()
-    jumps = super_resolution.plan(config.scale, estimate, options.kernel)
-    with _bar(f"{path.name}, {config.sr.method}", 0, options) as bar:
-
-        def progress(step: int, total: int, loss: float) -> None:
-            bar.total, bar.n = total, step
-            bar.set_postfix({"loss": loss})
-
-        result = super_resolution.super_resolve(
-            jax.random.key(options.seed),
-            image.pixels,
-            jumps,
-            config=config.sr,
-            progress=progress,
-        )
-    dtype, alpha = image.pixels.dtype, image.alpha
-    if alpha is not None:
-        enlarged = bicubic_resize(images.to_unit(alpha), config.scale)
-        alpha = images.from_unit(enlarged, alpha.dtype)
-    pixels = images.from_unit(result, dtype)
-    uses_kernel = config.sr.method != "bicubic"
-    source, notes = options.kernel_source, []
-    if note := super_resolution.note(image.pixels.shape[:2], config.sr):
-        notes.append(note)
-    if uses_kernel and estimate is not None and not estimate.converged:
-        source = "bicubic"
-        notes.append("with the bicubic kernel, as the estimate did not converge")
-    return report.SuperResolved(
-        images.Image(pixels, alpha, image.icc_profile, image.exif, ""),
-        jumps[-1].kernel if uses_kernel else None,
-        source if uses_kernel else "",
-        time.perf_counter() - started,
-        " and ".join(notes),
+    return pipeline.Job(
+        options.config,
+        options.seed,
+        options.kernel,
+        options.kernel_source,
+        options.figures,
+        options.resume,
     )
 
 

@@ -1,13 +1,23 @@
-"""From an image to its kernel: runs KernelGAN, compiled, and cleans its kernel.
+"""From images to their kernels: runs KernelGAN, compiled, and cleans its kernels.
 
-The algorithm is compiled once, here: `jit` over a `scan` of a chunk of steps. The
-chunk's crops are cut on the host (5 MB per 100 steps), so that images of all sizes
-share one compiled program and a photo of any size takes little memory.
+The algorithm for one image is compiled and batched here and nowhere else: `jit` over a
+`scan` of a chunk of steps. The chunk's crops are cut on the host (6 MB per 100 steps
+and image), so that images of all sizes share one compiled program, and one batch, and a
+photo of any size takes little memory.
+
+Many images run in one of two ways. On a GPU or TPU they are one program: `vmap`, with
+the batch axis sharded over the devices. On a CPU each core takes an image at a time
+with the program of a single image: `vmap` has nothing to win there (README of
+`benchmarks/`), and so a kernel does not depend, in any bit, on the images beside it.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +35,9 @@ SUM_TOLERANCE = 0.1
 """Largest distance from 1 of a good generator's sum; failed ones are far off."""
 
 DEFAULT = Config()
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with the index of an image, the steps done, and the last losses."""
 
 
 class KernelEstimate(NamedTuple):
@@ -45,6 +58,23 @@ class KernelEstimate(NamedTuple):
     """Whether training ended as it should; if not, do not trust the kernel."""
     reason: str
     """Why it did not converge, in a few words; empty if it did."""
+
+
+class KernelEstimates(NamedTuple):
+    """The estimated kernels of N images: `KernelEstimate` with a leading axis."""
+
+    kernel: np.ndarray
+    """`N x k x k`."""
+    kernel_x4: np.ndarray | None
+    """`N x l x l`, if `config.scale` is 4."""
+    raw_kernel: np.ndarray
+    """`N x n x n`."""
+    history: dict[str, np.ndarray]
+    """`N x iterations` each; NaN after a training that diverged."""
+    converged: np.ndarray
+    """`N`, bool."""
+    reason: tuple[str, ...]
+    """N, each as in `KernelEstimate`."""
 
 
 def estimate_kernel(
@@ -75,37 +105,227 @@ def estimate_kernel(
       ValueError: If the image is of a wrong shape or type, has values out of range, is
         smaller than `config.minimum_side` at one side, or has no structure at all.
     """
+
+    def tell(_: int, step: int, losses: dict[str, float]) -> None:
+        if progress is not None:
+            progress(step, losses)
+
+    return train([prepare(key, image, config)], config, progress=tell)[0]
+
+
+def estimate_kernels(
+    key: jax.Array,
+    images: Sequence[Any],
+    *,
+    config: Config = DEFAULT,
+    vectorised: bool | None = None,
+    progress: Progress | None = None,
+) -> KernelEstimates:
+    """Finds the kernels of many images, of any sizes, at once.
+
+    On a CPU each result is that of `estimate_kernel` with the same key, bit for bit; on
+    a GPU or TPU up to rounding (which training, being chaotic, magnifies).
+
+    Args:
+      key: One JAX random key, from which every image starts anew; or N keys, one an
+        image. N restarts of one image: `estimate_kernels(jax.random.split(key, N),
+        [image] * N)`.
+      images: N images, each as `estimate_kernel` takes.
+      config: Settings, for all images.
+      vectorised: Whether all images are one program, `vmap`ped and sharded over the
+        devices of this host. By default so on a GPU or TPU; otherwise each core (or
+        device, if there are several) takes an image at a time.
+      progress: Called every 100 steps of each image with its index, the number of steps
+        done and the last losses; from several threads. What it raises ends all.
+
+    Returns:
+      The estimates, in the order of the images. A training that fails leaves the
+      others as they are.
+
+    Raises:
+      ValueError: As `estimate_kernel`, with the index of the image; before any starts.
+    """
+    if not len(images):
+        raise ValueError("images is empty; there must be at least one")
+    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    single = key.ndim == (0 if typed else 1)
+    if not single and len(key) != len(images):
+        raise ValueError(
+            f"key has {len(key)} keys for {len(images)} images; give one, or one each"
+        )
+    prepared = []
+    for i, image in enumerate(images):
+        try:
+            prepared.append(prepare(key if single else key[i], image, config))
+        except ValueError as error:
+            raise ValueError(f"images[{i}]: {error}") from error
+    found = train(prepared, config, vectorised=vectorised, progress=progress)
+    x4 = [e.kernel_x4 for e in found if e.kernel_x4 is not None]
+
+    def padded(values: np.ndarray) -> np.ndarray:
+        missing = config.iterations - len(values)
+        return np.pad(values, (0, missing), constant_values=np.nan)
+
+    return KernelEstimates(
+        np.stack([e.kernel for e in found]),
+        np.stack(x4) if x4 else None,
+        np.stack([e.raw_kernel for e in found]),
+        {
+            name: np.stack([padded(e.history[name]) for e in found])
+            for name in found[0].history
+        },
+        np.array([e.converged for e in found]),
+        tuple(e.reason for e in found),
+    )
+
+
+def lanes() -> int:
+    """How many images a CPU takes at a time: one a core that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# --- Training ---
+
+
+class Prepared(NamedTuple):
+    """An image ready for training, of whatever size."""
+
+    image: np.ndarray
+    corners: tuple[np.ndarray, np.ndarray]
+    """Of all steps' crops: the generator's and the discriminator's."""
+    init_key: jax.Array
+    train_key: jax.Array
+
+    def crops(self, start: int, config: Config) -> tuple[np.ndarray, np.ndarray]:
+        sides = (config.generator_crop, config.discriminator_crop)
+        generator, discriminator = (
+            crops.cut(self.image, corners[start : start + CHUNK], side)
+            for corners, side in zip(self.corners, sides, strict=True)
+        )
+        return generator, discriminator
+
+
+def prepare(key: jax.Array, image: Any, config: Config) -> Prepared:
+    """Checks an image and chooses its crops; arguments as of `estimate_kernel`."""
     image = training_image(image, config)
     init_key, crop_key, train_key = jax.random.split(key, 3)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(crop_key)))
     sides = (config.generator_crop, config.discriminator_crop)
     maps = crops.probability_maps(image, *sides)
-    corners = [
+    generator, discriminator = (
         crops.sample_corners(rng, probability, side, config.iterations)
         for probability, side in zip(maps, sides, strict=True)
-    ]
+    )
+    return Prepared(image, (generator, discriminator), init_key, train_key)
+
+
+def train(
+    prepared: Sequence[Prepared],
+    config: Config,
+    *,
+    vectorised: bool | None = None,
+    progress: Progress | None = None,
+) -> list[KernelEstimate]:
+    """Trains on prepared images; see `estimate_kernels`."""
+
+    def tell(rows: Sequence[int], step: int, losses: dict[str, np.ndarray]) -> None:
+        if progress is not None:
+            for i, row in enumerate(rows):
+                progress(row, step, {name: float(v[i]) for name, v in losses.items()})
+
+    if vectorised is None:
+        vectorised = jax.default_backend() != "cpu" and len(prepared) > 1
+    if vectorised or len(prepared) == 1:
+        return _train(prepared, config, vectorised, tell)
+
+    devices = jax.local_devices()
+    stop = threading.Event()
+
+    def train_one(row: int) -> KernelEstimate:
+        def tell_of_row(_: Sequence[int], step: int, losses: Any) -> None:
+            if stop.is_set():
+                raise InterruptedError
+            tell([row], step, losses)
+
+        # One device is the user's choice already, and needs no program of its own.
+        place = contextlib.nullcontext()
+        if len(devices) > 1:
+            place = jax.default_device(devices[row % len(devices)])
+        with place:
+            return _train([prepared[row]], config, False, tell_of_row)[0]
+
+    with ThreadPoolExecutor(max(lanes(), len(devices))) as pool:
+        try:
+            return list(pool.map(train_one, range(len(prepared))))
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _train(
+    prepared: Sequence[Prepared],
+    config: Config,
+    vectorised: bool,
+    tell: Callable[[Sequence[int], int, dict[str, np.ndarray]], None],
+) -> list[KernelEstimate]:
+    """Trains on images: one, or if `vectorised` any number.
+
+    `tell` is called after each chunk with the rows that still train, the number of
+    steps done and the last losses of these rows.
+    """
+    count, rows, place = len(prepared), list(prepared), jnp.asarray
+    if vectorised:
+        devices = jax.local_devices()
+        # The batch must divide among the devices: the last image fills it up.
+        rows += [rows[-1]] * (-count % len(devices))
+        mesh = jax.sharding.Mesh(np.array(devices), ("image",))
+        sharding = jax.sharding.NamedSharding(mesh, jax.P("image"))
+        place = functools.partial(jax.device_put, device=sharding)
+
+    def batch(start: int) -> Batch:
+        cut = [row.crops(start, config) for row in rows]
+        return Batch(*(place(np.stack(x)) for x in zip(*cut, strict=True)))
 
     # Settings of the super-resolution are no reason to compile again.
-    init, train = _compiled(dataclasses.replace(config, sr=DEFAULT.sr))
-    state, history = init(init_key), []
-    raw_kernel = np.zeros((config.kernel_size,) * 2, np.float32)
+    init, train = _compiled(dataclasses.replace(config, sr=DEFAULT.sr), vectorised)
+    keys = place(jnp.stack([row.train_key for row in rows]))
+    raw = np.zeros((count, config.kernel_size, config.kernel_size), np.float32)
+    history: list[dict[str, np.ndarray]] = []
+    alive = np.ones(count, bool)
+    ended = np.full(count, min(CHUNK, config.iterations))  # the steps of each image
+    following = batch(0)
+    state = None
     for start in range(0, config.iterations, CHUNK):
-        generator_crops, discriminator_crops = (
-            crops.cut(image, c[start : start + CHUNK], side)
-            for c, side in zip(corners, sides, strict=True)
-        )
-        batch = Batch(jnp.asarray(generator_crops), jnp.asarray(discriminator_crops))
-        state, kernel, losses = train(train_key, state, batch)
-        history.append(jax.device_get(losses))
-        if not np.isfinite(kernel).all():
+        # Of several threads one compiles, and the others wait for it.
+        with _COMPILING if start == 0 else contextlib.nullcontext():
+            if state is None:
+                state = init(place(jnp.stack([row.init_key for row in rows])))
+            state, kernel, losses = train(keys, state, following)
+        done = min(start + CHUNK, config.iterations)
+        if done < config.iterations:
+            following = batch(done)  # while the device works
+        history.append({n: v[:count] for n, v in jax.device_get(losses).items()})
+        kernel = np.asarray(kernel)[:count]
+        # Where training has diverged, the last finite kernel and its losses stay.
+        alive &= np.isfinite(kernel).all((1, 2))
+        ended[alive] = min(done + CHUNK, config.iterations)
+        raw[alive] = kernel[alive]
+        if not alive.any():
             break
-        raw_kernel = np.asarray(kernel)
-        if progress is not None:
-            last = {name: float(values[-1]) for name, values in history[-1].items()}
-            progress(start + len(batch.generator), last)
+        last = {name: values[alive, -1] for name, values in history[-1].items()}
+        tell(np.flatnonzero(alive).tolist(), done, last)
 
-    joined = {name: np.concatenate([h[name] for h in history]) for name in history[0]}
-    return _finish(config, raw_kernel, joined)
+    joined = {n: np.concatenate([h[n] for h in history], 1) for n in history[0]}
+    return [
+        _finish(config, raw[i], {n: v[i, : ended[i]] for n, v in joined.items()})
+        for i in range(count)
+    ]
+
+
+_COMPILING = threading.Lock()
 
 
 def training_image(image: Any, config: Config) -> np.ndarray:
@@ -134,9 +354,34 @@ def training_image(image: Any, config: Config) -> np.ndarray:
     return np.broadcast_to(window, (*window.shape[:2], 3))
 
 
+def device_bytes(config: Config) -> int:
+    """Device memory that each image of a large batch takes, by the compiler's count."""
+    init, train = _compiled(dataclasses.replace(config, sr=DEFAULT.sr), True)
+    count = 8
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+    sides = (config.generator_crop, config.discriminator_crop)
+    steps = (count, min(CHUNK, config.iterations))
+    shapes: list[Any] = [
+        jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides
+    ]
+    state = jax.eval_shape(init, keys)
+    program = train.lower(keys, state, Batch(*shapes)).compile()  # type: ignore[attr-defined]
+    memory = program.memory_analysis()
+    inputs = memory.argument_size_in_bytes
+    # Twice the inputs: the next chunk's crops are there already.
+    total = 2 * inputs + memory.temp_size_in_bytes + memory.output_size_in_bytes
+    return total // count
+
+
 @functools.lru_cache(maxsize=8)
-def _compiled(config: Config) -> tuple[Callable[..., State], Callable[..., Any]]:
-    """`init` and a chunk of steps, jitted; one compilation for all images."""
+def _compiled(
+    config: Config, vectorised: bool
+) -> tuple[Callable[..., State], Callable[..., Any]]:
+    """`init` and a chunk of steps, jitted, with a leading axis of images.
+
+    Not `vectorised`, the axis has length 1 and is taken off: XLA's program for a batch
+    of one is slower than the one without.
+    """
     init, step = kernelgan(config)
 
     def train(key: jax.Array, state: State, batches: Batch) -> Any:
@@ -149,7 +394,18 @@ def _compiled(config: Config) -> tuple[Callable[..., State], Callable[..., Any]]
         state, losses = jax.lax.scan(body, state, batches)
         return state, generator_kernel(state), losses
 
-    return jax.jit(init), jax.jit(train, donate_argnames="state")
+    batched = jax.vmap if vectorised else _of_one
+    return jax.jit(batched(init)), jax.jit(batched(train), donate_argnums=1)
+
+
+def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with a leading axis of length 1 on all that it takes and gives."""
+
+    def with_axis(*arguments: Any) -> Any:
+        inner = jax.tree.map(lambda x: x[0], arguments)
+        return jax.tree.map(lambda x: x[None], function(*inner))
+
+    return with_axis
 
 
 def _finish(

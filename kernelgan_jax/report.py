@@ -7,6 +7,7 @@ their own and then renamed into place, `report.json` last. So a folder with a
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -14,6 +15,7 @@ import os
 import platform
 import shutil
 import tempfile
+import threading
 import time
 import unicodedata
 import warnings
@@ -42,6 +44,9 @@ FILES = (
     "report.json",
 )
 """All that `write` may leave in a folder, in the order in which it appears."""
+
+_DRAWING = threading.Lock()
+"""Figures are drawn by one thread at a time: filters of warnings are for all."""
 
 _TEMPORARY = ".kernelgan-"
 _STALE = 3600
@@ -80,6 +85,9 @@ class Run:
     seconds: float
     """Of the estimation."""
     sr: SuperResolved | None = None
+    fingerprint: str = ""
+    """Of all that the results depend on, see `fingerprint`."""
+    figures: bool = True
 
 
 class Summary(NamedTuple):
@@ -161,6 +169,30 @@ def _naming(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder}: cannot be written: {reason}") from error
 
 
+# --- What is finished ---
+
+
+def fingerprint(
+    config: Config, seed: int, kernel: np.ndarray | None, file: tuple[int, int]
+) -> str:
+    """A short text that differs where results would; `file` is what tells the image."""
+    settings = json.dumps([config.asdict(), seed, file], sort_keys=True)
+    digest = hashlib.sha256(settings.encode())
+    if kernel is not None:
+        digest.update(np.ascontiguousarray(kernel).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether a folder has all results of a run with this fingerprint."""
+    try:
+        found = json.loads((folder / "report.json").read_text())
+        same = found["fingerprint"] == fingerprint
+        return same and all((folder / name).exists() for name in found["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 # --- The files of one image ---
 
 
@@ -179,13 +211,16 @@ def write(folder: Path, run: Run) -> None:
             kernel_files.write(temporary / "kernel_x2", run.estimate.kernel)
             if run.estimate.kernel_x4 is not None:
                 kernel_files.write(temporary / "kernel_x4", run.estimate.kernel_x4)
-            _save_figure(temporary / "kernel.png", run, run.estimate)
+            if run.figures:
+                _save_figure(temporary / "kernel.png", run, run.estimate)
         if run.sr is not None:
             name = f"sr_x{run.config.scale}.png"
             images.write_png(temporary / name, run.sr.image)
-            _save_comparison(temporary / "comparison.png", run, run.sr)
+            if run.figures:
+                _save_comparison(temporary / "comparison.png", run, run.sr)
+        files = [name for name in FILES if (temporary / name).exists()]
         (temporary / "report.json").write_text(
-            json.dumps(_report(run), indent=2, allow_nan=False) + "\n"
+            json.dumps(_report(run, files), indent=2, allow_nan=False) + "\n"
         )
         folder.mkdir(exist_ok=True)
         # The earlier report goes first: from here on the folder is incomplete.
@@ -205,7 +240,7 @@ def _temporary(parent: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _report(run: Run) -> dict[str, Any]:
+def _report(run: Run, files: list[str]) -> dict[str, Any]:
     height, width, channels = run.image.pixels.shape
     device = jax.devices()[0]
     return _strict(
@@ -225,6 +260,8 @@ def _report(run: Run) -> dict[str, Any]:
             "config": run.config.asdict(),
             "device": {"platform": device.platform, "kind": device.device_kind},
             "versions": _versions(),
+            "files": files,
+            "fingerprint": run.fingerprint,
         }
     )
 
@@ -314,7 +351,7 @@ def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
     if not estimate.converged:
         figure.set_size_inches(12 + 4 * len(shown), 5.5)  # room for one more line
         figure.suptitle(f"NOT CONVERGED: {estimate.reason}", color="firebrick")
-    with warnings.catch_warnings():
+    with _DRAWING, warnings.catch_warnings():
         # File names may be in scripts that the font does not have.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(path)
@@ -377,7 +414,7 @@ def _save_comparison(path: Path, run: Run, sr: SuperResolved) -> None:
         axes.set_title(title, parse_math=False)
     if sr.kernel is not None:
         _draw_kernel(figure.add_subplot(grid[:, 2]), sr.kernel, scale)
-    with warnings.catch_warnings():
+    with _DRAWING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(path)
 

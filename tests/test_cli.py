@@ -44,7 +44,7 @@ def no_cache(monkeypatch):
 def no_training(monkeypatch):
     """Fails the test if training starts."""
     monkeypatch.setattr(
-        estimate_module, "estimate_kernel", lambda *_, **__: pytest.fail("trained")
+        estimate_module, "train", lambda *_, **__: pytest.fail("trained")
     )
 
 
@@ -55,7 +55,9 @@ def fake_training(monkeypatch):
     names = "generator discriminator bicubic sum boundary centre sparsity".split()
     history = {f"{name}_loss": np.ones(3) for name in names}
     estimate = estimate_module.KernelEstimate(kernel, None, kernel, history, True, "")
-    monkeypatch.setattr(estimate_module, "estimate_kernel", lambda *_, **__: estimate)
+    monkeypatch.setattr(
+        estimate_module, "train", lambda prepared, *_, **__: [estimate] * len(prepared)
+    )
 
     def enlarge(key, pixels, jumps, **_):
         return bicubic_resize(images.to_unit(pixels), jumps[-1].scale)
@@ -79,6 +81,10 @@ def trained(tmp_path_factory):
     options = cli.parse([*TINY, f"--image={image}", f"--output_dir={folder / 'out'}"])
     assert cli.run(options) == 0
     return folder
+
+
+def folders(path):
+    return sorted(p.name for p in path.iterdir() if p.is_dir())
 
 
 def lines(text):
@@ -116,11 +122,13 @@ def test_a_kernel_depends_on_the_seed_and_not_on_other_images(
         assert ((out / "photo" / "kernel_x2.npy").read_bytes() == first) == same
     said, complained = capsys.readouterr()
     assert complained == ""  # No progress bar, as this is no terminal.
-    shown = lines(said)[: len(lines(said)) // 2]
+    first, *shown = lines(said)[: len(lines(said)) // 2]
+    assert first.startswith("2 images, ")
     assert shown[0].startswith(f"{other}: ")
     assert shown[1].endswith(f" -> {tmp_path / '0' / 'photo'}")
     assert shown[3].split() == ["widths", "angle", "seconds", "converged", "image"]
-    assert [row.split()[-1] for row in shown[4:]] == [str(other), str(image)]
+    assert [row.split()[-1] for row in shown[4:6]] == [str(other), str(image)]
+    assert shown[6] == f"2 of 2 images done -> {tmp_path / '0' / 'manifest.jsonl'}"
 
 
 def test_images_of_one_name_do_not_overwrite_each_other(tmp_path, fake_training):
@@ -132,6 +140,7 @@ def test_images_of_one_name_do_not_overwrite_each_other(tmp_path, fake_training)
     sizes = {
         folder.name: json.loads((folder / "report.json").read_text())["image"]["width"]
         for folder in out.iterdir()
+        if folder.is_dir()
     }
     # Images named by --image come before those without a flag.
     assert sizes == {"a": 92, "a_2": 90}
@@ -145,7 +154,7 @@ def test_globs_folders_and_arguments_without_a_flag(tmp_path, fake_training):
         [*arguments, str(tmp_path / "d.png"), f"--output_dir={tmp_path / 'out'}"]
     )
     assert status == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == list("abcd")
+    assert folders(tmp_path / "out") == list("abcd")
 
 
 # --- Super-resolution ---
@@ -257,8 +266,9 @@ def test_bad_images_are_a_line_each_and_the_others_go_on(
     assert len(lines(complained)) == len(names)
     for line, name in zip(lines(complained), names, strict=True):
         assert line.startswith(f"error: {tmp_path / name}: ")
-    assert [line.split(":")[0] for line in lines(said)] == [str(good)]
-    assert [p.name for p in out.iterdir()] == ["good"]
+    assert [line.split(":")[0] for line in lines(said)[1:-1]] == [str(good)]
+    assert lines(said)[-1].startswith("1 of 2 images done, 1 failed -> ")
+    assert folders(out) == ["good"]
 
 
 def test_an_image_that_is_too_small(tmp_path, capsys):
@@ -280,28 +290,29 @@ def test_no_image_at_all_leaves_no_output_folder(tmp_path, capsys, no_training):
 def test_an_unexpected_error_is_a_line_and_the_others_go_on(
     tmp_path, capsys, monkeypatch, fake_training
 ):
-    images = [save_image(tmp_path / name) for name in ("a.png", "b.png")]
-    calls = []
+    images = [
+        save_image(tmp_path / name, size=size)
+        for name, size in (("a.png", 90), ("b.png", 96), ("c.png", 96))
+    ]
 
-    def estimate(*_, **__):
-        calls.append(1)
-        if len(calls) == 1:
+    def train(prepared, *_, **__):
+        if any(one.image.shape[0] == 70 for one in prepared):
             raise RuntimeError("out of\nmemory")
-        return fake_training
+        return [fake_training] * len(prepared)
 
-    monkeypatch.setattr(estimate_module, "estimate_kernel", estimate)
+    monkeypatch.setattr(estimate_module, "train", train)
     status = cli.main([*map(str, images), f"--output_dir={tmp_path / 'out'}"])
     said, complained = capsys.readouterr()
     assert status == 1
     assert complained == f"error: {images[0]}: RuntimeError: out of memory\n"
-    assert lines(said)[0].startswith(f"{images[1]}: kernel")
+    assert lines(said)[1].startswith(f"{images[1]}: kernel")
 
 
 def test_not_converged_is_said_and_no_failure(
     tmp_path, capsys, monkeypatch, fake_training
 ):
     estimate = fake_training._replace(converged=False, reason="it diverged")
-    monkeypatch.setattr(estimate_module, "estimate_kernel", lambda *_, **__: estimate)
+    monkeypatch.setattr(estimate_module, "train", lambda *_, **__: [estimate])
     image = save_image(tmp_path / "a.png")
     assert cli.main([str(image), f"--output_dir={tmp_path / 'out'}"]) == 0
     assert "NOT CONVERGED (it diverged)" in capsys.readouterr().out
@@ -322,7 +333,7 @@ def test_an_interrupt_keeps_what_is_finished(
     out = tmp_path / "out"
     assert cli.main([*map(str, images), f"--output_dir={out}"]) == 130
     assert len(lines(capsys.readouterr().err)) == 1
-    assert [p.name for p in out.iterdir()] == ["a"]
+    assert folders(out) == ["a"]
     assert (out / "a" / "report.json").exists()
 
 
@@ -342,11 +353,11 @@ def test_progress_on_a_terminal(
 ):
     losses = dict(generator_loss=0.25, discriminator_loss=0.5, bicubic_loss=0.125)
 
-    def estimate(*_, progress, **__):
-        progress(2000, losses)
-        return fake_training
+    def train(*_, progress, **__):
+        progress(0, 2000, losses)
+        return [fake_training]
 
-    monkeypatch.setattr(estimate_module, "estimate_kernel", estimate)
+    monkeypatch.setattr(estimate_module, "train", train)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     image = save_image(tmp_path / "a.png")
     assert cli.main([str(image), *flags, f"--output_dir={tmp_path / 'out'}"]) == 0
@@ -510,10 +521,11 @@ def test_a_field_of_a_wrong_type_in_a_config_file(tmp_path, capsys):
 def test_help_shows_all_our_flags_and_settings_and_no_others(capsys):
     assert cli.main(["--image=a.png", "--help"]) == 0
     text = capsys.readouterr().out
-    assert len(lines(text)) < 80 and max(map(len, lines(text))) <= 88
+    assert len(lines(text)) < 100 and max(map(len, lines(text))) <= 88
     shown = {word.strip(":") for word in text.split() if word.startswith("--")}
     flags = {"--image", "--config", "--output_dir", "--seed", "--quiet"}
-    flags |= {"--sr", "--kernel", "--sr_kernel"}
+    flags |= {"--sr", "--kernel", "--sr_kernel", "--batch_size", "--shard"}
+    flags |= {"--resume", "--noresume", "--figures", "--nofigures"}
     assert {flag for flag in shown if "=" not in flag and "." not in flag} == flags
     settings = Config().asdict()
     default = settings | {f"sr.{n}": v for n, v in settings.pop("sr").items()}

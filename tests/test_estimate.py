@@ -72,7 +72,7 @@ def test_same_seed_same_bits(image, tiny):
 
 
 def test_images_of_all_kinds_share_one_compilation(image, tiny):
-    _, train = estimate._compiled(TINY)
+    _, train = estimate._compiled(TINY, False)
     before = train._cache_size()
     for other in (
         texture(84, 97),

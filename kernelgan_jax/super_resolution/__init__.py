@@ -159,7 +159,7 @@ def check_size(shape: tuple[int, int], scale: int, config: SRConfig) -> None:
     height, width = shape
     # Three channels, float32, and the copies that the writer and the tiles need.
     need = 40 * height * width * scale**2
-    available = _available_memory()
+    available = available_memory()
     if need > available:
         raise ValueError(
             f"image is {width}x{height} pixels; enlarged by {scale} it needs about "
@@ -173,7 +173,7 @@ def check_size(shape: tuple[int, int], scale: int, config: SRConfig) -> None:
         )
 
 
-def _available_memory() -> float:
+def available_memory() -> float:
     """Free memory of this machine in bytes, infinite where it does not say."""
     try:
         with open("/proc/meminfo") as file:
