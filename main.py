@@ -1,4 +1,4 @@
-"""Finds the kernels that images were downscaled with.
+"""Finds the kernels that images were downscaled with, and super-resolves them.
 
 python main.py --config=configs/x2.py --image=photo.png
 """

@@ -1,7 +1,12 @@
 """Blind super-resolution kernel estimation (KernelGAN) in JAX."""
 
 from kernelgan_jax.config import Config, SRConfig
-from kernelgan_jax.estimate import KernelEstimate, estimate_kernel
+from kernelgan_jax.estimate import (
+    KernelEstimate,
+    KernelEstimates,
+    estimate_kernel,
+    estimate_kernels,
+)
 from kernelgan_jax.kernelgan import (
     Batch,
     Info,
@@ -19,11 +24,13 @@ __all__ = [
     "Info",
     "Jump",
     "KernelEstimate",
+    "KernelEstimates",
     "KernelGAN",
     "SRConfig",
     "State",
     "__version__",
     "estimate_kernel",
+    "estimate_kernels",
     "generator_kernel",
     "kernelgan",
     "super_resolve",

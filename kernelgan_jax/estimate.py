@@ -64,9 +64,9 @@ class KernelEstimates(NamedTuple):
     """The estimated kernels of N images: `KernelEstimate` with a leading axis."""
 
     kernel: np.ndarray
-    """`N x k x k`."""
+    """`N x k x k`, the smaller ones with zeros around, aligned all the same."""
     kernel_x4: np.ndarray | None
-    """`N x l x l`, if `config.scale` is 4."""
+    """`N x l x l`, alike, if `config.scale` is 4."""
     raw_kernel: np.ndarray
     """`N x n x n`."""
     history: dict[str, np.ndarray]
@@ -167,8 +167,8 @@ def estimate_kernels(
         return np.pad(values, (0, missing), constant_values=np.nan)
 
     return KernelEstimates(
-        np.stack([e.kernel for e in found]),
-        np.stack(x4) if x4 else None,
+        kernels.stack([e.kernel for e in found]),
+        kernels.stack(x4) if x4 else None,
         np.stack([e.raw_kernel for e in found]),
         {
             name: np.stack([padded(e.history[name]) for e in found])
@@ -240,7 +240,6 @@ def train(
     if vectorised or len(prepared) == 1:
         return _train(prepared, config, vectorised, tell)
 
-    devices = jax.local_devices()
     stop = threading.Event()
 
     def train_one(row: int) -> KernelEstimate:
@@ -249,14 +248,9 @@ def train(
                 raise InterruptedError
             tell([row], step, losses)
 
-        # One device is the user's choice already, and needs no program of its own.
-        place = contextlib.nullcontext()
-        if len(devices) > 1:
-            place = jax.default_device(devices[row % len(devices)])
-        with place:
-            return _train([prepared[row]], config, False, tell_of_row)[0]
+        return _train([prepared[row]], config, False, tell_of_row)[0]
 
-    with ThreadPoolExecutor(max(lanes(), len(devices))) as pool:
+    with ThreadPoolExecutor(lanes()) as pool:
         try:
             return list(pool.map(train_one, range(len(prepared))))
         except BaseException:

@@ -111,6 +111,26 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
     return scipy.ndimage.shift(np.pad(kernel, pad), shift)
 
 
+def stack(kernels: Sequence[np.ndarray]) -> np.ndarray:
+    """Kernels of several sizes in one array, with zeros around the smaller ones.
+
+    Args:
+      kernels: N of them, `h_i x w_i`, whose sizes differ by even numbers, as those of
+        `centre` do: so all stay aligned.
+
+    Returns:
+      `N x h x w`, of the largest height and width.
+    """
+    sizes = np.array([kernel.shape for kernel in kernels])
+    pads = (sizes.max(0) - sizes) // 2
+    return np.stack(
+        [
+            np.pad(kernel, [(n, n) for n in pad])
+            for kernel, pad in zip(kernels, pads, strict=True)
+        ]
+    )
+
+
 def kernel_x4(kernel: np.ndarray) -> np.ndarray:
     """The x4 kernel that follows from a x2 kernel (paper, section 4.2).
 

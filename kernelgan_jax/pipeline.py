@@ -85,9 +85,8 @@ def batch_size(config: Config, known_kernel: bool = False) -> int:
     """
     devices = jax.local_devices()
     if devices[0].platform == "cpu" or known_kernel:
-        wanted = max(estimate.lanes(), len(devices))
         fitting = super_resolution.available_memory() / HOST_BYTES
-        return int(max(1, min(wanted, fitting)))
+        return int(max(1, min(estimate.lanes(), fitting)))
     one = estimate.device_bytes(config)
     stats = devices[0].memory_stats() or {}
     free = stats.get("bytes_limit", 2**33) - stats.get("bytes_in_use", 0)

@@ -1,0 +1,157 @@
+"""Many images at once: the same results, whatever is beside them and wherever."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from kernelgan_jax import Config, estimate, estimate_kernel, estimate_kernels
+
+TINY = Config(
+    iterations=6,
+    scale=4,
+    generator_kernels=(5, 3),
+    generator_channels=4,
+    discriminator_channels=4,
+    discriminator_blocks=1,
+)
+
+
+def noise(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, 3), np.uint8)
+
+
+IMAGES = [noise(90, 120, 1), noise(200, 84, 2), noise(84, 85, 3)[..., :1]]
+
+
+@pytest.mark.parametrize("one_key", [True, False])
+def test_each_image_is_as_alone_bit_for_bit(one_key):
+    keys = jax.random.split(jax.random.key(7), 3)
+    found = estimate_kernels(keys[0] if one_key else keys, IMAGES, config=TINY)
+    assert found.kernel.shape[0] == found.kernel_x4.shape[0] == 3
+    assert found.converged.tolist() == [False] * 3
+    for i, image in enumerate(IMAGES):
+        alone = estimate_kernel(keys[0 if one_key else i], image, config=TINY)
+        for stacked, kernel in (
+            (found.kernel[i], alone.kernel),
+            (found.kernel_x4[i], alone.kernel_x4),
+        ):
+            pad = (len(stacked) - len(kernel)) // 2
+            np.testing.assert_array_equal(stacked, np.pad(kernel, pad))
+        np.testing.assert_array_equal(found.raw_kernel[i], alone.raw_kernel)
+        assert found.reason[i] == alone.reason
+        for name, values in alone.history.items():
+            np.testing.assert_array_equal(found.history[name][i], values)
+
+
+def test_vectorised_is_the_same_up_to_rounding():
+    together = estimate_kernels(jax.random.key(0), IMAGES, config=TINY, vectorised=True)
+    apart = estimate_kernels(jax.random.key(0), IMAGES, config=TINY)
+    np.testing.assert_allclose(together.raw_kernel, apart.raw_kernel, atol=1e-6)
+    for name, values in apart.history.items():
+        np.testing.assert_allclose(together.history[name], values, rtol=1e-3)
+
+
+def test_restarts_of_one_image_differ():
+    keys = jax.random.split(jax.random.key(0), 2)
+    found = estimate_kernels(keys, [IMAGES[0]] * 2, config=TINY)
+    assert not np.array_equal(found.raw_kernel[0], found.raw_kernel[1])
+
+
+def test_legacy_keys():
+    new = estimate_kernels(jax.random.key(3), IMAGES[:2], config=TINY)
+    old = estimate_kernels(jax.random.PRNGKey(3), IMAGES[:2], config=TINY)
+    np.testing.assert_array_equal(new.kernel, old.kernel)
+
+
+@pytest.mark.parametrize("vectorised", [False, True])
+def test_one_that_diverges_does_not_touch_the_others(monkeypatch, vectorised):
+    monkeypatch.setattr(estimate, "CHUNK", 2)
+    settings = dict(config=TINY, vectorised=vectorised)
+    whole = estimate_kernels(jax.random.key(0), IMAGES, **settings)
+    cut = estimate.Prepared.crops
+
+    def spoiled(prepared, start, config):
+        generator, discriminator = cut(prepared, start, config)
+        if prepared.image.shape[0] > 150 and start == 2:
+            generator = np.full_like(generator, np.nan)
+        return generator, discriminator
+
+    monkeypatch.setattr(estimate.Prepared, "crops", spoiled)
+    steps = []
+    found = estimate_kernels(
+        jax.random.key(0),
+        IMAGES,
+        progress=lambda image, step, losses: steps.append((image, step)),
+        **settings,
+    )
+    assert found.reason[1] == "training diverged within 4 steps"
+    assert np.isfinite(found.kernel).all()
+    assert np.isfinite(found.history["sum_loss"][1][:2]).all()
+    assert np.isnan(found.history["sum_loss"][1][4:]).all()
+    for i in (0, 2):
+        np.testing.assert_array_equal(found.kernel[i], whole.kernel[i])
+        assert found.reason[i] == whole.reason[i]
+    assert sorted(steps) == [(0, 2), (0, 4), (0, 6), (1, 2), (2, 2), (2, 4), (2, 6)]
+
+
+def test_refusals_name_the_image():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"images\[1\]: image is 83x90"):
+        estimate_kernels(key, [IMAGES[0], noise(90, 83)], config=TINY)
+    with pytest.raises(ValueError, match="images is empty"):
+        estimate_kernels(key, [], config=TINY)
+    with pytest.raises(ValueError, match="2 keys for 3 images"):
+        estimate_kernels(jax.random.split(key, 2), IMAGES, config=TINY)
+
+
+def test_what_progress_raises_ends_all(monkeypatch):
+    monkeypatch.setattr(estimate, "CHUNK", 1)
+
+    def progress(image, step, losses):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        estimate_kernels(jax.random.key(0), IMAGES * 9, config=TINY, progress=progress)
+    assert threading.active_count() == before
+
+
+def test_memory_of_a_device_is_counted():
+    crops_of_a_chunk = 4 * 3 * TINY.iterations * (64**2 + 26**2)
+    assert 2 * crops_of_a_chunk < estimate.device_bytes(TINY) < 2**28
+
+
+_ON_8_DEVICES = """
+import jax, numpy as np, sys
+sys.path.insert(0, sys.argv[1])
+from test_estimate_kernels import IMAGES, TINY, noise
+from kernelgan_jax import estimate_kernels
+assert len(jax.devices()) == 8
+images = IMAGES + [noise(84, 84, seed) for seed in range(7)]  # 10: not a multiple
+found = estimate_kernels(jax.random.key(7), images, config=TINY, vectorised=True)
+np.save(sys.argv[2], found.raw_kernel)
+"""
+
+
+def test_eight_devices_and_an_uneven_batch(tmp_path):
+    flags = os.environ.get("XLA_FLAGS", "")
+    environment = os.environ | {
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+    }
+    folder = os.path.dirname(__file__)
+    subprocess.run(
+        [sys.executable, "-c", _ON_8_DEVICES, folder, tmp_path / "k.npy"],
+        env=environment,
+        check=True,
+    )
+    images = IMAGES + [noise(84, 84, seed) for seed in range(7)]
+    expected = estimate_kernels(jax.random.key(7), images, config=TINY).raw_kernel
+    np.testing.assert_allclose(np.load(tmp_path / "k.npy"), expected, atol=1e-6)
