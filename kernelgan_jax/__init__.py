@@ -15,7 +15,7 @@ from kernelgan_jax.kernelgan import (
     generator_kernel,
     kernelgan,
 )
-from kernelgan_jax.super_resolution import Jump, super_resolve
+from kernelgan_jax.super_resolution import Jump, plan, super_resolve
 from kernelgan_jax.version import __version__
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "estimate_kernels",
     "generator_kernel",
     "kernelgan",
+    "plan",
     "super_resolve",
 ]

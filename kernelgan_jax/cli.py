@@ -8,7 +8,6 @@ and ml_collections.
 import contextlib
 import dataclasses
 import difflib
-import os
 import re
 import signal
 import sys
@@ -22,6 +21,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from kernelgan_jax import kernel_files
+from kernelgan_jax.compilation_cache import keep_compilations
 from kernelgan_jax.config import SR_METHODS, Config, SRConfig
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Options(NamedTuple):
     figures: bool = True
     shard: tuple[int, int] = (0, 1)
     """Which part of the images, of how many."""
+    cluster: str | None = None
+    """`ray`, or None for this machine alone."""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -177,6 +179,7 @@ def parse(argv: Sequence[str]) -> Options:
         values.resume,
         values.figures,
         _shard(values.shard),
+        values.cluster,
     )
 
 
@@ -221,7 +224,7 @@ def _known_kernel(
 
 _FLAGS = (
     "image", "config", "output_dir", "seed", "quiet", "sr", "kernel", "sr_kernel",
-    "batch_size", "resume", "figures", "shard",
+    "batch_size", "resume", "figures", "shard", "cluster",
 )  # fmt: skip
 
 
@@ -316,6 +319,15 @@ def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
         flag_values=values,
     )
 
+    flags.DEFINE_enum(
+        "cluster",
+        None,
+        ["ray"],
+        "Work on a Ray cluster: that of RAY_ADDRESS, or one of this machine's cores. "
+        'Needs pip install "kernelgan-jax[cluster]"; see docs/cluster.md.',
+        flag_values=values,
+    )
+
 
 def _check_setting(name: str) -> None:
     known = [field.name for field in dataclasses.fields(Config)]
@@ -379,7 +391,7 @@ def run(options: Options) -> int:
     list_of_all = options.output_dir / name
     try:
         report.prepare(options.output_dir)
-        manifest.tidy(list_of_all)
+        listed = manifest.Manifest(list_of_all)
     except report.OutputError as error:
         _complain(error)
         return 1
@@ -388,7 +400,7 @@ def run(options: Options) -> int:
     summaries = []
     with contextlib.closing(_outcomes(tasks, options)) as outcomes:
         for outcome in outcomes:
-            manifest.add(list_of_all, outcome)
+            listed.add(outcome)
             counts[outcome.status] += 1
             if outcome.status == "failed":
                 _complain(outcome.error)
@@ -402,7 +414,7 @@ def run(options: Options) -> int:
                     "(--noresume does it again)",
                     options,
                 )
-    manifest.tidy(list_of_all)
+    listed.tidy()
     if len(summaries) > 1:
         _say("\n" + report.table(summaries), options)
     if len(tasks) > 1:
@@ -429,15 +441,9 @@ def _outcomes(
 
     from kernelgan_jax import pipeline
 
-    size = options.batch_size
-    if size is None:
-        size = pipeline.batch_size(options.config, options.kernel is not None)
-    size = min(size, len(tasks))
-    if len(tasks) > 1:
-        _say(f"{len(tasks)} images, {size} at a time", options)
-    alone = len(tasks) == 1
+    job, alone = _job(options), len(tasks) == 1
     with tqdm(
-        desc="images" if not alone else None,
+        desc=None if alone else "images",
         total=0 if alone else len(tasks),
         unit="step" if alone else "image",
         leave=False,
@@ -454,13 +460,31 @@ def _outcomes(
                 bar.total, bar.n = total, step
                 bar.set_postfix({_SHORT[n]: losses[n] for n in _SHORT if n in losses})
 
-        for outcome in pipeline.process(
-            tasks, _job(options), batch_size=size, watch=watch
-        ):
+        if options.cluster:
+            outcomes = _on_cluster(tasks, options)
+        else:
+            size = options.batch_size
+            if size is None:
+                size = pipeline.batch_size(job.config, job.kernel is not None)
+            if not alone:
+                size = min(size, len(tasks))
+                _say(f"{len(tasks)} images, {size} at a time", options)
+            outcomes = pipeline.process(tasks, job, batch_size=size, watch=watch)
+        for outcome in outcomes:
             if not alone:
                 bar.update()
             bar.clear()
             yield outcome
+
+
+def _on_cluster(tasks: "list[Task]", options: Options) -> "Iterator[Outcome]":
+    try:
+        from kernelgan_jax import cluster
+    except ImportError as error:
+        raise UsageError(
+            f'--cluster=ray needs Ray: pip install "kernelgan-jax[cluster]" ({error})'
+        ) from error
+    return cluster.process(tasks, _job(options), batch_size=options.batch_size)
 
 
 _SHORT = {
@@ -494,37 +518,3 @@ def _say(text: str, options: Options) -> None:
 
 def _complain(problem: object) -> None:
     print("error:", " ".join(str(problem).split()), file=sys.stderr, flush=True)
-
-
-# --- The compilation cache ---
-
-
-def keep_compilations() -> None:
-    """Lets JAX keep compiled programs, so that the next run starts at once.
-
-    A cache that the user has set up stays as it is.
-    """
-    import jax
-
-    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
-        return
-    try:
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return  # No home, or a read-only one: compile every time.
-    if os.access(folder, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def cache_folder() -> Path:
-    """The folder of this program among the user's caches."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "kernelgan_jax"

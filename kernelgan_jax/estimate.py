@@ -180,7 +180,12 @@ def estimate_kernels(
 
 
 def lanes() -> int:
-    """How many images a CPU takes at a time: one a core that this process may use."""
+    """How many images a CPU takes at a time: one a core that this process may use.
+
+    `OMP_NUM_THREADS`, which clusters set to the cores of a job, is heeded.
+    """
+    if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
+        return max(1, int(threads))
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -111,6 +111,25 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
     return scipy.ndimage.shift(np.pad(kernel, pad), shift)
 
 
+def stretch(kernel: np.ndarray, factor: float) -> np.ndarray:
+    """Makes a kernel wider or narrower around its centre of mass, linearly.
+
+    Args:
+      kernel: `h x w`, sum not 0.
+      factor: By how much; above 1 the kernel grows by as much.
+
+    Returns:
+      `(h + 2p) x (w + 2p)`, sum 1, p as much as the growth needs.
+    """
+    pad = math.ceil(max(factor - 1, 0) * max(kernel.shape) / 2)
+    padded = np.pad(kernel, pad)
+    centre = np.array(centre_of_mass(padded))
+    stretched = scipy.ndimage.affine_transform(
+        padded, np.eye(2) / factor, offset=centre - centre / factor, order=1
+    )
+    return normalise(stretched)
+
+
 def stack(kernels: Sequence[np.ndarray]) -> np.ndarray:
     """Kernels of several sizes in one array, with zeros around the smaller ones.
 

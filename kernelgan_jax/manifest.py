@@ -1,55 +1,62 @@
-"""The list of what became of every image: `manifest.jsonl`, one line an image.
-
-Lines are added as images end, so that a run that is killed leaves what it knew; of
-several lines on one image the last one counts. `tidy` leaves one a line.
-"""
+"""The list of what became of every image: `manifest.jsonl`, one line an image."""
 
 import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from kernelgan_jax.pipeline import Outcome
 
 
-def add(path: Path, outcome: Outcome) -> None:
-    """Adds a line on an image; one that was kept has its line already."""
-    record = {
-        "image": str(outcome.task.path),
-        "results": str(outcome.task.folder),
-        "status": outcome.status,
-        "seconds": round(outcome.seconds, 3),
-        "error": outcome.error,
-    }
-    if outcome.summary is not None:
-        record["converged"] = not outcome.summary.reason
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+class Manifest:
+    """Adds lines as images end, so that a run that is killed leaves what it knew.
+
+    Of several lines on one image the last one counts; `tidy`, also done when the file
+    is opened, leaves one.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._records = read(path)
+        self.tidy()
+
+    def add(self, outcome: Outcome) -> None:
+        """Adds a line on an image."""
+        image = str(outcome.task.path)
+        if outcome.status == "kept":
+            if self._records.get(image, {}).get("status") == "done":
+                return
+        record = {
+            "image": image,
+            "results": str(outcome.task.folder),
+            "status": "failed" if outcome.status == "failed" else "done",
+            "seconds": round(outcome.seconds, 3),
+            "error": outcome.error,
+        }
+        if outcome.summary is not None:
+            record["converged"] = not outcome.summary.reason
+        self._records[image] = record
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def tidy(self) -> None:
+        """Leaves one line an image, the last one; atomically."""
+        if not self._records:
+            return
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".manifest-")
+        with os.fdopen(handle, "w") as file:
+            file.writelines(json.dumps(r) + "\n" for r in self._records.values())
+        os.replace(name, self.path)
 
 
-def read(path: Path) -> dict[str, dict]:
-    """The last line on each image, by its path; lines that were cut off are not."""
-    records: dict[str, dict] = {}
-    if not path.exists():
-        return records
-    for line in path.read_text().splitlines():
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """The last line on each image, by the image; without lines that were cut off."""
+    records = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
         try:
             record = json.loads(line)
-            name = record["image"]
+            records[record["image"]] = record
         except (ValueError, KeyError, TypeError):
             continue
-        if record.get("status") == "kept" and name in records:
-            continue
-        records[name] = record
     return records
-
-
-def tidy(path: Path) -> None:
-    """Leaves one line an image, the last one; atomically."""
-    records = read(path)
-    if not records:
-        return
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-")
-    with os.fdopen(handle, "w") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records.values())
-    os.replace(temporary, path)

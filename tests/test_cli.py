@@ -13,7 +13,14 @@ import scipy.io
 from PIL import ExifTags
 from PIL import Image as pillow
 
-from kernelgan_jax import cli, images, kernels, report, super_resolution
+from kernelgan_jax import (
+    cli,
+    compilation_cache,
+    images,
+    kernels,
+    report,
+    super_resolution,
+)
 from kernelgan_jax import estimate as estimate_module
 from kernelgan_jax.config import Config, SRConfig
 from kernelgan_jax.resize import bicubic_resize
@@ -575,16 +582,13 @@ def cache_dir():
         jax.config.update(name, value)
 
 
-KEEP_COMPILATIONS = cli.keep_compilations
-
-
 def test_compilations_are_kept_among_the_user_s_caches(
     tmp_path, monkeypatch, cache_dir
 ):
     jax.config.update("jax_compilation_cache_dir", None)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    KEEP_COMPILATIONS()
+    compilation_cache.keep_compilations()
     assert cache_dir() == str(tmp_path / "kernelgan_jax")
     assert (tmp_path / "kernelgan_jax").is_dir()
 
@@ -592,7 +596,7 @@ def test_compilations_are_kept_among_the_user_s_caches(
 def test_a_cache_that_the_user_chose_stays(tmp_path, monkeypatch, cache_dir):
     jax.config.update("jax_compilation_cache_dir", "mine")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    KEEP_COMPILATIONS()
+    compilation_cache.keep_compilations()
     assert cache_dir() == "mine"
     assert list(tmp_path.iterdir()) == []
 
@@ -602,7 +606,7 @@ def test_no_cache_is_no_error(tmp_path, monkeypatch, cache_dir):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(sys, "platform", "linux")
-    KEEP_COMPILATIONS()
+    compilation_cache.keep_compilations()
     assert cache_dir() is None
 
 
@@ -619,4 +623,4 @@ def test_cache_folders(monkeypatch, platform, parent):
     monkeypatch.setattr(Path, "home", lambda: Path("home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
-    assert cli.cache_folder() == Path(parent) / "kernelgan_jax"
+    assert compilation_cache.cache_folder() == Path(parent) / "kernelgan_jax"

@@ -110,3 +110,21 @@ def test_centre_of_mass_in_jax():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
+def test_stretch_changes_the_width_and_keeps_the_place(factor):
+    kernel = kernels.gaussian(21, variances=(6.0, 3.0), angle=0.4, scale=2)
+    found = kernels.stretch(kernel, factor)
+    np.testing.assert_allclose(found.sum(), 1)
+    pad = (len(found) - len(kernel)) / 2
+    np.testing.assert_allclose(
+        kernels.centre_of_mass(found) - pad, kernels.centre_of_mass(kernel), atol=0.02
+    )
+    longer, shorter, angle = kernels.widths(found)
+    expected = kernels.widths(kernel)
+    np.testing.assert_allclose(longer, factor * expected[0], rtol=0.04)
+    np.testing.assert_allclose(shorter, factor * expected[1], rtol=0.06)
+    np.testing.assert_allclose(angle, expected[2], atol=1)
+    if factor == 1:
+        np.testing.assert_allclose(found, kernel, atol=1e-12)

@@ -11,6 +11,7 @@ from kernelgan_jax.config import Config, SRConfig
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.super_resolution import (
     METHODS,
+    UNCERTAIN,
     Jump,
     check_size,
     plan,
@@ -293,3 +294,39 @@ def test_settings_out_of_range(setting):
 def test_settings_survive_a_dictionary():
     config = Config(sr=SRConfig(method="zssr"))
     assert Config(**config.asdict()) == config
+
+
+def test_an_estimate_is_not_taken_for_sure():
+    found = KernelEstimate(aligned(2), aligned(4), np.zeros(0), {}, True, "")
+    first, second = plan(4, found)
+    assert first.widths == second.widths == UNCERTAIN
+    (known,) = plan(4, None, aligned(4))
+    assert known.widths == (1.0,)
+
+
+def test_a_kernel_that_is_too_wide_does_less_harm_if_it_is_uncertain():
+    hr = scipy.ndimage.gaussian_filter(smooth(192, 192), (1, 1, 0))
+    lr = np.clip(resize.downscale(hr, aligned(2), 2), 0, 1)
+    wide = kernels.stretch(aligned(2, 17), 1.5)
+    config = SRConfig(**TINY)
+    sure, uncertain = (
+        np.mean((super_resolve(KEY, lr, (Jump(2, wide, w),), config=config) - hr) ** 2)
+        for w in ((1.0,), UNCERTAIN)
+    )
+    assert uncertain < 0.5 * sure
+
+
+def test_few_pixels_get_few_steps():
+    steps = {}
+    for side in (96, 160):
+        seen = []
+        config = SRConfig(layers=3, channels=4, crop=32)
+        super_resolve(
+            KEY,
+            smooth(side, side),
+            (Jump(2, aligned(2)),),
+            config=config,
+            progress=lambda step, total, loss, seen=seen: seen.append((step, total)),
+        )
+        steps[side] = seen[-1]
+    assert steps == {96: (60, 60), 160: (250, 250)}

@@ -27,7 +27,7 @@ class Method(Protocol):
         self,
         key: jax.Array,
         image: np.ndarray,
-        kernel: np.ndarray,
+        kernels: tuple[np.ndarray, ...],
         *,
         scale: int,
         fathers: tuple[np.ndarray, ...],
@@ -36,7 +36,8 @@ class Method(Protocol):
     ) -> np.ndarray:
         """Enlarges `image` (`H x W x C` float32 in [0, 1]) by `scale`.
 
-        `kernel` is aligned for `scale`; `fathers` are the images to learn from: `image`
+        `kernels` are aligned for `scale` and equally likely; one if it is known for
+        sure. `fathers` are the images to learn from: `image`
         itself and its enlargements of earlier jumps. Returns `sH x sW x C`, alike.
         """
 
@@ -54,6 +55,17 @@ class Jump(NamedTuple):
     scale: int
     kernel: np.ndarray
     """`h x w` correlation kernel; it is normalised and aligned before its use."""
+    widths: tuple[float, ...] = (1.0,)
+    """Factors on the kernel's width that are equally likely; see `UNCERTAIN`."""
+
+
+UNCERTAIN = (0.65, 1.0, 1.35)
+"""`Jump.widths` of an estimated kernel.
+
+Estimates err in width by about this much, and one that is too wide ruins the image: it
+is learned from with all three, which costs little where the estimate is good and leaves
+no image of the benchmark below bicubic (README of `benchmarks/`). Not from the paper.
+"""
 
 
 DEFAULT = SRConfig()
@@ -103,7 +115,10 @@ def super_resolve(
         result = method(
             jax.random.fold_in(key, i),
             unit,
-            kernels.centre(kernels.normalise(jump.kernel), jump.scale),
+            tuple(
+                kernels.centre(kernels.stretch(jump.kernel, width), jump.scale)
+                for width in jump.widths
+            ),
             scale=jump.scale,
             fathers=fathers,
             config=config,
@@ -114,7 +129,7 @@ def super_resolve(
 
 
 def plan(
-    scale: int, estimate: KernelEstimate | None, kernel: np.ndarray | None
+    scale: int, estimate: KernelEstimate | None, kernel: np.ndarray | None = None
 ) -> tuple[Jump, ...]:
     """The jumps to a scale: gradual with an estimate, one with a known kernel.
 
@@ -135,12 +150,12 @@ def plan(
         raise ValueError("there is neither an estimate nor a known kernel")
     if not estimate.converged:
         return (Jump(scale, kernels.bicubic(scale)),)
-    first = Jump(2, estimate.kernel)
+    first = Jump(2, estimate.kernel, UNCERTAIN)
     if scale == 2:
         return (first,)
     if estimate.kernel_x4 is None:
         raise ValueError("the estimate has no x4 kernel; estimate it with scale=4")
-    return (first, Jump(4, estimate.kernel_x4))
+    return (first, Jump(4, estimate.kernel_x4, UNCERTAIN))
 
 
 def note(shape: tuple[int, int], config: SRConfig) -> str:

@@ -9,8 +9,13 @@ from kernelgan_jax.resize import bicubic_resize
 
 
 def bicubic(
-    key: jax.Array, image: np.ndarray, kernel: np.ndarray, *, scale: int, **_: Any
+    key: jax.Array,
+    image: np.ndarray,
+    kernels: tuple[np.ndarray, ...],
+    *,
+    scale: int,
+    **_: Any,
 ) -> np.ndarray:
     """Enlarges bicubically; see `Method`."""
-    del key, kernel
+    del key, kernels
     return np.clip(bicubic_resize(image, scale), 0, 1)

@@ -479,13 +479,13 @@ def _run(
     network: Network,
     key: jax.Array,
     image: np.ndarray,
-    kernel: np.ndarray,
+    kernels: tuple[np.ndarray, ...],
     fathers: tuple[np.ndarray, ...],
     config: SRConfig,
     progress: Callable[[int, int, float], None] | None,
 ) -> np.ndarray:
     scale = network.scale
-    kernel = kernel.astype(np.float32)
+    kernels = tuple(kernel.astype(np.float32) for kernel in kernels)
     noise = 0.0125 * config.noise_scale
     noise_key, init_key, train_key = jax.random.split(key, 3)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(noise_key)))
@@ -496,7 +496,11 @@ def _run(
         f[crops.training_window(f, 0, config.max_pixels, crop // 2 * 2)]
         for f in fathers
     ]
-    pairs = [(window, blur(rng, window, kernel, noise)) for window in windows]
+    pairs = [
+        (window, blur(rng, window, kernel, noise))
+        for window in windows
+        for kernel in kernels
+    ]
     linear = None
     if network.fast:
         linear = fit_linear(pairs, scale, config.quantisation)
@@ -513,11 +517,13 @@ def _run(
     if not np.isfinite(float(state.loss)):
         raise ValueError("the training of the super-resolution diverged")
 
+    # What agrees with an uncertain kernel is not right.
+    back_projections = config.back_projections if len(kernels) == 1 else 0
     # Each back-projection looks through the kernel and then through bicubic.
-    back_projection = -(-max(kernel.shape) // (2 * scale)) + 4
-    margin = network.radius + config.back_projections * back_projection
-    enlarge = _enlarger(network, config.back_projections)
-    constants = jax.device_put((state.params, linear, kernel))
+    reach = -(-max(kernels[0].shape) // (2 * scale)) + 4
+    margin = network.radius + back_projections * reach
+    enlarge = _enlarger(network, back_projections)
+    constants = jax.device_put((state.params, linear, kernels[0]))
     return apply_tiled(
         lambda tile: enlarge(*constants, jnp.asarray(tile)),
         image,
@@ -530,7 +536,7 @@ def _run(
 def zssr(
     key: jax.Array,
     image: np.ndarray,
-    kernel: np.ndarray,
+    kernels: tuple[np.ndarray, ...],
     *,
     scale: int,
     fathers: tuple[np.ndarray, ...],
@@ -540,13 +546,17 @@ def zssr(
     """ZSSR as published; see `Method`."""
     config = config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
     size = (scale, config.layers, config.channels, image.shape[-1])
-    return _run(Network(False, *size), key, image, kernel, fathers, config, progress)
+    return _run(Network(False, *size), key, image, kernels, fathers, config, progress)
+
+
+_STEPS = (60, 120, 250, 500, 1000)
+"""Few numbers, as each is compiled anew."""
 
 
 def zssr_fast(
     key: jax.Array,
     image: np.ndarray,
-    kernel: np.ndarray,
+    kernels: tuple[np.ndarray, ...],
     *,
     scale: int,
     fathers: tuple[np.ndarray, ...],
@@ -554,6 +564,9 @@ def zssr_fast(
     progress: Callable[[int, int, float], None] | None = None,
 ) -> np.ndarray:
     """The same idea at LR size, from the best linear filter on; see `Method`."""
-    config = config.complete(layers=6, channels=32, iterations=1000, schedule="cosine")
+    # On few pixels many steps learn what is there by chance.
+    pixels = sum(f.shape[0] * f.shape[1] for f in fathers) // scale**2
+    steps = max((n for n in _STEPS if n <= pixels // 20), default=_STEPS[0])
+    config = config.complete(layers=6, channels=32, iterations=steps, schedule="cosine")
     size = (scale, config.layers, config.channels, image.shape[-1])
-    return _run(Network(True, *size), key, image, kernel, fathers, config, progress)
+    return _run(Network(True, *size), key, image, kernels, fathers, config, progress)
