@@ -2,14 +2,14 @@
 
     python benchmarks/batch.py --images=examples/images
 
-Each batch size runs in a process of its own, that its peak memory is its own: first a
-short run that compiles, then the whole estimation. On a CPU the images take a core
+Each batch size runs in a process of its own, so that its peak memory is its own: first
+a short run that compiles, then the whole estimation. On a CPU the images take a core
 each; `--vectorised` runs them as one `vmap`ped program, as other devices do by default.
 Beside it, in the same process, runs a large matrix product, for the share of its rate
 that training reaches.
 """
 
-import dataclasses
+import contextlib
 import json
 import pathlib
 import resource
@@ -18,11 +18,12 @@ import sys
 import time
 
 import jax
-import jax.numpy as jnp
 from absl import app, flags
+from machine import matmul_rate, step_operations
 
 from kernelgan_jax import Config, estimate_kernels, images
 from kernelgan_jax.compilation_cache import keep_compilations
+from kernelgan_jax.estimate import Progress
 
 _IMAGES = flags.DEFINE_string("images", "examples/images", "Folder of images.")
 _SIZES = flags.DEFINE_list("sizes", ["1", "2", "4", "8", "16"], "Batch sizes.")
@@ -31,29 +32,8 @@ _VECTORISED = flags.DEFINE_boolean("vectorised", None, "One program for all imag
 _ONE = flags.DEFINE_boolean("one", False, "This process measures one batch size.")
 
 
-def product_rate(side: int = 4096) -> float:
-    """Operations/s of a square float32 matrix product, the best of 5."""
-    a = jnp.ones((side, side))
-    product = jax.jit(lambda a: a @ a)
-    product(a).block_until_ready()
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        product(a).block_until_ready()
-        seconds.append(time.perf_counter() - started)
-    return 2 * side**3 / min(seconds)
-
-
-def step_operations(config: Config) -> float:
-    """Operations of one training step of one image, by the compiler's count."""
-    from kernelgan_jax import Batch, kernelgan
-
-    init, step = kernelgan(config)
-    state = jax.eval_shape(init, jax.random.key(0))
-    sides = (config.generator_crop, config.discriminator_crop)
-    batch = Batch(*(jax.ShapeDtypeStruct((n, n, 3), jnp.float32) for n in sides))
-    compiled = jax.jit(step).lower(jax.random.key(0), state, batch).compile()
-    return compiled.cost_analysis()["flops"]
+class _Compiled(Exception):
+    """Ends the first run after its first steps."""
 
 
 def measure(size: int) -> dict:
@@ -63,15 +43,23 @@ def measure(size: int) -> dict:
     keys = jax.random.split(jax.random.key(0), size)
     config = Config(iterations=_ITERATIONS.value)
 
-    def run(config: Config) -> float:
+    def run(progress: Progress | None = None) -> float:
         started = time.perf_counter()
-        estimate_kernels(keys, batch, config=config, vectorised=_VECTORISED.value)
+        estimate_kernels(
+            keys,
+            batch,
+            config=config,
+            vectorised=_VECTORISED.value,
+            progress=progress,
+        )
         return time.perf_counter() - started
 
-    # All steps of one chunk, the program that the whole run is made of.
-    compiling = run(dataclasses.replace(config, iterations=100))
-    run(dataclasses.replace(config, iterations=200))
-    seconds = run(config)
+    def enough(image: int, step: int, losses: dict) -> None:
+        raise _Compiled
+
+    with contextlib.suppress(_Compiled):
+        run(enough)
+    seconds = run()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     stats = jax.local_devices()[0].memory_stats() or {}
     rate = size * config.iterations * step_operations(config) / seconds
@@ -79,11 +67,10 @@ def measure(size: int) -> dict:
         "batch": size,
         "seconds": round(seconds, 1),
         "images_per_s": round(size / seconds, 4),
-        "first": round(compiling, 1),
         "host_MiB": round(peak),
         "device_MiB": round(stats.get("peak_bytes_in_use", 0) / 2**20),
         "GFLOP_per_s": round(rate / 1e9, 1),
-        "share": round(rate / product_rate(), 3),
+        "share": round(rate / matmul_rate(), 3),
         "device": jax.local_devices()[0].device_kind,
     }
 

@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
+from machine import matmul_rate, step_operations
 from ml_collections import config_flags
 
-from kernelgan_jax import Batch, Config, estimate_kernel, images, kernelgan, kernels
+from kernelgan_jax import Config, estimate_kernel, images, kernels
 from kernelgan_jax.config import SRConfig
 from kernelgan_jax.super_resolution import Jump, super_resolve, zssr
 
@@ -29,29 +30,6 @@ _REPEATS = flags.DEFINE_integer("repeats", 3, "Whole estimations.", 1)
 _SR = flags.DEFINE_enum("sr", None, ["zssr", "zssr_fast"], "Time this instead.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Images in a batch of the super-resolution.")
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/x2.py")
-
-
-def matmul_rate(size: int = 2048) -> float:
-    """Floating-point operations a second of a large float32 matrix product."""
-    x = jax.random.normal(jax.random.key(0), (size, size))
-    product = jax.jit(lambda x: jnp.dot(x, x, precision="default"))
-    product(x).block_until_ready()
-    best = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        product(x).block_until_ready()
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
-
-
-def step_operations(config: Config) -> float:
-    """Floating-point operations of one training step, as XLA counts them."""
-    init, step = kernelgan(config)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    sides = (config.generator_crop, config.discriminator_crop)
-    batch = Batch(*(jax.ShapeDtypeStruct((s, s, 3), np.float32) for s in sides))
-    lowered = jax.jit(step).lower(key, jax.eval_shape(init, key), batch)
-    return lowered.cost_analysis()["flops"]
 
 
 def sr_step_rate(image: np.ndarray, kernel: np.ndarray, batch: int) -> tuple:

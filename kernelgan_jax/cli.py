@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ml_collections
 import numpy as np
@@ -166,7 +166,7 @@ def parse(argv: Sequence[str]) -> Options:
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
     kernel, source = _known_kernel(values, config)
-    output_dir = Path(values.output_dir)
+    output_dir = _output_dir(values.output_dir)
     return Options(
         images,
         config,
@@ -181,6 +181,21 @@ def parse(argv: Sequence[str]) -> Options:
         _shard(values.shard),
         values.cluster,
     )
+
+
+def _output_dir(text: str) -> Path:
+    """A folder, or what has the methods of a `Path` for a URL, and is none."""
+    if "://" not in text:
+        return Path(text)
+    try:
+        from upath import UPath
+
+        return cast(Path, UPath(text))
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"--output_dir={text}: {error}; URLs need "
+            'pip install "kernelgan-jax[cluster]" and fsspec\'s package for the store'
+        ) from error
 
 
 def _batch_size(text: str) -> int | None:
@@ -256,7 +271,7 @@ def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
     flags.DEFINE_string(
         "output_dir",
         "results",
-        "Folder for the results; those of an earlier run are replaced.",
+        "Folder for the results, or a URL that fsspec knows (s3://...).",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -398,23 +413,25 @@ def run(options: Options) -> int:
 
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     summaries = []
-    with contextlib.closing(_outcomes(tasks, options)) as outcomes:
-        for outcome in outcomes:
-            listed.add(outcome)
-            counts[outcome.status] += 1
-            if outcome.status == "failed":
-                _complain(outcome.error)
-            elif outcome.summary is not None:
-                _say(report.summary_line(outcome.summary), options)
-                if len(tasks) <= LONGEST_TABLE:
-                    summaries.append(outcome.summary)
-            elif len(tasks) == 1:
-                _say(
-                    f"{outcome.task.path}: finished before -> {outcome.task.folder} "
-                    "(--noresume does it again)",
-                    options,
-                )
-    listed.tidy()
+    try:
+        with contextlib.closing(_outcomes(tasks, options)) as outcomes:
+            for outcome in outcomes:
+                listed.add(outcome)
+                counts[outcome.status] += 1
+                if outcome.status == "failed":
+                    _complain(outcome.error)
+                elif outcome.summary is not None:
+                    _say(report.summary_line(outcome.summary), options)
+                    if len(tasks) <= LONGEST_TABLE:
+                        summaries.append(outcome.summary)
+                elif len(tasks) == 1:
+                    _say(
+                        f"{outcome.task.path}: finished before -> {outcome.task.folder} "
+                        "(--noresume does it again)",
+                        options,
+                    )
+    finally:
+        listed.tidy()
     if len(summaries) > 1:
         _say("\n" + report.table(summaries), options)
     if len(tasks) > 1:

@@ -3,10 +3,14 @@
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from kernelgan_jax.pipeline import Outcome
+
+UPLOAD_EVERY = 60
+"""Seconds between two writings of a manifest at a URL."""
 
 
 class Manifest:
@@ -19,6 +23,7 @@ class Manifest:
     def __init__(self, path: Path):
         self.path = path
         self._records = read(path)
+        self._tidied = 0.0
         self.tidy()
 
     def add(self, outcome: Outcome) -> None:
@@ -37,16 +42,24 @@ class Manifest:
         if outcome.summary is not None:
             record["converged"] = not outcome.summary.reason
         self._records[image] = record
-        with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        if isinstance(self.path, Path):
+            with self.path.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+        elif time.monotonic() > self._tidied + UPLOAD_EVERY:
+            self.tidy()  # Objects of a store cannot grow.
 
     def tidy(self) -> None:
         """Leaves one line an image, the last one; atomically."""
         if not self._records:
             return
+        lines = [json.dumps(record) + "\n" for record in self._records.values()]
+        self._tidied = time.monotonic()
+        if not isinstance(self.path, Path):
+            self.path.write_text("".join(lines))
+            return
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".manifest-")
         with os.fdopen(handle, "w") as file:
-            file.writelines(json.dumps(r) + "\n" for r in self._records.values())
+            file.writelines(lines)
         os.replace(name, self.path)
 
 

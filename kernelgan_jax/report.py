@@ -140,6 +140,11 @@ def prepare(output_dir: Path) -> None:
     """
     with _naming(output_dir):
         output_dir.mkdir(parents=True, exist_ok=True)
+        if not isinstance(output_dir, Path):  # A URL, where nothing is temporary.
+            probe = output_dir / f"{_TEMPORARY}probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+            return
         for folder in output_dir.glob(f"{_TEMPORARY}*"):
             # By age, not by process: the run may be on another machine. If it lives,
             # its folder may be gone by now.
@@ -156,7 +161,7 @@ def check_writable(folder: Path) -> None:
       OutputError: If they cannot, or this is no folder.
     """
     with _naming(folder):
-        if folder.exists():
+        if isinstance(folder, Path) and folder.exists():
             tempfile.TemporaryFile(dir=folder).close()
 
 
@@ -167,6 +172,11 @@ def _naming(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{folder}: cannot be written: {reason}") from error
+    except Exception as error:
+        if isinstance(folder, Path):
+            raise
+        # A store of objects has errors of its own.
+        raise OutputError(f"{folder}: cannot be written: {error}") from error
 
 
 # --- What is finished ---
@@ -222,18 +232,23 @@ def write(folder: Path, run: Run) -> None:
         (temporary / "report.json").write_text(
             json.dumps(_report(run, files), indent=2, allow_nan=False) + "\n"
         )
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         # The earlier report goes first: from here on the folder is incomplete.
         for name in reversed(FILES):
             (folder / name).unlink(missing_ok=True)
         for name in FILES:
-            if (temporary / name).exists():
+            if not (temporary / name).exists():
+                continue
+            if isinstance(folder, Path):
                 os.replace(temporary / name, folder / name)
+            else:
+                (folder / name).write_bytes((temporary / name).read_bytes())
 
 
 @contextlib.contextmanager
 def _temporary(parent: Path) -> Iterator[Path]:
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+    place = parent if isinstance(parent, Path) else None
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=place))
     try:
         yield temporary
     finally:

@@ -116,7 +116,7 @@ def test_closing_ends_the_threads(tmp_path):
     before = threading.active_count()
     small = {"iterations": 50, "discriminator_channels": 2, "discriminator_blocks": 1}
     outcomes = pipeline.process(
-        tasks, Job(Config(generator_kernels=(3,), **small)), batch_size=1
+        tasks, Job(Config(generator_kernels=(5, 3), **small)), batch_size=1
     )
     next(outcomes)
     outcomes.close()
@@ -175,6 +175,37 @@ def test_manifest_survives_a_line_that_was_cut_off(tmp_path):
     assert [r["seconds"] for r in records] == [1.5, 1.5, 1.5]
     assert read(path)["a"]["error"] == ""
     assert [p.name for p in tmp_path.iterdir()] == ["manifest.jsonl"]
+
+
+# --- Results at a URL ---
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_results_at_a_url(tmp_path, trained, capsys):
+    upath = pytest.importorskip("upath")
+    make_tasks(tmp_path, 3, bad=(1,))
+    url = "memory://bucket/results"
+    arguments = [f"--image={tmp_path}", f"--output_dir={url}", "--sr=none"]
+    for again in (False, True):
+        assert cli.main(arguments) == 1
+        assert ("2 finished before" in capsys.readouterr().out) == again
+    assert sum(trained) == 2
+    found = upath.UPath(url)
+    assert sorted(p.name for p in (found / "0").iterdir()) == [
+        "kernel.png", "kernel_x2.mat", "kernel_x2.npy", "report.json",
+    ]  # fmt: skip
+    assert sorted(p.name for p in found.iterdir()) == ["0", "2", "manifest.jsonl"]
+    np.testing.assert_array_equal(
+        np.load((found / "2" / "kernel_x2.npy").open("rb")), KERNEL
+    )
+    records = read(found / "manifest.jsonl")
+    assert [r["status"] for r in records.values()] == ["done", "failed", "done"]
+
+
+def test_an_unknown_url_is_one_line(capsys):
+    assert cli.main(["a.png", "--output_dir=nowhere://x"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --output_dir=nowhere://x: ")
 
 
 # --- Flags ---

@@ -1,0 +1,32 @@
+"""What the machine could do, and what an algorithm asks of it."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax import Batch, Config, kernelgan
+
+
+def matmul_rate(size: int = 2048) -> float:
+    """Floating-point operations a second of a large float32 matrix product."""
+    x = jax.random.normal(jax.random.key(0), (size, size))
+    product = jax.jit(lambda x: jnp.dot(x, x, precision="default"))
+    product(x).block_until_ready()
+    best = float("inf")
+    for _ in range(20):
+        started = time.perf_counter()
+        product(x).block_until_ready()
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def step_operations(config: Config) -> float:
+    """Floating-point operations of one training step, as XLA counts them."""
+    init, step = kernelgan(config)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    sides = (config.generator_crop, config.discriminator_crop)
+    batch = Batch(*(jax.ShapeDtypeStruct((s, s, 3), np.float32) for s in sides))
+    lowered = jax.jit(step).lower(key, jax.eval_shape(init, key), batch)
+    return lowered.cost_analysis()["flops"]
