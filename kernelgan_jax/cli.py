@@ -413,38 +413,32 @@ def run(options: Options) -> int:
 
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     summaries = []
-    try:
-        with contextlib.closing(_outcomes(tasks, options)) as outcomes:
-            for outcome in outcomes:
-                listed.add(outcome)
-                counts[outcome.status] += 1
-                if outcome.status == "failed":
-                    _complain(outcome.error)
-                elif outcome.summary is not None:
-                    _say(report.summary_line(outcome.summary), options)
-                    if len(tasks) <= LONGEST_TABLE:
-                        summaries.append(outcome.summary)
-                elif len(tasks) == 1:
-                    _say(
-                        f"{outcome.task.path}: finished before -> {outcome.task.folder} "
-                        "(--noresume does it again)",
-                        options,
-                    )
-    finally:
-        listed.tidy()
+    with listed, contextlib.closing(_outcomes(tasks, options)) as outcomes:
+        for outcome in outcomes:
+            listed.add(outcome)
+            counts[outcome.status] += 1
+            if outcome.status == "failed":
+                _complain(outcome.error)
+            elif outcome.summary is not None:
+                _say(report.summary_line(outcome.summary), options)
+                if len(tasks) <= LONGEST_TABLE:
+                    summaries.append(outcome.summary)
+            elif len(tasks) == 1:
+                path, folder = outcome.task
+                _say(f"{path}: finished before{_AGAIN} -> {folder}", options)
     if len(summaries) > 1:
         _say("\n" + report.table(summaries), options)
     if len(tasks) > 1:
         said = [f"{counts['done']} of {len(tasks)} images done"]
         if counts["kept"]:
-            said.append(
-                f"{counts['kept']} finished before (--noresume does them again)"
-            )
+            said.append(f"{counts['kept']} finished before{_AGAIN}")
         if counts["failed"]:
             said.append(f"{counts['failed']} failed")
         _say(f"{', '.join(said)} -> {list_of_all}", options)
     return 1 if problems or counts["failed"] else 0
 
+
+_AGAIN = " with the same settings (--noresume does that again)"
 
 LONGEST_TABLE = 100
 """Images; the terminal shows no table of more."""

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kernelgan_jax.pipeline import Outcome
 
@@ -17,13 +17,19 @@ class Manifest:
     """Adds lines as images end, so that a run that is killed leaves what it knew.
 
     Of several lines on one image the last one counts; `tidy`, also done when the file
-    is opened, leaves one.
+    is opened and at the end of a `with` block, leaves one.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._records = read(path)
         self._tidied = 0.0
+        self.tidy()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.tidy()
 
     def add(self, outcome: Outcome) -> None:

@@ -164,11 +164,10 @@ def test_manifest_survives_a_line_that_was_cut_off(tmp_path):
     first.add(outcome("b"))
     with path.open("a") as file:
         file.write('{"image": "c", "sta')
-    again = Manifest(path)
-    again.add(outcome("a"))
-    again.add(outcome("b", "kept"))
-    again.add(outcome("d", "kept"))
-    again.tidy()
+    with Manifest(path) as again:
+        again.add(outcome("a"))
+        again.add(outcome("b", "kept"))
+        again.add(outcome("d", "kept"))
     records = [json.loads(line) for line in path.read_text().splitlines()]
     assert [r["image"] for r in records] == ["a", "b", "d"]
     assert [r["status"] for r in records] == ["done"] * 3
