@@ -474,7 +474,7 @@ def _outcomes(
         if options.cluster:
             outcomes = _on_cluster(tasks, options)
         else:
-            size = options.batch_size
+            size = 1 if alone else options.batch_size
             if size is None:
                 size = pipeline.batch_size(job.config, job.kernel is not None)
             if not alone:
