@@ -532,7 +532,7 @@ def test_help_shows_all_our_flags_and_settings_and_no_others(capsys):
     shown = {word.strip(":") for word in text.split() if word.startswith("--")}
     flags = {"--image", "--config", "--output_dir", "--seed", "--quiet"}
     flags |= {"--sr", "--kernel", "--sr_kernel", "--batch_size", "--shard"}
-    flags |= {"--resume", "--noresume", "--figures", "--nofigures"}
+    flags |= {"--resume", "--noresume", "--figures", "--nofigures", "--cluster"}
     assert {flag for flag in shown if "=" not in flag and "." not in flag} == flags
     settings = Config().asdict()
     default = settings | {f"sr.{n}": v for n, v in settings.pop("sr").items()}

@@ -146,6 +146,31 @@ def kill_a_worker(out, killed):
                 return
 
 
+def test_an_image_that_kills_its_workers_fails_alone(monkeypatch):
+    ray = pytest.importorskip("ray")
+    from kernelgan_jax import cluster
+    from kernelgan_jax.pipeline import Job, Outcome, Task
+
+    def work(batch, job, batch_size):  # Nested, so that Ray sends its code.
+        import os
+
+        if any(task.path.name == "deadly.png" for task in batch):
+            os.kill(os.getpid(), 9)
+        return [Outcome(task, "done") for task in batch]
+
+    monkeypatch.setattr(cluster, "_work", work)
+    names = ["a.png", "deadly.png", "b.png", "c.png", "d.png"]
+    tasks = [Task(Path(name), Path("out") / name) for name in names]
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    try:
+        outcomes = list(cluster.process(tasks, Job(Config()), batch_size=2))
+    finally:
+        ray.shutdown()
+    assert sorted(outcome.task for outcome in outcomes) == sorted(tasks)
+    (failed,) = [o for o in outcomes if o.status == "failed"]
+    assert failed.error == "deadly.png: its workers died (WorkerCrashedError)"
+
+
 def test_a_ray_worker_that_is_killed_loses_nothing(tmp_path, folder, expected, capsys):
     ray = pytest.importorskip("ray")
     out, killed = tmp_path / "out", []
