@@ -132,9 +132,9 @@ def test_a_run_that_is_killed_goes_on(tmp_path, folder, expected, capsys, how):
         assert finished(out)[name].stat().st_mtime_ns == time_
 
 
-def kill_a_worker(out, killed):
+def kill_a_worker(out, killed, ended):
     wait_for(out, 4)
-    while not killed:
+    while not ended.is_set():
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 title = (process / "cmdline").read_bytes()
@@ -173,16 +173,17 @@ def test_an_image_that_kills_its_workers_fails_alone(monkeypatch):
 
 def test_a_ray_worker_that_is_killed_loses_nothing(tmp_path, folder, expected, capsys):
     ray = pytest.importorskip("ray")
-    out, killed = tmp_path / "out", []
+    out, killed, ended = tmp_path / "out", [], threading.Event()
     ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
     try:
-        killer = threading.Thread(target=kill_a_worker, args=(out, killed))
+        killer = threading.Thread(target=kill_a_worker, args=(out, killed, ended))
         killer.start()
         arguments = [f"--image={folder}", *FLAGS, f"--output_dir={out}"]
         assert cli.main([*arguments, "--cluster=ray"]) == 1
-        killer.join()
     finally:
+        ended.set()
         ray.shutdown()
+    killer.join()
     assert killed
     said, complained = capsys.readouterr()
     assert len([x for x in complained.splitlines() if x.startswith("error: ")]) == 3
