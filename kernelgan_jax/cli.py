@@ -333,7 +333,6 @@ def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
         "machine among N.",
         flag_values=values,
     )
-
     flags.DEFINE_enum(
         "cluster",
         None,

@@ -234,12 +234,7 @@ def train(
     progress: Progress | None = None,
 ) -> list[KernelEstimate]:
     """Trains on prepared images; see `estimate_kernels`."""
-
-    def tell(rows: Sequence[int], step: int, losses: dict[str, np.ndarray]) -> None:
-        if progress is not None:
-            for i, row in enumerate(rows):
-                progress(row, step, {name: float(v[i]) for name, v in losses.items()})
-
+    tell: Progress = progress or (lambda *_: None)
     if vectorised is None:
         vectorised = jax.default_backend() != "cpu" and len(prepared) > 1
     if vectorised or len(prepared) == 1:
@@ -248,10 +243,10 @@ def train(
     stop = threading.Event()
 
     def train_one(row: int) -> KernelEstimate:
-        def tell_of_row(_: Sequence[int], step: int, losses: Any) -> None:
+        def tell_of_row(_: int, step: int, losses: dict[str, float]) -> None:
             if stop.is_set():
                 raise InterruptedError
-            tell([row], step, losses)
+            tell(row, step, losses)
 
         return _train([prepared[row]], config, False, tell_of_row)[0]
 
@@ -268,12 +263,11 @@ def _train(
     prepared: Sequence[Prepared],
     config: Config,
     vectorised: bool,
-    tell: Callable[[Sequence[int], int, dict[str, np.ndarray]], None],
+    tell: Progress,
 ) -> list[KernelEstimate]:
     """Trains on images: one, or if `vectorised` any number.
 
-    `tell` is called after each chunk with the rows that still train, the number of
-    steps done and the last losses of these rows.
+    `tell` is called after each chunk for each image that still trains.
     """
     count, rows, place = len(prepared), list(prepared), jnp.asarray
     if vectorised:
@@ -314,8 +308,8 @@ def _train(
         raw[alive] = kernel[alive]
         if not alive.any():
             break
-        last = {name: values[alive, -1] for name, values in history[-1].items()}
-        tell(np.flatnonzero(alive).tolist(), done, last)
+        for row in np.flatnonzero(alive).tolist():
+            tell(row, done, {n: float(v[row, -1]) for n, v in history[-1].items()})
 
     joined = {n: np.concatenate([h[n] for h in history], 1) for n in history[0]}
     return [

@@ -366,6 +366,10 @@ def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
     if not estimate.converged:
         figure.set_size_inches(12 + 4 * len(shown), 5.5)  # room for one more line
         figure.suptitle(f"NOT CONVERGED: {estimate.reason}", color="firebrick")
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     with _DRAWING, warnings.catch_warnings():
         # File names may be in scripts that the font does not have.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
@@ -429,9 +433,7 @@ def _save_comparison(path: Path, run: Run, sr: SuperResolved) -> None:
         axes.set_title(title, parse_math=False)
     if sr.kernel is not None:
         _draw_kernel(figure.add_subplot(grid[:, 2]), sr.kernel, scale)
-    with _DRAWING, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(path)
+    _save(figure, path)
 
 
 def _draw_image(axes: Any, run: Run) -> None:

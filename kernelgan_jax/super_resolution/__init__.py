@@ -37,8 +37,8 @@ class Method(Protocol):
         """Enlarges `image` (`H x W x C` float32 in [0, 1]) by `scale`.
 
         `kernels` are aligned for `scale` and equally likely; one if it is known for
-        sure. `fathers` are the images to learn from: `image`
-        itself and its enlargements of earlier jumps. Returns `sH x sW x C`, alike.
+        sure. `fathers` are the images to learn from: `image` itself and its
+        enlargements of earlier jumps. Returns `sH x sW x C`, alike.
         """
 
 
