@@ -19,21 +19,10 @@ from kernelgan_jax.resize import downscale
 NAMES = ("chelsea", "coffee", "camera")
 
 
-def random_kernel(rng: np.random.Generator, size: int = 11) -> np.ndarray:
-    """A kernel of the DIV2KRK protocol, aligned for scale 2: `size x size`, sum 1."""
-    kernel = kernels.gaussian(
-        size,
-        variances=tuple(rng.uniform(0.6, 5, 2)),
-        angle=rng.uniform(-np.pi, np.pi),
-        scale=2,
-    )
-    return kernels.normalise(kernel * (1 + rng.uniform(-0.25, 0.25, kernel.shape)))
-
-
 def main() -> None:
     folder = pathlib.Path(__file__).parent / "images"
     for seed, name in enumerate(NAMES):
-        kernel = random_kernel(np.random.default_rng(seed))
+        kernel = kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
         hr = getattr(skimage.data, name)() / 255
         lr = np.clip(downscale(hr, kernel, 2), 0, 1)
         Image.fromarray(np.round(lr * 255).astype(np.uint8)).save(

@@ -24,7 +24,9 @@ from kernelgan_jax.resize import cubic
 # --- Composition of a deep linear generator (JAX, differentiable) ---
 
 
-def collapse(filters: Sequence[jax.Array]) -> jax.Array:
+def collapse(
+    filters: Sequence[jax.Array], strides: Sequence[int] | None = None
+) -> jax.Array:
     """Composes the filters of a deep linear network into the one kernel they stand for.
 
     Correlating with `filters[0]`, then `filters[1]`, ... equals correlating once with
@@ -35,15 +37,27 @@ def collapse(filters: Sequence[jax.Array]) -> jax.Array:
     Args:
       filters: Filters in the order in which they apply, each `h x w x in x out` (Flax's
         layout), the first with 1 input channel, the last with 1 output channel.
+      strides: The stride of each layer; all 1 if not given. The last one's does not
+        matter for the kernel.
 
     Returns:
-      `h x w` kernel, of side `sum(h - 1) + 1`. Its sum is not normalised.
+      `h x w` kernel, of side `1 + sum_i (h_i - 1) s_0 ... s_(i-1)`. Its sum is not
+      normalised.
     """
+    strides = strides or [1] * len(filters)
     kernel = filters[-1][..., 0]
-    for filter_ in reversed(filters[:-1]):
+    for filter_, stride in reversed(list(zip(filters, strides, strict=True))[:-1]):
+        kernel = _dilate(kernel, stride)
         products = jnp.einsum("hwo,pqio->hpwqi", kernel, filter_)
         kernel = _overlap_add(_overlap_add(products, 0), 1)
     return kernel[..., 0]
+
+
+def _dilate(kernel: jax.Array, stride: int) -> jax.Array:
+    """Puts `stride - 1` zeros between the rows and columns of `h x w x channels`."""
+    between = (0, 0, stride - 1)
+    zero = jnp.zeros((), kernel.dtype)
+    return jax.lax.pad(kernel, zero, (between, between, (0, 0, 0)))
 
 
 def _overlap_add(x: jax.Array, axis: int) -> jax.Array:
@@ -105,8 +119,7 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
     Returns:
       `(h + 2p) x (w + 2p)`, p = 1 + the shift rounded up.
     """
-    size = np.array(kernel.shape)
-    shift = size // 2 + (scale - 1) / 2 - centre_of_mass(kernel)
+    shift = alignment(kernel.shape, scale) - centre_of_mass(kernel)
     pad = math.ceil(np.abs(shift).max()) + 1
     return scipy.ndimage.shift(np.pad(kernel, pad), shift)
 
@@ -230,10 +243,19 @@ def check(
 # --- Measuring ---
 
 
+def alignment(shape: Sequence[int], scale: int) -> np.ndarray:
+    """Where an aligned `h x w` kernel has its centre of mass: (row, column), pixels."""
+    return np.array(shape) // 2 + (scale - 1) / 2
+
+
 def centre_of_mass(kernel: Any) -> Any:
-    """Centre of mass, (row, column) in pixels, of an `h x w` kernel, NumPy or JAX."""
+    """Centre of mass, (row, column) in pixels, of an `h x w` kernel, NumPy or JAX.
+
+    In its place a kernel whose sum is exactly 0 gives its first moments.
+    """
     xp: Any = jnp if isinstance(kernel, jax.Array) else np
     total = kernel.sum()
+    total = xp.where(total == 0, xp.ones_like(total), total)
     rows = xp.arange(kernel.shape[0], dtype=kernel.dtype)
     columns = xp.arange(kernel.shape[1], dtype=kernel.dtype)
     return xp.stack(
@@ -313,8 +335,44 @@ def gaussian(
         raise ValueError(f"size is {size}; it must be at least 1")
     if not min(variances) > 0:
         raise ValueError(f"variances are {variances}; they must be positive")
-    row, column = np.indices((size, size)) - (size // 2 + (scale - 1) / 2)
+    row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
     along = column * math.cos(angle) - row * math.sin(angle)
     across = column * math.sin(angle) + row * math.cos(angle)
     exponent = along**2 / variances[0] + across**2 / variances[1]
     return normalise(np.exp(-exponent / 2))
+
+
+def random_gaussian(
+    rng: np.random.Generator,
+    size: int,
+    *,
+    scale: int,
+    variances: tuple[float, float] = (0.6, 5.0),
+    noise: float = 0.25,
+) -> np.ndarray:
+    """A random anisotropic Gaussian with multiplicative noise (SPEC section 3).
+
+    The defaults are those of DIV2KRK at scale 2 (Bell-Kligler et al. 2019, section 5),
+    there with `size` 11.
+
+    Args:
+      rng: Source of randomness.
+      size: Side in pixels, at least 1.
+      scale: Scale that the kernel is aligned for.
+      variances: Least and largest variance along the principal axes, pixels^2.
+      noise: Each value is multiplied by `1 + U(-noise, noise)`, from 0 to 1.
+
+    Returns:
+      `size x size` float64, non-negative, sum 1.
+
+    Raises:
+      ValueError: If the size, a variance or the noise is out of range.
+    """
+    if not 0 < variances[0] <= variances[1] < math.inf:
+        raise ValueError(f"variances are {variances}; they must be positive, ascending")
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise is {noise}; it must be from 0 to 1")
+    along, across = rng.uniform(*variances, 2)
+    angle = rng.uniform(-math.pi, math.pi)
+    kernel = gaussian(size, variances=(along, across), angle=angle, scale=scale)
+    return normalise(kernel * (1 + rng.uniform(-noise, noise, kernel.shape)))

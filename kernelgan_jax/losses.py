@@ -1,8 +1,11 @@
 """The terms of KernelGAN's losses (paper, equations 2 and 3), one function each.
 
-Terms on the kernel are functions (kernel) -> scalar on the generator's raw `n x n`
-kernel. All but the centre term have finite gradients everywhere, also at k = 0.
+Terms on the kernel are functions (kernel) -> scalar, on an `h x w` kernel as it comes
+from a generator: its sum need not be 1. Their gradients are finite everywhere, also at
+k = 0. `kernel_terms` has them all.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -26,14 +29,14 @@ def bicubic_target(crop: jax.Array, kernel_size: int, warm_start: str) -> jax.Ar
     """What a bicubic generator would make of a crop: the target of the warm start.
 
     Args:
-      crop: `C x H x H` generator crop.
+      crop: `[...] x C x H x H` generator crops.
       kernel_size: Side n of the generator's kernel, odd, at least 7.
       warm_start: `per_channel` downscales each channel by itself; in `summed` every
         channel of the target is the sum of all channels.
 
     Returns:
-      `C x h x h` with `h = (H - n)//2 + 1`: bicubic x2 downscaling (antialiased, 8x8
-      taps), aligned with the generator's output.
+      Of the crop's rank, `h x h` with `h = (H - n)//2 + 1`: bicubic x2 downscaling
+      (antialiased, 8x8 taps), aligned with the generator's output.
     """
     height = crop.shape[-1]
     size = (height - kernel_size) // 2 + 1
@@ -44,7 +47,7 @@ def bicubic_target(crop: jax.Array, kernel_size: int, warm_start: str) -> jax.Ar
         taps[i, first : first + 8] = weights / weights.sum()
     matrix = jnp.asarray(taps, crop.dtype)
     if warm_start == "summed":
-        crop = jnp.broadcast_to(crop.sum(0, keepdims=True), crop.shape)
+        crop = jnp.broadcast_to(crop.sum(-3, keepdims=True), crop.shape)
     return matrix @ crop @ matrix.T
 
 
@@ -55,25 +58,27 @@ def sum_to_one(kernel: jax.Array) -> jax.Array:
 
 def boundaries(kernel: jax.Array) -> jax.Array:
     """Mean absolute value of the kernel, weighted by closeness to the boundary."""
-    return jnp.abs(kernel * boundary_mask(kernel.shape[0]).astype(kernel.dtype)).mean()
+    return jnp.abs(kernel * boundary_mask(kernel.shape).astype(kernel.dtype)).mean()
 
 
-def boundary_mask(size: int) -> np.ndarray:
-    """Weight of each kernel value in `boundaries`: `size x size`.
+def boundary_mask(shape: tuple[int, ...]) -> np.ndarray:
+    """Weight of each kernel value in `boundaries`: `h x w`.
 
     `30 (1 - g / max g)` for a Gaussian g of standard deviation 13, two pixels wide
     along each side: the middle is free.
     """
-    position = np.arange(size) - (size - 1) / 2
-    profile = np.exp(-(position**2) / (2 * 13.0**2))
-    mask = 30 * (1 - np.outer(profile, profile) / profile.max() ** 2)
+    rows, columns = (
+        np.exp(-((np.arange(side) - (side - 1) / 2) ** 2) / (2 * 13.0**2))
+        for side in shape
+    )
+    mask = 30 * (1 - np.outer(rows, columns) / (rows.max() * columns.max()))
     mask[2:-2, 2:-2] = 0
     return mask
 
 
-def centralised(kernel: jax.Array) -> jax.Array:
-    """Mean squared distance, pixels^2, of the centre of mass from the x2 alignment."""
-    target = kernel.shape[0] // 2 + 0.5
+def centralised(kernel: jax.Array, scale: int = 2) -> jax.Array:
+    """Mean squared distance, pixels^2, of the centre of mass from the alignment."""
+    target = jnp.asarray(kernels.alignment(kernel.shape, scale), kernel.dtype)
     return ((kernels.centre_of_mass(kernel) - target) ** 2).mean()
 
 
@@ -82,3 +87,12 @@ def sparsity(kernel: jax.Array) -> jax.Array:
     magnitude = jnp.abs(kernel)
     positive = jnp.where(magnitude > 0, magnitude, 1)
     return jnp.where(magnitude > 0, positive**0.2, 0).mean()
+
+
+KERNEL_TERMS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sum": sum_to_one,
+    "boundary": boundaries,
+    "centre": centralised,
+    "sparsity": sparsity,
+}
+"""The terms on the kernel, by the names of their weights in `Config`."""

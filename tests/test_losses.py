@@ -26,7 +26,7 @@ def test_kernel_term_equals_the_reference(golden, name):
 
 
 def test_boundary_mask_equals_the_reference(golden):
-    mask = losses.boundary_mask(13)
+    mask = losses.boundary_mask((13, 13))
     np.testing.assert_allclose(mask, golden("generator")["boundary_mask"], rtol=1e-6)
 
 
@@ -41,7 +41,7 @@ def test_gradient_against_finite_differences(name):
         np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["loss_sum2one", "loss_boundaries", "loss_sparse"])
+@pytest.mark.parametrize("name", TERMS)
 @pytest.mark.parametrize("kernel", [np.zeros((13, 13)), np.eye(13)[:, :1] * np.eye(13)])
 def test_gradient_is_finite_where_values_are_zero(name, kernel):
     assert np.isfinite(jax.grad(TERMS[name])(jnp.asarray(kernel, np.float32))).all()
