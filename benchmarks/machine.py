@@ -27,6 +27,7 @@ def step_operations(config: Config) -> float:
     init, step = kernelgan(config)
     key = jax.eval_shape(lambda: jax.random.key(0))
     sides = (config.generator_crop, config.discriminator_crop)
-    batch = Batch(*(jax.ShapeDtypeStruct((s, s, 3), np.float32) for s in sides))
+    shapes = [(config.crops, side, side, 3) for side in sides]
+    batch = Batch(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
     lowered = jax.jit(step).lower(key, jax.eval_shape(init, key), batch)
     return lowered.cost_analysis()["flops"]

@@ -12,6 +12,11 @@ from typing import Any, Literal
 
 WARM_STARTS = ("summed", "per_channel")
 
+PRIORS = ("deep_linear", "simplex", "gaussian", "flow")
+
+FLOW_SIZE = 13
+"""Side of the kernels of the flow that comes with the package."""
+
 SR_METHODS = ("none", "bicubic", "zssr", "zssr_fast")
 SCHEDULES = ("", "plateau", "cosine")
 
@@ -106,12 +111,15 @@ class Config:
       scale: Scale of the kernel wanted, 2 or 4. Training always finds the x2 kernel;
         the x4 kernel follows from it analytically (paper, section 4.2).
       iterations: Training steps, at least 1.
+      crops: Crops of the image for each network that a step trains on.
       border: Pixels dropped at each side of the image before training. SR test sets
         have resampling artefacts there; 0 for camera photos.
       max_pixels: Larger images are trained on their most textured window of about this
         many pixels, which bounds memory and time.
+      prior: The generator, a kernel prior of `prior.py`: `deep_linear` (KernelGAN's),
+        `simplex`, `gaussian`, or `flow` (KernelGAN-FKP).
       generator_kernels: Side lengths of the generator's filters, input to output. Their
-        composition is the kernel, of side `kernel_size`.
+        composition is the kernel, of side `kernel_size`; other priors have that side.
       generator_channels: Hidden channels of the generator.
       generator_crop: Side of the generator's input crop, pixels.
       discriminator_channels: Hidden channels of the discriminator.
@@ -147,9 +155,11 @@ class Config:
 
     scale: int = 2
     iterations: int = 3000
+    crops: int = 1
     border: int = 10
     max_pixels: int = 4_000_000
 
+    prior: Literal["deep_linear", "simplex", "gaussian", "flow"] = "deep_linear"
     generator_kernels: tuple[int, ...] = (7, 5, 3, 1, 1, 1)
     generator_channels: int = 64
     generator_crop: int = 64
@@ -209,8 +219,17 @@ class Config:
             and self.kernel_size % 2 == 1,
             "positive integers that compose to an odd kernel of side 7 to 31",
         )
+        _require("prior", self.prior, self.prior in PRIORS, " or ".join(PRIORS))
+        _require(
+            "prior",
+            self.prior,
+            self.prior != "flow" or self.kernel_size == FLOW_SIZE,
+            f"another one, as flow has kernels of side {FLOW_SIZE}, and "
+            f"config.generator_kernels compose to {self.kernel_size}",
+        )
         for name in (
             "iterations",
+            "crops",
             "generator_channels",
             "discriminator_channels",
             "discriminator_blocks",
@@ -276,3 +295,6 @@ class Config:
     def asdict(self) -> dict[str, Any]:
         """The settings as a plain dictionary."""
         return dataclasses.asdict(self)
+
+
+DEFAULT = Config()

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import crops, images, kernels
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import DEFAULT, Config
 from kernelgan_jax.kernelgan import Batch, State, generator_kernel, kernelgan
 
 CHUNK = 100
@@ -33,8 +33,6 @@ CHUNK = 100
 
 SUM_TOLERANCE = 0.1
 """Largest distance from 1 of a good generator's sum; failed ones are far off."""
-
-DEFAULT = Config()
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with the index of an image, the steps done, and the last losses."""
@@ -205,8 +203,11 @@ class Prepared(NamedTuple):
 
     def crops(self, start: int, config: Config) -> tuple[np.ndarray, np.ndarray]:
         sides = (config.generator_crop, config.discriminator_crop)
+        first, last = start * config.crops, (start + CHUNK) * config.crops
         generator, discriminator = (
-            crops.cut(self.image, corners[start : start + CHUNK], side)
+            crops.cut(self.image, corners[first:last], side).reshape(
+                -1, config.crops, side, side, 3
+            )
             for corners, side in zip(self.corners, sides, strict=True)
         )
         return generator, discriminator
@@ -220,7 +221,7 @@ def prepare(key: jax.Array, image: Any, config: Config) -> Prepared:
     sides = (config.generator_crop, config.discriminator_crop)
     maps = crops.probability_maps(image, *sides)
     generator, discriminator = (
-        crops.sample_corners(rng, probability, side, config.iterations)
+        crops.sample_corners(rng, probability, side, config.iterations * config.crops)
         for probability, side in zip(maps, sides, strict=True)
     )
     return Prepared(image, (generator, discriminator), init_key, train_key)
@@ -353,7 +354,7 @@ def device_bytes(config: Config) -> int:
     count = 8
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
     sides = (config.generator_crop, config.discriminator_crop)
-    steps = (count, min(CHUNK, config.iterations))
+    steps = (count, min(CHUNK, config.iterations), config.crops)
     shapes: list[Any] = [
         jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides
     ]
@@ -385,7 +386,7 @@ def _compiled(
             return state, losses
 
         state, losses = jax.lax.scan(body, state, batches)
-        return state, generator_kernel(state), losses
+        return state, generator_kernel(state, config=config), losses
 
     batched = jax.vmap if vectorised else _of_one
     return jax.jit(batched(init)), jax.jit(batched(train), donate_argnums=1)

@@ -7,31 +7,33 @@ Nothing here is compiled, batched or placed: `estimate.py` does that, or your ow
     for i in range(3000):
         state, info = step(jax.random.fold_in(key, i), state, batch)
     kernel = generator_kernel(state)
+
+The generator is a kernel prior (`prior.py`): KernelGAN's deep linear network or, by
+`config.prior`, another one, as the flow of KernelGAN-FKP (Liang et al., CVPR 2021).
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from kernelgan_jax import kernels, losses
-from kernelgan_jax.config import Config
-from kernelgan_jax.networks import (
-    DeepLinearGenerator,
-    PatchDiscriminator,
-    downscale_x2,
-)
+from kernelgan_jax import losses, prior
+from kernelgan_jax.config import DEFAULT, Config
+from kernelgan_jax.networks import PatchDiscriminator, downscale_x2
 
 
 class Batch(NamedTuple):
-    """What one step trains on: two crops of the LR image, in [0, 1]."""
+    """What one step trains on: crops of the LR image, in [0, 1].
+
+    B = `config.crops`.
+    """
 
     generator: jax.Array
-    """`H x H x C`, H = `config.generator_crop`."""
+    """`B x H x H x C`, H = `config.generator_crop`."""
     discriminator: jax.Array
-    """`h x h x C`, h = `config.discriminator_crop`."""
+    """`B x h x h x C`, h = `config.discriminator_crop`."""
 
 
 class Weights(NamedTuple):
@@ -91,7 +93,7 @@ def kernelgan(config: Config) -> KernelGAN:
     The discriminator takes three passes a step (fake for the generator; real and fake
     for itself), and its spectral norms three power iterations.
     """
-    generator = DeepLinearGenerator(config.generator_kernels, config.generator_channels)
+    generator = generator_prior(config)
     discriminator = PatchDiscriminator(
         config.discriminator_channels,
         config.discriminator_kernel,
@@ -103,8 +105,8 @@ def kernelgan(config: Config) -> KernelGAN:
     def init(key: jax.Array) -> State:
         generator_key, discriminator_key = jax.random.split(key)
         size = config.discriminator_crop
-        variables = discriminator.init(discriminator_key, jnp.zeros((3, size, size)))
-        generator_params = generator.init(generator_key)["params"]
+        variables = discriminator.init(discriminator_key, jnp.zeros((1, 3, size, size)))
+        generator_params = generator.init(generator_key)
         return State(
             step=jnp.zeros((), jnp.int32),
             generator=generator_params,
@@ -120,30 +122,24 @@ def kernelgan(config: Config) -> KernelGAN:
             ),
         )
 
-    def compose(params: Any) -> jax.Array:
-        return cast(jax.Array, generator.apply({"params": params}))
-
-    def discriminate(params: Any, spectral: Any, crop: jax.Array) -> Any:
+    def discriminate(params: Any, spectral: Any, crops: jax.Array) -> Any:
         variables = {"params": params, "spectral": spectral}
         probability, updated = discriminator.apply(
-            variables, crop, mutable=["spectral"]
+            variables, crops, mutable=["spectral"]
         )
         return probability, updated["spectral"]
 
     def generator_objective(
-        params: Any, state: State, crop: jax.Array
+        params: Any, state: State, crops: jax.Array
     ) -> tuple[jax.Array, Any]:
-        kernel = compose(params)
-        fake = downscale_x2(crop, kernel)
+        kernel = generator.kernel(params)
+        fake = downscale_x2(crops, kernel)
         probability, spectral = discriminate(state.discriminator, state.spectral, fake)
-        target = losses.bicubic_target(crop, config.kernel_size, config.warm_start)
+        target = losses.bicubic_target(crops, config.kernel_size, config.warm_start)
         terms = {
             "generator_loss": losses.adversarial(probability, real=True),
             "bicubic_loss": ((fake - target) ** 2).mean(),
-            "sum_loss": losses.sum_to_one(kernel),
-            "boundary_loss": losses.boundaries(kernel),
-            "centre_loss": losses.centralised(kernel),
-            "sparsity_loss": losses.sparsity(kernel),
+            **{f"{n}_loss": term(kernel) for n, term in losses.KERNEL_TERMS.items()},
         }
         total = (
             terms["generator_loss"]
@@ -164,21 +160,21 @@ def kernelgan(config: Config) -> KernelGAN:
         return loss / 2, spectral
 
     def step(key: jax.Array, state: State, batch: Batch) -> tuple[State, Info]:
-        crop = 2 * jnp.moveaxis(batch.generator, -1, 0) - 1
-        real = jnp.moveaxis(batch.discriminator, -1, 0)
+        crops = 2 * jnp.moveaxis(batch.generator, -1, 1) - 1
+        real = jnp.moveaxis(batch.discriminator, -1, 1)
         noise = config.noise * jax.random.normal(key, (2, *real.shape), real.dtype)
         real = 2 * (real + noise[0]) - 1
 
         gradient, (terms, spectral) = jax.grad(generator_objective, has_aux=True)(
-            state.generator, state, crop
+            state.generator, state, crops
         )
         update, generator_optimizer = generator_adam.update(
             gradient, state.generator_optimizer
         )
         generator_params = optax.apply_updates(state.generator, update)
 
-        kernel = compose(generator_params)
-        fake = downscale_x2(crop, kernel) + noise[1]
+        kernel = generator.kernel(generator_params)
+        fake = downscale_x2(crops, kernel) + noise[1]
         (loss, spectral), gradient = jax.value_and_grad(
             discriminator_objective, has_aux=True
         )(state.discriminator, spectral, real, fake)
@@ -208,10 +204,22 @@ def kernelgan(config: Config) -> KernelGAN:
     return KernelGAN(init, step)
 
 
-def generator_kernel(state: State) -> jax.Array:
-    """The raw `n x n` kernel of the generator in a state."""
-    filters = state.generator
-    return kernels.collapse([filters[f"filter_{i}"] for i in range(len(filters))])
+def generator_prior(config: Config) -> prior.KernelPrior:
+    """The kernel prior that the settings choose for the generator."""
+    if config.prior == "deep_linear":
+        layers = config.generator_kernels
+        strides = [1] * (len(layers) - 1) + [2]
+        channels = config.generator_channels
+        return prior.deep_linear(layers, strides=strides, channels=channels)
+    if config.prior == "flow":
+        return prior.flow()
+    make = {"simplex": prior.simplex, "gaussian": prior.gaussian}[config.prior]
+    return make(config.kernel_size)
+
+
+def generator_kernel(state: State, *, config: Config = DEFAULT) -> jax.Array:
+    """The raw `n x n` kernel of the generator in a state, given the settings."""
+    return generator_prior(config).kernel(state.generator)
 
 
 def _adam(config: Config, rate: float) -> optax.GradientTransformation:

@@ -1,8 +1,8 @@
 """KernelGAN's two networks as Flax modules (paper, sections 4.1 and 4.2, figure 4).
 
-Both work on one image and have no batch axis: `C x H x W` in, channels first, because
-on CPUs the matrix products of the discriminator are then fastest in both directions.
-Parameters have Flax's layout (`h x w x in x out`).
+Both work on one image, on some crops of it at a time: `B x C x H x H` in, channels
+first, because on CPUs the matrix products of the discriminator are then fastest in both
+directions. Parameters have Flax's layout (`h x w x in x out`).
 """
 
 from typing import Any
@@ -25,12 +25,14 @@ class DeepLinearGenerator(nn.Module):
     converge (paper, section 4.1); a single filter gives the paper's ablation.
 
     Attributes:
-      kernel_sizes: Side of each filter, input to output.
+      kernel_sizes: (Height, width) of each filter, input to output.
       channels: Hidden channels.
+      strides: Stride of each layer; all 1 if empty.
     """
 
-    kernel_sizes: tuple[int, ...] = (7, 5, 3, 1, 1, 1)
+    kernel_sizes: tuple[tuple[int, int], ...]
     channels: int = 64
+    strides: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self) -> jax.Array:
@@ -38,26 +40,26 @@ class DeepLinearGenerator(nn.Module):
         for i, size in enumerate(self.kernel_sizes):
             first, last = i == 0, i == len(self.kernel_sizes) - 1
             shape = (
-                size,
-                size,
+                *size,
                 1 if first else self.channels,
                 1 if last else self.channels,
             )
             filters.append(self.param(f"filter_{i}", _xavier, shape))
-        return kernels.collapse(filters)
+        return kernels.collapse(filters, self.strides)
 
 
 def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
     """The generator's output: an image correlated with its kernel, every second pixel.
 
     Args:
-      image: `C x H x H`.
+      image: `[...] x H x H`.
       kernel: `n x n`.
 
     Returns:
-      `C x h x h` with `h = (H - n)//2 + 1`: only where the kernel fits inside.
+      `[...] x h x h` with `h = (H - n)//2 + 1`: only where the kernel fits inside.
     """
-    channels, height, width = image.shape
+    *leading, height, width = image.shape
+    image = image.reshape(-1, height, width)
     n = kernel.shape[0]
     size = (height - n) // 2 + 1
     # As one matrix product: the image rows under the kernel, end to end, times the
@@ -68,16 +70,16 @@ def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
     flat = jnp.pad(kernel, ((0, 0), (0, width - n))).reshape(length)
     repeated = jnp.broadcast_to(jnp.pad(flat, (0, 2)), (size, length + 2))
     shifted = repeated.reshape(-1)[: size * length].reshape(size, length)
-    output = shifted @ rows.reshape(channels * size, length).T
-    return output.T.reshape(channels, size, size)
+    output = shifted @ rows.reshape(-1, length).T
+    return output.T.reshape(*leading, size, size)
 
 
 class PatchDiscriminator(nn.Module):
-    """Tells for each patch of a crop how probable it is that it is real.
+    """Tells for each patch of some crops how probable it is that it is real.
 
     One `kernel_size`-square convolution, then 1x1 convolutions with batch normalisation
     and ReLU, a last 1x1 convolution and a sigmoid, all convolutions under spectral
-    normalisation (Miyato et al. 2018). Batch statistics are those of the crop.
+    normalisation (Miyato et al. 2018). Batch statistics are those of all crops.
 
     The collection `spectral` holds the left singular vector estimates; each call
     refines them by one power iteration, so apply it with `mutable=["spectral"]`.
@@ -93,26 +95,28 @@ class PatchDiscriminator(nn.Module):
     blocks: int = 5
 
     @nn.compact
-    def __call__(self, crop: jax.Array) -> jax.Array:
-        """Maps a `C x H x H` crop in [-1, 1] to `h x h`, `h = H - kernel_size + 1`."""
-        size = crop.shape[-1] - self.kernel_size + 1
-        x = _patches(crop, self.kernel_size)
-        shape = (self.kernel_size, self.kernel_size, crop.shape[0], self.channels)
+    def __call__(self, crops: jax.Array) -> jax.Array:
+        """Maps `B x C x H x H` crops in [-1, 1] to `B x h x h`, h = H - n + 1."""
+        count, colours, height, _ = crops.shape
+        size = height - self.kernel_size + 1
+        x = _patches(crops, self.kernel_size)
+        shape = (self.kernel_size, self.kernel_size, colours, self.channels)
         x = SpectralConv(shape, name="first")(x)
         for i in range(self.blocks):
             shape = (1, 1, self.channels, self.channels)
             x = SpectralConv(shape, name=f"conv_{i}")(x)
             x = nn.relu(BatchNorm(name=f"norm_{i}")(x))
         x = SpectralConv((1, 1, self.channels, 1), name="last")(x)
-        return nn.sigmoid(x).reshape(size, size)
+        return nn.sigmoid(x).reshape(count, size, size)
 
 
-def _patches(image: jax.Array, size: int) -> jax.Array:
-    """All patches of a `C x H x W` image as columns: `(size*size*C) x N`."""
-    height, width = (side - size + 1 for side in image.shape[1:])
-    x = jnp.stack([image[:, :, v : v + width] for v in range(size)])
-    x = jnp.stack([x[:, :, u : u + height] for u in range(size)])
-    return x.reshape(-1, height * width)
+def _patches(images: jax.Array, size: int) -> jax.Array:
+    """All patches of `B x C x H x W` images as columns: `(size*size*C) x (B*N)`."""
+    colours, *sides = images.shape[1:]
+    height, width = (side - size + 1 for side in sides)
+    x = jnp.stack([images[..., v : v + width] for v in range(size)])
+    x = jnp.stack([x[..., u : u + height, :] for u in range(size)])
+    return jnp.moveaxis(x, 3, 2).reshape(size * size * colours, -1)
 
 
 class SpectralConv(nn.Module):

@@ -82,9 +82,7 @@ def bicubic_resize(image: Any, scale: float) -> Any:
 # --- Downscaling with a kernel ---
 
 
-def downscale(
-    image: Any, kernel: Any, scale: int, *, boundary: str = "mirror"
-) -> Any:
+def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
     """Downscales an image with an SR kernel: correlation, then subsampling.
 
     `LR[i, j] = sum_uv kernel[u, v] image[scale*i + u - h//2, scale*j + v - w//2]`.

@@ -37,7 +37,7 @@ def follow(golden, warm_start, steps):
 
     def crop(corner, side):
         top, left = corner
-        return image[top : top + side, left : left + side]
+        return image[None, top : top + side, left : left + side]
 
     step, history = jax.jit(step), []
     for i in range(steps):
@@ -103,7 +103,7 @@ def tiny():
     config = Config(generator_channels=4, discriminator_channels=4)
     rng = np.random.default_rng(0)
     batch = Batch(
-        rng.random((64, 64, 3), np.float32), rng.random((26, 26, 3), np.float32)
+        rng.random((1, 64, 64, 3), np.float32), rng.random((1, 26, 26, 3), np.float32)
     )
     init, step = kernelgan(config)
     return (jax.jit(init), jax.jit(step)), batch
@@ -146,7 +146,8 @@ def test_vmap_equals_a_loop(tiny):
 def test_step_zero_does_not_count_for_the_warm_start(tiny):
     (init, step), _ = tiny
     gray = Batch(
-        np.full((64, 64, 3), 0.5, np.float32), np.full((26, 26, 3), 0.5, np.float32)
+        np.full((1, 64, 64, 3), 0.5, np.float32),
+        np.full((1, 26, 26, 3), 0.5, np.float32),
     )
     state, streaks = init(jax.random.key(0)), []
     for i in range(5):  # a mid-gray crop is 0: its bicubic loss is 0 at once

@@ -31,7 +31,7 @@ def layer_by_layer(filters, image):
 
 def test_generator_equals_the_reference(golden):
     golden = golden("generator")
-    generator = DeepLinearGenerator(channels=8)
+    generator = DeepLinearGenerator(((7, 7), (5, 5), (3, 3), *[(1, 1)] * 3), 8)
     kernel = generator.apply({"params": generator_params(golden)})
     np.testing.assert_allclose(kernel, golden["kernel"], rtol=1e-5, atol=1e-7)
     output = downscale_x2(jnp.asarray(golden["input"][0]), kernel)
@@ -41,7 +41,7 @@ def test_generator_equals_the_reference(golden):
 @pytest.mark.parametrize("sizes", [(7, 5, 3, 1, 1, 1), (13,), (3, 5, 1, 3), (1, 9)])
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit])
 def test_kernel_stands_for_all_layers(sizes, wrap):
-    generator = DeepLinearGenerator(sizes, channels=6)
+    generator = DeepLinearGenerator(tuple((n, n) for n in sizes), channels=6)
     params = generator.init(jax.random.key(0))
     image = jax.random.normal(jax.random.key(1), (3, 40, 40))
     filters = [params["params"][f"filter_{i}"] for i in range(len(sizes))]
@@ -53,7 +53,7 @@ def test_kernel_stands_for_all_layers(sizes, wrap):
 
 
 def test_gradient_flows_through_the_collapse():
-    generator = DeepLinearGenerator((5, 3, 1), channels=4)
+    generator = DeepLinearGenerator(((5, 5), (3, 3), (1, 1)), channels=4)
     with jax.enable_x64(True):
         params = generator.init(jax.random.key(0))["params"]
         filters = [params[f"filter_{i}"].astype(np.float64) for i in range(3)]
@@ -87,9 +87,9 @@ def test_discriminator_equals_the_reference_over_two_passes(golden, wrap):
     discriminator = PatchDiscriminator(channels=16)
     variables = discriminator_variables(golden, "before.")
     apply = wrap(lambda v, x: discriminator.apply(v, x, mutable=["spectral"]))
-    crop = jnp.asarray(golden["input"][0])
+    crop = jnp.asarray(golden["input"])
     first, updated = apply(variables, crop)
-    np.testing.assert_allclose(first, golden["output1"][0, 0], rtol=1e-5)
+    np.testing.assert_allclose(first, golden["output1"][:, 0], rtol=1e-5)
     after = {
         "first": "first_layer",
         "last": "final_layer.0",
@@ -99,12 +99,12 @@ def test_discriminator_equals_the_reference_over_two_passes(golden, wrap):
         u = golden[f"after1.{theirs}.weight_u"]
         np.testing.assert_allclose(updated["spectral"][ours]["u"], u, atol=1e-5)
     second, _ = apply({**variables, **updated}, crop)
-    np.testing.assert_allclose(second, golden["output2"][0, 0], rtol=1e-5)
+    np.testing.assert_allclose(second, golden["output2"][:, 0], rtol=1e-5)
 
 
 def test_discriminator_starts_as_the_paper_says():
     discriminator = PatchDiscriminator()
-    variables = discriminator.init(jax.random.key(0), jnp.zeros((3, 26, 26)))
+    variables = discriminator.init(jax.random.key(0), jnp.zeros((1, 3, 26, 26)))
     first = variables["params"]["first"]
     assert first["kernel"].shape == (7, 7, 3, 64)
     expected = 0.1 * np.sqrt(2 / (49 * 3 + 49 * 64))
@@ -119,7 +119,7 @@ def test_discriminator_starts_as_the_paper_says():
 def test_patches_see_only_their_neighbourhood_before_normalisation():
     from kernelgan_jax.networks import _patches
 
-    image = jnp.arange(2 * 9 * 8.0).reshape(2, 9, 8)
-    columns = _patches(image, 3).reshape(3, 3, 2, 7, 6)
-    patch = jnp.moveaxis(image[:, 4:7, 2:5], 0, -1)
-    np.testing.assert_array_equal(columns[:, :, :, 4, 2], patch)
+    images = jnp.arange(2 * 2 * 9 * 8.0).reshape(2, 2, 9, 8)
+    columns = _patches(images, 3).reshape(3, 3, 2, 2, 7, 6)
+    patch = jnp.moveaxis(images[1, :, 4:7, 2:5], 0, -1)
+    np.testing.assert_array_equal(columns[:, :, :, 1, 4, 2], patch)

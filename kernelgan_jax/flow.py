@@ -1,0 +1,315 @@
+"""A normalising flow on SR kernels: an invertible map between noise and kernels.
+
+Trained on samples of a family of kernels, it makes of the normal distribution that
+family's (Liang, Zhang, Gu, Van Gool, Timofte, "Flow-based Kernel Prior with Application
+to Blind Super-Resolution", CVPR 2021), with couplings as in RealNVP (Dinh,
+Sohl-Dickstein, Bengio, ICLR 2017). Kernels are positive and sum to 1, so the flow works
+on their log-ratios (Aitchison, "The Statistical Analysis of Compositional Data", 1986):
+every latent vector gives a valid kernel, and the density of a kernel is exact.
+
+`load()` gives the flow that comes with the package; `fit` trains one of your own.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from flax import traverse_util
+
+SHIPPED = Path(__file__).parent / "data" / "flow_x2.npz"
+"""Made by `examples/train_flow.py`: x2 Gaussians with noise, 13 x 13."""
+
+FLOOR = 1e-3
+"""Share of a uniform kernel that is mixed in, as no kernel value may be 0."""
+
+DITHER = 0.05
+"""Standard deviation of noise on the log-ratios in training; without it the density of
+kernels that fade to nothing would grow without bounds."""
+
+
+# --- The network ---
+
+
+class MLP(nn.Module):
+    """Three dense layers; the last starts at zero, so that a coupling is the identity.
+
+    Attributes:
+      hidden: Width of the two hidden layers.
+      out: Number of outputs.
+      relu: Whether the hidden units are ReLUs, else tanh.
+    """
+
+    hidden: int
+    out: int
+    relu: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        activation = nn.relu if self.relu else jnp.tanh
+        for _ in range(2):
+            x = activation(nn.Dense(self.hidden)(x))
+        return nn.Dense(self.out, kernel_init=nn.initializers.zeros)(x)
+
+
+class Couplings(nn.Module):
+    """A chain of affine couplings, from data to noise, or backwards.
+
+    Each scales and shifts one part of the vector by functions of the other part: tanh
+    networks give the logarithm of the scale, ReLU networks the shift.
+
+    Attributes:
+      depth: Number of couplings.
+      hidden: Hidden units of their networks.
+    """
+
+    depth: int
+    hidden: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, backwards: bool) -> tuple[jax.Array, jax.Array]:
+        """Maps a vector, `d`; also gives the log-determinant of the map."""
+        log_det = jnp.zeros((), x.dtype)
+        order = range(self.depth)
+        for i in reversed(order) if backwards else order:
+            # By the bits of the index: any two components are in different parts soon.
+            bit = (np.arange(len(x)) >> (i // 2)) & 1
+            given, changed = (np.flatnonzero(bit == (i + n) % 2) for n in (0, 1))
+            log_scale = MLP(self.hidden, len(changed), False, name=f"scale_{i}")(
+                x[given]
+            )
+            shift = MLP(self.hidden, len(changed), True, name=f"shift_{i}")(x[given])
+            part = x[changed]
+            if backwards:
+                part, log_scale = (part - shift) * jnp.exp(-log_scale), -log_scale
+            else:
+                part = part * jnp.exp(log_scale) + shift
+            x = x.at[changed].set(part)
+            log_det += log_scale.sum()
+        return x, log_det
+
+
+# --- The flow ---
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Flow:
+    """A trained flow. Its methods are pure functions of one vector or kernel.
+
+    They compute in the precision of what they are given.
+
+    Attributes:
+      shape: (h, w) of its kernels.
+      mean: `h*w`, mean of the logarithms of the (floored) kernels.
+      basis: `h*w x d`, d = h*w - 1: their principal directions, orthonormal.
+      deviations: `d`, standard deviations along these.
+      params: Parameters of the couplings.
+    """
+
+    shape: tuple[int, int]
+    mean: np.ndarray
+    basis: np.ndarray
+    deviations: np.ndarray
+    params: Any
+
+    @property
+    def size(self) -> int:
+        """Number d of components of a latent vector."""
+        return len(self.deviations)
+
+    def kernel(self, latent: jax.Array) -> jax.Array:
+        """The kernel of a latent vector.
+
+        Args:
+          latent: `d`.
+
+        Returns:
+          `h x w`, sum 1, values at least `-FLOOR / (h*w)`.
+        """
+        white, _ = self._couplings(latent, backwards=True)
+        dtype = latent.dtype
+        logits = jnp.asarray(self.mean, dtype) + jnp.asarray(self.basis, dtype) @ (
+            white * jnp.asarray(self.deviations, dtype)
+        )
+        floored = nn.softmax(logits)
+        return ((floored - FLOOR / logits.size) / (1 - FLOOR)).reshape(self.shape)
+
+    def latent(self, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The inverse of `kernel`, and the logarithm of its volume change.
+
+        Args:
+          kernel: `h x w`. Negative values count as 0, and it is divided by its sum.
+
+        Returns:
+          `d`, and the log-determinant of the map from log-ratios to it.
+        """
+        return self._from_logarithms(_floored_logarithms(kernel, self.shape))
+
+    def log_prob(self, kernel: jax.Array) -> jax.Array:
+        """Logarithm of the density of a kernel.
+
+        The density is that of its log-ratios: with respect to Aitchison's measure on
+        positive vectors of sum 1, not Lebesgue's. Gradients are finite everywhere.
+
+        Args:
+          kernel: `h x w`. Negative values count as 0, and it is divided by its sum.
+
+        Raises:
+          ValueError: If the kernel has another shape than the flow's.
+        """
+        return self._log_density(_floored_logarithms(kernel, self.shape))
+
+    def _log_density(self, logarithms: jax.Array) -> jax.Array:
+        latent, log_det = self._from_logarithms(logarithms)
+        normal = -0.5 * (latent @ latent) - 0.5 * self.size * math.log(2 * math.pi)
+        return normal + log_det
+
+    def _from_logarithms(self, logarithms: jax.Array) -> tuple[jax.Array, jax.Array]:
+        dtype = logarithms.dtype
+        centred = logarithms - jnp.asarray(self.mean, dtype)
+        deviations = jnp.asarray(self.deviations, dtype)
+        # The basis is orthogonal to (1, ..., 1): the kernel's scale does not matter.
+        white = jnp.asarray(self.basis, dtype).T @ centred / deviations
+        latent, log_det = self._couplings(white, backwards=False)
+        return latent, log_det - jnp.log(deviations).sum()
+
+    def _couplings(
+        self, x: jax.Array, *, backwards: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        depth = len(self.params) // 2
+        hidden = self.params["scale_0"]["Dense_0"]["bias"].shape[-1]
+        params = jax.tree.map(lambda p: jnp.asarray(p, x.dtype), self.params)
+        network = Couplings(depth, hidden)
+        mapped = network.apply({"params": params}, x, backwards=backwards)
+        return cast(tuple[jax.Array, jax.Array], mapped)
+
+
+def _floored_logarithms(kernel: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Logarithms, `h*w`, of a kernel with a little of a uniform one mixed in."""
+    if kernel.shape != shape:
+        raise ValueError(f"kernel has shape {kernel.shape}; it must be {shape}")
+    positive = jnp.maximum(kernel.reshape(-1), 0)
+    total = positive.sum()
+    positive = positive / jnp.where(total > 0, total, 1)
+    return jnp.log((1 - FLOOR) * positive + FLOOR / positive.size)
+
+
+# --- Training ---
+
+
+def fit(
+    key: jax.Array,
+    kernels: np.ndarray,
+    *,
+    steps: int = 20_000,
+    depth: int = 6,
+    hidden: int = 32,
+    batch: int = 256,
+    learning_rate: float = 1e-3,
+) -> tuple[Flow, np.ndarray]:
+    """Trains a flow on samples of a family of kernels, by maximum likelihood.
+
+    Args:
+      key: JAX random key.
+      kernels: `N x h x w`, N over `h*w`, each non-negative and aligned alike.
+      steps: Training steps, positive.
+      depth: Number of couplings, positive.
+      hidden: Hidden units of their networks, positive.
+      batch: Kernels a step, positive.
+      learning_rate: Adam's first rate, positive; it falls to 0 along a cosine.
+
+    Returns:
+      The flow, and the mean log-density of each step's batch, `steps`.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
+    if kernels.ndim != 3 or len(kernels) <= kernels[0].size:
+        raise ValueError(
+            f"kernels has shape {kernels.shape}; it must be N x h x w with N over h*w"
+        )
+    numbers = {"steps": steps, "depth": depth, "hidden": hidden, "batch": batch}
+    for name, value in {**numbers, "learning_rate": learning_rate}.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}; it must be positive")
+    shape = kernels.shape[1:]
+    init_key, train_key = jax.random.split(key)
+    logarithms = jax.vmap(lambda k: _floored_logarithms(k, shape))(
+        jnp.asarray(kernels, jnp.float32)
+    )
+    whitening = _whitening(np.asarray(logarithms, np.float64))
+    params = Couplings(depth, hidden).init(
+        init_key, jnp.zeros(len(whitening[2])), backwards=False
+    )["params"]
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(10.0),
+        optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
+    )
+
+    def loss(params: Any, x: jax.Array) -> jax.Array:
+        return -jax.vmap(Flow(shape, *whitening, params)._log_density)(x).mean()
+
+    def step(state: Any, i: jax.Array) -> Any:
+        params, opt_state = state
+        pick_key, noise_key = jax.random.split(jax.random.fold_in(train_key, i))
+        rows = jax.random.randint(pick_key, (batch,), 0, len(logarithms))
+        noise = DITHER * jax.random.normal(noise_key, (batch, logarithms.shape[1]))
+        value, gradient = jax.value_and_grad(loss)(params, logarithms[rows] + noise)
+        update, opt_state = optimizer.update(gradient, opt_state)
+        return (optax.apply_updates(params, update), opt_state), -value
+
+    state = (params, optimizer.init(params))
+    (params, _), history = jax.jit(lambda s: jax.lax.scan(step, s, jnp.arange(steps)))(
+        state
+    )
+    flow = Flow(shape, *whitening, jax.tree.map(np.asarray, params))
+    return flow, np.asarray(history)
+
+
+def _whitening(logarithms: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, principal directions and standard deviations of the dithered log-ratios."""
+    ratios = logarithms - logarithms.mean(1, keepdims=True)
+    variance, basis = np.linalg.eigh(np.cov(ratios.T))
+    order = slice(None, 0, -1)  # all but (1, ..., 1), along which nothing varies
+    deviations = np.sqrt(variance[order] + DITHER**2)
+    single = np.float32
+    return (
+        ratios.mean(0).astype(single),
+        basis[:, order].astype(single),
+        deviations.astype(single),
+    )
+
+
+# --- Files ---
+
+
+def save(path: str | Path, flow: Flow) -> None:
+    """Writes a flow to an `.npz` file."""
+    arrays = {name: getattr(flow, name) for name in _FIXED}
+    arrays |= traverse_util.flatten_dict(flow.params, sep="/")
+    np.savez_compressed(path, **arrays)
+
+
+def load(path: str | Path = SHIPPED) -> Flow:
+    """Reads a flow that `save` wrote; by default the one that comes with the package.
+
+    Raises:
+      ValueError: If the file holds no flow.
+      OSError: If it cannot be read.
+    """
+    with np.load(path) as file:
+        arrays = dict(file)
+    try:
+        shape, mean, basis, deviations = (arrays.pop(name) for name in _FIXED)
+    except KeyError as error:
+        raise ValueError(f"{path} holds no flow: {error} is missing") from error
+    params = traverse_util.unflatten_dict(arrays, sep="/")
+    return Flow((int(shape[0]), int(shape[1])), mean, basis, deviations, params)
+
+
+_FIXED = ("shape", "mean", "basis", "deviations")

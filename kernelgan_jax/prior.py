@@ -1,0 +1,278 @@
+"""Models of the SR kernel as differentiable components, for KernelGAN and for others.
+
+A `KernelPrior` is a NamedTuple of pure functions: parameters come from `init`, a kernel
+comes of them by `kernel`, and `penalty` and `log_prob` say how plausible a kernel is.
+Minimise over the parameters whatever depends on the kernel:
+
+    prior = simplex(13)
+
+    def loss(params):
+        kernel = prior.kernel(params)
+        misfit = ((downscale(hr, kernel, 2) - lr) ** 2).sum()
+        return misfit + sum(prior.penalty(kernel).values())
+
+    params = prior.init(key)
+    gradient = jax.grad(loss)(params)
+
+Nothing here is jitted; all of it can be, under `vmap`, `grad` (twice), `checkpoint` and
+in `scan`. Kernels are as `kernelgan_jax.kernels` states, and aligned for the prior's
+scale where the prior knows of an alignment. Computation is in the precision of the
+parameters: for float64, cast what `init` gives.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax import kernels, losses
+from kernelgan_jax.flow import Flow, load
+from kernelgan_jax.networks import DeepLinearGenerator
+
+Params = Any
+"""A pytree of arrays."""
+
+PENALTY_WEIGHTS = {"sum": 0.5, "boundary": 0.5, "centre": 1.0, "sparsity": 5.0}
+"""KernelGAN's, at the end of its schedule (Bell-Kligler et al. 2019, equation 3)."""
+
+LEAST_VARIANCE = 0.1
+"""Of `gaussian`, pixels^2: narrower Gaussians fall between the pixels."""
+
+
+class KernelPrior(NamedTuple):
+    """A model of the kernel: pure functions, of one kernel each."""
+
+    init: Callable[[jax.Array], Params]
+    """Random parameters from a JAX key, float32."""
+    kernel: Callable[[Params], jax.Array]
+    """The `h x w` kernel of parameters."""
+    penalty: Callable[[jax.Array], dict[str, jax.Array]]
+    """Weighted penalties of an `h x w` kernel by name; see `penalty`."""
+    log_prob: Callable[[jax.Array], jax.Array] | None = None
+    """Logarithm of the density of an `h x w` kernel, where the prior has one."""
+
+
+def penalty(
+    kernel: jax.Array, *, scale: int = 2, weights: Mapping[str, Any] = PENALTY_WEIGHTS
+) -> dict[str, jax.Array]:
+    """KernelGAN's penalties of a kernel (Bell-Kligler et al. 2019, equation 3).
+
+    `sum`: distance of the sum from 1. `boundary`: mean absolute value, weighted by the
+    closeness to the boundary. `centre`: mean squared distance, pixels^2, of the centre
+    of mass from the alignment. `sparsity`: mean of `|k|^0.2`. Gradients are finite
+    everywhere, also at 0.
+
+    Args:
+      kernel: `h x w`, floating point; its sum need not be 1.
+      scale: The scale that the kernel is to be aligned for, a positive integer.
+      weights: Weights of the terms by name, at least 0, or traced scalars; a term that
+        is left out is not computed.
+
+    Returns:
+      Each term times its weight, by name, scalars.
+
+    Raises:
+      ValueError: If the kernel has not 2 axes, the scale or a weight is out of range,
+        or a name is unknown.
+    """
+    if kernel.ndim != 2:
+        raise ValueError(f"kernel has {kernel.ndim} axes; it must have 2")
+    _check(scale, weights)
+    terms: dict[str, Callable[[jax.Array], jax.Array]] = {
+        **losses.KERNEL_TERMS,
+        "centre": functools.partial(losses.centralised, scale=scale),
+    }
+    return {name: weight * terms[name](kernel) for name, weight in weights.items()}
+
+
+def deep_linear(
+    filters: Sequence[int | tuple[int, int]] = (7, 5, 3, 1, 1, 1),
+    *,
+    strides: Sequence[int] = (1, 1, 1, 1, 1, 2),
+    channels: int = 64,
+    weights: Mapping[str, Any] = PENALTY_WEIGHTS,
+) -> KernelPrior:
+    """KernelGAN's prior: the kernel that a deep linear network stands for.
+
+    Gradient descent on the factors prefers simple kernels (Bell-Kligler et al. 2019,
+    section 4.1); its sum is free, and `penalty` draws it to 1. The parameters are the
+    filters, `filter_0` to `filter_(n-1)`, each `h x w x in x out`.
+
+    Args:
+      filters: Side, or (height, width), of the filter of each layer, input to output.
+      strides: Stride of each layer; their product is the scale.
+      channels: Hidden channels, positive.
+      weights: Of `penalty`.
+
+    Returns:
+      A prior for kernels of side `1 + sum_i (h_i - 1) s_0 ... s_(i-1)`.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
+    sizes = tuple(_shape("filters", size) for size in filters)
+    if not sizes:
+        raise ValueError("filters is empty; it must have at least one layer")
+    if len(strides) != len(sizes) or not all(_whole(s) for s in strides):
+        raise ValueError(
+            f"strides is {tuple(strides)}; it must be {len(sizes)} positive integers, "
+            "one a filter"
+        )
+    if not _whole(channels):
+        raise ValueError(f"channels is {channels!r}; it must be a positive integer")
+    generator = DeepLinearGenerator(sizes, channels, tuple(strides))
+
+    def init(key: jax.Array) -> Params:
+        return generator.init(key)["params"]
+
+    def kernel(params: Params) -> jax.Array:
+        return cast(jax.Array, generator.apply({"params": params}))
+
+    return KernelPrior(init, kernel, _penalty(math.prod(strides), weights))
+
+
+def simplex(
+    shape: int | tuple[int, int],
+    *,
+    scale: int = 2,
+    weights: Mapping[str, Any] = PENALTY_WEIGHTS,
+) -> KernelPrior:
+    """Any non-negative kernel of sum 1: the softmax of free parameters, `h x w`.
+
+    It assumes nothing else, so that it also fits motion and disk kernels, and starts
+    close to a uniform kernel.
+
+    Args:
+      shape: Side, or (height, width), of the kernel.
+      scale: Scale that `penalty` wants the kernel aligned for.
+      weights: Of `penalty`.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
+    shape = _shape("shape", shape)
+
+    def init(key: jax.Array) -> Params:
+        return 0.01 * jax.random.normal(key, shape)
+
+    def kernel(params: Params) -> jax.Array:
+        return jax.nn.softmax(params, axis=(0, 1))
+
+    return KernelPrior(init, kernel, _penalty(scale, weights))
+
+
+def gaussian(
+    shape: int | tuple[int, int],
+    *,
+    scale: int = 2,
+    weights: Mapping[str, Any] = PENALTY_WEIGHTS,
+) -> KernelPrior:
+    """An anisotropic Gaussian of sum 1: three parameters, and two of a shift.
+
+    The covariance is `L L' + LEAST_VARIANCE I` (pixels^2, rows first). The parameters
+    are a dictionary: `cholesky`, the three values of the lower triangle L row by row,
+    and `shift`, (rows, columns) in pixels from the alignment for the scale.
+
+    Args:
+      shape: Side, or (height, width), of the kernel.
+      scale: Scale that the kernel is aligned for.
+      weights: Of `penalty`.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
+    shape = _shape("shape", shape)
+    bound_penalty = _penalty(scale, weights)
+    rows, columns = np.indices(shape) - kernels.alignment(shape, scale)[:, None, None]
+
+    def init(key: jax.Array) -> Params:
+        noise = 0.1 * jax.random.normal(key, (3,))
+        return {
+            "cholesky": jnp.array([1.5, 0.0, 1.5]) + noise,
+            "shift": jnp.zeros(2),
+        }
+
+    def kernel(params: Params) -> jax.Array:
+        top, corner, bottom = params["cholesky"]
+        dtype = top.dtype
+        a = top**2 + LEAST_VARIANCE
+        b = top * corner
+        c = corner**2 + bottom**2 + LEAST_VARIANCE
+        row = jnp.asarray(rows, dtype) - params["shift"][0]
+        column = jnp.asarray(columns, dtype) - params["shift"][1]
+        square = (c * row**2 - 2 * b * row * column + a * column**2) / (a * c - b**2)
+        return jax.nn.softmax(-square / 2, axis=(0, 1))
+
+    return KernelPrior(init, kernel, bound_penalty)
+
+
+def flow(
+    model: Flow | None = None,
+    *,
+    scale: int = 2,
+    weights: Mapping[str, Any] = PENALTY_WEIGHTS,
+) -> KernelPrior:
+    """A normalising flow: the latent code of a kernel, on a sphere (Liang et al. 2021).
+
+    The latent vectors of random kernels lie close to the sphere of radius sqrt(d). The
+    parameters are a vector of `d` numbers, of which only the direction matters.
+
+    Args:
+      model: The flow; by default the one that comes with the package: 13 x 13, x2,
+        trained on anisotropic Gaussians of variances 0.35 to 5 pixels^2 with
+        multiplicative noise of up to 25 %.
+      scale: Scale that the flow's kernels are aligned for.
+      weights: Of `penalty`.
+
+    Raises:
+      ValueError: If an argument is out of range.
+      OSError: If the package's flow cannot be read.
+    """
+    model = load() if model is None else model
+
+    def init(key: jax.Array) -> Params:
+        return jax.random.normal(key, (model.size,))
+
+    def kernel(params: Params) -> jax.Array:
+        radius = math.sqrt(model.size)
+        return model.kernel(params * (radius / jnp.linalg.norm(params)))
+
+    return KernelPrior(init, kernel, _penalty(scale, weights), model.log_prob)
+
+
+def _penalty(
+    scale: int, weights: Mapping[str, Any]
+) -> Callable[[jax.Array], dict[str, jax.Array]]:
+    _check(scale, weights)
+    return functools.partial(penalty, scale=scale, weights=dict(weights))
+
+
+def _check(scale: int, weights: Mapping[str, Any]) -> None:
+    if not _whole(scale):
+        raise ValueError(f"scale is {scale!r}; it must be a positive integer")
+    for name, weight in weights.items():
+        if name not in losses.KERNEL_TERMS:
+            legal = ", ".join(losses.KERNEL_TERMS)
+            raise ValueError(f"weights names {name!r}; it must name some of: {legal}")
+        traced = isinstance(weight, jax.core.Tracer)
+        if not traced and not 0 <= float(weight) < math.inf:
+            raise ValueError(
+                f"weights[{name!r}] is {weight}; it must be at least 0 and finite"
+            )
+
+
+def _shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
+    pair = (shape, shape) if isinstance(shape, int | np.integer) else tuple(shape)
+    if len(pair) != 2 or not all(_whole(side) for side in pair):
+        raise ValueError(
+            f"{name} is {shape!r}; it must be a positive integer or two of them"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and int(value) >= 1
