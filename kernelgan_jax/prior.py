@@ -266,7 +266,7 @@ def _check(scale: int, weights: Mapping[str, Any]) -> None:
 
 
 def _shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
-    pair = (shape, shape) if isinstance(shape, int | np.integer) else tuple(shape)
+    pair = tuple(shape) if isinstance(shape, Sequence) else (shape, shape)
     if len(pair) != 2 or not all(_whole(side) for side in pair):
         raise ValueError(
             f"{name} is {shape!r}; it must be a positive integer or two of them"

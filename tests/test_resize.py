@@ -4,9 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from kernelgan_jax import kernels
-from kernelgan_jax.resize import bicubic_resize, downscale
+from kernelgan_jax.resize import (
+    BOUNDARIES,
+    bicubic_resize,
+    downscale,
+    downscale_adjoint,
+    downscale_inverse,
+)
 
 SCALES = [(0.5, "cubic_half"), (2, "cubic_double"), (0.25, "cubic_quarter")]
 
@@ -65,6 +72,174 @@ def test_bicubic_enlargement_of_lr_lies_on_hr(scale, size):
     assert np.abs(moved).max() < 0.1
 
 
+# --- Downscaling as an operator, in JAX ---
+
+RNG = np.random.default_rng(0)
+SIZES = [((12, 15), (5, 5)), ((13, 16, 3), (4, 7)), ((12, 12), (12, 12))]
+
+
+def normal(*shape):
+    return RNG.normal(size=shape)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize(("shape", "kernel_shape"), SIZES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit])
+def test_downscale_in_jax_equals_scipy(
+    boundary, scale, shape, kernel_shape, dtype, wrap
+):
+    with jax.enable_x64(True):
+        image = jnp.asarray(normal(*shape), dtype)
+        kernel = normal(*kernel_shape)
+        kernel /= np.abs(kernel).sum()
+        ours = wrap(lambda x, k: downscale(x, k, scale, boundary=boundary))(
+            image, jnp.asarray(kernel)
+        )
+    assert ours.dtype == dtype
+    exact = scipy.ndimage.correlate(
+        np.asarray(image, np.float64),
+        kernel.reshape(kernel_shape + (1,) * (len(shape) - 2)),
+        mode={"mirror": "reflect", "wrap": "wrap"}[boundary],
+    )[::scale, ::scale]
+    # Half precision rounds the result, once.
+    rounding = {"bfloat16": 2.0**-8, "float16": 2.0**-11}.get(dtype, 0)
+    np.testing.assert_allclose(np.asarray(ours, np.float64), exact, rounding, 1e-5)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize(("shape", "kernel_shape"), SIZES)
+def test_adjoint_is_exact(boundary, scale, shape, kernel_shape):
+    with jax.enable_x64(True):
+        image, kernel = jnp.asarray(normal(*shape)), normal(*kernel_shape)
+        down = downscale(image, kernel, scale, boundary=boundary)
+        other = normal(*down.shape)
+        back = downscale_adjoint(
+            other, kernel, scale, shape=shape[:2], boundary=boundary
+        )
+        assert back.shape == image.shape
+        np.testing.assert_allclose((back * image).sum(), (down * other).sum())
+
+
+@pytest.mark.parametrize("argument", [0, 1])
+def test_gradients_of_downscale_against_finite_differences(argument):
+    with jax.enable_x64(True):
+        weight = normal(6, 8)
+
+        def f(*arguments):
+            out = downscale(*arguments, 2)
+            return (weight * out + out**3).sum()
+
+        point = [jnp.asarray(normal(12, 15)), jnp.asarray(normal(5, 4))]
+        direction = normal(*point[argument].shape)
+        gradient = jax.grad(f, argument)(*point)
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = list(point)
+            moved[argument] = point[argument] + step * direction
+            ends.append(f(*moved))
+        expected = (ends[0] - ends[1]) / 2e-5
+        np.testing.assert_allclose((gradient * direction).sum(), expected, rtol=1e-6)
+        # Second order too.
+        curved = jax.jvp(lambda p: jax.grad(f, 1)(point[0], p), point[1:], point[1:])
+        assert np.isfinite(curved[1]).all()
+
+
+OPERATORS = {
+    "downscale": lambda x, k: downscale(x, k, 2),
+    "adjoint": lambda x, k: downscale_adjoint(x, k, 2, shape=(24, 19)),
+    "inverse": lambda x, k: downscale_inverse(x, k, 2, noise=0.1),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_under_transformations(name):
+    operator = OPERATORS[name]
+
+    def f(x, k):
+        return (operator(x, k) ** 2).sum()
+
+    images = jnp.asarray(normal(3, 12, 10), np.float32)
+    filters = jnp.asarray(normal(3, 5, 5), np.float32)
+    gradient = jax.grad(f, (0, 1))
+    expected = [gradient(x, k) for x, k in zip(images, filters, strict=True)]
+    expected = jax.tree.map(lambda *x: np.stack(x), *expected)
+    scanned = jax.jit(
+        lambda x, k: jax.lax.scan(lambda c, xk: (c, gradient(*xk)), 0, (x, k))[1]
+    )
+    for ours in (
+        jax.vmap(gradient)(images, filters),
+        jax.jit(jax.vmap(gradient))(images, filters),
+        jax.vmap(jax.grad(jax.checkpoint(f), (0, 1)))(images, filters),
+        scanned(images, filters),
+    ):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3),
+            ours,
+            expected,
+        )
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("kernel_shape", [(5, 5), (4, 7)])
+def test_inverse_solves_the_normal_equations(scale, kernel_shape):
+    with jax.enable_x64(True):
+        image, kernel = normal(6, 4, 2), normal(*kernel_shape)
+        guess = normal(6 * scale, 4 * scale, 2)
+        if min(guess.shape[:2]) < max(kernel_shape):
+            kernel = kernel[:4, :4]
+        found = downscale_inverse(image, kernel, scale, noise=0.3, guess=guess)
+        misfit = downscale(found, kernel, scale, boundary="wrap") - image
+        back = downscale_adjoint(
+            misfit, kernel, scale, shape=guess.shape[:2], boundary="wrap"
+        )
+        np.testing.assert_allclose(back / 0.3 + found - guess, 0, atol=1e-9)
+
+
+def test_inverse_with_a_spectrum_is_the_mean_of_the_gaussian_posterior():
+    with jax.enable_x64(True):
+        shape, scale, noise = (8, 6), 2, 0.05
+        kernel = kernels.gaussian(5, variances=(2.0, 1.0), angle=0.4, scale=2)
+        frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))
+        spectrum = 1 / (0.1 + frequency) ** 2
+        basis = np.eye(48).reshape(48, *shape)
+
+        def apply(f):
+            return np.stack([np.asarray(f(b)).ravel() for b in basis], axis=1)
+
+        covariance = apply(lambda b: np.fft.ifft2(spectrum * np.fft.fft2(b)).real)
+        forward = apply(
+            lambda b: downscale(jnp.asarray(b), kernel, scale, boundary="wrap")
+        )
+        image = normal(4, 3)
+        gain = covariance @ forward.T
+        inner = forward @ gain + noise * np.eye(12)
+        expected = (gain @ np.linalg.solve(inner, image.ravel())).reshape(shape)
+        ours = downscale_inverse(image, kernel, scale, noise=noise, spectrum=spectrum)
+        np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
+def test_inverse_undoes_the_kernel():
+    hr = scipy.ndimage.gaussian_filter(RNG.random((32, 32)), 2, mode="wrap")
+    kernel = kernels.gaussian(9, variances=(1.0, 1.0), scale=1)
+    blurred = downscale(hr, kernel, 1, boundary="wrap")
+    found = downscale_inverse(np.float32(blurred), kernel, 1, noise=1e-4)
+    assert found.dtype == np.float32
+    error, before = (np.abs(x - hr).mean() for x in (found, blurred))
+    assert error < before / 10
+
+
+def test_inverse_in_half_precision_rounds_once():
+    image = jnp.asarray(RNG.random((6, 4)), jnp.bfloat16)
+    kernel = kernels.gaussian(5, variances=(1.0, 1.0), scale=2)
+    ours = downscale_inverse(image, kernel, 2, noise=0.1)
+    exact = downscale_inverse(image.astype(np.float32), kernel, 2, noise=0.1)
+    assert ours.dtype == jnp.bfloat16
+    np.testing.assert_allclose(ours.astype(np.float32), exact, rtol=2.0**-8)
+
+
 @pytest.mark.parametrize(
     ("call", "name"),
     [
@@ -75,6 +250,30 @@ def test_bicubic_enlargement_of_lr_lies_on_hr(scale, size):
         (lambda: downscale(np.zeros((4, 4)), np.ones((3, 3)), 1.5), "scale"),
         (lambda: downscale(np.zeros(4), np.ones((3, 3)), 2), "image"),
         (lambda: downscale(np.zeros((4, 4)), np.ones(3), 2), "kernel"),
+        (lambda: downscale(jnp.zeros((4, 4)), np.ones((5, 3)), 2), "kernel"),
+        (
+            lambda: downscale(np.zeros((4, 4)), np.ones((3, 3)), 2, boundary="zero"),
+            "boundary",
+        ),
+        (
+            lambda: downscale_adjoint(np.ones((2, 2)), np.eye(3), 2, shape=(5, 4)),
+            "shape",
+        ),
+        (lambda: downscale_adjoint(np.ones(2), np.eye(3), 2, shape=(4, 4)), "image"),
+        (lambda: downscale_inverse(np.ones((4, 4)), np.eye(3), 2, noise=0), "noise"),
+        (lambda: downscale_inverse(np.ones((4, 4)), np.eye(3), 0, noise=1), "scale"),
+        (
+            lambda: downscale_inverse(
+                np.ones((4, 4)), np.eye(3), 2, noise=1, guess=np.ones((4, 4))
+            ),
+            "guess",
+        ),
+        (
+            lambda: downscale_inverse(
+                np.ones((4, 4)), np.eye(3), 2, noise=1, spectrum=np.ones((4, 4))
+            ),
+            "spectrum",
+        ),
     ],
 )
 def test_bad_arguments_are_named(call, name):

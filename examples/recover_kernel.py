@@ -1,0 +1,76 @@
+"""Non-blind to blind: a kernel by gradient descent from an HR/LR pair, for each prior.
+
+    python examples/recover_kernel.py [FOLDER]
+
+An image is downscaled by 2 with a Gaussian and with a motion kernel; each prior looks
+for the kernel that explains the pair. Prints the PSNR of what it finds, and draws it in
+FOLDER/recover_kernel.png (results/ by default).
+"""
+
+import sys
+from pathlib import Path
+
+import figures
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from kernelgan_jax import images, kernels, metrics, prior
+from kernelgan_jax.resize import downscale
+
+IMAGE = Path(__file__).parent / "images" / "camera.png"
+
+# Each prior, and Adam's first learning rate for its parameters.
+PRIORS = {
+    "deep_linear": (prior.deep_linear(channels=16), 0.005),
+    "simplex": (prior.simplex(13), 0.05),
+    "gaussian": (prior.gaussian(13), 0.02),
+    "flow": (prior.flow(), 0.05),
+}
+
+
+def true_kernels() -> dict[str, np.ndarray]:
+    motion = np.zeros((13, 13))
+    motion[np.arange(10, 2, -1), np.arange(2, 10)] = 1  # a diagonal of 8 pixels
+    motion[2:4, 10] = 1
+    return {
+        "gaussian": kernels.gaussian(13, variances=(4.0, 1.5), angle=0.5, scale=2),
+        "motion": motion / motion.sum(),
+    }
+
+
+def recover(model: prior.KernelPrior, rate: float, hr, lr, steps: int = 6000):
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
+
+    def loss(params):
+        return 1e4 * ((downscale(hr, model.kernel(params), 2) - lr) ** 2).mean()
+
+    def step(state, _):
+        params, memory = state
+        update, memory = optimizer.update(jax.grad(loss)(params), memory)
+        return (optax.apply_updates(params, update), memory), None
+
+    params = model.init(jax.random.key(0))
+    state = (params, optimizer.init(params))
+    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, length=steps))(state)
+    return np.asarray(model.kernel(params))
+
+
+def main(folder: Path) -> dict[tuple[str, str], float]:
+    hr = jnp.asarray(images.to_unit(images.read(IMAGE).pixels)[60:156, 60:156, 0])
+    found, rows = {}, []
+    for name, true in true_kernels().items():
+        rows.append([(f"true: {name}", true)])
+        lr = downscale(hr, jnp.asarray(true), 2)
+        for prior_name, (model, rate) in PRIORS.items():
+            kernel = recover(model, rate, hr, lr)
+            psnr = found[name, prior_name] = metrics.kernel_psnr(kernel, true)
+            print(f"{name} kernel, {prior_name} prior: {psnr:.1f} dB")
+            rows[-1].append((f"{prior_name}: {psnr:.1f} dB", kernel))
+    figures.save(folder / "recover_kernel.png", rows)
+    return found
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
