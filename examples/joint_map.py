@@ -14,16 +14,15 @@ prior that knows which widths kernels have, as the flow, resists longer.
 import sys
 from pathlib import Path
 
-import figures
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pictures
 
-from kernelgan_jax import images, kernels, metrics, prior
+from kernelgan_jax import kernels, metrics, prior
 from kernelgan_jax.resize import bicubic_resize, downscale
 
-IMAGE = Path(__file__).parent / "images" / "chelsea.png"
 SIGMA = 1 / 255
 TV_WEIGHT = 1.0
 STEPS = 1500
@@ -60,7 +59,7 @@ def psnr(image, hr) -> float:
 
 
 def main(folder: Path) -> dict[str, float]:
-    hr = images.to_unit(images.read(IMAGE).pixels)[60:188, 120:248].mean(-1)
+    hr = pictures.photo("chelsea")[60:188, 120:248]
     true = kernels.gaussian(13, variances=(5.0, 2.0), angle=0.8, scale=2)
     lr = downscale(jnp.asarray(hr), jnp.asarray(true), 2)
     bicubic = bicubic_resize(lr, 2)
@@ -71,7 +70,7 @@ def main(folder: Path) -> dict[str, float]:
     print(", ".join(titles))
     row = list(zip(titles, (bicubic, sharp, kernel), strict=True))
     row += [("HR", hr), ("true kernel", true)]
-    figures.save(folder / "joint_map.png", [row])
+    pictures.save(folder / "joint_map.png", [row])
     return found
 
 

@@ -10,16 +10,14 @@ FOLDER/recover_kernel.png (results/ by default).
 import sys
 from pathlib import Path
 
-import figures
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pictures
 
-from kernelgan_jax import images, kernels, metrics, prior
+from kernelgan_jax import kernels, metrics, prior
 from kernelgan_jax.resize import downscale
-
-IMAGE = Path(__file__).parent / "images" / "camera.png"
 
 # Each prior, and Adam's first learning rate for its parameters.
 PRIORS = {
@@ -58,7 +56,7 @@ def recover(model: prior.KernelPrior, rate: float, hr, lr, steps: int = 6000):
 
 
 def main(folder: Path) -> dict[tuple[str, str], float]:
-    hr = jnp.asarray(images.to_unit(images.read(IMAGE).pixels)[60:156, 60:156, 0])
+    hr = jnp.asarray(pictures.photo("camera")[60:156, 60:156])
     found, rows = {}, []
     for name, true in true_kernels().items():
         rows.append([(f"true: {name}", true)])
@@ -68,7 +66,7 @@ def main(folder: Path) -> dict[tuple[str, str], float]:
             psnr = found[name, prior_name] = metrics.kernel_psnr(kernel, true)
             print(f"{name} kernel, {prior_name} prior: {psnr:.1f} dB")
             rows[-1].append((f"{prior_name}: {psnr:.1f} dB", kernel))
-    figures.save(folder / "recover_kernel.png", rows)
+    pictures.save(folder / "recover_kernel.png", rows)
     return found
 
 

@@ -9,14 +9,14 @@ trains on two photographs and is tried on a third; see FOLDER/train_network.png.
 import sys
 from pathlib import Path
 
-import figures
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pictures
 from flax import linen as nn
 
-from kernelgan_jax import images, kernels, metrics, prior
+from kernelgan_jax import kernels, metrics, prior
 from kernelgan_jax.resize import downscale
 
 PATCH, BATCH, STEPS = 96, 16, 1500
@@ -32,16 +32,11 @@ class KernelNet(nn.Module):  # an LR patch, by its power spectrum, to a 13 x 13 
         return nn.softmax(logits).reshape(13, 13)
 
 
-def read(name: str) -> np.ndarray:
-    path = Path(__file__).parent / "images" / f"{name}.png"
-    return images.to_unit(images.read(path).pixels).mean(-1)
-
-
 def sample(rng: np.random.Generator, photos, count: int):
     patches = []
     for i in rng.integers(len(photos), size=count):
         row, column = rng.integers(np.array(photos[i].shape) - PATCH)
-        patches.append(photos[i][row : row + PATCH, column : column + PATCH])
+        patches.append(photos[i][row:, column:][:PATCH, :PATCH])
     made = [kernels.random_gaussian(rng, 13, scale=2) for _ in range(count)]
     return np.stack(patches), np.stack(made).astype(np.float32)
 
@@ -63,21 +58,20 @@ def main(folder: Path) -> dict[str, float]:
 
     params = network.init(jax.random.key(0), jnp.zeros((PATCH // 2, PATCH // 2)))
     memory = optimizer.init(params)
-    rng, photos = np.random.default_rng(0), [read("camera"), read("coffee")]
+    rng, photos = np.random.default_rng(0), [*map(pictures.photo, ("camera", "coffee"))]
     for _ in range(STEPS):
         params, memory = step(params, memory, *sample(rng, photos, BATCH))
 
-    patches, true = sample(np.random.default_rng(1), [read("chelsea")], 64)
-    lr = jax.vmap(lambda patch, kernel: downscale(patch, kernel, 2))(patches, true)
-    ours = np.asarray(jax.vmap(lambda x: network.apply(params, x))(lr))
-    psnr = np.vectorize(metrics.kernel_psnr, signature="(h,w),(h,w)->()")
+    patches, true = sample(np.random.default_rng(1), [pictures.photo("chelsea")], 64)
+    ours = jax.vmap(lambda x, k: network.apply(params, downscale(x, k, 2)))
+    ours = np.asarray(ours(patches, true))
     found = {
-        "network": psnr(ours, true).mean(),
-        "mean": psnr(true.mean(0), true).mean(),
+        name: np.mean([metrics.kernel_psnr(k, t) for k, t in zip(x, true, strict=True)])
+        for name, x in (("network", ours), ("mean", [true.mean(0)] * len(true)))
     }
     print(f"network: {found['network']:.1f} dB, mean kernel: {found['mean']:.1f} dB")
     rows = [[(n, k) for k in x[:8]] for n, x in (("true", true), ("network", ours))]
-    figures.save(folder / "train_network.png", rows)
+    pictures.save(folder / "train_network.png", rows)
     return found
 
 

@@ -13,8 +13,11 @@ from kernelgan_jax.kernelgan import (
     KernelGAN,
     State,
     generator_kernel,
+    generator_prior,
     kernelgan,
 )
+from kernelgan_jax.prior import KernelPrior
+from kernelgan_jax.resize import downscale, downscale_adjoint, downscale_inverse
 from kernelgan_jax.super_resolution import Jump, plan, super_resolve
 from kernelgan_jax.version import __version__
 
@@ -26,12 +29,17 @@ __all__ = [
     "KernelEstimate",
     "KernelEstimates",
     "KernelGAN",
+    "KernelPrior",
     "SRConfig",
     "State",
     "__version__",
+    "downscale",
+    "downscale_adjoint",
+    "downscale_inverse",
     "estimate_kernel",
     "estimate_kernels",
     "generator_kernel",
+    "generator_prior",
     "kernelgan",
     "plan",
     "super_resolve",

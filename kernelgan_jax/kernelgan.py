@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from kernelgan_jax import losses, prior
+from kernelgan_jax import kernels, losses, prior
 from kernelgan_jax.config import DEFAULT, Config
 from kernelgan_jax.networks import PatchDiscriminator, downscale_x2
 
@@ -204,6 +204,11 @@ def kernelgan(config: Config) -> KernelGAN:
     return KernelGAN(init, step)
 
 
+FLOW_START = 2.7
+"""Variance, pixels^2, of the round Gaussian near which the flow starts: the middle of
+those that it was trained on."""
+
+
 def generator_prior(config: Config) -> prior.KernelPrior:
     """The kernel prior that the settings choose for the generator."""
     if config.prior == "deep_linear":
@@ -212,7 +217,9 @@ def generator_prior(config: Config) -> prior.KernelPrior:
         channels = config.generator_channels
         return prior.deep_linear(layers, strides=strides, channels=channels)
     if config.prior == "flow":
-        return prior.flow()
+        # Training moves it little, so that a random start would decide the result.
+        size, variances = config.kernel_size, (FLOW_START, FLOW_START)
+        return prior.flow(start=kernels.gaussian(size, variances=variances, scale=2))
     make = {"simplex": prior.simplex, "gaussian": prior.gaussian}[config.prior]
     return make(config.kernel_size)
 

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from kernelgan_jax import kernels, losses
 from kernelgan_jax.flow import Flow, load
@@ -41,6 +42,10 @@ PENALTY_WEIGHTS = {"sum": 0.5, "boundary": 0.5, "centre": 1.0, "sparsity": 5.0}
 
 LEAST_VARIANCE = 0.1
 """Of `gaussian`, pixels^2: narrower Gaussians fall between the pixels."""
+
+
+START_NOISE = (-0.25, 0.25)
+"""Of `flow` that starts from a kernel: the noise that its flow was trained with."""
 
 
 class KernelPrior(NamedTuple):
@@ -213,6 +218,7 @@ def gaussian(
 def flow(
     model: Flow | None = None,
     *,
+    start: ArrayLike | None = None,
     scale: int = 2,
     weights: Mapping[str, Any] = PENALTY_WEIGHTS,
 ) -> KernelPrior:
@@ -225,6 +231,8 @@ def flow(
       model: The flow; by default the one that comes with the package: 13 x 13, x2,
         trained on anisotropic Gaussians of variances 0.35 to 5 pixels^2 with
         multiplicative noise of up to 25 %.
+      start: A kernel, non-negative, of the flow's shape: `init` then gives codes of it
+        with random noise on its values; otherwise random ones.
       scale: Scale that the flow's kernels are aligned for.
       weights: Of `penalty`.
 
@@ -233,9 +241,16 @@ def flow(
       OSError: If the package's flow cannot be read.
     """
     model = load() if model is None else model
+    if start is not None:
+        start = jnp.asarray(start, jnp.float32)
+        if start.shape != model.shape:
+            raise ValueError(f"start has shape {start.shape}; it must be {model.shape}")
 
     def init(key: jax.Array) -> Params:
-        return jax.random.normal(key, (model.size,))
+        if start is None:
+            return jax.random.normal(key, (model.size,))
+        noise = jax.random.uniform(key, model.shape, start.dtype, *START_NOISE)
+        return model.latent(start * (1 + noise))[0]
 
     def kernel(params: Params) -> jax.Array:
         radius = math.sqrt(model.size)

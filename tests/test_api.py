@@ -8,11 +8,14 @@ import kernelgan_jax
 from kernelgan_jax import (
     crops,
     estimate,
+    flow,
     images,
     kernel_files,
     kernels,
     losses,
     metrics,
+    networks,
+    prior,
     resize,
     super_resolution,
 )
@@ -21,8 +24,8 @@ from kernelgan_jax.super_resolution import bicubic, tiles, zssr
 FUNCTIONS = [
     getattr(module, name)
     for module in (
-        kernelgan_jax, crops, estimate, images, kernel_files, kernels, losses, metrics,
-        resize, super_resolution, bicubic, tiles, zssr,
+        kernelgan_jax, crops, estimate, flow, images, kernel_files, kernels, losses,
+        metrics, networks, prior, resize, super_resolution, bicubic, tiles, zssr,
     )
     for name in vars(module)
     if inspect.isfunction(getattr(module, name))

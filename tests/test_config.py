@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import FLOW_SIZE, Config
 
 
 def test_sizes_of_the_paper():
@@ -21,6 +21,8 @@ def test_sizes_of_the_paper():
     [
         ("scale", 3),
         ("iterations", 0),
+        ("crops", 0),
+        ("prior", "gauss"),
         ("border", -1),
         ("max_pixels", 100),
         ("generator_kernels", ()),
@@ -45,6 +47,14 @@ def test_sizes_of_the_paper():
 def test_bad_value_names_the_field_and_the_legal_range(field, value):
     with pytest.raises(ValueError, match=rf"config\.{field} is .*; it must be "):
         Config(**{field: value})
+
+
+def test_flow_has_kernels_of_one_size_only():
+    assert Config(prior="flow").kernel_size == FLOW_SIZE
+    with pytest.raises(
+        ValueError, match="config.prior is 'flow'; .* side 13, .* to 11"
+    ):
+        Config(prior="flow", generator_kernels=(11,))
 
 
 def test_settings_round_trip():

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from golden_state import discriminator_variables, generator_params
 
-from kernelgan_jax.config import Config
+from kernelgan_jax import flow
+from kernelgan_jax.config import FLOW_SIZE, PRIORS, Config
 from kernelgan_jax.kernelgan import Batch, generator_kernel, kernelgan
 
 
@@ -98,14 +99,16 @@ def test_final_weights(trajectories):
     )
 
 
+TINY = Config(generator_channels=4, discriminator_channels=4)
+
+
 @pytest.fixture(scope="module")
 def tiny():
-    config = Config(generator_channels=4, discriminator_channels=4)
     rng = np.random.default_rng(0)
     batch = Batch(
         rng.random((1, 64, 64, 3), np.float32), rng.random((1, 26, 26, 3), np.float32)
     )
-    init, step = kernelgan(config)
+    init, step = kernelgan(TINY)
     return (jax.jit(init), jax.jit(step)), batch
 
 
@@ -123,7 +126,8 @@ def test_step_is_a_function_of_key_and_state(tiny):
 def test_info_holds_the_kernel_of_the_new_state(tiny):
     (init, step), batch = tiny
     state, info = step(jax.random.key(2), init(jax.random.key(1)), batch)
-    np.testing.assert_allclose(info.kernel, generator_kernel(state), rtol=1e-6)
+    kernel = generator_kernel(state, config=TINY)
+    np.testing.assert_allclose(info.kernel, kernel, rtol=1e-6)
 
 
 def test_vmap_equals_a_loop(tiny):
@@ -154,3 +158,40 @@ def test_step_zero_does_not_count_for_the_warm_start(tiny):
         state, _ = step(jax.random.key(i), state, gray)
         streaks.append(int(state.weights.streak))
     assert streaks == [0, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_any_prior_may_be_the_generator(prior):
+    config = Config(
+        prior=prior, crops=2, generator_channels=4, discriminator_channels=4
+    )
+    rng = np.random.default_rng(0)
+    batch = Batch(
+        rng.random((2, 64, 64, 3), np.float32), rng.random((2, 26, 26, 3), np.float32)
+    )
+    init, step = kernelgan(config)
+    state = jax.jit(init)(jax.random.key(0))
+    before = generator_kernel(state, config=config)
+    state, info = jax.jit(step)(jax.random.key(1), state, batch)
+    after = generator_kernel(state, config=config)
+    assert after.shape == (13, 13) and np.isfinite(after).all()
+    np.testing.assert_allclose(info.kernel, after, rtol=1e-5, atol=1e-7)
+    assert np.abs(after - before).max() > 0
+
+
+def test_shipped_flow_is_of_the_size_that_the_settings_say():
+    assert flow.load().shape == (FLOW_SIZE, FLOW_SIZE)
+
+
+def test_bicubic_loss_of_several_crops_is_their_mean():
+    rng = np.random.default_rng(0)
+    crops = rng.random((2, 64, 64, 3), np.float32)
+    real = np.full((2, 26, 26, 3), 0.5, np.float32)
+    init, step = map(jax.jit, kernelgan(TINY))
+    state, key = init(jax.random.key(0)), jax.random.key(1)
+
+    def bicubic_loss(rows):
+        return step(key, state, Batch(crops[rows], real[rows]))[1].bicubic_loss
+
+    alone = [bicubic_loss(slice(i, i + 1)) for i in (0, 1)]
+    np.testing.assert_allclose(bicubic_loss(slice(2)), np.mean(alone), rtol=1e-5)

@@ -126,6 +126,16 @@ def test_flow_only_looks_at_the_direction():
     np.testing.assert_allclose(kernel(3 * params), kernel(params), atol=1e-6)
 
 
+def test_flow_starts_from_a_kernel():
+    start = kernels.gaussian(13, variances=(4.0, 1.5), angle=0.5, scale=2)
+    model = prior.flow(start=start)
+    near = [model.kernel(model.init(jax.random.key(seed))) for seed in (0, 1)]
+    for kernel in near:
+        found = kernels.covariance(np.asarray(kernel, np.float64))
+        np.testing.assert_allclose(found, kernels.covariance(start), atol=0.5)
+    assert np.abs(near[0] - near[1]).max() > 1e-3
+
+
 def test_flow_prefers_its_own_family():
     model = PRIORS["flow"]
     own = kernels.random_gaussian(np.random.default_rng(1), 13, scale=2)
@@ -353,6 +363,7 @@ def test_weights_may_be_traced():
         ),
         (lambda: prior.simplex(5, weights={"sum": math.nan}), "'sum'.* is nan"),
         (lambda: prior.flow(weights={"total": 1.0}), "'total'; it must name some of"),
+        (lambda: prior.flow(start=np.eye(11)), "start has shape"),
         (lambda: prior.penalty(jnp.zeros((1, 3, 3))), "kernel has 3 axes; .* 2"),
         (lambda: prior.penalty(jnp.zeros(9)), "kernel has 1 axes; .* 2"),
         (

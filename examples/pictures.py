@@ -1,8 +1,17 @@
-"""Draws the figure of an example: rows of pictures with titles."""
+"""What the examples look at, and how they draw what they found."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+
+from kernelgan_jax import images
+
+
+def photo(name: str) -> np.ndarray:
+    """A photograph of `examples/images`, gray, `H x W` in [0, 1]."""
+    path = Path(__file__).parent / "images" / f"{name}.png"
+    return images.to_unit(images.read(path).pixels).mean(-1)
 
 
 def save(path: Path, rows) -> None:

@@ -1,0 +1,45 @@
+"""The examples run, reach what they promise, and draw their figures."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    matplotlib.use("agg")
+
+    def run(name):
+        found = importlib.import_module(name).main(tmp_path)
+        figure = (tmp_path / f"{name}.png").read_bytes()
+        assert figure.startswith(b"\x89PNG")
+        lines = (EXAMPLES / f"{name}.py").read_text().splitlines()
+        assert len(lines) < 80, "examples are short"
+        return found
+
+    return run
+
+
+def test_recover_kernel(run):
+    found = run("recover_kernel")
+    for prior in ("deep_linear", "simplex", "gaussian", "flow"):
+        assert found["gaussian", prior] > 60
+    assert found["motion", "simplex"] > 45
+
+
+def test_joint_map(run):
+    found = run("joint_map")
+    assert found["joint MAP"] > found["bicubic"] + 3
+    assert found["kernel"] > 52
+
+
+def test_train_network(run):
+    found = run("train_network")
+    assert found["network"] > found["mean"] + 1
