@@ -1,10 +1,13 @@
-"""KernelGAN-FKP: the x2 kernel, with a normalising flow on Gaussian kernels as generator.
+"""KernelGAN-FKP: the x2 kernel, a normalising flow on Gaussian kernels as generator.
 
 python main.py --config=configs/x2_flow.py --image=photo.png
 
 Liang, Zhang, Gu, Van Gool, Timofte, "Flow-based Kernel Prior with Application to Blind
-Super-Resolution", CVPR 2021: the latent code of the kernel is trained instead of weights,
-without warm start and penalties, which the flow makes needless, and for fewer steps.
+Super-Resolution", CVPR 2021: the latent code of the kernel is trained in place of
+weights, for fewer steps, without warm start and penalties.
+
+Measured on 2 CPU cores on 2026-11-25: a sixth of the time of configs/x2.py; kernel PSNR
+53.52 dB on 24 Kodak images x 3 seeds (benchmarks/README.md).
 """
 
 from ml_collections import ConfigDict

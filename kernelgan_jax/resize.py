@@ -203,10 +203,11 @@ def downscale_inverse(
         arithmetic is float32's.
       kernel: Correlation kernel, no larger than `scale*h x scale*w`.
       scale: Positive integer.
-      noise: Positive: the weight of the regularisation, or the variance of the noise.
+      noise: A positive number: the weight of the regularisation, or the variance of the
+        noise.
       guess: `scale*h x scale*w [x C]`, what to fall back on; zeros if not given.
-      spectrum: A positive number or `scale*h x scale*w`, the frequencies in the order
-        of `jnp.fft.fft2`.
+      spectrum: A number, at least 0, or `scale*h x scale*w` of them, the frequencies in
+        the order of `jnp.fft.fft2`.
 
     Returns:
       `scale*h x scale*w [x C]`, a JAX array of the image's dtype.
@@ -217,8 +218,8 @@ def downscale_inverse(
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     _check(image, kernel, scale)
     height, width = (scale * side for side in image.shape[:2])
-    if not isinstance(noise, jax.core.Tracer) and not np.all(np.asarray(noise) > 0):
-        raise ValueError(f"noise is {noise}; it must be positive")
+    if jnp.ndim(noise) != 0 or not (_traced(noise) or 0 < noise < np.inf):
+        raise ValueError(f"noise is {noise}; it must be a positive finite number")
     exact = jnp.promote_types(image.dtype, jnp.float32)
     spectrum = jnp.asarray(spectrum, exact)
     if spectrum.shape not in ((), (height, width)):
@@ -226,6 +227,8 @@ def downscale_inverse(
             f"spectrum has shape {spectrum.shape}; it must be a number or "
             f"{(height, width)}"
         )
+    if not (_traced(spectrum) or bool((spectrum >= 0).all())):
+        raise ValueError("spectrum has values that are not at least 0")
     wide = (height, width, *image.shape[2:])
     guess = jnp.zeros(wide, exact) if guess is None else jnp.asarray(guess, exact)
     if guess.shape != wide:
@@ -252,6 +255,10 @@ def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
     pad = [(0, n - k) for n, k in zip(shape, kernel.shape, strict=True)]
     origin = [-(k // 2) for k in kernel.shape]
     return jnp.fft.fft2(jnp.roll(jnp.pad(kernel, pad), origin, (0, 1))).conj()
+
+
+def _traced(value: ArrayLike) -> bool:
+    return isinstance(value, jax.core.Tracer)
 
 
 def _check(image: Any, kernel: Any, scale: int) -> None:

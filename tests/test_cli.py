@@ -450,6 +450,20 @@ def test_overrides_keep_their_types():
         ("x4", {"scale": 4}),
         ("real", {"border": 0, "sr": SRConfig(noise_scale=1.0, back_projections=0)}),
         ("ablation_single_layer", {"generator_kernels": (13,)}),
+        (
+            "x2_flow",
+            {
+                "prior": "flow",
+                "iterations": 600,
+                "decay_every": 300,
+                "generator_learning_rate": 1e-3,
+                "bicubic_weight": 0.0,
+                "sum_weight": 0.0,
+                "boundary_weight": 0.0,
+                "centre_weight": 0.0,
+                "sparsity_weight": 0.0,
+            },
+        ),
     ],
 )
 def test_config_files(name, changed):
@@ -458,6 +472,25 @@ def test_config_files(name, changed):
     assert parsed(f"--config={path}").config == Config(**changed)
     override = parsed(f"--config={path}", "--config.noise=1")
     assert override.config == Config(**changed, noise=1.0)
+
+
+def test_the_flow_as_generator(tmp_path):
+    photo = save_image(tmp_path / "photo.png")
+    out = tmp_path / "out"
+    arguments = [
+        f"--config={ROOT / 'configs' / 'x2_flow.py'}",
+        "--config.iterations=3",
+        "--config.crops=2",
+        "--config.discriminator_channels=4",
+        "--config.discriminator_blocks=1",
+        "--sr=none",
+        f"--image={photo}",
+        f"--output_dir={out}",
+    ]
+    assert cli.main(arguments) == 0
+    kernel = np.load(out / photo.stem / "kernel_x2.npy")
+    longer, shorter, _ = kernels.widths(kernel)
+    assert 1.2 < shorter <= longer < 2.2  # it starts at a round Gaussian
 
 
 def test_a_config_file_with_only_some_settings(tmp_path):

@@ -1,6 +1,8 @@
 """Kernels as arrays: against the reference, scipy and known answers."""
 
 import math
+from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,8 @@ import pytest
 import scipy.signal
 
 from kernelgan_jax import kernels
+
+random_gaussian = partial(kernels.random_gaussian, np.random.default_rng(0), 5, scale=2)
 
 
 def test_post_processing_equals_the_reference(golden):
@@ -89,6 +93,24 @@ def test_gaussian_and_its_measures():
     assert row < 20 and column > 20
 
 
+def test_random_gaussian_rebuilds_the_kernels_of_the_examples():
+    folder = Path(__file__).parent.parent / "examples" / "images"
+    for seed, name in enumerate(("chelsea", "coffee", "camera")):
+        ours = kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
+        np.testing.assert_array_equal(ours, np.load(folder / f"{name}_kernel_x2.npy"))
+
+
+def test_random_gaussian_keeps_to_its_bounds():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        kernel = kernels.random_gaussian(
+            rng, 25, scale=3, variances=(1.0, 4.0), noise=0.0
+        )
+        longer, shorter, _ = kernels.widths(kernel)
+        assert 0.99 < shorter <= longer < 2.01
+        np.testing.assert_allclose(kernels.centre_of_mass(kernel), 13, atol=1e-3)
+
+
 def test_centre_of_mass_in_jax():
     kernel = jnp.zeros((5, 7)).at[1, 4].set(2.0).at[3, 4].set(2.0)
     np.testing.assert_allclose(jax.jit(kernels.centre_of_mass)(kernel), [2, 4])
@@ -105,6 +127,8 @@ def test_centre_of_mass_in_jax():
         (lambda: kernels.gaussian(0, variances=(1, 1)), "size is 0"),
         (lambda: kernels.gaussian(5, variances=(1, 0)), "variances are"),
         (lambda: kernels.gaussian(5, variances=(math.nan, 1)), "variances are"),
+        (lambda: random_gaussian(variances=(2.0, 1.0)), "variances are"),
+        (lambda: random_gaussian(noise=1.5), "noise is 1.5"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

@@ -261,7 +261,17 @@ def test_inverse_in_half_precision_rounds_once():
         ),
         (lambda: downscale_adjoint(np.ones(2), np.eye(3), 2, shape=(4, 4)), "image"),
         (lambda: downscale_inverse(np.ones((4, 4)), np.eye(3), 2, noise=0), "noise"),
+        (
+            lambda: downscale_inverse(np.ones((4, 4)), np.eye(3), 2, noise=[1.0]),
+            "noise",
+        ),
         (lambda: downscale_inverse(np.ones((4, 4)), np.eye(3), 0, noise=1), "scale"),
+        (
+            lambda: downscale_inverse(
+                np.ones((4, 4)), np.eye(3), 2, noise=1, spectrum=-1.0
+            ),
+            "spectrum",
+        ),
         (
             lambda: downscale_inverse(
                 np.ones((4, 4)), np.eye(3), 2, noise=1, guess=np.ones((4, 4))
