@@ -7,6 +7,7 @@ JSON a result goes to `--runs` as it is done, so that an interrupted run goes on
 it stopped; the table goes to standard output (kept in `benchmarks/README.md`).
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -16,6 +17,7 @@ import jax
 import numpy as np
 import scipy.io
 from absl import app, flags
+from ml_collections import config_flags
 from scipy.ndimage import gaussian_filter
 
 from kernelgan_jax import Config, estimate_kernel, images, kernels, metrics
@@ -29,6 +31,9 @@ _IMAGES = flags.DEFINE_list("images", [], "Names without suffix; all if empty.")
 _METHOD = flags.DEFINE_string("method", "zssr_fast", "Method of the kernel rows.")
 _KERNELS = flags.DEFINE_list(
     "kernels", ["bicubic", "estimated", "true"], "Kernels to compare."
+)
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", "configs/x2.py", "Of the estimated kernels."
 )
 _RUNS = flags.DEFINE_string("runs", None, "File of finished results (JSON lines).")
 
@@ -48,6 +53,7 @@ def main(_) -> None:
     data, scale = pathlib.Path(_DATA.value), int(_SCALE.value)
     names = _IMAGES.value or sorted(p.stem for p in (data / "hr").glob("*.png"))
     store = pathlib.Path(_RUNS.value) if _RUNS.value else None
+    config = dataclasses.replace(Config(**_CONFIG.value.to_dict()), scale=scale)
     rows = []
     if store and store.exists():
         rows = [json.loads(line) for line in store.read_text().splitlines()]
@@ -59,7 +65,7 @@ def main(_) -> None:
 
         @functools.cache
         def estimate(lr=lr):
-            return estimate_kernel(jax.random.key(0), lr, config=Config(scale=scale))
+            return estimate_kernel(jax.random.key(0), lr, config=config)
 
         def jumps(kind, name=name, estimate=estimate):
             if kind == "true":

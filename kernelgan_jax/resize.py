@@ -218,9 +218,10 @@ def downscale_inverse(
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     _check(image, kernel, scale)
     height, width = (scale * side for side in image.shape[:2])
-    if jnp.ndim(noise) != 0 or not (_traced(noise) or 0 < noise < np.inf):
-        raise ValueError(f"noise is {noise}; it must be a positive finite number")
     exact = jnp.promote_types(image.dtype, jnp.float32)
+    noise = jnp.asarray(noise, exact)
+    if noise.ndim != 0 or not (_traced(noise) or 0 < float(noise) < np.inf):
+        raise ValueError(f"noise is {noise}; it must be a positive finite number")
     spectrum = jnp.asarray(spectrum, exact)
     if spectrum.shape not in ((), (height, width)):
         raise ValueError(
