@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
             decay_every=300,
             generator_learning_rate=1e-3,
             bicubic_weight=0.0,
+            bicubic_floor=0.0,
             sum_weight=0.0,
             boundary_weight=0.0,
             centre_weight=0.0,

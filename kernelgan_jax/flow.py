@@ -4,14 +4,17 @@ Trained on samples of a family of kernels, it makes of the normal distribution t
 family's (Liang, Zhang, Gu, Van Gool, Timofte, "Flow-based Kernel Prior with Application
 to Blind Super-Resolution", CVPR 2021), with couplings as in RealNVP (Dinh,
 Sohl-Dickstein, Bengio, ICLR 2017). Kernels are positive and sum to 1, so the flow works
-on their log-ratios (Aitchison, "The Statistical Analysis of Compositional Data", 1986):
-every latent vector gives a valid kernel, and the density of a kernel is exact.
+on their log-ratios (Aitchison, "The Statistical Analysis of Compositional Data", 1986),
+and every latent vector gives a valid kernel. As kernels fade to 0, where log-ratios
+have no end, a little of a uniform kernel is mixed in before, and taken out afterwards.
 
-`load()` gives the flow that comes with the package; `fit` trains one of your own.
+`shipped()` is the flow that comes with the package; `fit` trains one of your own.
 """
 
 import dataclasses
+import functools
 import math
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,11 +25,13 @@ import optax
 from flax import linen as nn
 from flax import traverse_util
 
-SHIPPED = Path(__file__).parent / "data" / "flow_x2.npz"
-"""Made by `examples/train_flow.py`: x2 Gaussians with noise, 13 x 13."""
+from kernelgan_jax import checks
 
 FLOOR = 1e-3
 """Share of a uniform kernel that is mixed in, as no kernel value may be 0."""
+
+EXACT = jax.lax.Precision.HIGHEST
+"""The whitening is ill-conditioned; GPUs and TPUs round to fewer bits by default."""
 
 DITHER = 0.05
 """Standard deviation of noise on the log-ratios in training; without it the density of
@@ -75,10 +80,11 @@ class Couplings(nn.Module):
     def __call__(self, x: jax.Array, *, backwards: bool) -> tuple[jax.Array, jax.Array]:
         """Maps a vector, `d`; also gives the log-determinant of the map."""
         log_det = jnp.zeros((), x.dtype)
-        order = range(self.depth)
+        order, bits = range(self.depth), (len(x) - 1).bit_length()
         for i in reversed(order) if backwards else order:
-            # By the bits of the index: any two components are in different parts soon.
-            bit = (np.arange(len(x)) >> (i // 2)) & 1
+            # Parted by the bits of the index, lowest first: the first components, which
+            # vary most, are soon parted from each other.
+            bit = (np.arange(len(x)) >> (i // 2 % bits)) & 1
             given, changed = (np.flatnonzero(bit == (i + n) % 2) for n in (0, 1))
             log_scale = MLP(self.hidden, len(changed), False, name=f"scale_{i}")(
                 x[given]
@@ -105,6 +111,7 @@ class Flow:
 
     Attributes:
       shape: (h, w) of its kernels.
+      scale: The scale that they are aligned for.
       mean: `h*w`, mean of the logarithms of the (floored) kernels.
       basis: `h*w x d`, d = h*w - 1: their principal directions, orthonormal.
       deviations: `d`, standard deviations along these.
@@ -112,6 +119,7 @@ class Flow:
     """
 
     shape: tuple[int, int]
+    scale: int
     mean: np.ndarray
     basis: np.ndarray
     deviations: np.ndarray
@@ -129,32 +137,41 @@ class Flow:
           latent: `d`.
 
         Returns:
-          `h x w`, sum 1, values at least `-FLOOR / (h*w)`.
+          `h x w`, non-negative, sum 1.
+
+        Raises:
+          ValueError: If the vector has another length.
         """
+        if latent.shape != (self.size,):
+            raise ValueError(
+                f"latent has shape {latent.shape}; it must be {(self.size,)}"
+            )
         white, _ = self._couplings(latent, backwards=True)
-        dtype = latent.dtype
-        logits = jnp.asarray(self.mean, dtype) + jnp.asarray(self.basis, dtype) @ (
-            white * jnp.asarray(self.deviations, dtype)
-        )
-        floored = nn.softmax(logits)
-        return ((floored - FLOOR / logits.size) / (1 - FLOOR)).reshape(self.shape)
+        mean, basis, deviations = self._whitening(latent.dtype)
+        logits = mean + jnp.matmul(basis, white * deviations, precision=EXACT)
+        values = nn.relu(nn.softmax(logits) - FLOOR / logits.size)
+        return (values / values.sum()).reshape(self.shape)
 
     def latent(self, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The inverse of `kernel`, and the logarithm of its volume change.
+        """The latent vector whose `kernel` is the given one.
 
         Args:
           kernel: `h x w`. Negative values count as 0, and it is divided by its sum.
 
         Returns:
           `d`, and the log-determinant of the map from log-ratios to it.
+
+        Raises:
+          ValueError: If the kernel has another shape than the flow's.
         """
         return self._from_logarithms(_floored_logarithms(kernel, self.shape))
 
     def log_prob(self, kernel: jax.Array) -> jax.Array:
         """Logarithm of the density of a kernel.
 
-        The density is that of its log-ratios: with respect to Aitchison's measure on
-        positive vectors of sum 1, not Lebesgue's. Gradients are finite everywhere.
+        The density is that of its log-ratios (with a little of a uniform kernel mixed
+        in): with respect to Aitchison's measure on positive vectors of sum 1, not
+        Lebesgue's. Gradients are finite everywhere.
 
         Args:
           kernel: `h x w`. Negative values count as 0, and it is divided by its sum.
@@ -170,13 +187,18 @@ class Flow:
         return normal + log_det
 
     def _from_logarithms(self, logarithms: jax.Array) -> tuple[jax.Array, jax.Array]:
-        dtype = logarithms.dtype
-        centred = logarithms - jnp.asarray(self.mean, dtype)
-        deviations = jnp.asarray(self.deviations, dtype)
-        # The basis is orthogonal to (1, ..., 1): the kernel's scale does not matter.
-        white = jnp.asarray(self.basis, dtype).T @ centred / deviations
+        mean, basis, deviations = self._whitening(logarithms.dtype)
+        # The basis is orthogonal to (1, ..., 1): the kernel's sum does not matter.
+        ratios = jnp.matmul(basis.T, logarithms - mean, precision=EXACT)
+        white = ratios / deviations
         latent, log_det = self._couplings(white, backwards=False)
         return latent, log_det - jnp.log(deviations).sum()
+
+    def _whitening(self, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        mean, basis, deviations = (
+            jnp.asarray(x, dtype) for x in (self.mean, self.basis, self.deviations)
+        )
+        return mean, basis, deviations
 
     def _couplings(
         self, x: jax.Array, *, backwards: bool
@@ -195,7 +217,9 @@ def _floored_logarithms(kernel: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         raise ValueError(f"kernel has shape {kernel.shape}; it must be {shape}")
     positive = jnp.maximum(kernel.reshape(-1), 0)
     total = positive.sum()
-    positive = positive / jnp.where(total > 0, total, 1)
+    # A kernel of next to nothing counts as uniform: its gradients would overflow.
+    counts = total > jnp.finfo(positive.dtype).eps ** 2
+    positive = positive / jnp.where(counts, total, 1)
     return jnp.log((1 - FLOOR) * positive + FLOOR / positive.size)
 
 
@@ -206,6 +230,7 @@ def fit(
     key: jax.Array,
     kernels: np.ndarray,
     *,
+    scale: int = 2,
     steps: int = 20_000,
     depth: int = 6,
     hidden: int = 32,
@@ -216,7 +241,8 @@ def fit(
 
     Args:
       key: JAX random key.
-      kernels: `N x h x w`, N over `h*w`, each non-negative and aligned alike.
+      kernels: `N x h x w`, N over `h*w`, at least 3; each finite and aligned alike.
+      scale: The scale that they are aligned for.
       steps: Training steps, positive.
       depth: Number of couplings, positive.
       hidden: Hidden units of their networks, positive.
@@ -229,14 +255,17 @@ def fit(
     Raises:
       ValueError: If an argument is out of range.
     """
-    if kernels.ndim != 3 or len(kernels) <= kernels[0].size:
+    if kernels.ndim != 3 or not 3 <= math.prod(kernels.shape[1:]) < len(kernels):
         raise ValueError(
-            f"kernels has shape {kernels.shape}; it must be N x h x w with N over h*w"
+            f"kernels has shape {kernels.shape}; it must be N x h x w with N over h*w, "
+            "and h*w at least 3"
         )
-    numbers = {"steps": steps, "depth": depth, "hidden": hidden, "batch": batch}
-    for name, value in {**numbers, "learning_rate": learning_rate}.items():
-        if not value > 0:
-            raise ValueError(f"{name} is {value}; it must be positive")
+    if not np.isfinite(kernels).all():
+        raise ValueError("kernels has values that are not finite; leave them out")
+    numbers = {"scale": scale, "steps": steps, "depth": depth, "hidden": hidden}
+    for name, value in {**numbers, "batch": batch}.items():
+        checks.whole(name, value)
+    checks.number("learning_rate", learning_rate, positive=True)
     shape = kernels.shape[1:]
     init_key, train_key = jax.random.split(key)
     logarithms = jax.vmap(lambda k: _floored_logarithms(k, shape))(
@@ -252,7 +281,7 @@ def fit(
     )
 
     def loss(params: Any, x: jax.Array) -> jax.Array:
-        return -jax.vmap(Flow(shape, *whitening, params)._log_density)(x).mean()
+        return -jax.vmap(Flow(shape, scale, *whitening, params)._log_density)(x).mean()
 
     def step(state: Any, i: jax.Array) -> Any:
         params, opt_state = state
@@ -267,7 +296,7 @@ def fit(
     (params, _), history = jax.jit(lambda s: jax.lax.scan(step, s, jnp.arange(steps)))(
         state
     )
-    flow = Flow(shape, *whitening, jax.tree.map(np.asarray, params))
+    flow = Flow(shape, scale, *whitening, jax.tree.map(np.asarray, params))
     return flow, np.asarray(history)
 
 
@@ -289,27 +318,36 @@ def _whitening(logarithms: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def save(path: str | Path, flow: Flow) -> None:
-    """Writes a flow to an `.npz` file."""
+    """Writes a flow to an `.npz` file, under exactly that name."""
     arrays = {name: getattr(flow, name) for name in _FIXED}
     arrays |= traverse_util.flatten_dict(flow.params, sep="/")
-    np.savez_compressed(path, **arrays)
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
-def load(path: str | Path = SHIPPED) -> Flow:
-    """Reads a flow that `save` wrote; by default the one that comes with the package.
+def load(path: str | Path) -> Flow:
+    """Reads a flow that `save` wrote.
 
     Raises:
       ValueError: If the file holds no flow.
       OSError: If it cannot be read.
     """
-    with np.load(path) as file:
-        arrays = dict(file)
     try:
-        shape, mean, basis, deviations = (arrays.pop(name) for name in _FIXED)
-    except KeyError as error:
-        raise ValueError(f"{path} holds no flow: {error} is missing") from error
-    params = traverse_util.unflatten_dict(arrays, sep="/")
-    return Flow((int(shape[0]), int(shape[1])), mean, basis, deviations, params)
+        with np.load(path) as file:
+            arrays = dict(file)
+        shape, scale, mean, basis, deviations = (arrays.pop(n) for n in _FIXED)
+        params = traverse_util.unflatten_dict(arrays, sep="/")
+        params["scale_0"]["Dense_0"]["bias"]
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} holds no flow; save writes one ({error})") from error
+    sides = (int(shape[0]), int(shape[1]))
+    return Flow(sides, int(scale), mean, basis, deviations, params)
 
 
-_FIXED = ("shape", "mean", "basis", "deviations")
+_FIXED = ("shape", "scale", "mean", "basis", "deviations")
+
+
+@functools.cache
+def shipped() -> Flow:
+    """The flow that comes with the package: see `kernelgan_jax.prior.flow`."""
+    return load(Path(__file__).parent / "data" / "flow_x2.npz")

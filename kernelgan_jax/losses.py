@@ -2,7 +2,7 @@
 
 Terms on the kernel are functions (kernel) -> scalar, on an `h x w` kernel as it comes
 from a generator: its sum need not be 1. Their gradients are finite everywhere, also at
-k = 0. `kernel_terms` has them all.
+k = 0; so are the second derivatives. `KERNEL_TERMS` has them all.
 """
 
 from collections.abc import Callable
@@ -83,10 +83,11 @@ def centralised(kernel: jax.Array, scale: int = 2) -> jax.Array:
 
 
 def sparsity(kernel: jax.Array) -> jax.Array:
-    """Mean of `|k|^0.2`, with derivative 0 where k is 0."""
+    """Mean of `|k|^0.2`, where values under 1e-19 (in float32) count as 0."""
     magnitude = jnp.abs(kernel)
-    positive = jnp.where(magnitude > 0, magnitude, 1)
-    return jnp.where(magnitude > 0, positive**0.2, 0).mean()
+    # Under that the second derivative, of the order of k^-1.8, overflows.
+    counts = magnitude > jnp.finfo(kernel.dtype).tiny ** 0.5
+    return jnp.where(counts, jnp.where(counts, magnitude, 1) ** 0.2, 0).mean()
 
 
 KERNEL_TERMS: dict[str, Callable[[jax.Array], jax.Array]] = {

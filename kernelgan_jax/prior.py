@@ -23,6 +23,7 @@ parameters: for float64, cast what `init` gives.
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -30,14 +31,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from kernelgan_jax import kernels, losses
-from kernelgan_jax.flow import Flow, load
+from kernelgan_jax import checks, kernels, losses
+from kernelgan_jax.config import DEFAULT
+from kernelgan_jax.flow import Flow, shipped
 from kernelgan_jax.networks import DeepLinearGenerator
 
 Params = Any
 """A pytree of arrays."""
 
-PENALTY_WEIGHTS = {"sum": 0.5, "boundary": 0.5, "centre": 1.0, "sparsity": 5.0}
+PENALTY_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {name: getattr(DEFAULT, f"{name}_weight") for name in losses.KERNEL_TERMS}
+)
 """KernelGAN's, at the end of its schedule (Bell-Kligler et al. 2019, equation 3)."""
 
 LEAST_VARIANCE = 0.1
@@ -45,7 +49,7 @@ LEAST_VARIANCE = 0.1
 
 
 START_NOISE = (-0.25, 0.25)
-"""Of `flow` that starts from a kernel: the noise that its flow was trained with."""
+"""Multiplicative noise on the kernel that `flow` starts from: DIV2KRK's."""
 
 
 class KernelPrior(NamedTuple):
@@ -62,7 +66,7 @@ class KernelPrior(NamedTuple):
 
 
 def penalty(
-    kernel: jax.Array, *, scale: int = 2, weights: Mapping[str, Any] = PENALTY_WEIGHTS
+    kernel: ArrayLike, *, scale: int = 2, weights: Mapping[str, Any] = PENALTY_WEIGHTS
 ) -> dict[str, jax.Array]:
     """KernelGAN's penalties of a kernel (Bell-Kligler et al. 2019, equation 3).
 
@@ -81,11 +85,11 @@ def penalty(
       Each term times its weight, by name, scalars.
 
     Raises:
-      ValueError: If the kernel has not 2 axes, the scale or a weight is out of range,
-        or a name is unknown.
+      ValueError: If the kernel has not 2 axes or is not floating point, the scale or a
+        weight is out of range, or a name is unknown.
     """
-    if kernel.ndim != 2:
-        raise ValueError(f"kernel has {kernel.ndim} axes; it must have 2")
+    kernel = jnp.asarray(kernel)
+    checks.floating("kernel", kernel, (2,))
     _check(scale, weights)
     terms: dict[str, Callable[[jax.Array], jax.Array]] = {
         **losses.KERNEL_TERMS,
@@ -97,7 +101,7 @@ def penalty(
 def deep_linear(
     filters: Sequence[int | tuple[int, int]] = (7, 5, 3, 1, 1, 1),
     *,
-    strides: Sequence[int] = (1, 1, 1, 1, 1, 2),
+    strides: Sequence[int] | None = None,
     channels: int = 64,
     weights: Mapping[str, Any] = PENALTY_WEIGHTS,
 ) -> KernelPrior:
@@ -109,7 +113,8 @@ def deep_linear(
 
     Args:
       filters: Side, or (height, width), of the filter of each layer, input to output.
-      strides: Stride of each layer; their product is the scale.
+      strides: Stride of each layer; their product is the scale. By default all are 1
+        but the last, which is 2.
       channels: Hidden channels, positive.
       weights: Of `penalty`.
 
@@ -119,16 +124,18 @@ def deep_linear(
     Raises:
       ValueError: If an argument is out of range.
     """
+    if not isinstance(filters, Sequence) or not filters:
+        raise ValueError(f"filters is {filters!r}; it must be a sequence, not empty")
     sizes = tuple(_shape("filters", size) for size in filters)
-    if not sizes:
-        raise ValueError("filters is empty; it must have at least one layer")
-    if len(strides) != len(sizes) or not all(_whole(s) for s in strides):
+    if strides is None:
+        strides = [1] * (len(sizes) - 1) + [2]
+    if not isinstance(strides, Sequence) or len(strides) != len(sizes):
         raise ValueError(
-            f"strides is {tuple(strides)}; it must be {len(sizes)} positive integers, "
-            "one a filter"
+            f"strides is {strides!r}; it must be a sequence of {len(sizes)} integers"
         )
-    if not _whole(channels):
-        raise ValueError(f"channels is {channels!r}; it must be a positive integer")
+    for stride in strides:
+        checks.whole("strides", stride)
+    checks.whole("channels", channels)
     generator = DeepLinearGenerator(sizes, channels, tuple(strides))
 
     def init(key: jax.Array) -> Params:
@@ -165,6 +172,8 @@ def simplex(
         return 0.01 * jax.random.normal(key, shape)
 
     def kernel(params: Params) -> jax.Array:
+        if params.shape != shape:
+            raise ValueError(f"params has shape {params.shape}; it must be {shape}")
         return jax.nn.softmax(params, axis=(0, 1))
 
     return KernelPrior(init, kernel, _penalty(scale, weights))
@@ -203,14 +212,16 @@ def gaussian(
 
     def kernel(params: Params) -> jax.Array:
         top, corner, bottom = params["cholesky"]
-        dtype = top.dtype
-        a = top**2 + LEAST_VARIANCE
+        dtype, v = top.dtype, LEAST_VARIANCE
+        a = top**2 + v
         b = top * corner
-        c = corner**2 + bottom**2 + LEAST_VARIANCE
+        c = corner**2 + bottom**2 + v
+        # a c - b^2, without its cancellation.
+        determinant = (top * bottom) ** 2 + v * (top**2 + corner**2 + bottom**2 + v)
         row = jnp.asarray(rows, dtype) - params["shift"][0]
         column = jnp.asarray(columns, dtype) - params["shift"][1]
-        square = (c * row**2 - 2 * b * row * column + a * column**2) / (a * c - b**2)
-        return jax.nn.softmax(-square / 2, axis=(0, 1))
+        square = c * row**2 - 2 * b * row * column + a * column**2
+        return jax.nn.softmax(-square / (2 * determinant), axis=(0, 1))
 
     return KernelPrior(init, kernel, bound_penalty)
 
@@ -219,7 +230,6 @@ def flow(
     model: Flow | None = None,
     *,
     start: ArrayLike | None = None,
-    scale: int = 2,
     weights: Mapping[str, Any] = PENALTY_WEIGHTS,
 ) -> KernelPrior:
     """A normalising flow: the latent code of a kernel, on a sphere (Liang et al. 2021).
@@ -233,30 +243,31 @@ def flow(
         multiplicative noise of up to 25 %.
       start: A kernel, non-negative, of the flow's shape: `init` then gives codes of it
         with random noise on its values; otherwise random ones.
-      scale: Scale that the flow's kernels are aligned for.
       weights: Of `penalty`.
 
     Raises:
       ValueError: If an argument is out of range.
-      OSError: If the package's flow cannot be read.
     """
-    model = load() if model is None else model
+    model = shipped() if model is None else model
     if start is not None:
-        start = jnp.asarray(start, jnp.float32)
+        start = np.asarray(start, np.float32)
         if start.shape != model.shape:
             raise ValueError(f"start has shape {start.shape}; it must be {model.shape}")
+        if not (start.min() >= 0 and 0 < start.sum() < math.inf):
+            raise ValueError("start is no kernel; it must be at least 0, its sum not 0")
 
     def init(key: jax.Array) -> Params:
         if start is None:
             return jax.random.normal(key, (model.size,))
-        noise = jax.random.uniform(key, model.shape, start.dtype, *START_NOISE)
-        return model.latent(start * (1 + noise))[0]
+        noise = jax.random.uniform(key, model.shape, jnp.float32, *START_NOISE)
+        return model.latent(jnp.asarray(start) * (1 + noise))[0]
 
     def kernel(params: Params) -> jax.Array:
-        radius = math.sqrt(model.size)
-        return model.kernel(params * (radius / jnp.linalg.norm(params)))
+        square = params @ params
+        square = jnp.where(square > 0, square, 1)  # 0 has no direction: it stays 0
+        return model.kernel(params * jnp.sqrt(model.size / square))
 
-    return KernelPrior(init, kernel, _penalty(scale, weights), model.log_prob)
+    return KernelPrior(init, kernel, _penalty(model.scale, weights), model.log_prob)
 
 
 def _penalty(
@@ -267,27 +278,18 @@ def _penalty(
 
 
 def _check(scale: int, weights: Mapping[str, Any]) -> None:
-    if not _whole(scale):
-        raise ValueError(f"scale is {scale!r}; it must be a positive integer")
+    checks.whole("scale", scale)
     for name, weight in weights.items():
         if name not in losses.KERNEL_TERMS:
             legal = ", ".join(losses.KERNEL_TERMS)
             raise ValueError(f"weights names {name!r}; it must name some of: {legal}")
-        traced = isinstance(weight, jax.core.Tracer)
-        if not traced and not 0 <= float(weight) < math.inf:
-            raise ValueError(
-                f"weights[{name!r}] is {weight}; it must be at least 0 and finite"
-            )
+        checks.number(f"weights[{name!r}]", weight)
 
 
 def _shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
     pair = tuple(shape) if isinstance(shape, Sequence) else (shape, shape)
-    if len(pair) != 2 or not all(_whole(side) for side in pair):
-        raise ValueError(
-            f"{name} is {shape!r}; it must be a positive integer or two of them"
-        )
+    if len(pair) != 2:
+        raise ValueError(f"{name} is {shape!r}; it must be an integer or two of them")
+    for side in pair:
+        checks.whole(name, side)
     return int(pair[0]), int(pair[1])
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and int(value) >= 1

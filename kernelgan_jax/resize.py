@@ -18,6 +18,8 @@ import numpy as np
 import scipy.ndimage
 from jax.typing import ArrayLike
 
+from kernelgan_jax import checks
+
 BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
 """What lies outside of an image, and SciPy's and NumPy's names for it."""
 
@@ -91,23 +93,24 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     Args:
       image: `H x W` or `H x W x C`, floating point, NumPy or JAX. In bfloat16 and
         float16 the sums are float32's.
-      kernel: `h x w` correlation kernel; for a JAX image no larger than the image.
+      kernel: `h x w` correlation kernel, floating point, NumPy or JAX; in JAX no larger
+        than the image.
       scale: Positive integer.
       boundary: What lies outside: `mirror` (the edge pixel is repeated) or `wrap`.
 
     Returns:
-      `ceil(H/scale) x ceil(W/scale) [x C]`, of the kind and dtype of the image.
+      `ceil(H/scale) x ceil(W/scale) [x C]`, of the image's dtype; NumPy if image and
+      kernel are, else JAX.
 
     Raises:
-      ValueError: If the scale, a rank or the boundary is out of range, or the kernel of
-        a JAX image is too large.
+      ValueError: If an argument is out of range, or the kernel too large in JAX.
     """
     _check(image, kernel, scale)
     if boundary not in BOUNDARIES:
         legal = " or ".join(BOUNDARIES)
         raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
     of_scipy, of_numpy = BOUNDARIES[boundary]
-    if not isinstance(image, jax.Array):
+    if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
         kernel = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
         return scipy.ndimage.correlate(image, kernel, mode=of_scipy)[::scale, ::scale]
     if any(k > side for k, side in zip(kernel.shape, image.shape[:2], strict=True)):
@@ -115,6 +118,7 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
             f"kernel is {kernel.shape}; it must be no larger than the image "
             f"{image.shape[:2]}"
         )
+    image = jnp.asarray(image)
     before = [side // 2 for side in kernel.shape]
     pad = [(b, side - 1 - b) for b, side in zip(before, kernel.shape, strict=True)]
     planes = image[None] if image.ndim == 2 else jnp.moveaxis(image, -1, 0)
@@ -146,7 +150,7 @@ def downscale_adjoint(
 
     Args:
       image: `h x w [x C]`, an LR image, floating point.
-      kernel: Correlation kernel, no larger than `shape`.
+      kernel: Correlation kernel, floating point, no larger than `shape`.
       scale: Positive integer.
       shape: (H, W) of the HR image: `h = ceil(H/scale)`, `w = ceil(W/scale)`.
       boundary: As in `downscale`.
@@ -206,8 +210,8 @@ def downscale_inverse(
       noise: A positive number: the weight of the regularisation, or the variance of the
         noise.
       guess: `scale*h x scale*w [x C]`, what to fall back on; zeros if not given.
-      spectrum: A number, at least 0, or `scale*h x scale*w` of them, the frequencies in
-        the order of `jnp.fft.fft2`.
+      spectrum: A finite number, at least 0, or `scale*h x scale*w` of them, the
+        frequencies in the order of `jnp.fft.fft2`.
 
     Returns:
       `scale*h x scale*w [x C]`, a JAX array of the image's dtype.
@@ -217,19 +221,22 @@ def downscale_inverse(
     """
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     _check(image, kernel, scale)
+    checks.number("noise", noise, positive=True)
     height, width = (scale * side for side in image.shape[:2])
-    exact = jnp.promote_types(image.dtype, jnp.float32)
-    noise = jnp.asarray(noise, exact)
-    if noise.ndim != 0 or not (_traced(noise) or 0 < float(noise) < np.inf):
-        raise ValueError(f"noise is {noise}; it must be a positive finite number")
-    spectrum = jnp.asarray(spectrum, exact)
-    if spectrum.shape not in ((), (height, width)):
+    if jnp.shape(spectrum) not in ((), (height, width)):
         raise ValueError(
-            f"spectrum has shape {spectrum.shape}; it must be a number or "
+            f"spectrum has shape {jnp.shape(spectrum)}; it must be a number or "
             f"{(height, width)}"
         )
-    if not (_traced(spectrum) or bool((spectrum >= 0).all())):
-        raise ValueError("spectrum has values that are not at least 0")
+    if not checks.traced(spectrum):
+        least, largest = np.min(spectrum), np.max(spectrum)
+        if not 0 <= least <= largest < np.inf:
+            raise ValueError(
+                f"spectrum has values from {least} to {largest}; they must be at least "
+                "0 and finite"
+            )
+    exact = jnp.promote_types(image.dtype, jnp.float32)
+    noise, spectrum = jnp.asarray(noise, exact), jnp.asarray(spectrum, exact)
     wide = (height, width, *image.shape[2:])
     guess = jnp.zeros(wide, exact) if guess is None else jnp.asarray(guess, exact)
     if guess.shape != wide:
@@ -238,7 +245,9 @@ def downscale_inverse(
     # x = guess + P K* (K P K* + noise)^-1 (image - K guess), K with subsampling.
     missing = image.astype(exact) - downscale(guess, kernel, scale, boundary="wrap")
     transfer = _transfer_function(kernel.astype(exact), (height, width))
-    power = jnp.broadcast_to(spectrum, (height, width)) * jnp.abs(transfer) ** 2
+    # Not abs(transfer)**2: its second derivative is lost where the transfer is 0.
+    gain = transfer.real**2 + transfer.imag**2
+    power = jnp.broadcast_to(spectrum, (height, width)) * gain
     folded = power.reshape(scale, height // scale, scale, width // scale).mean((0, 2))
 
     def solve(plane: jax.Array) -> jax.Array:
@@ -258,14 +267,7 @@ def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
     return jnp.fft.fft2(jnp.roll(jnp.pad(kernel, pad), origin, (0, 1))).conj()
 
 
-def _traced(value: ArrayLike) -> bool:
-    return isinstance(value, jax.core.Tracer)
-
-
 def _check(image: Any, kernel: Any, scale: int) -> None:
-    if scale < 1 or int(scale) != scale:
-        raise ValueError(f"scale is {scale!r}; it must be a positive integer")
-    if image.ndim not in (2, 3):
-        raise ValueError(f"image has {image.ndim} axes; it must have 2 or 3")
-    if kernel.ndim != 2:
-        raise ValueError(f"kernel has {kernel.ndim} axes; it must have 2")
+    checks.whole("scale", scale)
+    checks.floating("image", image, (2, 3))
+    checks.floating("kernel", kernel, (2,))

@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from kernelgan_jax import flow
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -43,3 +45,12 @@ def test_joint_map(run):
 def test_train_network(run):
     found = run("train_network")
     assert found["network"] > found["mean"] + 1
+
+
+def test_train_flow(run, tmp_path, monkeypatch):
+    module = importlib.import_module("train_flow")
+    sample = module.sample
+    monkeypatch.setattr(module, "sample", lambda rng, count: sample(rng, 300))
+    model = module.main(tmp_path / "mine.npz", steps=20)
+    assert flow.load(tmp_path / "mine.npz").shape == model.shape == (13, 13)
+    assert (tmp_path / "mine.png").exists()

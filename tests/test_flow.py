@@ -35,18 +35,24 @@ def test_training_raises_the_likelihood(tiny):
 
 
 @pytest.mark.parametrize("which", ["tiny", "shipped"])
-def test_kernel_and_latent_are_inverses(tiny, which):
-    model = tiny[0] if which == "tiny" else flow.load()
+def test_latent_is_the_inverse_of_kernel(tiny, which):
+    model = tiny[0] if which == "tiny" else flow.shipped()
+    kernel = kernels.random_gaussian(
+        np.random.default_rng(1), model.shape[0], scale=model.scale
+    )
     with jax.enable_x64(True):
-        latent = jax.random.normal(jax.random.key(1), (model.size,), np.float64)
-        kernel = model.kernel(latent)
-        assert kernel.shape == model.shape and kernel.dtype == np.float64
-        # A value under 0 by the floor is no kernel: it counts as 0.
-        assert kernel.min() >= -flow.FLOOR / kernel.size
-        if kernel.min() >= 0:
-            np.testing.assert_allclose(model.latent(kernel)[0], latent, atol=1e-4)
-        again = model.kernel(model.latent(kernel)[0])
-        np.testing.assert_allclose(again, jnp.maximum(kernel, 0), atol=1e-5)
+        latent, _ = model.latent(jnp.asarray(kernel))
+        again = model.kernel(latent)
+        np.testing.assert_allclose(again, kernel, atol=1e-7)  # the basis is float32
+        np.testing.assert_allclose(model.latent(again)[0], latent, atol=1e-4)
+
+
+def test_every_latent_vector_gives_a_kernel(tiny):
+    for model in (tiny[0], flow.shipped()):
+        for latent in 3 * jax.random.normal(jax.random.key(1), (5, model.size)):
+            kernel = model.kernel(latent)
+            assert kernel.shape == model.shape and kernel.min() >= 0
+            np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
 
 
 def test_density_is_that_of_the_change_of_variables(tiny, samples):
@@ -73,6 +79,14 @@ def test_density_is_that_of_the_change_of_variables(tiny, samples):
     np.testing.assert_allclose(ours, normal + log_det, rtol=1e-5)
 
 
+def test_depth_may_exceed_the_bits_of_the_index():
+    rng = np.random.default_rng(0)
+    few = rng.random((50, 2, 2))
+    model, history = flow.fit(jax.random.key(0), few, steps=5, depth=8, hidden=4)
+    assert np.isfinite(history).all()
+    assert model.kernel(jnp.ones(3)).shape == (2, 2)
+
+
 def test_scale_of_the_kernel_does_not_matter(tiny, samples):
     model, _ = tiny
     kernel = jnp.asarray(samples[1], np.float32)
@@ -92,8 +106,11 @@ def test_files(tmp_path, tiny):
     latent = jnp.ones(read.size)
     np.testing.assert_array_equal(read.kernel(latent), tiny[0].kernel(latent))
     np.savez(tmp_path / "other.npz", kernel=np.eye(3))
-    with pytest.raises(ValueError, match="holds no flow: 'shape' is missing"):
-        flow.load(tmp_path / "other.npz")
+    np.save(tmp_path / "kernel.npy", np.eye(3))
+    (tmp_path / "text.npz").write_text("no archive")
+    for name in ("other.npz", "kernel.npy", "text.npz"):
+        with pytest.raises(ValueError, match=f"{name} holds no flow"):
+            flow.load(tmp_path / name)
     with pytest.raises(OSError):
         flow.load(tmp_path / "none.npz")
 
@@ -103,7 +120,10 @@ def test_files(tmp_path, tiny):
     [
         (np.ones((5, 3, 3)), {}, r"kernels has shape \(5, 3, 3\); .* N over"),
         (np.ones((20, 9)), {}, "kernels has shape"),
-        (np.ones((20, 3, 3)), {"depth": 0}, "depth is 0; it must be positive"),
+        (np.ones((20, 1, 2)), {}, "h\\*w at least 3"),
+        (np.full((20, 3, 3), np.nan), {}, "kernels has values that are not finite"),
+        (np.ones((20, 3, 3)), {"depth": 0}, "depth is 0; it must be a positive"),
+        (np.ones((20, 3, 3)), {"batch": 2.5}, "batch is 2.5; it must be a positive"),
         (np.ones((20, 3, 3)), {"learning_rate": 0.0}, "learning_rate is 0.0"),
     ],
 )

@@ -180,7 +180,7 @@ def test_any_prior_may_be_the_generator(prior):
 
 
 def test_shipped_flow_is_of_the_size_that_the_settings_say():
-    assert flow.load().shape == (FLOW_SIZE, FLOW_SIZE)
+    assert flow.shipped().shape == (FLOW_SIZE, FLOW_SIZE)
 
 
 def test_bicubic_loss_of_several_crops_is_their_mean():

@@ -1,5 +1,6 @@
 """Resizing and downscaling, against the reference, and their alignment."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,9 +143,53 @@ def test_gradients_of_downscale_against_finite_differences(argument):
             ends.append(f(*moved))
         expected = (ends[0] - ends[1]) / 2e-5
         np.testing.assert_allclose((gradient * direction).sum(), expected, rtol=1e-6)
-        # Second order too.
-        curved = jax.jvp(lambda p: jax.grad(f, 1)(point[0], p), point[1:], point[1:])
-        assert np.isfinite(curved[1]).all()
+
+
+BOX = np.ones((2, 2)) / 4  # its transfer function is 0 at the highest frequencies
+
+
+@pytest.mark.parametrize("kernel", [BOX, RNG.normal(size=(5, 4))])
+@pytest.mark.parametrize("name", ["downscale", "adjoint", "inverse"])
+def test_second_derivatives_against_finite_differences(name, kernel):
+    with jax.enable_x64(True):
+        image = jnp.asarray(normal(12, 10))
+        point = (image, jnp.asarray(kernel))
+        direction = (jnp.asarray(normal(12, 10)), jnp.asarray(normal(*kernel.shape)))
+        gradient = jax.jit(
+            jax.grad(lambda x, k: (OPERATORS[name](x, k) ** 3).sum(), (0, 1))
+        )
+        curved = jax.jvp(gradient, point, direction)[1]
+        ends = [
+            gradient(*(p + step * d for p, d in zip(point, direction, strict=True)))
+            for step in (1e-5, -1e-5)
+        ]
+        for ours, ahead, behind in zip(curved, *ends, strict=True):
+            expected = (ahead - behind) / 2e-5
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6 * scale)
+
+
+def test_new_values_do_not_compile_again():
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def f(image, kernel, noise, spectrum):
+        down = downscale_inverse(image, kernel, 2, noise=noise, spectrum=spectrum)
+        return downscale_adjoint(downscale(down, kernel, 2), kernel, 2, shape=(24, 20))
+
+    chex.clear_trace_counter()
+    for value in (0.5, 2.0):
+        f(jnp.full((12, 10), value), jnp.full((3, 3), value), value, value)
+
+
+def test_numpy_and_jax_may_be_mixed():
+    image, kernel = normal(12, 10), normal(3, 3)
+    expected = downscale(image, kernel, 2)
+    for mixed in (
+        downscale(image.astype(np.float32), jnp.asarray(kernel), 2),
+        downscale(jnp.asarray(image), kernel, 2),
+    ):
+        assert isinstance(mixed, jax.Array)
+        np.testing.assert_allclose(mixed, expected, atol=1e-5)
 
 
 OPERATORS = {
@@ -248,6 +293,9 @@ def test_inverse_in_half_precision_rounds_once():
         (lambda: bicubic_resize(np.zeros(4), 2), "image"),
         (lambda: downscale(np.zeros((4, 4)), np.ones((3, 3)), 0), "scale"),
         (lambda: downscale(np.zeros((4, 4)), np.ones((3, 3)), 1.5), "scale"),
+        (lambda: downscale(np.zeros((4, 4)), np.ones((3, 3)), float("nan")), "scale"),
+        (lambda: downscale(np.zeros((4, 4), int), np.ones((3, 3)), 2), "image"),
+        (lambda: downscale(np.zeros((4, 4)), np.ones((0, 3)), 2), "kernel"),
         (lambda: downscale(np.zeros(4), np.ones((3, 3)), 2), "image"),
         (lambda: downscale(np.zeros((4, 4)), np.ones(3), 2), "kernel"),
         (lambda: downscale(jnp.zeros((4, 4)), np.ones((5, 3)), 2), "kernel"),
@@ -268,7 +316,7 @@ def test_inverse_in_half_precision_rounds_once():
         (lambda: downscale_inverse(np.ones((4, 4)), np.eye(3), 0, noise=1), "scale"),
         (
             lambda: downscale_inverse(
-                np.ones((4, 4)), np.eye(3), 2, noise=1, spectrum=-1.0
+                np.ones((4, 4)), np.eye(3), 2, noise=1, spectrum=np.inf
             ),
             "spectrum",
         ),
