@@ -86,11 +86,9 @@ class Couplings(nn.Module):
             # vary most, are soon parted from each other.
             bit = (np.arange(len(x)) >> (i // 2 % bits)) & 1
             given, changed = (np.flatnonzero(bit == (i + n) % 2) for n in (0, 1))
-            log_scale = MLP(self.hidden, len(changed), False, name=f"scale_{i}")(
-                x[given]
-            )
-            shift = MLP(self.hidden, len(changed), True, name=f"shift_{i}")(x[given])
-            part = x[changed]
+            size, condition, part = len(changed), x[given], x[changed]
+            log_scale = MLP(self.hidden, size, False, name=f"scale_{i}")(condition)
+            shift = MLP(self.hidden, size, True, name=f"shift_{i}")(condition)
             if backwards:
                 part, log_scale = (part - shift) * jnp.exp(-log_scale), -log_scale
             else:

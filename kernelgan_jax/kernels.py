@@ -350,7 +350,7 @@ def random_gaussian(
     variances: tuple[float, float] = (0.6, 5.0),
     noise: float = 0.25,
 ) -> np.ndarray:
-    """A random anisotropic Gaussian with multiplicative noise (SPEC section 3).
+    """A random anisotropic Gaussian with multiplicative noise.
 
     The defaults are those of DIV2KRK at scale 2 (Bell-Kligler et al. 2019, section 5),
     there with `size` 11.
