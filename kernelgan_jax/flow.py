@@ -335,8 +335,8 @@ def load(path: str | Path) -> Flow:
             arrays = dict(file)
         shape, scale, mean, basis, deviations = (arrays.pop(n) for n in _FIXED)
         params = traverse_util.unflatten_dict(arrays, sep="/")
-        params["scale_0"]["Dense_0"]["bias"]
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        params["scale_0"]["Dense_0"]["bias"]  # or there are no couplings
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} holds no flow; save writes one ({error})") from error
     sides = (int(shape[0]), int(shape[1]))
     return Flow(sides, int(scale), mean, basis, deviations, params)

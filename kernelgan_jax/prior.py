@@ -47,7 +47,6 @@ PENALTY_WEIGHTS: Mapping[str, float] = MappingProxyType(
 LEAST_VARIANCE = 0.1
 """Of `gaussian`, pixels^2: narrower Gaussians fall between the pixels."""
 
-
 START_NOISE = (-0.25, 0.25)
 """Multiplicative noise on the kernel that `flow` starts from: DIV2KRK's."""
 

@@ -108,7 +108,8 @@ def test_files(tmp_path, tiny):
     np.savez(tmp_path / "other.npz", kernel=np.eye(3))
     np.save(tmp_path / "kernel.npy", np.eye(3))
     (tmp_path / "text.npz").write_text("no archive")
-    for name in ("other.npz", "kernel.npy", "text.npz"):
+    (tmp_path / "empty.npz").touch()
+    for name in ("other.npz", "kernel.npy", "text.npz", "empty.npz"):
         with pytest.raises(ValueError, match=f"{name} holds no flow"):
             flow.load(tmp_path / name)
     with pytest.raises(OSError):
