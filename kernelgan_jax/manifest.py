@@ -45,7 +45,7 @@ class Manifest:
             "seconds": round(outcome.seconds, 3),
             "error": outcome.error,
         }
-        if outcome.summary is not None:
+        if outcome.summary is not None and outcome.summary.reason is not None:
             record["converged"] = not outcome.summary.reason
         self._records[image] = record
         if isinstance(self.path, Path):

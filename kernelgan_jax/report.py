@@ -98,8 +98,8 @@ class Summary(NamedTuple):
     size: str
     angle: str
     seconds: float
-    reason: str
-    """Why it did not converge; empty if it did."""
+    reason: str | None
+    """Why it did not converge; empty if it did; None if no kernel was estimated."""
     note: str = ""
     """What is to be known of the super-resolution; may be empty."""
 
@@ -314,9 +314,11 @@ def _measures(kernel: np.ndarray) -> dict[str, Any]:
     if not (math.isfinite(total) and total > 0):  # It has no centre and no width.
         return measures | {"centre_of_mass": None, "widths": None}
     longer, shorter, angle = kernels.widths(kernel)
+    widths = {"longer": longer, "shorter": shorter, "angle": angle}
     return measures | {
         "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
-        "widths": {"longer": longer, "shorter": shorter, "angle": angle},
+        # The second moments of the bicubic kernel are 0: they say nothing of its width.
+        "widths": widths if longer > 0.01 else None,
     }
 
 
@@ -452,9 +454,10 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
     measures = _measures(kernel)
     rows, columns = kernel.shape
     title = f"×{scale} kernel, {columns} × {rows} px, sum {measures['sum']:.3f}"
-    if (widths := measures["widths"]) is not None:
-        row, column = measures["centre_of_mass"]
+    if (centre := measures["centre_of_mass"]) is not None:
+        row, column = centre
         axes.plot(column, row, "+", color="white", mec="deepskyblue", ms=9, mew=1.5)
+    if (widths := measures["widths"]) is not None:
         title += f"\nwidths {_size(widths)}, longer axis at {widths['angle']:.0f}°"
     axes.set_title(title)
     axes.set_xlabel("column (HR pixels); + is the centre of mass")
@@ -500,7 +503,7 @@ def _size(widths: dict[str, float]) -> str:
 
 def summary(folder: Path, run: Run) -> Summary:
     """The summary of a run whose results are in `folder`."""
-    kernel, reason, seconds = None, "", run.seconds
+    kernel, reason, seconds = None, None, run.seconds
     if run.estimate is not None:
         kernel, reason = run.estimate.kernel, run.estimate.reason
     elif run.sr is not None:
@@ -516,19 +519,26 @@ def summary(folder: Path, run: Run) -> Summary:
 
 def summary_line(summary: Summary) -> str:
     """One image in one line."""
-    kernel = f"kernel {summary.size} at {summary.angle}"
-    if summary.reason:
-        kernel = f"NOT CONVERGED ({summary.reason}), {kernel}"
+    said = [f"NOT CONVERGED ({summary.reason})"] if summary.reason else []
+    if summary.size != "-":
+        said.append(f"kernel {summary.size} at {summary.angle}")
     if summary.note:
-        kernel += f", super-resolved {summary.note}"
-    return f"{summary.path}: {kernel}, {summary.seconds:.1f} s -> {summary.folder}"
+        said.append(f"super-resolved {summary.note}")
+    said.append(f"{summary.seconds:.1f} s")
+    return f"{summary.path}: {', '.join(said)} -> {summary.folder}"
 
 
 def table(summaries: Sequence[Summary]) -> str:
     """Several images, one a row below the headings."""
     rows = [("widths", "angle", "seconds", "converged", "image")]
     rows += [
-        (s.size, s.angle, f"{s.seconds:.1f}", "NO" if s.reason else "yes", str(s.path))
+        (
+            s.size,
+            s.angle,
+            f"{s.seconds:.1f}",
+            "-" if s.reason is None else "NO" if s.reason else "yes",
+            str(s.path),
+        )
         for s in summaries
     ]
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -274,6 +274,25 @@ def test_summary_line_says_that_it_did_not_converge():
     assert line.startswith("a.png: NOT CONVERGED (no kernel was found)")
 
 
+def known_bicubic():
+    """A run with the bicubic kernel, whose second moments are 0."""
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    enlarged = Image(pixels.repeat(2, 0).repeat(2, 1), None, None, None, "")
+    sr = report.SuperResolved(enlarged, kernels.bicubic(2), "bicubic", 1.0, "")
+    return dataclasses.replace(make_run(pixels=pixels), estimate=None, sr=sr)
+
+
+def test_the_bicubic_kernel_has_no_width_and_a_known_one_is_not_judged():
+    summary = report.summary(Path("out/a"), known_bicubic())
+    assert report.summary_line(summary) == "a.png: 13.3 s -> out/a"
+    assert report.table([summary]).splitlines()[1].split()[:4] == [
+        "-",
+        "-",
+        "13.3",
+        "-",
+    ]
+
+
 def test_table():
     good = report.summary(Path("out/a"), make_run())
     bad = report.summary(
