@@ -30,3 +30,4 @@ def save(path: Path, rows) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, bbox_inches="tight")
     plt.close(figure)
+    print(f"-> {path}")

@@ -224,8 +224,8 @@ class Config:
             "prior",
             self.prior,
             self.prior != "flow" or self.kernel_size == FLOW_SIZE,
-            f"another one, as flow has kernels of side {FLOW_SIZE}, and "
-            f"config.generator_kernels compose to {self.kernel_size}",
+            f"another one unless config.generator_kernels compose to {FLOW_SIZE}, the "
+            f"side of the flow's kernels; they compose to {self.kernel_size}",
         )
         for name in (
             "iterations",

@@ -239,7 +239,8 @@ def fit(
 
     Args:
       key: JAX random key.
-      kernels: `N x h x w`, N over `h*w`, at least 3; each finite and aligned alike.
+      kernels: `N x h x w`, `N > h*w >= 3`, of values at least 0, all aligned alike. A
+        few thousand are learned by heart: take tens of thousands.
       scale: The scale that they are aligned for.
       steps: Training steps, positive.
       depth: Number of couplings, positive.
@@ -253,13 +254,14 @@ def fit(
     Raises:
       ValueError: If an argument is out of range.
     """
+    kernels = np.asarray(kernels)
     if kernels.ndim != 3 or not 3 <= math.prod(kernels.shape[1:]) < len(kernels):
         raise ValueError(
             f"kernels has shape {kernels.shape}; it must be N x h x w with N over h*w, "
             "and h*w at least 3"
         )
-    if not np.isfinite(kernels).all():
-        raise ValueError("kernels has values that are not finite; leave them out")
+    if not 0 <= kernels.min() <= kernels.max() < math.inf:
+        raise ValueError("kernels has values that are not at least 0 and finite")
     numbers = {"scale": scale, "steps": steps, "depth": depth, "hidden": hidden}
     for name, value in {**numbers, "batch": batch}.items():
         checks.whole(name, value)

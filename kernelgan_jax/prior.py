@@ -4,14 +4,14 @@ A `KernelPrior` is a NamedTuple of pure functions: parameters come from `init`, 
 comes of them by `kernel`, and `penalty` and `log_prob` say how plausible a kernel is.
 Minimise over the parameters whatever depends on the kernel:
 
-    prior = simplex(13)
+    model = prior.simplex(13)
 
     def loss(params):
-        kernel = prior.kernel(params)
-        misfit = ((downscale(hr, kernel, 2) - lr) ** 2).sum()
-        return misfit + sum(prior.penalty(kernel).values())
+        kernel = model.kernel(params)
+        misfit = ((downscale(hr, kernel, 2) - lr) ** 2).sum() / (2 * sigma**2)
+        return misfit + sum(model.penalty(kernel).values())
 
-    params = prior.init(key)
+    params = model.init(key)
     gradient = jax.grad(loss)(params)
 
 Nothing here is jitted; all of it can be, under `vmap`, `grad` (twice), `checkpoint` and

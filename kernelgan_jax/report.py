@@ -343,6 +343,10 @@ def _strict(value: Any) -> Any:
 # --- The figure ---
 
 
+KERNEL_LOSSES = ("bicubic", "sum", "boundary", "centre", "sparsity")
+"""Those that are drawn if training heeds them."""
+
+
 def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
     # Slow to import, and not needed before the first result. Without pyplot there is no
     # state outside the figure, and no display is looked for.
@@ -355,7 +359,10 @@ def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
 
     figure = Figure(figsize=(12 + 4 * len(shown), 5), dpi=100)
     FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", wspace=0.04, w_pad=0.08, h_pad=0.08)
+    # Square images need a margin below: the layout forgets some of the labels there.
+    figure.set_layout_engine(
+        "constrained", wspace=0.04, w_pad=0.08, h_pad=0.08, rect=(0, 0.03, 1, 0.97)
+    )
     widths = [1.25, *(1.0 for _ in shown), 1.25]
     columns = figure.add_gridspec(1, len(widths), width_ratios=widths)
     _draw_image(figure.add_subplot(columns[0]), run)
@@ -364,7 +371,8 @@ def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
     rows = columns[-1].subgridspec(2, 1, hspace=0.1)
     upper = figure.add_subplot(rows[0])
     lower = figure.add_subplot(rows[1], sharex=upper)
-    _draw_losses(upper, lower, estimate.history)
+    trained_on = [n for n in KERNEL_LOSSES if getattr(run.config, f"{n}_weight") > 0]
+    _draw_losses(upper, lower, estimate.history, trained_on)
     if not estimate.converged:
         figure.set_size_inches(12 + 4 * len(shown), 5.5)  # room for one more line
         figure.suptitle(f"NOT CONVERGED: {estimate.reason}", color="firebrick")
@@ -465,18 +473,22 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
     axes.locator_params(integer=True)
 
 
-def _draw_losses(upper: Any, lower: Any, history: dict[str, np.ndarray]) -> None:
+def _draw_losses(
+    upper: Any, lower: Any, history: dict[str, np.ndarray], trained_on: list[str]
+) -> None:
     steps = len(history["generator_loss"])
     every = math.ceil(steps / 300)  # Single steps are noisy.
     for axes, names in (
         (upper, ("generator", "discriminator")),
-        (lower, ("bicubic", "sum", "boundary", "centre", "sparsity")),
+        (lower, trained_on),
     ):
         for name in names:
             loss = history[f"{name}_loss"][: steps // every * every]
             means = loss.reshape(-1, every).mean(1)
             axes.plot(np.arange(1, steps // every + 1) * every, means, label=name, lw=1)
         axes.grid(alpha=0.3)
+        if not names:
+            continue
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.02, 0.97),
@@ -488,7 +500,7 @@ def _draw_losses(upper: Any, lower: Any, history: dict[str, np.ndarray]) -> None
         )
     upper.set_ylabel("adversarial loss")
     upper.tick_params(labelbottom=False)
-    lower.set_ylabel("kernel losses")
+    lower.set_ylabel("kernel losses" if trained_on else "no kernel losses")
     if any((line.get_ydata() > 0).any() for line in lower.lines):  # NaN and 0 are not.
         lower.set_yscale("log")
     lower.set_xlabel("iteration" + (f" (means of {every})" if every > 1 else ""))

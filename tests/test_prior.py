@@ -185,7 +185,7 @@ def test_the_ten_lines_of_the_readme(array):
     block = next(b for b in readme.split("```python\n") if "model = prior." in b)
     rng = np.random.default_rng(0)
     names = {
-        "key": jax.random.key(0),
+        "sigma": 1 / 255,
         "hr": array(rng.random((40, 40), np.float32)),
         "lr": array(rng.random((20, 20), np.float32)),
     }

@@ -274,6 +274,21 @@ def test_summary_line_says_that_it_did_not_converge():
     assert line.startswith("a.png: NOT CONVERGED (no kernel was found)")
 
 
+def test_figure_without_kernel_losses(tmp_path):
+    """A flow as generator is trained without them; the panel is empty then."""
+    weights = {f"{name}_weight": 0.0 for name in report.KERNEL_LOSSES}
+    run = dataclasses.replace(make_run(), config=Config(**weights))
+    report.write(tmp_path / "without", run)
+    written(tmp_path / "with")
+    without, with_losses = (
+        np.asarray(pillow.open(tmp_path / name / "kernel.png").convert("L"))
+        for name in ("without", "with")
+    )
+    assert without.shape == with_losses.shape
+    lower_panel = (slice(300, 480), slice(1170, 1590))
+    assert without[lower_panel].mean() > with_losses[lower_panel].mean()
+
+
 def known_bicubic():
     """A run with the bicubic kernel, whose second moments are 0."""
     pixels = np.zeros((20, 30, 3), np.uint8)
