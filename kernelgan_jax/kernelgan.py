@@ -212,10 +212,8 @@ those that it was trained on."""
 def generator_prior(config: Config) -> prior.KernelPrior:
     """The kernel prior that the settings choose for the generator."""
     if config.prior == "deep_linear":
-        layers = config.generator_kernels
-        strides = [1] * (len(layers) - 1) + [2]
-        channels = config.generator_channels
-        return prior.deep_linear(layers, strides=strides, channels=channels)
+        layers, channels = config.generator_kernels, config.generator_channels
+        return prior.deep_linear(layers, channels=channels)
     if config.prior == "flow":
         # Training moves it little, so that a random start would decide the result.
         size, variances = config.kernel_size, (FLOW_START, FLOW_START)
