@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import crops, images, kernel_files, kernels
+from kernelgan_jax import crops, images, kernel_files, kernels, losses
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.resize import bicubic_resize
@@ -343,7 +343,7 @@ def _strict(value: Any) -> Any:
 # --- The figure ---
 
 
-KERNEL_LOSSES = ("bicubic", "sum", "boundary", "centre", "sparsity")
+KERNEL_LOSSES = ("bicubic", *losses.KERNEL_TERMS)
 """Those that are drawn if training heeds them."""
 
 
@@ -359,10 +359,7 @@ def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
 
     figure = Figure(figsize=(12 + 4 * len(shown), 5), dpi=100)
     FigureCanvasAgg(figure)
-    # Square images need a margin below: the layout forgets some of the labels there.
-    figure.set_layout_engine(
-        "constrained", wspace=0.04, w_pad=0.08, h_pad=0.08, rect=(0, 0.03, 1, 0.97)
-    )
+    figure.set_layout_engine("constrained", wspace=0.04, w_pad=0.08, h_pad=0.08)
     widths = [1.25, *(1.0 for _ in shown), 1.25]
     columns = figure.add_gridspec(1, len(widths), width_ratios=widths)
     _draw_image(figure.add_subplot(columns[0]), run)
@@ -383,6 +380,9 @@ def _save(figure: Any, path: Path) -> None:
     with _DRAWING, warnings.catch_warnings():
         # File names may be in scripts that the font does not have.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        # Laid out twice: the first time does not know yet how pictures keep their
+        # proportions, and titles or labels beside them are cut off.
+        figure.draw_without_rendering()
         figure.savefig(path)
 
 

@@ -274,6 +274,15 @@ def test_summary_line_says_that_it_did_not_converge():
     assert line.startswith("a.png: NOT CONVERGED (no kernel was found)")
 
 
+@pytest.mark.parametrize("shape", [(256, 256, 1), (150, 226, 3), (226, 150, 3)])
+@pytest.mark.parametrize("reason", ["", "why"])
+def test_nothing_of_the_figure_is_cut_off(tmp_path, shape, reason):
+    written(tmp_path / "a", pixels=np.full(shape, 99, np.uint8), reason=reason)
+    figure = np.asarray(pillow.open(tmp_path / "a" / "kernel.png").convert("L"))
+    for edge in (figure[0], figure[-1], figure[:, 0], figure[:, -1]):
+        assert edge.min() > 250  # white
+
+
 def test_figure_without_kernel_losses(tmp_path):
     """A flow as generator is trained without them; the panel is empty then."""
     weights = {f"{name}_weight": 0.0 for name in report.KERNEL_LOSSES}
