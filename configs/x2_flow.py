@@ -12,21 +12,8 @@ Measured on 2 CPU cores on 2026-11-25: a sixth of the time of configs/x2.py; ker
 
 from ml_collections import ConfigDict
 
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import FLOW
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        Config(
-            prior="flow",
-            iterations=600,
-            decay_every=300,
-            generator_learning_rate=1e-3,
-            bicubic_weight=0.0,
-            bicubic_floor=0.0,
-            sum_weight=0.0,
-            boundary_weight=0.0,
-            centre_weight=0.0,
-            sparsity_weight=0.0,
-        ).asdict()
-    )
+    return ConfigDict(FLOW.asdict())

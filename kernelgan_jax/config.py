@@ -298,3 +298,17 @@ class Config:
 
 
 DEFAULT = Config()
+
+FLOW = Config(
+    prior="flow",
+    iterations=600,
+    decay_every=300,
+    generator_learning_rate=1e-3,
+    bicubic_weight=0.0,
+    bicubic_floor=0.0,
+    sum_weight=0.0,
+    boundary_weight=0.0,
+    centre_weight=0.0,
+    sparsity_weight=0.0,
+)
+"""KernelGAN-FKP (Liang et al. 2021): see `configs/x2_flow.py`."""

@@ -1,5 +1,6 @@
 """Kernel files: the only place that knows their formats."""
 
+import io
 import os
 from pathlib import Path
 
@@ -60,7 +61,21 @@ def _matrix(path: Path) -> np.ndarray:
 
 def write(path: Path, kernel: np.ndarray) -> None:
     """Writes a kernel as `path`.npy and as `path`.mat, variable `Kernel`."""
+    np.save(f"{path}.npy", kernel)
+    write_mat(Path(f"{path}.mat"), kernel)
+
+
+def write_mat(path: Path, kernel: np.ndarray) -> None:
+    """Writes a kernel as a .mat file, variable `Kernel`; the same one bit for bit."""
     import scipy.io
 
-    np.save(path.with_suffix(".npy"), kernel)
-    scipy.io.savemat(path.with_suffix(".mat"), {"Kernel": kernel})
+    data = io.BytesIO()
+    scipy.io.savemat(data, {"Kernel": kernel})
+    stored = bytearray(data.getvalue())
+    # The file's description, which would hold the date.
+    stored[:_DESCRIPTION] = b"MATLAB 5.0 MAT-file".ljust(_DESCRIPTION)
+    path.write_bytes(stored)
+
+
+_DESCRIPTION = 116
+"""Bytes of text that a .mat file starts with."""

@@ -376,3 +376,73 @@ def random_gaussian(
     angle = rng.uniform(-math.pi, math.pi)
     kernel = gaussian(size, variances=(along, across), angle=angle, scale=scale)
     return normalise(kernel * (1 + rng.uniform(-noise, noise, kernel.shape)))
+
+
+def disk(size: int, *, radius: float, scale: int = 1) -> np.ndarray:
+    """An evenly filled circle, as of a lens out of focus, aligned for `scale`, sum 1.
+
+    Args:
+      size: Side in pixels, at least 1.
+      radius: In pixels, positive.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64; values at the rim are the part of the pixel that is inside.
+
+    Raises:
+      ValueError: If the size or the radius is out of range, or nothing is left.
+    """
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius is {radius}; it must be positive and finite")
+    row, column = _fine_grid(size, scale)
+    return normalise(_coarse(row**2 + column**2 <= radius**2))
+
+
+def motion(
+    size: int, *, length: float, angle: float = 0.0, scale: int = 1
+) -> np.ndarray:
+    """A straight, even motion, aligned for `scale`, sum 1.
+
+    The picture moves under LR pixels of `scale x scale` HR pixels that collect light
+    all the while: an even square, smeared along a line.
+
+    Args:
+      size: Side in pixels, at least 1.
+      length: Of the line in pixels, at least 0.
+      angle: Direction of the line, radians, counter-clockwise from the horizontal as
+        seen in a picture.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64.
+
+    Raises:
+      ValueError: If the size or the length is out of range.
+    """
+    if not 0 <= length < math.inf:
+        raise ValueError(f"length is {length}; it must be at least 0 and finite")
+    row, column = _fine_grid(size, scale)
+    # How long each point of the grid is under the moving square.
+    covered = np.zeros(row.shape)
+    steps = np.linspace(-length / 2, length / 2, 2 * math.ceil(length * _FINE) + 1)
+    for step in steps:
+        y, x = row + step * math.sin(angle), column - step * math.cos(angle)
+        covered += (np.abs(y) <= scale / 2) & (np.abs(x) <= scale / 2)
+    return normalise(_coarse(covered))
+
+
+_FINE = 8
+"""Points a pixel and axis at which shapes with sharp edges are sampled."""
+
+
+def _fine_grid(size: int, scale: int) -> np.ndarray:
+    """Rows and columns, pixels from the alignment, of `_FINE` points a pixel."""
+    if size < 1:
+        raise ValueError(f"size is {size}; it must be at least 1")
+    fine = (np.indices((size * _FINE,) * 2) + 0.5) / _FINE - 0.5
+    return fine - alignment((size, size), scale)[0]
+
+
+def _coarse(fine: np.ndarray) -> np.ndarray:
+    side = len(fine) // _FINE
+    return fine.reshape(side, _FINE, side, _FINE).mean((1, 3))

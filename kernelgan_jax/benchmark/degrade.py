@@ -1,0 +1,203 @@
+"""Test sets from HR images: random kernels, LR images, the truth beside them."""
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kernelgan_jax import checks, images, kernel_files, kernels
+from kernelgan_jax.resize import downscale
+
+
+class Protocol(NamedTuple):
+    """How a test set's kernels are drawn."""
+
+    about: str
+    draw: Callable[[np.random.Generator, int, float | None], np.ndarray]
+    """`draw(rng, scale, noise)`: a kernel; `noise` None stands for the protocol's."""
+
+
+def _div2krk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    # 11 x 11 at x2 and 31 x 31 at x4, as in DIV2KRK; widths grow with the scale.
+    size = {2: 11, 3: 21, 4: 31}.get(scale, 8 * scale - 1)
+    return kernels.random_gaussian(
+        rng,
+        size,
+        scale=scale,
+        variances=(0.6 * scale**2 / 4, 5 * scale**2 / 4),
+        noise=0.25 if noise is None else noise,
+    )
+
+
+def _div2krk_composed(
+    rng: np.random.Generator, scale: int, noise: float | None
+) -> np.ndarray:
+    if scale not in (2, 4):
+        raise ValueError(f"scale is {scale}; kernels are composed for 2 and 4")
+    kernel = _aligned(_div2krk(rng, 2, noise), 2)
+    return kernels.kernel_x4(kernel) if scale == 4 else kernel
+
+
+def _liang(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    return kernels.random_gaussian(
+        rng,
+        4 * scale + 3,
+        scale=scale,
+        variances=(0.175 * scale, 2.5 * scale),
+        noise=noise or 0.0,
+    )
+
+
+def _motion(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    length, angle = rng.uniform(1, 4) * scale, rng.uniform(0, math.pi)
+    kernel = kernels.motion(6 * scale + 1, length=length, angle=angle, scale=scale)
+    return _noisy(rng, kernel, noise)
+
+
+def _disk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    radius = rng.uniform(0.75, 2) * scale
+    kernel = kernels.disk(6 * scale + 1, radius=radius, scale=scale)
+    return _noisy(rng, kernel, noise)
+
+
+def _noisy(
+    rng: np.random.Generator, kernel: np.ndarray, noise: float | None
+) -> np.ndarray:
+    factors = 1 + (noise or 0.0) * rng.uniform(-1, 1, kernel.shape)
+    return kernels.normalise(kernel * factors)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "div2krk": Protocol(
+        "anisotropic Gaussians, variances U(0.6, 5) at x2, in proportion to the square "
+        "of other scales, with 25 % kernel noise (Bell-Kligler et al. 2019, section 5)",
+        _div2krk,
+    ),
+    "div2krk_composed": Protocol(
+        "the same at x2; at x4 the x2 kernel applied twice",
+        _div2krk_composed,
+    ),
+    "liang": Protocol(
+        "anisotropic Gaussians, variances U(0.175 s, 2.5 s), side 4 s + 3 (Liang et "
+        "al. 2021); --kernel_noise and --image_noise add its noises",
+        _liang,
+    ),
+    "motion": Protocol(
+        "straight motion over U(1, 4) s pixels while LR pixels collect light", _motion
+    ),
+    "disk": Protocol("out of focus: even circles of radius U(0.75, 2) s", _disk),
+}
+"""By name. `s` is the scale; lengths are in HR pixels."""
+
+
+class Degraded(NamedTuple):
+    """What `degrade` made."""
+
+    names: list[str]
+    problems: list[str]
+    """One line on each HR image that could not be used."""
+
+
+def degrade(
+    hr: Sequence[Path],
+    folder: Path,
+    *,
+    protocol: str = "div2krk",
+    scales: Sequence[int] = (2, 4),
+    seed: int = 0,
+    kernel_noise: float | None = None,
+    image_noise: float = 0.0,
+) -> Degraded:
+    """Makes a test set, in the layout of `testset`, from HR images.
+
+    The HR images are cut at the right and at the bottom to what all scales divide. A
+    kernel is drawn for each image and scale, aligned, and the image downscaled with it
+    (mirrored at the borders) and rounded. What is drawn depends on the seed, the name
+    of the image, the scale and the protocol alone: the same call makes the same files
+    bit for bit, and other images beside change nothing.
+
+    Args:
+      hr: Files of HR images; their names without suffix must differ.
+      folder: Where to; files of the same names are replaced.
+      protocol: A name in `PROTOCOLS`.
+      scales: Integers of at least 2.
+      seed: At least 0.
+      kernel_noise: Values of kernels are multiplied by `1 + U(-n, n)`; from 0 to 1. By
+        default the protocol's.
+      image_noise: Standard deviation of Gaussian noise on the LR images, in 8-bit gray
+        levels, at least 0.
+
+    Returns:
+      Names of the images made, and problems.
+
+    Raises:
+      ValueError: If an argument is out of range.
+      OSError: If the folder cannot be written.
+    """
+    if protocol not in PROTOCOLS:
+        legal = ", ".join(PROTOCOLS)
+        raise ValueError(f"protocol is {protocol!r}; it must be one of: {legal}")
+    for scale in scales:
+        checks.whole("scales", scale)
+        if scale < 2:
+            raise ValueError(f"scales has {scale}; each must be at least 2")
+    if not scales:
+        raise ValueError("scales is empty; name at least one")
+    if kernel_noise is not None and not 0 <= kernel_noise <= 1:
+        raise ValueError(f"kernel_noise is {kernel_noise}; it must be from 0 to 1")
+    checks.number("image_noise", image_noise)
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be at least 0")
+    for scale in scales:  # a protocol may not know the scale
+        PROTOCOLS[protocol].draw(np.random.default_rng(0), scale, kernel_noise)
+
+    parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
+    for part in parts:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    done, problems = [], []
+    for path in hr:
+        name = path.stem
+        if name in done:
+            problems.append(f"{path}: there is another image named {name}; rename one")
+            continue
+        try:
+            pixels = images.read(path).pixels
+        except images.ImageError as error:
+            problems.append(str(error))
+            continue
+        step = math.lcm(*scales)
+        height, width = (side // step * step for side in pixels.shape[:2])
+        if min(height, width) < 8 * max(scales):
+            problems.append(f"{path}: is too small to be downscaled by {max(scales)}")
+            continue
+        pixels = pixels[:height, :width]
+        _write(folder / "hr" / f"{name}.png", pixels)
+        for scale in scales:
+            entropy = [seed, scale, zlib.crc32(f"{protocol}/{name}".encode())]
+            rng = np.random.default_rng(entropy)
+            kernel = PROTOCOLS[protocol].draw(rng, scale, kernel_noise)
+            kernel = _aligned(kernel, scale)
+            lr = downscale(images.to_unit(pixels).astype(np.float64), kernel, scale)
+            lr = lr + image_noise / 255 * rng.standard_normal(lr.shape)
+            stored = images.from_unit(lr, pixels.dtype)
+            _write(folder / f"lr_x{scale}" / f"{name}.png", stored)
+            kernel_files.write_mat(folder / f"gt_k_x{scale}" / f"{name}.mat", kernel)
+        done.append(name)
+    return Degraded(done, problems)
+
+
+def _aligned(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """A kernel at its alignment, of the same size, non-negative: noise moves it off."""
+    moved = kernels.centre(kernel, scale)
+    pads = (np.array(moved.shape) - kernel.shape) // 2
+    rows, columns = (
+        slice(pad, pad + n) for pad, n in zip(pads, kernel.shape, strict=True)
+    )
+    return kernels.normalise(np.clip(moved[rows, columns], 0, None))
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
+    images.write_png(path, images.Image(pixels, None, None, None, ""))

@@ -1,0 +1,160 @@
+"""Test sets on disk: HR images, LR images and kernels that belong together.
+
+A test set is a folder:
+
+    hr/NAME.png                    or gt/
+    lr_x2/NAME.png                 likewise lr_x3, lr_x4, ...
+    gt_k_x2/NAME.mat               or .npy; the correlation kernel, in `Kernel`
+
+DIV2KRK's own names (`gt/img_1_gt.png`, `lr_x2/im_1.png`, `gt_k_x2/kernel_1.mat`) are
+understood: what they put around the number is taken off.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kernelgan_jax import images, kernel_files, kernels
+
+_AROUND = re.compile(r"(?:img|im|kernel)_(?=\d)|(?<=\d)_gt$", re.IGNORECASE)
+"""What DIV2KRK puts before and behind an image's number."""
+
+
+class Case(NamedTuple):
+    """One image of a test set at one scale."""
+
+    name: str
+    scale: int
+    lr_path: Path
+    hr_path: Path
+    kernel_path: Path
+
+    def lr(self) -> np.ndarray:
+        """The LR image: `h x w x C`, uint8 or uint16, C = 1 or 3."""
+        return images.read(self.lr_path).pixels
+
+    def hr(self) -> np.ndarray:
+        """The HR image: `H x W x C`, alike."""
+        return images.read(self.hr_path).pixels
+
+    def kernel(self) -> np.ndarray:
+        """The true kernel: `n x m` float64, sum 1, otherwise as the file has it."""
+        kernel = kernel_files.read(self.kernel_path)
+        if kernel.ndim != 2:
+            raise ValueError(f"the kernel has shape {kernel.shape}, not height x width")
+        return kernels.normalise(kernel)
+
+
+class Found(NamedTuple):
+    """What `read` found."""
+
+    cases: list[Case]
+    problems: list[str]
+    """One line on each image that cannot be used."""
+
+
+def scales(folder: Path) -> list[int]:
+    """The scales that a test set has LR images of, ascending."""
+    found = [re.fullmatch(r"lr_x(\d+)", path.name) for path in _entries(folder)]
+    return sorted(int(match[1]) for match in found if match)
+
+
+def read(folder: Path, scale: int, names: Iterable[str] = ()) -> Found:
+    """Lists the images of a test set, and opens each file once.
+
+    Args:
+      folder: Of the test set; see the top of this module.
+      scale: Which LR images.
+      names: Of the images wanted; all if empty.
+
+    Returns:
+      The cases, sorted by name (numbers by value), and a line on each image that lacks
+      a file, has one twice or unreadable, or whose files do not fit together.
+    """
+    hr = "gt" if (folder / "gt").is_dir() and not (folder / "hr").is_dir() else "hr"
+    problems: list[str] = []
+    parts = {
+        "LR image": _files(folder / f"lr_x{scale}", images.IMAGE_SUFFIXES, problems),
+        "HR image": _files(folder / hr, images.IMAGE_SUFFIXES, problems),
+        "kernel": _files(folder / f"gt_k_x{scale}", {".mat", ".npy"}, problems),
+    }
+    known = set().union(*parts.values())
+    wanted = set(names) or known
+    problems += [f"{name}: no such image in {folder}" for name in wanted - known]
+    cases = []
+    for name in sorted(wanted & known, key=natural):
+        files = [part.get(name) for part in parts.values()]
+        missing = [what for what, file in zip(parts, files, strict=True) if not file]
+        if missing:
+            problems.append(f"{name}: has no {' and no '.join(missing)} at x{scale}")
+            continue
+        case = Case(name, scale, *(file for file in files if file))
+        if problem := _problem(case):
+            problems.append(problem)
+        else:
+            cases.append(case)
+    return Found(cases, problems)
+
+
+def common(sr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two images cut to what both have, from the top left.
+
+    HR images whose sides the scale does not divide are a little larger or smaller than
+    what their LR images enlarge to.
+    """
+    height, width = np.minimum(sr.shape[:2], hr.shape[:2])
+    return sr[:height, :width], hr[:height, :width]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts numbers in names by their value."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _files(
+    folder: Path, suffixes: Iterable[str], problems: list[str]
+) -> dict[str, Path]:
+    """The files of a folder by the names of their images."""
+    found: dict[str, list[Path]] = {}
+    for path in _entries(folder):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            found.setdefault(_AROUND.sub("", path.stem), []).append(path)
+    for name, paths in found.items():
+        if len(paths) > 1:
+            several = " and ".join(str(path) for path in paths)
+            problems.append(f"{name}: there are {several}; leave one")
+    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+
+
+def _problem(case: Case) -> str:
+    """What is wrong with the files of a case, in a line; empty if nothing is."""
+    try:
+        lr, hr, _ = case.lr(), case.hr(), case.kernel()
+    except ValueError as error:  # of files, which it names, or of the kernel
+        text = " ".join(str(error).split())
+        return (
+            text if str(case.lr_path.parent.parent) in text else f"{case.name}: {text}"
+        )
+    fits = all(
+        abs(case.scale * small - large) < case.scale
+        for small, large in zip(lr.shape[:2], hr.shape[:2], strict=True)
+    )
+    if not fits or lr.shape[2] != hr.shape[2]:
+        return (
+            f"{case.name}: LR is {_size(lr)} and HR {_size(hr)}, which do not match at "
+            f"x{case.scale}"
+        )
+    return ""
+
+
+def _size(pixels: np.ndarray) -> str:
+    height, width, channels = pixels.shape
+    return f"{width}x{height}x{channels}"
