@@ -140,6 +140,14 @@ def gan(name: str, config: Config, version: str = "") -> Estimator:
     )
 
 
+def _bicubic(requests: Sequence[Request]) -> list[Answer]:
+    # It is symmetric about its own middle; kernels are compared aligned.
+    return [
+        Answer(kernels.centre(kernels.bicubic(request.scale), request.scale))
+        for request in requests
+    ]
+
+
 def _constant(requests: Sequence[Request]) -> list[Answer]:
     answers = []
     for request in requests:
@@ -168,11 +176,7 @@ def _recurrence(requests: Sequence[Request]) -> list[Answer]:
     return answers
 
 
-BICUBIC = Estimator(
-    "bicubic_kernel",
-    lambda requests: [Answer(kernels.bicubic(r.scale)) for r in requests],
-    sure=True,
-)
+BICUBIC = Estimator("bicubic_kernel", _bicubic, sure=True)
 CONSTANT = Estimator("constant", _constant, version=str(CONSTANT_VARIANCE))
 MICHAELI_IRANI = Estimator(
     "michaeli_irani", _recurrence, version=repr(patch_recurrence.SETTINGS)
