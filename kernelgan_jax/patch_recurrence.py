@@ -101,7 +101,7 @@ def patch_recurrence(
         means = candidates.mean(1, keepdims=True)
         structure = candidates - means
         # |q - r|^2 up to |q|^2, which is the same for all r.
-        closeness = queries @ structure.T - (structure**2).sum(1) / 2
+        closeness = queries @ structure.T - (structure**2).sum(1)[None] / 2
         weights = jax.nn.softmax(closeness / sigma**2, axis=1)
         # How much each r counts in all, and what it ought to be: then pixel by pixel.
         count = weights.sum(0)[:, None]

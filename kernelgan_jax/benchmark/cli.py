@@ -210,10 +210,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             say=lambda line: print(line, flush=True),
         )
         problems += [f"x{scale} {problem}" for problem in found.problems]
-        done = {row["image"] for row in found.rows}
-        cases = [c for c in testset.read(data, scale, names).cases if c.name in done]
         page.write(output / f"x{scale}.html", Store(output, scale), found.rows,
-                   compared, cases)  # fmt: skip
+                   compared, found.cases)  # fmt: skip
         text += tables.markdown(found.rows, compared, scale) + "\n"
     head = f"{_machine()}, {time.strftime('%Y-%m-%d')}"
     (output / "table.md").write_text(f"{head}\n\n{text.rstrip()}\n")
@@ -240,8 +238,8 @@ def _systems(arguments: argparse.Namespace) -> list[Any]:
         chosen += systems.from_file(text)
     for text in arguments.results:
         name, _, folder = text.partition("=")
-        if not (name and folder):
-            raise ValueError(f"--results={text}: it must be NAME=FOLDER")
+        if not (re.fullmatch(r"[\w.-]+", name) and folder):
+            raise ValueError(f"--results={text}: it must be NAME=FOLDER, a plain name")
         chosen.append(systems.finished(name, Path(folder)))
     names = [system.name for system in chosen]
     for name in names:

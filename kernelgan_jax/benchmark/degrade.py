@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy.signal
 
 from kernelgan_jax import checks, images, kernel_files, kernels
 from kernelgan_jax.resize import downscale
@@ -18,6 +19,8 @@ class Protocol(NamedTuple):
     about: str
     draw: Callable[[np.random.Generator, int, float | None], np.ndarray]
     """`draw(rng, scale, noise)`: a kernel; `noise` None stands for the protocol's."""
+    shared: bool = False
+    """Whether the kernels of an image are of one draw, at all scales."""
 
 
 def _div2krk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
@@ -38,7 +41,11 @@ def _div2krk_composed(
     if scale not in (2, 4):
         raise ValueError(f"scale is {scale}; kernels are composed for 2 and 4")
     kernel = _aligned(_div2krk(rng, 2, noise), 2)
-    return kernels.kernel_x4(kernel) if scale == 4 else kernel
+    if scale == 2:
+        return kernel
+    dilated = np.zeros([2 * side - 1 for side in kernel.shape])
+    dilated[::2, ::2] = kernel
+    return scipy.signal.convolve2d(kernel, dilated)
 
 
 def _liang(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
@@ -77,8 +84,9 @@ PROTOCOLS: dict[str, Protocol] = {
         _div2krk,
     ),
     "div2krk_composed": Protocol(
-        "the same at x2; at x4 the x2 kernel applied twice",
+        "the same at x2; at x4 the x2 kernel of the image applied twice",
         _div2krk_composed,
+        shared=True,
     ),
     "liang": Protocol(
         "anisotropic Gaussians, variances U(0.175 s, 2.5 s), side 4 s + 3 (Liang et "
@@ -176,8 +184,9 @@ def degrade(
         pixels = pixels[:height, :width]
         _write(folder / "hr" / f"{name}.png", pixels)
         for scale in scales:
-            entropy = [seed, scale, zlib.crc32(f"{protocol}/{name}".encode())]
-            rng = np.random.default_rng(entropy)
+            draw = 0 if PROTOCOLS[protocol].shared else scale
+            image = zlib.crc32(f"{protocol}/{name}".encode())
+            rng = np.random.default_rng([seed, draw, image])
             kernel = PROTOCOLS[protocol].draw(rng, scale, kernel_noise)
             kernel = _aligned(kernel, scale)
             lr = downscale(images.to_unit(pixels).astype(np.float64), kernel, scale)

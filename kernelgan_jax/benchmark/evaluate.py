@@ -46,6 +46,8 @@ class Evaluation:
     """Of the systems, images and seeds asked for; `kind` is `kernel` or `sr`."""
     problems: list[str]
     """One line on each image that could not be used and each run that failed."""
+    cases: list[Case]
+    """The images that were used."""
 
 
 def evaluate(
@@ -95,15 +97,15 @@ def evaluate(
         say(f"x{scale} {problem}")
     known = [s for s in systems if s.estimator is None or s.estimator.scales(scale)]
     store = Store(output, scale)
-    run = _Run(store, [case for case in found.cases], method, say, problems)
+    run = _Run(store, found.cases, method, say, problems)
     estimators = {s.estimator.name: s.estimator for s in known if s.estimator}
     rows: list[Row] = []
     for estimator in estimators.values():
-        rows += run.estimate(estimator, seeds if estimator.seeded else 1)
+        rows += run.estimate(estimator, seeds if estimator.seeded else 1, sr_seeds)
     for system in known:
         seeded = system.estimator is not None
         rows += run.super_resolve(system, sr_seeds if seeded else 1)
-    return Evaluation(rows, problems)
+    return Evaluation(rows, problems, found.cases)
 
 
 class Store:
@@ -115,10 +117,14 @@ class Store:
         self._file = output / "runs.jsonl"
         output.mkdir(parents=True, exist_ok=True)
         self._rows: dict[tuple[Any, ...], Row] = {}
-        for line in self._file.read_text().splitlines() if self._file.exists() else ():
+        text = self._file.read_text() if self._file.exists() else ""
+        for line in text.splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):  # a line cut off
                 row = json.loads(line)
                 self._rows[_key(row)] = row
+        if text and not text.endswith("\n"):
+            with self._file.open("a") as file:
+                file.write("\n")
 
     def get(
         self, kind: str, system: str, case: Case, seed: int, mark: str
@@ -161,21 +167,28 @@ class _Run:
         self.say, self.problems = say, problems
         self.digests = {case.name: _digest(case) for case in cases}
 
-    def estimate(self, estimator: Estimator, seeds: int) -> list[Row]:
+    def estimate(self, estimator: Estimator, seeds: int, sr_seeds: int) -> list[Row]:
         """The rows of an estimator's kernels, those not yet there measured."""
-        rows, missing = [], []
+        rows: list[Row] = []
         for seed in range(seeds):
+            missing = []
             for case in self.cases:
                 mark = self._mark(case, estimator.version)
                 row = self.store.get("kernel", estimator.name, case, seed, mark)
                 if row is not None:
                     rows.append(row)
-                else:
+                elif seed < sr_seeds or self._has_kernel(estimator, case):
                     missing.append((case, seed))
-        size = estimator.batch()
-        for start in range(0, len(missing), size):
-            rows += self._estimate(estimator, missing[start : start + size])
+            size = estimator.batch()
+            for start in range(0, len(missing), size):
+                rows += self._estimate(estimator, missing[start : start + size])
         return rows
+
+    def _has_kernel(self, estimator: Estimator, case: Case) -> bool:
+        """Whether it finds kernels: what only makes images needs no more seeds."""
+        mark = self._mark(case, estimator.version)
+        row = self.store.get("kernel", estimator.name, case, 0, mark)
+        return row is None or row["covariance_error"] is not None
 
     def _estimate(
         self, estimator: Estimator, jobs: Sequence[tuple[Case, int]]

@@ -75,28 +75,31 @@ def read(folder: Path, scale: int, names: Iterable[str] = ()) -> Found:
       a file, has one twice or unreadable, or whose files do not fit together.
     """
     hr = "gt" if (folder / "gt").is_dir() and not (folder / "hr").is_dir() else "hr"
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     parts = {
         "LR image": _files(folder / f"lr_x{scale}", images.IMAGE_SUFFIXES, problems),
         "HR image": _files(folder / hr, images.IMAGE_SUFFIXES, problems),
         "kernel": _files(folder / f"gt_k_x{scale}", {".mat", ".npy"}, problems),
     }
     known = set().union(*parts.values())
-    wanted = set(names) or known
-    problems += [f"{name}: no such image in {folder}" for name in wanted - known]
+    wanted = set(names) or known | problems.keys()
+    known |= problems.keys()
+    for name in wanted - known:
+        problems[name] = f"{name}: no such image in {folder}"
     cases = []
-    for name in sorted(wanted & known, key=natural):
+    for name in sorted(wanted - problems.keys(), key=natural):
         files = [part.get(name) for part in parts.values()]
         missing = [what for what, file in zip(parts, files, strict=True) if not file]
         if missing:
-            problems.append(f"{name}: has no {' and no '.join(missing)} at x{scale}")
+            problems[name] = f"{name}: has no {' and no '.join(missing)} at x{scale}"
             continue
         case = Case(name, scale, *(file for file in files if file))
         if problem := _problem(case):
-            problems.append(problem)
+            problems[name] = problem
         else:
             cases.append(case)
-    return Found(cases, problems)
+    ordered = sorted(wanted & problems.keys(), key=natural)
+    return Found(cases, [problems[name] for name in ordered])
 
 
 def common(sr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,9 +123,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _files(
-    folder: Path, suffixes: Iterable[str], problems: list[str]
+    folder: Path, suffixes: Iterable[str], problems: dict[str, str]
 ) -> dict[str, Path]:
-    """The files of a folder by the names of their images."""
+    """The files of a folder by the names of their images; adds to the problems."""
     found: dict[str, list[Path]] = {}
     for path in _entries(folder):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
@@ -130,7 +133,7 @@ def _files(
     for name, paths in found.items():
         if len(paths) > 1:
             several = " and ".join(str(path) for path in paths)
-            problems.append(f"{name}: there are {several}; leave one")
+            problems[name] = f"{name}: there are {several}; leave one"
     return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
 
 
