@@ -3,11 +3,8 @@
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax import kernels
+from kernelgan_jax import checks, kernels
 from kernelgan_jax.resize import downscale
-
-# Side of the frame that kernels are compared in, by scale: the field's for 2 and 4.
-_FRAME = {2: 25, 3: 33, 4: 41}
 
 
 def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> float:
@@ -16,18 +13,43 @@ def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> f
     Args:
       estimate: `h x w`, aligned as `kernelgan_jax.kernels` states.
       truth: `h' x w'`, likewise.
-      scale: 2, 3 or 4: both kernels are compared centred on a frame of 25, 33 or 41
-        pixels. (3 is not in the field's protocol: a number between.)
+      scale: Positive integer; both kernels are compared as `framed` for it.
 
     Raises:
-      ValueError: If the scale is none of these.
+      ValueError: If the scale is out of range.
     """
-    if scale not in _FRAME:
-        raise ValueError(f"scale is {scale}; it must be one of {sorted(_FRAME)}")
-    size = _FRAME[scale]
-    difference = _framed(estimate, size) - _framed(truth, size)
+    difference = framed(estimate, scale=scale) - framed(truth, scale=scale)
     mse = (difference**2).mean()
     return float("inf") if mse == 0 else float(-10 * np.log10(mse))
+
+
+def framed(kernel: np.ndarray, *, scale: int) -> np.ndarray:
+    """Puts the middle value of a kernel on the middle of a square frame.
+
+    Args:
+      kernel: `h x w`; what does not fit is cut off.
+      scale: Positive integer.
+
+    Returns:
+      `n x n`, n = 8 scale + 9: the field's 25 pixels at x2 and 41 at x4.
+
+    Raises:
+      ValueError: If the scale is out of range.
+    """
+    checks.whole("scale", scale)
+    size = 8 * scale + 9
+    frame = np.zeros((size, size))
+    # Positions on the frame of the kernel's first and last rows and columns.
+    first = np.array([size // 2 - side // 2 for side in kernel.shape])
+    last = first + kernel.shape
+    inside = tuple(
+        slice(max(f, 0), min(end, size)) for f, end in zip(first, last, strict=True)
+    )
+    part = tuple(
+        slice(i.start - f, i.stop - f) for i, f in zip(inside, first, strict=True)
+    )
+    frame[inside] = kernel[part]
+    return frame
 
 
 def covariance_error(estimate: np.ndarray, truth: np.ndarray) -> float:
@@ -133,19 +155,3 @@ def _y(image: np.ndarray, other: np.ndarray, border: int) -> np.ndarray:
     )
     y = 16 + rgb @ np.array([65.481, 128.553, 24.966]) / 255
     return np.rint(y)[border:-border, border:-border]
-
-
-def _framed(kernel: np.ndarray, size: int) -> np.ndarray:
-    """Puts the middle value of a kernel on the middle of a `size x size` frame."""
-    frame = np.zeros((size, size))
-    # Positions on the frame of the kernel's first and last rows and columns.
-    first = np.array([size // 2 - side // 2 for side in kernel.shape])
-    last = first + kernel.shape
-    inside = tuple(
-        slice(max(f, 0), min(end, size)) for f, end in zip(first, last, strict=True)
-    )
-    part = tuple(
-        slice(i.start - f, i.stop - f) for i, f in zip(inside, first, strict=True)
-    )
-    frame[inside] = kernel[part]
-    return frame

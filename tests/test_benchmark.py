@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -496,7 +497,7 @@ def test_the_command(data, tmp_path, capsys, plugs):
     page = (out / "x2.html").read_text()
     links = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(links) > 3 * 2 * 2
-    assert all((out / link).exists() for link in links)
+    assert all((out / unquote(link)).exists() for link in links)
     assert cli.main(command) == 0  # It is all there.
     assert ", seed" not in capsys.readouterr().out
 

@@ -5,9 +5,10 @@ import pytest
 import skimage.metrics
 
 from kernelgan_jax import kernels, metrics
+from kernelgan_jax.resize import downscale
 
 
-@pytest.mark.parametrize(("scale", "frame"), [(2, 25), (4, 41)])
+@pytest.mark.parametrize(("scale", "frame"), [(2, 25), (3, 33), (4, 41)])
 def test_kernel_psnr_of_two_impulses(scale, frame):
     """One on the middle, one beside it: the squared error is 2 in all."""
     a, b = np.zeros((11, 11)), np.zeros((13, 13))
@@ -32,8 +33,8 @@ def test_covariance_error():
 
 
 def test_unknown_scale():
-    with pytest.raises(ValueError, match="scale is 3"):
-        metrics.kernel_psnr(np.ones((3, 3)), np.ones((3, 3)), scale=3)
+    with pytest.raises(ValueError, match="scale is 0"):
+        metrics.kernel_psnr(np.ones((3, 3)), np.ones((3, 3)), scale=0)
 
 
 def pair(channels):
@@ -72,3 +73,33 @@ def test_psnr_and_ssim_of_equal_and_of_unequal_shapes():
     assert metrics.ssim_y(truth, truth, scale=2) == pytest.approx(1)
     with pytest.raises(ValueError, match="shapes"):
         metrics.psnr_y(truth[1:], truth, scale=2)
+
+
+@pytest.mark.parametrize("moved", [(0.0, 0.0), (0.25, 0.0), (-0.1, 0.4)])
+def test_a_shift_is_measured(moved):
+    """Of a smooth picture sampled anew at a distance."""
+    rows, columns = np.indices((80, 90))
+
+    def picture(down, right):
+        y, x = rows - down, columns - right
+        waves = np.sin(y / 9 + x / 14) + np.cos(x / 11) * np.sin(y / 16)
+        return np.stack([waves, 2 * waves], -1)
+
+    found = metrics.shift(picture(*moved), picture(0, 0))
+    np.testing.assert_allclose(found, np.negative(moved), atol=0.02)
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.shift(picture(0, 0)[:32], picture(0, 0)[:32])
+
+
+def test_lr_consistency():
+    """The true HR image explains its LR image; a brighter one does not."""
+    hr = np.random.default_rng(0).integers(50, 200, (40, 48, 1)) / 255
+    kernel = kernels.gaussian(7, variances=(1.0, 2.0), scale=2)
+    lr = np.rint(255 * downscale(hr, kernel, 2)) / 255
+    assert metrics.lr_psnr_y(hr, lr, kernel, scale=2) == float("inf")
+    # 10 gray levels are 10 * 219/255 of Y.
+    expected = 20 * np.log10(255 / (10 * 219 / 255))
+    off = metrics.lr_psnr_y(hr + 10 / 255, lr, kernel, scale=2)
+    assert off == pytest.approx(expected, abs=0.3)  # Y is rounded
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.lr_psnr_y(hr, lr[1:], kernel, scale=2)

@@ -5,10 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
-from kernelgan_jax import crops, images, kernel_files
+from kernelgan_jax import crops, images, kernel_files, metrics
 from kernelgan_jax.benchmark.evaluate import Row, Store
 from kernelgan_jax.benchmark.systems import System
 from kernelgan_jax.benchmark.testset import Case
@@ -38,90 +39,115 @@ def write(
     Args:
       path: Of the page, `NAME.html`; its pictures go to `NAME_pictures/`.
       store: Where kernels and images are kept.
-      rows: What was measured.
+      rows: What was measured; shown is seed 0.
       systems: The order of the columns.
       cases: The images.
 
     Raises:
       OSError: If it cannot be written.
     """
-    folder = path.with_name(f"{path.stem}_pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    measured = {(row["kind"], row["system"], row["image"]): row for row in rows
-                if row["seed"] == 0}  # fmt: skip
+    page = _Page(path.with_name(f"{path.stem}_pictures"), store)
+    page.folder.mkdir(parents=True, exist_ok=True)
+    found = {
+        (row["kind"], row["system"], row["image"]): row
+        for row in rows
+        if row["seed"] == 0
+    }
     parts = []
     for case in cases:
-        hr, lr = images.to_unit(case.hr()), images.to_unit(case.lr())
-        place = _place(hr, case.scale)
-        figures = [
-            _figure(folder, f"{case.name}-hr", "HR", hr[place], case.hr_path)
-            + _kernel(folder, f"{case.name}-true", case.kernel(), "true kernel"),
-            _figure(folder, f"{case.name}-lr", "LR", _enlarged(lr, place, case.scale),
-                    case.lr_path),
-        ]  # fmt: skip
+        place = _place(images.to_unit(case.hr()), case.scale)
+        figures = [page.truth(case, place), page.lr(case, place)]
         for system in systems:
-            row = measured.get(("sr", system.name, case.name))
-            said, picture = html.escape(system.title), ""
-            if row is not None:
-                file = store.image_file(system.name, case, 0)
-                said += f"<br>{row['psnr_y']:.2f} dB, SSIM {row['ssim_y']:.4f}"
-                sr = images.to_unit(images.read(file).pixels)
-                name = f"{case.name}-{system.name}"
-                picture = _figure(folder, name, said, sr[place], file)
-            kernel = ""
+            sr = found.get(("sr", system.name, case.name))
+            kernel = None
             if system.estimator is not None:
-                name = system.estimator.name
-                row = measured.get(("kernel", name, case.name))
-                if row is not None and row["kernel_psnr"] is not None:
-                    file = store.kernel_file(name, case, 0, case.scale)
-                    caption = f"{row['kernel_psnr']:.1f} dB"
-                    caption += " (not converged)" if row["reason"] else ""
-                    drawn = kernel_files.read(Path(f"{file}.npy"))
-                    kernel = _kernel(folder, f"{case.name}-k-{name}", drawn, caption)
-            if picture or kernel:
-                figures.append((picture or f"<figcaption>{said}</figcaption>") + kernel)
-        joined = "".join(f"<figure>{figure}</figure>" for figure in figures)
-        parts.append(
-            f'<h2>{html.escape(case.name)}</h2>\n<div class="image">{joined}</div>'
-        )
-    title = f"Super-resolution by {cases[0].scale}" if cases else "No images"
+                kernel = found.get(("kernel", system.estimator.name, case.name))
+            if sr is not None or kernel is not None:
+                figures.append(page.result(case, place, system, sr, kernel))
+        joined = "".join(f"<figure>{figure}</figure>\n" for figure in figures)
+        name = html.escape(case.name)
+        parts.append(f'<h2>{name}</h2>\n<div class="image">\n{joined}</div>\n')
+    title = f"Super-resolution by {store.scale}"
     path.write_text(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style>\n<h1>{title}</h1>\n<p>Crops of {CROP} HR pixels, "
         "seed 0; a picture opens the whole image. Kernels are drawn from 0 to their "
-        "largest value.</p>\n" + "\n".join(parts) + "\n</html>\n"
+        f"largest value.</p>\n{''.join(parts)}</html>\n"
     )
+
+
+class _Page:
+    """Pictures in a folder, and the HTML that shows them."""
+
+    def __init__(self, folder: Path, store: Store):
+        self.folder, self.store = folder, store
+
+    def truth(self, case: Case, place: tuple[slice, slice]) -> str:
+        hr = images.to_unit(case.hr())[place]
+        picture = self._image(f"{case.name}-hr", hr, case.hr_path)
+        kernel = self._kernel(f"{case.name}-k", case.kernel())
+        return f"{picture}{_said('HR')}{kernel}{_said('true kernel')}"
+
+    def lr(self, case: Case, place: tuple[slice, slice]) -> str:
+        rows, columns = (
+            slice(part.start // case.scale, part.stop // case.scale) for part in place
+        )
+        lr = images.to_unit(case.lr())[rows, columns]
+        lr = lr.repeat(case.scale, 0).repeat(case.scale, 1)
+        return self._image(f"{case.name}-lr", lr, case.lr_path) + _said("LR")
+
+    def result(
+        self,
+        case: Case,
+        place: tuple[slice, slice],
+        system: System,
+        sr: Row | None,
+        kernel: Row | None,
+    ) -> str:
+        parts = []
+        said = [system.title]
+        if sr is not None:
+            file = self.store.image_file(system.name, case, 0)
+            crop = images.to_unit(images.read(file).pixels)[place]
+            parts.append(self._image(f"{case.name}-{system.name}", crop, file))
+            said.append(f"{sr['psnr_y']:.2f} dB, SSIM {sr['ssim_y']:.4f}")
+        parts.append(_said(*said))
+        if kernel is not None and kernel["kernel_psnr"] is not None:
+            name = kernel["system"]
+            file = self.store.kernel_file(name, case, 0, case.scale)
+            found = kernel_files.read(Path(f"{file}.npy"))
+            parts.append(self._kernel(f"{case.name}-k-{name}", found))
+            failed = " (not converged)" if kernel["reason"] else ""
+            parts.append(_said(f"{kernel['kernel_psnr']:.1f} dB{failed}"))
+        return "".join(parts)
+
+    def _image(self, name: str, pixels: np.ndarray, whole: Path) -> str:
+        link = quote(os.path.relpath(whole, self.folder.parent))
+        return f'<a href="{link}"><img src="{self._write(name, pixels)}" alt=""></a>'
+
+    def _kernel(self, name: str, kernel: np.ndarray) -> str:
+        from matplotlib import colormaps  # Slow to import.
+
+        frame = metrics.framed(kernel, scale=self.store.scale)
+        drawn: Any = colormaps["magma"](np.clip(frame / frame.max(), 0, 1))[..., :3]
+        return f'<img class="kernel" src="{self._write(name, drawn)}" alt="">'
+
+    def _write(self, name: str, pixels: np.ndarray) -> str:
+        """Writes a picture; returns its address on the page."""
+        stored = images.from_unit(pixels, np.uint8)
+        picture = images.Image(stored, None, None, None, "")
+        images.write_png(self.folder / f"{name}.png", picture)
+        return quote(f"{self.folder.name}/{name}.png")
+
+
+def _said(*lines: str) -> str:
+    return f"<figcaption>{'<br>'.join(map(html.escape, lines))}</figcaption>"
 
 
 def _place(hr: np.ndarray, scale: int) -> tuple[slice, slice]:
-    """The most textured square, at LR pixels' edges."""
+    """The most textured square off the borders, at LR pixels' edges."""
     side = min(CROP, *hr.shape[:2]) // (2 * scale) * 2 * scale
-    rows, columns = crops.training_window(hr, 0, side**2, side)
+    border = min(side // 4, (min(hr.shape[:2]) - side) // 2)
+    rows, columns = crops.training_window(hr, border, side**2, side)
     top, left = (part.start // scale * scale for part in (rows, columns))
     return slice(top, top + side), slice(left, left + side)
-
-
-def _enlarged(lr: np.ndarray, place: tuple[slice, slice], scale: int) -> np.ndarray:
-    rows, columns = (slice(p.start // scale, p.stop // scale) for p in place)
-    return lr[rows, columns].repeat(scale, 0).repeat(scale, 1)
-
-
-def _figure(folder: Path, name: str, said: str, pixels: np.ndarray, whole: Path) -> str:
-    stored = images.from_unit(pixels, np.uint8)
-    images.write_png(folder / f"{name}.png", images.Image(stored, None, None, None, ""))
-    link = html.escape(os.path.relpath(whole, folder.parent))
-    source = html.escape(f"{folder.name}/{name}.png")
-    return (
-        f'<a href="{link}"><img src="{source}" alt=""></a>'
-        f"<figcaption>{said}</figcaption>"
-    )
-
-
-def _kernel(folder: Path, name: str, kernel: np.ndarray, said: str) -> str:
-    from matplotlib import colormaps  # Slow to import.
-
-    drawn: Any = colormaps["magma"](np.clip(kernel / kernel.max(), 0, 1))[..., :3]
-    stored = images.from_unit(drawn, np.uint8)
-    images.write_png(folder / f"{name}.png", images.Image(stored, None, None, None, ""))
-    source = html.escape(f"{folder.name}/{name}.png")
-    return f'<img class="kernel" src="{source}" alt=""><figcaption>{said}</figcaption>'
