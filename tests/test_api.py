@@ -1,10 +1,13 @@
 """Habits of the public API, checked for every function in it."""
 
 import inspect
+import sys
 
 import pytest
 
 import kernelgan_jax
+import kernelgan_jax.benchmark.page
+import kernelgan_jax.benchmark.tables
 from kernelgan_jax import (
     crops,
     estimate,
@@ -15,17 +18,24 @@ from kernelgan_jax import (
     losses,
     metrics,
     networks,
+    patch_recurrence,
     prior,
     resize,
     super_resolution,
 )
 from kernelgan_jax.super_resolution import bicubic, tiles, zssr
 
+# `degrade` and `evaluate` are also the names of functions.
+BENCHMARK = [sys.modules[f"kernelgan_jax.benchmark.{name}"] for name in (
+    "degrade", "evaluate", "page", "systems", "tables", "testset",
+)]  # fmt: skip
+
 FUNCTIONS = [
     getattr(module, name)
     for module in (
         kernelgan_jax, crops, estimate, flow, images, kernel_files, kernels, losses,
-        metrics, networks, prior, resize, super_resolution, bicubic, tiles, zssr,
+        metrics, networks, patch_recurrence, prior, resize, super_resolution, bicubic,
+        tiles, zssr, *BENCHMARK,
     )
     for name in vars(module)
     if inspect.isfunction(getattr(module, name))

@@ -16,7 +16,7 @@ from kernelgan_jax.compilation_cache import keep_compilations
 QUICK = 4
 """Images of `--quick`."""
 
-_PROGRAM = "python -m kernelgan_jax.benchmark"
+_PROGRAM = "kernelgan-benchmark"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
