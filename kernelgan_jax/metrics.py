@@ -1,5 +1,7 @@
 """How good an estimate is: the field's protocol (SPEC section 3)."""
 
+import math
+
 import numpy as np
 import scipy.ndimage
 
@@ -53,10 +55,14 @@ def framed(kernel: np.ndarray, *, scale: int) -> np.ndarray:
 
 
 def covariance_error(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Relative error of the kernel's covariance: `|C - C'| / |C'|`, Frobenius norms."""
+    """Relative error of the kernel's covariance: `|C - C'| / |C'|`, Frobenius norms.
+
+    Infinite if the true kernel is an impulse, which has none.
+    """
     wanted = kernels.covariance(truth)
     found = kernels.covariance(estimate)
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+    norm = np.linalg.norm(wanted)
+    return float(np.linalg.norm(found - wanted) / norm) if norm > 0 else math.inf
 
 
 def psnr_y(image: np.ndarray, truth: np.ndarray, *, scale: int) -> float:
@@ -118,7 +124,7 @@ def lr_psnr_y(
 
 
 def shift(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """How far an image lies off another: (rows, columns) in pixels.
+    """How far an image lies off another: (down, right) in pixels.
 
     One Gauss-Newton step on the gradients (Lucas, Kanade, IJCAI 1981), for shifts under
     a pixel. Both are smoothed first: what one lacks in detail would be taken for a
@@ -143,7 +149,7 @@ def shift(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     gradients = np.stack([g.ravel() for g in np.gradient(a)])
     products = gradients @ gradients.T
     found = np.linalg.lstsq(products, gradients @ (a - b).ravel(), rcond=None)[0]
-    return float(found[0]), float(found[1])
+    return -float(found[0]), -float(found[1])
 
 
 def _y(image: np.ndarray, other: np.ndarray, border: int) -> np.ndarray:

@@ -34,7 +34,8 @@ QUERIES = 2000
 """Patches of the LR image that are looked for."""
 
 LARGEST_SIDE = 384
-"""Of larger images their most textured square of this side is used, LR pixels."""
+"""Of larger images the most textured part is used, LR pixels: as many as a square of
+this side has."""
 
 
 SETTINGS = (ITERATIONS, PATCH, SIGMA, SMOOTHNESS, QUERIES, LARGEST_SIDE)

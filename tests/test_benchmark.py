@@ -1,17 +1,27 @@
 """The benchmark: test sets, systems and what is measured, tables, the command."""
 
+import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+import jax
 import numpy as np
 import pytest
 from test_degrade import write_images
 
-from kernelgan_jax import images, kernel_files, kernels, metrics
+from kernelgan_jax import (
+    Config,
+    estimate_kernel,
+    images,
+    kernel_files,
+    kernels,
+    metrics,
+)
 from kernelgan_jax.benchmark import (
     SYSTEMS,
     System,
@@ -24,6 +34,7 @@ from kernelgan_jax.benchmark import (
     tables,
 )
 from kernelgan_jax.benchmark.systems import Answer, Estimator
+from kernelgan_jax.patch_recurrence import estimate_by_recurrence
 from kernelgan_jax.resize import bicubic_resize
 
 CHEAP = [SYSTEMS[name] for name in ("bicubic", "constant", "true")]
@@ -53,6 +64,22 @@ def test_a_test_set_is_read(data):
     assert case.lr().shape == (48, 56, 3) and case.hr().shape == (96, 112, 3)
     assert case.kernel().shape == (11, 11)
     assert [case.name for case in read(data, 2, ["two"]).cases] == ["two"]
+
+
+def test_names_that_look_like_div2krks(data, tmp_path):
+    """In our own layout names are names; numbers in them may be of any script."""
+    hr = write_images(tmp_path / "odd", "swim_2", "im_1", "img_1", "5²", "a|b #1.x",
+                      size=(64, 64))  # fmt: skip
+    degrade(hr, tmp_path / "odd_set", scales=[2])
+    found = read(tmp_path / "odd_set", 2)
+    assert {case.name for case in found.cases} == {path.stem for path in hr}
+    out = tmp_path / "out"
+    assert cli.main(["evaluate", f"--data={tmp_path}/odd_set", f"--output_dir={out}",
+                     "--systems=bicubic,constant", "--sr=none"]) == 0  # fmt: skip
+    page = (out / "x2.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert links and all((out / unquote(link)).exists() for link in links)
+    assert "a\\|b #1.x" in (out / "table.md").read_text()
 
 
 def test_the_layout_of_div2krk(data, tmp_path):
@@ -106,6 +133,8 @@ def test_faults_of_a_test_set(data):
         mine = [p for p in found.problems if re.search(rf"\b{name}(\.png)?:", p)]
         assert mine and words in mine[0] and "\n" not in mine[0], name
     assert "no such image" in read(data, 2, ["three"]).problems[-1]
+    with pytest.raises(ValueError, match="has no lr_x3"):
+        read(data, 3)
 
 
 def test_hr_sides_that_the_scale_does_not_divide(data, tmp_path):
@@ -211,7 +240,13 @@ def test_it_goes_on_where_it_stopped(data, tmp_path):
     assert len(found.rows) == 6
     again = evaluate(data, tmp_path / "out", **options, say=said.append)
     assert len(counter.calls) == 3 and again.rows == found.rows
+    # Files that are gone or are others are made again.
+    (tmp_path / "out/x2/kernels/counter/seed0/two_x2.npy").unlink()
+    np.save(tmp_path / "out/x2/kernels/counter/seed0/one_x2.npy", np.ones((3, 3)))
+    evaluate(data, tmp_path / "out", **options)
+    assert [name for ((name, _),) in counter.calls[3:]] == ["one", "two"]
     # What the measurements depend on has changed: that image is measured again.
+    del counter.calls[3:]
     case = read(data, 2).cases[0]
     write(case.lr_path, case.lr()[:, ::-1])
     evaluate(data, tmp_path / "out", **options)
@@ -231,12 +266,15 @@ def test_a_failure_is_named_and_the_others_go_on(data, tmp_path, batch):
     assert not found.problems and len(rows_of(found, "sr", "counter")) == 3
 
 
-def test_failed_estimates_are_replaced_for_sr(data, tmp_path):
+def test_failed_estimates_are_replaced_for_sr():
     """As in the command: by the bicubic kernel; and they are counted."""
     jumps = SYSTEMS["kernelgan"].estimator.jumps
     kernel = kernels.gaussian(5, variances=(1.0, 1.0), scale=2)
     (jump,) = jumps(2, Answer(kernel, reason="it diverged"))
-    np.testing.assert_array_equal(jump.kernel, kernels.bicubic(2))
+    assert jump.kernel.max() == pytest.approx(kernels.bicubic(2).max())
+    np.testing.assert_allclose(
+        kernels.centre_of_mass(jump.kernel), kernels.alignment(jump.kernel.shape, 2)
+    )
     (jump,) = jumps(2, Answer(kernel))
     assert jump.kernel is kernel and len(jump.widths) == 3
     first, last = jumps(4, Answer(kernels.kernel_x4(kernel), kernel))
@@ -245,26 +283,62 @@ def test_failed_estimates_are_replaced_for_sr(data, tmp_path):
     assert jump.widths == (1.0,)
 
 
-def test_the_packages_own_systems_at_x4(data, tmp_path):
-    """Michaeli and Irani's kernel is composed; what does not know x3 is left out."""
-    systems = [SYSTEMS[name] for name in ("michaeli_irani", "bicubic_kernel")]
+def test_michaeli_and_irani_at_x4(tmp_path):
+    """The x2 kernel of the image, composed; too small an image is named."""
+    hr = write_images(tmp_path / "in", "large", size=(144, 160))
+    hr += write_images(tmp_path / "in", "small", size=(96, 112))
+    degrade(hr, tmp_path / "set", scales=[4])
     found = evaluate(
-        data, tmp_path / "out", scale=4, systems=systems, method="bicubic",
-        names=["one"],
+        tmp_path / "set", tmp_path / "out", scale=4,
+        systems=[SYSTEMS["michaeli_irani"]], method="none",
     )  # fmt: skip
-    # LR images of 24 x 28 pixels are too small for it.
     (problem,) = found.problems
-    assert "michaeli_irani, one" in problem and "at least 31" in problem
-    assert not SYSTEMS["kernelgan"].estimator.scales(3)
-    assert SYSTEMS["constant"].estimator.scales(3)
+    assert "michaeli_irani, small" in problem and "at least 31" in problem
+    folder = tmp_path / "out/x4/kernels/michaeli_irani/seed0"
+    k2, k4 = (np.load(folder / f"large_x{scale}.npy") for scale in (2, 4))
+    large = read(tmp_path / "set", 4, ["large"]).cases[0].lr()
+    np.testing.assert_array_equal(k2, estimate_by_recurrence(large))
+    np.testing.assert_array_equal(k4, kernels.kernel_x4(k2))
+
+
+def test_systems_that_do_not_know_the_scale_are_left_out(tmp_path, capsys):
+    hr = write_images(tmp_path / "in", "a", size=(96, 96))
+    degrade(hr, tmp_path / "set", scales=[3])
+    command = ["evaluate", f"--data={tmp_path}/set", f"--output_dir={tmp_path}/out",
+               "--sr=none"]  # fmt: skip
+    assert cli.main([*command, "--systems=kernelgan,bicubic,constant"]) == 0
+    printed = capsys.readouterr()
+    assert "kernelgan: does not know this scale" in printed.out
+    assert "| constant Gaussian" in printed.out and "| KernelGAN" not in printed.out
+    assert cli.main([*command, "--systems=kernelgan"]) == 1
+    assert "nothing that could be measured" in capsys.readouterr().err
+
+
+def test_what_is_infinite_or_cannot_be_measured(tmp_path):
+    """The HR image as a result; an impulse as kernel; images too small for a shift."""
+    hr = write_images(tmp_path / "in", "a", "b", size=(64, 64))
+    hr += write_images(tmp_path / "in", "tiny", size=(32, 32))
+    degrade(hr, tmp_path / "set", scales=[4])
+    impulse = np.zeros((5, 5))
+    impulse[2, 2] = 1
+    kernel_files.write_mat(tmp_path / "set/gt_k_x4/b.mat", impulse)
+    best = finished("best", tmp_path / "set/hr")
+    found = evaluate(
+        tmp_path / "set", tmp_path / "out", scale=4, method="bicubic",
+        systems=[best, SYSTEMS["constant"]],
+    )  # fmt: skip
+    assert not found.problems and len(found.rows) == 3 * 4
+    rows = {r["image"]: r for r in rows_of(found, "sr", "best")}
+    assert rows["a"]["psnr_y"] is None and rows["a"]["ssim_y"] == 1
+    assert rows["tiny"]["shift"] is None and rows["tiny"]["lr_psnr_y"] is None
+    rows = {r["image"]: r for r in rows_of(found, "kernel", "constant")}
+    assert rows["b"]["covariance_error"] is None and rows["b"]["kernel_psnr"] > 30
+    text = tables.markdown(found.rows, [best, SYSTEMS["constant"]], 4)
+    assert "| constant Gaussian" in text and "nan" not in text and "inf" not in text
 
 
 def test_kernelgan_is_run_as_by_the_command(tmp_path):
     """A config file as a system: the kernel is that of estimate_kernel, bit for bit."""
-    import jax
-
-    from kernelgan_jax import Config, estimate_kernel
-
     hr = write_images(tmp_path / "in", "a", "b", size=(176, 176))
     degrade(hr, tmp_path / "set", scales=[2])
     (tmp_path / "short.py").write_text(
@@ -349,6 +423,9 @@ def test_images_of_the_user(data, plugs, tmp_path, name, has_kernels):
     assert all((r["kernel_psnr"] is not None) == has_kernels for r in kernel_rows)
     case = read(data, 2).cases[1]
     row = rows_of(found, "sr", name)[1]
+    assert (
+        row["seconds"] == kernel_rows[1]["seconds"]
+    )  # of the function, not of reading
     expected = images.to_unit(case.lr()).repeat(2, 0).repeat(2, 1)
     hr = images.to_unit(case.hr())
     assert row["psnr_y"] == metrics.psnr_y(expected, hr, scale=2)
@@ -358,12 +435,37 @@ def test_an_sr_method_of_the_user(data, plugs, tmp_path):
     """It gets KernelGAN's kernel and the true one, in a row each."""
     ours, true = from_file(f"{plugs}:method")
     assert ours.estimator is SYSTEMS["kernelgan"].estimator
-    found = evaluate(data, tmp_path / "out", scale=2, systems=[true])
-    assert not found.problems and len(rows_of(found, "sr", true.name)) == 3
+    ours = dataclasses.replace(ours, estimator=Counter(size=11).system.estimator)
+    found = evaluate(data, tmp_path / "out", scale=2, systems=[ours, true])
+    assert not found.problems
+    assert all(len(rows_of(found, "sr", system.name)) == 3 for system in (ours, true))
+
+
+def test_an_edit_of_what_a_plug_imports_is_seen(data, plugs, tmp_path):
+    options = dict(scale=2, method="none", seeds=1)
+    psnr = []
+    for size in (9, 5):
+        (tmp_path / "neighbour.py").write_text(f"SIZE = {size}\n")
+        sys.modules.pop("neighbour", None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        found = evaluate(
+            data, tmp_path / "out", systems=from_file(f"{plugs}:kernel"), **options
+        )
+        psnr.append(found.rows[0]["kernel_psnr"])
+    assert psnr[0] != psnr[1]
+
+
+def test_a_plug_may_have_the_name_of_a_standard_module(tmp_path):
+    import random
+
+    path = tmp_path / "random.py"
+    path.write_text("def f(image, *, scale, seed): return None\n")
+    from_file(f"{path}:f")
+    assert sys.modules["random"] is random
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("wrong", "it must be 112x96"), ("nothing", "returned nothing")]
+    ("name", "words"), [("wrong", "it must be 112x96"), ("nothing", "there is nothing")]
 )
 def test_wrong_answers_of_the_user(data, plugs, tmp_path, name, words):
     (system,) = from_file(f"{plugs}:{name}")
@@ -374,14 +476,20 @@ def test_wrong_answers_of_the_user(data, plugs, tmp_path, name, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{}/missing.py:f", "No such file"),
+        ("{}/missing.py:f", "no such file"),
         ("{}/plugs.py:missing", "has no function missing"),
         ("{}/plugs.py", "name a function"),
         ("{}/broken.py:f", "SyntaxError"),
+        ("{}/config.py", "no_setting"),
     ],
 )
 def test_systems_that_cannot_be_loaded(plugs, text, words):
     (plugs.parent / "broken.py").write_text("def f(:")
+    (plugs.parent / "config.py").write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config():\n"
+        "    return ConfigDict({'no_setting': 1})\n"
+    )
     with pytest.raises(ValueError, match=words):
         from_file(text.format(plugs.parent))
 
@@ -414,6 +522,36 @@ def test_finished_results(data, tmp_path):
     assert psnr[cases[0].name] == pytest.approx(expected)
     assert psnr[cases[1].name] is None and psnr[cases[2].name] > 0
     assert len(rows_of(found, "sr", "theirs")) == 3
+    assert all(row["seconds"] is None for row in rows_of(found, "kernel", "theirs"))
+    assert "(2 of 3)" in tables.markdown(found.rows, [system], 4)
+    # Images are measured also where no kernel is to be used.
+    found = evaluate(data, tmp_path / "out", scale=4, systems=[system], method="none")
+    assert len(rows_of(found, "sr", "theirs")) == 2
+
+
+def test_whose_results_a_file_holds(tmp_path):
+    """The longest name that it bears; a folder counts if it is a name or a scale."""
+    hr = write_images(tmp_path / "in", "baby", "baby_2", "2", size=(64, 64))
+    degrade(hr, tmp_path / "set", scales=[2, 4])
+    folder = tmp_path / "theirs"
+    for file, variance in (("x2/baby_2.npy", 1.0), ("x4/baby_2.npy", 2.0),
+                           ("run_2/baby.npy", 3.0), ("x2/2.npy", 4.0)):  # fmt: skip
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        kernel = kernels.gaussian(9, variances=(variance,) * 2, scale=2)
+        np.save(folder / file, kernel)
+    # A benchmark's own output below is not taken for results.
+    (folder / "benchmark").mkdir()
+    (folder / "benchmark/runs.jsonl").touch()
+    np.save(folder / "benchmark/baby.npy", np.ones((3, 3)))
+    found = evaluate(
+        tmp_path / "set", tmp_path / "out", scale=2, method="none",
+        systems=[finished("theirs", folder)],
+    )  # fmt: skip
+    assert not found.problems
+    for name, variance in (("baby", 3.0), ("baby_2", 1.0), ("2", 4.0)):
+        kept = np.load(tmp_path / f"out/x2/kernels/theirs/seed0/{name}_x2.npy")
+        expected = kernels.gaussian(9, variances=(variance,) * 2, scale=2)
+        np.testing.assert_allclose(kept, expected)
 
 
 def test_faults_of_finished_results(data, tmp_path):
@@ -516,7 +654,7 @@ def test_quick_takes_images_all_over_the_set(tmp_path, capsys):
         for x in (out / "runs.jsonl").read_text().split("\n")
         if x
     }
-    assert done == {"00", "02", "04", "06"}
+    assert done == {"00", "02", "05", "08"}
 
 
 def test_faults_give_status_1(data, tmp_path, capsys):
@@ -538,6 +676,7 @@ def test_faults_give_status_1(data, tmp_path, capsys):
     [
         (["evaluate"], "--data"),
         (["evaluate", "--data=nowhere"], "is no test set"),
+        (["evaluate", "--data=nowhere", "--scales=2"], "has no lr_x2"),
         (["evaluate", "--data=nowhere", "--scales=two"], "as 2,4"),
         (["evaluate", "--data=nowhere", "--systems=magic"], "--systems=magic"),
         (["evaluate", "--data=nowhere", "--systems=none"], "no system"),
@@ -561,7 +700,7 @@ def test_mistakes_give_status_2_and_one_line(arguments, words, capsys, tmp_path,
     error = capsys.readouterr().err
     assert status == 2
     assert words in error and error.count("\n") == 1 and error.startswith("error: ")
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def test_degrade_as_a_command(tmp_path, capsys):
@@ -570,12 +709,11 @@ def test_degrade_as_a_command(tmp_path, capsys):
     command = ["degrade", f"--hr={tmp_path}/in", f"--output_dir={tmp_path}/set"]
     assert cli.main([*command, "--scales=2,3", "--protocol=disk"]) == 1
     printed = capsys.readouterr()
-    assert "2 images at x2, x3, 1 problem" in printed.out and "c.png" in printed.err
+    assert "2 images at x2, x3, 1 failed" in printed.out and "c.png" in printed.err
     assert len(read(tmp_path / "set", 3).cases) == 2
 
 
-def test_the_module_runs():
-    """And shows its commands without loading what they need."""
+def test_it_runs_as_a_module():
     done = subprocess.run(
         [sys.executable, "-m", "kernelgan_jax.benchmark", "--help"],
         capture_output=True, text=True, cwd=Path(__file__).parents[1],

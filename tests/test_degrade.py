@@ -38,7 +38,8 @@ def test_it_rebuilds_bit_for_bit(tmp_path, protocol):
     assert made.names == ["a", "b.c"] and not made.problems
     first = contents(tmp_path / "one")
     assert sorted(first) == sorted(
-        [f"hr/{n}.png" for n in made.names]
+        ["degrade.json"]
+        + [f"hr/{n}.png" for n in made.names]
         + [f"lr_x{s}/{n}.png" for n in made.names for s in (2, 4)]
         + [f"gt_k_x{s}/{n}.mat" for n in made.names for s in (2, 4)]
     )
@@ -50,6 +51,9 @@ def test_it_rebuilds_bit_for_bit(tmp_path, protocol):
     degrade(hr, tmp_path / "four", **(options | {"seed": 4}))
     other = contents(tmp_path / "four")
     assert all(other[n] != first[n] for n in first if not n.startswith("hr"))
+    with pytest.raises(ValueError, match="another seed"):
+        degrade(hr, tmp_path / "one", **(options | {"seed": 4}))
+    assert contents(tmp_path / "one") == first
 
 
 def test_no_date_in_kernel_files(tmp_path):
@@ -65,7 +69,7 @@ def test_lr_images_are_what_the_kernels_make(tmp_path, protocol, scale):
     """By the formula at the top of kernels.py, pixel by pixel."""
     hr = write_images(tmp_path / "in", "a")
     degrade(hr, tmp_path / "set", protocol=protocol, scales=[scale])
-    (case,), _ = read(tmp_path / "set", scale)
+    (case,) = read(tmp_path / "set", scale).cases
     image, lr, kernel = images.to_unit(case.hr()), case.lr(), case.kernel()
     assert image.shape[0] % scale == image.shape[1] % scale == 0
     assert lr.shape[:2] == (image.shape[0] // scale, image.shape[1] // scale)
@@ -117,8 +121,8 @@ def test_composed_kernels_are_two_downscalings(tmp_path):
     """Once by 4 is twice by 2 (paper, section 4.2), away from the borders."""
     hr = write_images(tmp_path / "in", "a", size=(160, 160))
     degrade(hr, tmp_path / "set", protocol="div2krk_composed", scales=[2, 4])
-    (small,), _ = read(tmp_path / "set", 2)
-    (smaller,), _ = read(tmp_path / "set", 4)
+    (small,) = read(tmp_path / "set", 2).cases
+    (smaller,) = read(tmp_path / "set", 4).cases
     k2, k4 = small.kernel(), smaller.kernel()
     image = np.random.default_rng(0).random((160, 160))
     twice = downscale(downscale(image, k2, 2), k2, 2)
@@ -137,8 +141,9 @@ def test_liang_kernels():
         assert 0.17 * scale < spread.min() < 0.25 * scale
         assert 1.8 * scale < spread.max() < 2.5 * scale
     clean, noisy = drawn("liang", 2, 1)[0], drawn("liang", 2, 1, noise=0.4)[0]
-    ratio = noisy / clean
-    assert 1.5 < ratio.max() / ratio.min() <= 1.4 / 0.6 + 1e-6
+    large = clean > 0.1 * clean.max()
+    ratio = noisy[large] / clean[large]
+    assert 1.5 < ratio.max() / ratio.min() < 2.7  # 1.4 / 0.6, and a small shift
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -179,7 +184,7 @@ def test_image_noise(tmp_path):
     lrs = []
     for noise in (0.0, 10.0):
         degrade(hr, tmp_path / f"{noise}", scales=[2], image_noise=noise)
-        (case,), _ = read(tmp_path / f"{noise}", 2)
+        (case,) = read(tmp_path / f"{noise}", 2).cases
         lrs.append(case.lr().astype(float))
     inside = (lrs[0] > 40) & (lrs[0] < 215)
     assert 9 < (lrs[1] - lrs[0])[inside].std() < 11

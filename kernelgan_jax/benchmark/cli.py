@@ -9,8 +9,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+import jax
+import numpy as np
+
+from kernelgan_jax import images
+from kernelgan_jax.benchmark import page, tables, testset
+from kernelgan_jax.benchmark.degrade import PROTOCOLS, degrade
+from kernelgan_jax.benchmark.evaluate import Store, evaluate
+from kernelgan_jax.benchmark.systems import SYSTEMS, System, finished, from_file
 from kernelgan_jax.compilation_cache import keep_compilations
 
 QUICK = 4
@@ -33,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
         return 2
     except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on where it stopped")
+        _complain("interrupted; what is done is kept, and the same command goes on")
         return 130
 
 
@@ -43,9 +51,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from kernelgan_jax.benchmark.degrade import PROTOCOLS
-    from kernelgan_jax.benchmark.systems import SYSTEMS
-
     parser = _Parser(
         prog=_PROGRAM,
         description="Makes test sets for kernel estimators, and measures them.",
@@ -158,9 +163,6 @@ def _names(text: str) -> list[str]:
 
 
 def _degrade(arguments: argparse.Namespace) -> int:
-    from kernelgan_jax import images
-    from kernelgan_jax.benchmark.degrade import degrade
-
     found = images.find(arguments.hr)
     made = degrade(
         found.paths,
@@ -177,27 +179,25 @@ def _degrade(arguments: argparse.Namespace) -> int:
     scales = ", ".join(f"x{scale}" for scale in arguments.scales)
     said = f"{len(made.names)} images at {scales}"
     if problems:
-        said += f", {len(problems)} problems"
+        said += f", {len(problems)} failed"
     print(f"{said} -> {arguments.output_dir}")
     return 1 if problems or not made.names else 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from kernelgan_jax.benchmark import page, tables, testset
-    from kernelgan_jax.benchmark.evaluate import Store, evaluate
-
     data, output = arguments.data, arguments.output_dir
     compared = _systems(arguments)
     scales = arguments.scales or testset.scales(data)
     if not scales:
         raise ValueError(f"{data}: has no lr_x2, lr_x4, ...: it is no test set")
     problems: list[str] = []
-    text = ""
+    tables_of_all = []
     for scale in scales:
         names = arguments.images
         if arguments.quick and not names:
             known = [case.name for case in testset.read(data, scale).cases]
-            names = known[:: max(1, len(known) // QUICK)][:QUICK]
+            places = np.linspace(0, len(known) - 1, min(QUICK, len(known)))
+            names = [known[int(place)] for place in places]
         found = evaluate(
             data,
             output,
@@ -210,12 +210,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             say=lambda line: print(line, flush=True),
         )
         problems += [f"x{scale} {problem}" for problem in found.problems]
-        page.write(output / f"x{scale}.html", Store(output, scale), found.rows,
-                   compared, found.cases)  # fmt: skip
-        text += tables.markdown(found.rows, compared, scale) + "\n"
-    head = f"{_machine()}, {time.strftime('%Y-%m-%d')}"
-    (output / "table.md").write_text(f"{head}\n\n{text.rstrip()}\n")
-    print(f"\n{text.rstrip()}\n")
+        if not found.rows and not found.problems:
+            problems.append(f"x{scale} has nothing that could be measured")
+        tables_of_all.append(tables.markdown(found.rows, compared, scale))
+        text = "\n".join(
+            [f"{_machine()}, {time.strftime('%Y-%m-%d')}\n", *tables_of_all]
+        )
+        (output / "table.md").write_text(text, encoding="utf-8")
+        store = Store(output, scale)
+        page.write(output / f"x{scale}.html", store, found.rows, compared, found.cases)
+    print("\n" + "\n".join(tables_of_all))
     for problem in problems:
         _complain(problem)
     said = f"{len(problems)} failed, named above; " if problems else ""
@@ -223,36 +227,35 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _systems(arguments: argparse.Namespace) -> list[Any]:
-    from kernelgan_jax.benchmark import systems
-
-    chosen = []
+def _systems(arguments: argparse.Namespace) -> list[System]:
+    chosen: list[System] = []
     for name in arguments.systems:
         if name == "none":
             continue
-        if name not in systems.SYSTEMS:
-            legal = ", ".join(systems.SYSTEMS)
+        if name not in SYSTEMS:
+            legal = ", ".join(SYSTEMS)
             raise ValueError(f"--systems={name}: it must be some of {legal}; or none")
-        chosen.append(systems.SYSTEMS[name])
+        chosen.append(SYSTEMS[name])
     for text in arguments.system:
-        chosen += systems.from_file(text)
+        chosen += from_file(text)
     for text in arguments.results:
         name, _, folder = text.partition("=")
         if not (re.fullmatch(r"[\w.-]+", name) and folder):
             raise ValueError(f"--results={text}: it must be NAME=FOLDER, a plain name")
-        chosen.append(systems.finished(name, Path(folder)))
+        chosen.append(finished(name, Path(folder)))
     names = [system.name for system in chosen]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"there are two systems named {name}; rename one")
+    estimators = {e.name: e for s in SYSTEMS.values() if (e := s.estimator)}
+    for system in chosen:
+        mine = system.estimator
+        known = estimators.setdefault(mine.name, mine) if mine else mine
+        if names.count(system.name) > 1 or known is not mine:
+            raise ValueError(f"there are two systems named {system.name}; rename one")
     if not chosen:
         raise ValueError("there is no system to evaluate")
     return chosen
 
 
 def _machine() -> str:
-    import jax
-
     device = jax.devices()[0]
     kind = device.device_kind
     if device.platform == "cpu":

@@ -1,10 +1,11 @@
 """Test sets from HR images: random kernels, LR images, the truth beside them."""
 
+import json
 import math
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.signal
@@ -18,7 +19,8 @@ class Protocol(NamedTuple):
 
     about: str
     draw: Callable[[np.random.Generator, int, float | None], np.ndarray]
-    """`draw(rng, scale, noise)`: a kernel; `noise` None stands for the protocol's."""
+    """`draw(rng, scale, noise)`: a kernel, aligned, sum 1; `noise` None stands for the
+    protocol's."""
     shared: bool = False
     """Whether the kernels of an image are of one draw, at all scales."""
 
@@ -26,13 +28,14 @@ class Protocol(NamedTuple):
 def _div2krk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
     # 11 x 11 at x2 and 31 x 31 at x4, as in DIV2KRK; widths grow with the scale.
     size = {2: 11, 3: 21, 4: 31}.get(scale, 8 * scale - 1)
-    return kernels.random_gaussian(
+    kernel = kernels.random_gaussian(
         rng,
         size,
         scale=scale,
         variances=(0.6 * scale**2 / 4, 5 * scale**2 / 4),
         noise=0.25 if noise is None else noise,
     )
+    return _aligned(kernel, scale)
 
 
 def _div2krk_composed(
@@ -40,7 +43,7 @@ def _div2krk_composed(
 ) -> np.ndarray:
     if scale not in (2, 4):
         raise ValueError(f"scale is {scale}; kernels are composed for 2 and 4")
-    kernel = _aligned(_div2krk(rng, 2, noise), 2)
+    kernel = _div2krk(rng, 2, noise)
     if scale == 2:
         return kernel
     dilated = np.zeros([2 * side - 1 for side in kernel.shape])
@@ -49,32 +52,42 @@ def _div2krk_composed(
 
 
 def _liang(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
-    return kernels.random_gaussian(
+    kernel = kernels.random_gaussian(
         rng,
         4 * scale + 3,
         scale=scale,
         variances=(0.175 * scale, 2.5 * scale),
         noise=noise or 0.0,
     )
+    return _aligned(kernel, scale)
 
 
 def _motion(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
     length, angle = rng.uniform(1, 4) * scale, rng.uniform(0, math.pi)
     kernel = kernels.motion(6 * scale + 1, length=length, angle=angle, scale=scale)
-    return _noisy(rng, kernel, noise)
+    return _aligned(_noisy(rng, kernel, noise), scale)
 
 
 def _disk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
     radius = rng.uniform(0.75, 2) * scale
     kernel = kernels.disk(6 * scale + 1, radius=radius, scale=scale)
-    return _noisy(rng, kernel, noise)
+    return _aligned(_noisy(rng, kernel, noise), scale)
 
 
 def _noisy(
     rng: np.random.Generator, kernel: np.ndarray, noise: float | None
 ) -> np.ndarray:
-    factors = 1 + (noise or 0.0) * rng.uniform(-1, 1, kernel.shape)
-    return kernels.normalise(kernel * factors)
+    return kernel * (1 + (noise or 0.0) * rng.uniform(-1, 1, kernel.shape))
+
+
+def _aligned(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """A kernel at its alignment, of the same size, non-negative: noise moves it off."""
+    moved = kernels.centre(kernel, scale)
+    pads = (np.array(moved.shape) - kernel.shape) // 2
+    rows, columns = (
+        slice(pad, pad + n) for pad, n in zip(pads, kernel.shape, strict=True)
+    )
+    return kernels.normalise(np.clip(moved[rows, columns], 0, None))
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -84,7 +97,7 @@ PROTOCOLS: dict[str, Protocol] = {
         _div2krk,
     ),
     "div2krk_composed": Protocol(
-        "the same at x2; at x4 the x2 kernel of the image applied twice",
+        "likewise at x2; at x4 the x2 kernel of the image applied twice",
         _div2krk_composed,
         shared=True,
     ),
@@ -129,7 +142,8 @@ def degrade(
 
     Args:
       hr: Files of HR images; their names without suffix must differ.
-      folder: Where to; files of the same names are replaced.
+      folder: Where to; files of the same names are replaced. `degrade.json` there
+        records how the set was made.
       protocol: A name in `PROTOCOLS`.
       scales: Integers of at least 2.
       seed: At least 0.
@@ -142,7 +156,8 @@ def degrade(
       Names of the images made, and problems.
 
     Raises:
-      ValueError: If an argument is out of range.
+      ValueError: If an argument is out of range, or the folder holds a set that was
+        made in another way.
       OSError: If the folder cannot be written.
     """
     if protocol not in PROTOCOLS:
@@ -162,6 +177,13 @@ def degrade(
     for scale in scales:  # a protocol may not know the scale
         PROTOCOLS[protocol].draw(np.random.default_rng(0), scale, kernel_noise)
 
+    _record(folder, {
+        "protocol": protocol,
+        "scales": sorted(scales),
+        "seed": seed,
+        "kernel_noise": kernel_noise,
+        "image_noise": image_noise,
+    })  # fmt: skip
     parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
     for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -188,7 +210,6 @@ def degrade(
             image = zlib.crc32(f"{protocol}/{name}".encode())
             rng = np.random.default_rng([seed, draw, image])
             kernel = PROTOCOLS[protocol].draw(rng, scale, kernel_noise)
-            kernel = _aligned(kernel, scale)
             lr = downscale(images.to_unit(pixels).astype(np.float64), kernel, scale)
             lr = lr + image_noise / 255 * rng.standard_normal(lr.shape)
             stored = images.from_unit(lr, pixels.dtype)
@@ -198,14 +219,19 @@ def degrade(
     return Degraded(done, problems)
 
 
-def _aligned(kernel: np.ndarray, scale: int) -> np.ndarray:
-    """A kernel at its alignment, of the same size, non-negative: noise moves it off."""
-    moved = kernels.centre(kernel, scale)
-    pads = (np.array(moved.shape) - kernel.shape) // 2
-    rows, columns = (
-        slice(pad, pad + n) for pad, n in zip(pads, kernel.shape, strict=True)
-    )
-    return kernels.normalise(np.clip(moved[rows, columns], 0, None))
+def _record(folder: Path, how: dict[str, Any]) -> None:
+    """Leaves word of how a set is made, and refuses to mix two."""
+    file = folder / "degrade.json"
+    if file.exists():
+        before = json.loads(file.read_text())
+        changed = [name for name in how if before.get(name) != how[name]]
+        if changed:
+            raise ValueError(
+                f"{folder}: holds a set of another {' and '.join(changed)} "
+                "(degrade.json); choose another folder"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(how) + "\n")
 
 
 def _write(path: Path, pixels: np.ndarray) -> None:

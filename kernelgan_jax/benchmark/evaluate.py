@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import images, kernel_files, metrics
+from kernelgan_jax import images, metrics
 from kernelgan_jax.benchmark import testset
 from kernelgan_jax.benchmark.systems import (
     SYSTEMS,
@@ -31,7 +31,7 @@ from kernelgan_jax.benchmark.systems import (
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import SRConfig
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import super_resolve
+from kernelgan_jax.super_resolution import METHODS, super_resolve
 from kernelgan_jax.version import __version__
 
 Row = dict[str, Any]
@@ -77,34 +77,42 @@ def evaluate(
       say: Called with a line on each thing done.
 
     Returns:
-      The measured rows. A row has `kind`, `scale`, `system`, `image`, `seed`,
-      `seconds` (the first ones include compilation), and `memory`, the peak of the
-      process in MiB or None; of kind `kernel` also `kernel_psnr` (dB),
-      `covariance_error`, both None without a kernel and the first for the true one,
-      and `reason`; of kind `sr` also `psnr_y`, `ssim_y`,
-      `lr_psnr_y` (dB) and `shift` (pixels). Kernels of one estimator are measured
-      once: their `system` is the estimator's name.
+      The measured rows. A row has `kind`, `scale`, `system`, `image`, `seed`, `seconds`
+      (the first ones of each size of image include compilation) and `memory`, the peak
+      of the process in MiB; of kind `kernel` also `kernel_psnr` (dB),
+      `covariance_error` and `reason`; of kind `sr` also `psnr_y`, `ssim_y`,
+      `lr_psnr_y` (dB) and `shift` (down and right, pixels). What is not known or
+      infinite is None. Kernels of one estimator are measured once: their `system` is
+      the estimator's name.
 
     Raises:
-      ValueError: If an argument is out of range.
+      ValueError: If an argument is out of range, or the test set has not this scale.
       OSError: If the output cannot be written.
     """
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}; it must be at least 1")
     if not 1 <= sr_seeds <= seeds:
-        raise ValueError(f"sr_seeds is {sr_seeds}; it must be from 1 to {seeds}, seeds")
+        raise ValueError(f"sr_seeds is {sr_seeds}; it must be from 1 to seeds, {seeds}")
+    if method not in ("none", *METHODS):
+        legal = ", ".join(("none", *METHODS))
+        raise ValueError(f"method is {method!r}; it must be one of: {legal}")
     found = testset.read(data, scale, names)
     problems = list(found.problems)
     for problem in problems:
         say(f"x{scale} {problem}")
-    known = [s for s in systems if s.estimator is None or s.estimator.scales(scale)]
-    store = Store(output, scale)
-    run = _Run(store, found.cases, method, say, problems)
+    known = []
+    for system in systems:
+        if system.estimator is None or system.estimator.scales(scale):
+            known.append(system)
+        else:
+            say(f"x{scale} {system.name}: does not know this scale; left out")
+    run = _Run(Store(output, scale), found, method, say, problems)
     estimators = {s.estimator.name: s.estimator for s in known if s.estimator}
     rows: list[Row] = []
     for estimator in estimators.values():
         rows += run.estimate(estimator, seeds if estimator.seeded else 1, sr_seeds)
     for system in known:
-        seeded = system.estimator is not None
-        rows += run.super_resolve(system, sr_seeds if seeded else 1)
+        rows += run.super_resolve(system, sr_seeds if system.estimator else 1)
     return Evaluation(rows, problems, found.cases)
 
 
@@ -129,27 +137,40 @@ class Store:
     def get(
         self, kind: str, system: str, case: Case, seed: int, mark: str
     ) -> Row | None:
-        """The row, if there is one of the same fingerprint."""
+        """The row, if there is one of this fingerprint, its files as it says."""
         row = self._rows.get((kind, self.scale, system, case.name, seed))
-        return row if row is not None and row["fingerprint"] == mark else None
+        if row is None or row["fingerprint"] != mark:
+            return None
+        whole = all(
+            self.file(row, what).exists() and _hash(self.file(row, what)) == digest
+            for what, digest in row["files"].items()
+        )
+        return row if whole else None
 
     def add(self, row: Row) -> None:
+        """Keeps a row, and the fingerprints of its files."""
+        for what in row["files"]:
+            row["files"][what] = _hash(self.file(row, what))
+        line = json.dumps(row, allow_nan=False)
         self._rows[_key(row)] = row
         with self._file.open("a") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.write(line + "\n")
 
-    def kernel_file(self, estimator: str, case: Case, seed: int, scale: int) -> Path:
-        """Where a kernel is kept, without suffix."""
-        folder = self.folder / "kernels" / estimator / f"seed{seed}"
-        return folder / f"{case.name}_x{scale}"
-
-    def image_file(self, system: str, case: Case, seed: int) -> Path:
-        """Where a super-resolved image is kept."""
-        return self.folder / "sr" / system / f"seed{seed}" / f"{case.name}.png"
+    def file(self, row: Row, what: str) -> Path:
+        """Where a row's `kernel`, `kernel_x2` or `image` is."""
+        system, seed, name = row["system"], f"seed{row['seed']}", row["image"]
+        if what == "image":
+            return self.folder / "sr" / system / seed / f"{name}.png"
+        scale = 2 if what == "kernel_x2" else self.scale
+        return self.folder / "kernels" / system / seed / f"{name}_x{scale}.npy"
 
 
 def _key(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("kind", "scale", "system", "image", "seed"))
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 class _Run:
@@ -158,14 +179,21 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        cases: list[Case],
+        found: testset.Found,
         method: str,
         say: Callable[[str], None],
         problems: list[str],
     ):
-        self.store, self.cases, self.method = store, cases, method
-        self.say, self.problems = say, problems
-        self.digests = {case.name: _digest(case) for case in cases}
+        self.store, self.method, self.say = store, method, say
+        self.cases, self.names, self.problems = found.cases, found.names, problems
+        self.digests = {
+            case.name: [
+                _hash(p) for p in (case.lr_path, case.hr_path, case.kernel_path)
+            ]
+            for case in found.cases
+        }
+
+    # --- Kernels ---
 
     def estimate(self, estimator: Estimator, seeds: int, sr_seeds: int) -> list[Row]:
         """The rows of an estimator's kernels, those not yet there measured."""
@@ -173,8 +201,7 @@ class _Run:
         for seed in range(seeds):
             missing = []
             for case in self.cases:
-                mark = self._mark(case, estimator.version)
-                row = self.store.get("kernel", estimator.name, case, seed, mark)
+                row = self._estimated(estimator, case, seed)
                 if row is not None:
                     rows.append(row)
                 elif seed < sr_seeds or self._has_kernel(estimator, case):
@@ -184,127 +211,153 @@ class _Run:
                 rows += self._estimate(estimator, missing[start : start + size])
         return rows
 
+    def _estimated(self, estimator: Estimator, case: Case, seed: int) -> Row | None:
+        seed = seed if estimator.seeded else 0
+        mark = self._mark(case, self._version(estimator, case))
+        return self.store.get("kernel", estimator.name, case, seed, mark)
+
     def _has_kernel(self, estimator: Estimator, case: Case) -> bool:
         """Whether it finds kernels: what only makes images needs no more seeds."""
-        mark = self._mark(case, estimator.version)
-        row = self.store.get("kernel", estimator.name, case, 0, mark)
-        return row is None or row["covariance_error"] is not None
+        row = self._estimated(estimator, case, 0)
+        return row is not None and "kernel" in row["files"]
 
     def _estimate(
         self, estimator: Estimator, jobs: Sequence[tuple[Case, int]]
     ) -> list[Row]:
-        requests = [
-            Request(case.name, case.lr(), case.scale, seed, case.kernel())
-            for case, seed in jobs
-        ]
-        started = time.perf_counter()
+        rows = []
         try:
+            requests = [
+                Request(
+                    case.name, case.lr(), case.scale, seed, case.kernel(), self.names
+                )
+                for case, seed in jobs
+            ]
+            started = time.perf_counter()
             with _peak_memory() as memory:
                 answers = estimator.run(requests)
+            seconds = (time.perf_counter() - started) / len(jobs)
+            cost = {"seconds": round(seconds, 3), "memory": memory()}
+            if not estimator.timed:
+                cost = {"seconds": None, "memory": None}
+            for (case, seed), answer in zip(jobs, answers, strict=True):
+                rows.append(self._keep_kernel(estimator, case, seed, answer, cost))
         except Exception as error:  # Whatever it is, the other images go on.
             if len(jobs) > 1:
-                return [row for job in jobs for row in self._estimate(estimator, [job])]
+                rest = jobs[len(rows) :]
+                return rows + [
+                    r for job in rest for r in self._estimate(estimator, [job])
+                ]
             self._fail(estimator.name, *jobs[0], error)
-            return []
-        seconds = (time.perf_counter() - started) / len(jobs)
-        rows = []
-        for (case, seed), answer in zip(jobs, answers, strict=True):
-            row = self._row("kernel", estimator.name, case, seed, estimator.version)
-            row |= {"seconds": round(seconds, 3), "memory": memory()}
-            row |= {"reason": answer.reason} | _kernel_measures(answer, case)
-            self._keep(estimator, case, seed, answer)
-            self.store.add(row)
-            rows.append(row)
-            psnr = row["kernel_psnr"]
-            self._said(row, "done" if psnr is None else f"{psnr:.2f} dB")
         return rows
 
-    def _keep(
-        self, estimator: Estimator, case: Case, seed: int, answer: Answer
-    ) -> None:
-        for scale, kernel in ((case.scale, answer.kernel), (2, answer.kernel_x2)):
-            if kernel is not None:
-                file = self.store.kernel_file(estimator.name, case, seed, scale)
+    def _keep_kernel(
+        self, estimator: Estimator, case: Case, seed: int, answer: Answer, cost: Row
+    ) -> Row:
+        version = self._version(estimator, case)
+        row = self._row("kernel", estimator.name, case, seed, version) | cost
+        row |= {"reason": answer.reason, "kernel_psnr": None, "covariance_error": None}
+        for what, array in (
+            ("kernel", answer.kernel),
+            ("kernel_x2", answer.kernel_x2),
+            ("image", answer.sr),
+        ):
+            if array is not None:
+                row["files"][what] = ""
+                file = self.store.file(row, what)
                 file.parent.mkdir(parents=True, exist_ok=True)
-                np.save(f"{file}.npy", kernel)
-        if answer.sr is not None:
-            file = self.store.image_file(estimator.name, case, seed)
-            _write_image(file, answer.sr, case)
+                if what == "image":
+                    _write_image(file, array, case)
+                else:
+                    np.save(file, array)
+        if answer.kernel is not None:
+            truth = case.kernel()
+            psnr = metrics.kernel_psnr(answer.kernel, truth, scale=case.scale)
+            error = metrics.covariance_error(answer.kernel, truth)
+            row |= {"kernel_psnr": _finite(psnr), "covariance_error": _finite(error)}
+        self.store.add(row)
+        psnr = row["kernel_psnr"]
+        self._said(row, "done" if psnr is None else f"{psnr:.2f} dB")
+        return row
+
+    # --- Super-resolution ---
 
     def super_resolve(self, system: System, seeds: int) -> list[Row]:
         """The rows of a system's images, those not yet there measured."""
-        if self.method == "none" and system.method == "zssr":
-            return []
         rows = []
         for seed in range(seeds):
             for case in self.cases:
-                version = f"{system.method if isinstance(system.method, str) else ''} "
-                version += f"{self.method} {system.version} "
-                if system.estimator is not None:
-                    version += system.estimator.version
-                mark = self._mark(case, version)
-                row = self.store.get("sr", system.name, case, seed, mark)
-                if row is None:
-                    try:
-                        row = self._super_resolve(system, case, seed, version)
-                    except Exception as error:
-                        self._fail(system.name, case, seed, error)
-                if row is not None:
-                    rows.append(row)
+                try:
+                    row = self._super_resolved(system, case, seed)
+                except Exception as error:  # Whatever it is, the other images go on.
+                    self._fail(system.name, case, seed, error)
+                else:
+                    rows += [] if row is None else [row]
         return rows
 
-    def _super_resolve(
-        self, system: System, case: Case, seed: int, version: str
-    ) -> Row | None:
-        answer = None
-        if system.estimator is not None:
-            answer = self._kept(system.estimator, case, seed)
-            if answer is None:
-                return None  # It failed, which has been said, or was not asked for.
-        lr = case.lr()
-        file = self.store.image_file(system.name, case, seed)
+    def _super_resolved(self, system: System, case: Case, seed: int) -> Row | None:
+        """The row of an image, measured if it is not there; None if there is none."""
+        estimator, own, answer = system.estimator, None, Answer()
+        version = "bicubic"
+        if estimator is not None:
+            own = self._estimated(estimator, case, seed)
+            if own is None:
+                return None  # It failed, which has been said.
+            answer = self._answer(own)
+            if answer.sr is None and system.enlarge is None and self.method == "none":
+                return None
+            if answer.sr is not None and seed > 0 and not estimator.seeded:
+                return None
+            how = "own" if answer.sr is not None else system.version or self.method
+            version = f"{how} {own['files']} {self._version(estimator, case)}"
+        mark = self._mark(case, version)
+        row = self.store.get("sr", system.name, case, seed, mark)
+        if row is not None:
+            return row
+        row = self._row("sr", system.name, case, seed, version)
         started = time.perf_counter()
         with _peak_memory() as memory:
-            if answer is not None and answer.sr is not None:
-                sr, started = images.to_unit(answer.sr), time.perf_counter()
-            elif answer is None or system.estimator is None:
-                sr = np.clip(bicubic_resize(images.to_unit(lr), case.scale), 0, 1)
-            elif callable(system.method):
-                jumps = system.estimator.jumps(case.scale, answer)
-                given = system.method(lr, jumps[-1].kernel, scale=case.scale, seed=seed)
-                sr = images.to_unit(images.from_array(given))
-            else:
-                sr = super_resolve(
-                    jax.random.key(seed),
-                    lr,
-                    system.estimator.jumps(case.scale, answer),
-                    config=SRConfig(method=self.method),
-                )
-        row = self._row("sr", system.name, case, seed, version)
-        row |= {"seconds": round(time.perf_counter() - started, 3), "memory": memory()}
-        row |= _image_measures(sr, case)
-        _write_image(file, sr, case)
+            sr = self._enlarged(system, case, seed, answer)
+        seconds = round(time.perf_counter() - started, 3)
+        cost = {"seconds": seconds, "memory": memory()}
+        if own is not None and answer.sr is not None:  # That it took to make it.
+            cost = {name: own[name] for name in cost}
+        row |= cost | _image_measures(sr, case)
+        row["files"]["image"] = ""
+        _write_image(self.store.file(row, "image"), sr, case)
         self.store.add(row)
-        self._said(row, f"{row['psnr_y']:.2f} dB")
+        psnr = row["psnr_y"]
+        self._said(row, "the HR image" if psnr is None else f"{psnr:.2f} dB")
         return row
 
-    def _kept(self, estimator: Estimator, case: Case, seed: int) -> Answer | None:
-        """An answer as `_keep` has left it, if it is of these settings."""
-        seed = seed if estimator.seeded else 0
-        mark = self._mark(case, estimator.version)
-        row = self.store.get("kernel", estimator.name, case, seed, mark)
-        if row is None:
-            return None
+    def _enlarged(
+        self, system: System, case: Case, seed: int, answer: Answer
+    ) -> np.ndarray:
+        lr, scale = case.lr(), case.scale
+        if answer.sr is not None:
+            return images.to_unit(answer.sr)
+        if system.estimator is None:
+            return np.clip(bicubic_resize(images.to_unit(lr), scale), 0, 1)
+        jumps = system.estimator.jumps(scale, answer)
+        if system.enlarge is not None:
+            given = system.enlarge(lr, jumps[-1].kernel, scale=scale, seed=seed)
+            return images.to_unit(images.from_array(given))
+        config = SRConfig(method=self.method)
+        return super_resolve(jax.random.key(seed), lr, jumps, config=config)
 
-        def read(scale: int) -> np.ndarray | None:
-            file = self.store.kernel_file(estimator.name, case, seed, scale)
-            path = Path(f"{file}.npy")
-            return kernel_files.read(path) if path.exists() else None
+    def _answer(self, row: Row) -> Answer:
+        """An answer as `_keep_kernel` has left it."""
 
-        file = self.store.image_file(estimator.name, case, seed)
-        sr = images.read(file).pixels if row["sr"] else None
-        x2 = read(2) if case.scale != 2 else None
-        return Answer(read(case.scale), x2, row["reason"], sr)
+        def read(what: str) -> np.ndarray | None:
+            return np.load(self.store.file(row, what)) if what in row["files"] else None
+
+        image = row["files"].get("image")
+        sr = images.read(self.store.file(row, "image")).pixels if image else None
+        return Answer(read("kernel"), read("kernel_x2"), row["reason"], sr)
+
+    # --- What both need ---
+
+    def _version(self, estimator: Estimator, case: Case) -> str:
+        return estimator.version(case.name, self.names)
 
     def _mark(self, case: Case, version: str) -> str:
         """A fingerprint of all that a row depends on."""
@@ -318,13 +371,15 @@ class _Run:
             "system": system,
             "image": case.name,
             "seed": seed,
+            "files": {},
             "fingerprint": self._mark(case, version),
         }
 
     def _said(self, row: Row, what: str) -> None:
         done = f"x{row['scale']} {row['system']}, {row['image']}, seed {row['seed']}"
+        took = "" if row["seconds"] is None else f", {row['seconds']:.1f} s"
         failed = f", NOT CONVERGED ({row['reason']})" if row.get("reason") else ""
-        self.say(f"{done}: {row['kind']} {what}, {row['seconds']:.1f} s{failed}")
+        self.say(f"{done}: {row['kind']} {what}{took}{failed}")
 
     def _fail(self, system: str, case: Case, seed: int, error: Exception) -> None:
         text = str(error) if isinstance(error, ValueError) else ""
@@ -332,20 +387,6 @@ class _Run:
         problem = f"{system}, {case.name}, seed {seed}: {text}"
         self.problems.append(problem)
         self.say(f"x{case.scale} {problem}")
-
-
-def _kernel_measures(answer: Answer, case: Case) -> Row:
-    psnr = error = None
-    if answer.kernel is not None:
-        truth = case.kernel()
-        psnr = metrics.kernel_psnr(answer.kernel, truth, scale=case.scale)
-        psnr = psnr if math.isfinite(psnr) else None  # JSON knows no infinity.
-        error = metrics.covariance_error(answer.kernel, truth)
-    return {
-        "kernel_psnr": psnr,
-        "covariance_error": error,
-        "sr": answer.sr is not None,
-    }
 
 
 def _image_measures(sr: np.ndarray, case: Case) -> Row:
@@ -356,21 +397,30 @@ def _image_measures(sr: np.ndarray, case: Case) -> Row:
         raise ValueError(
             f"the result is {width}x{height}; it must be {wanted[1]}x{wanted[0]}"
         )
-    if sr.shape[2] != hr.shape[2]:
-        sr, hr = (np.broadcast_to(x, (*x.shape[:2], 3)) for x in (sr, hr))
-        lr = np.broadcast_to(lr, (*lr.shape[:2], 3))
+    if sr.shape[2] != hr.shape[2]:  # gray and RGB
+        sr, hr, lr = (np.broadcast_to(x, (*x.shape[:2], 3)) for x in (sr, hr, lr))
     height, width = (side // case.scale for side in sr.shape[:2])
-    rows, columns = np.s_[: height * case.scale], np.s_[: width * case.scale]
-    consistency = metrics.lr_psnr_y(
-        sr[rows, columns], lr[:height, :width], case.kernel(), scale=case.scale
-    )
+    again = sr[: height * case.scale, : width * case.scale]
+    lr, kernel = lr[:height, :width], case.kernel()
     sr, hr = testset.common(sr, hr)
+    # An image too small for these is measured all the same.
+    consistency, shift = None, None
+    if min(lr.shape[:2]) > 2 * case.scale:
+        consistency = metrics.lr_psnr_y(again, lr, kernel, scale=case.scale)
+        consistency = _finite(consistency)
+    if min(hr.shape[:2]) > 32:
+        shift = [round(x, 4) for x in metrics.shift(sr, hr)]
     return {
-        "psnr_y": metrics.psnr_y(sr, hr, scale=case.scale),
-        "ssim_y": metrics.ssim_y(sr, hr, scale=case.scale),
+        "psnr_y": _finite(metrics.psnr_y(sr, hr, scale=case.scale)),
+        "ssim_y": _finite(metrics.ssim_y(sr, hr, scale=case.scale)),
         "lr_psnr_y": consistency,
-        "shift": [round(x, 4) for x in metrics.shift(sr, hr)],
+        "shift": shift,
     }
+
+
+def _finite(value: float) -> float | None:
+    """The value, or None for what JSON cannot say: no difference at all, or none."""
+    return value if math.isfinite(value) else None
 
 
 def _write_image(path: Path, pixels: np.ndarray, case: Case) -> None:
@@ -378,14 +428,6 @@ def _write_image(path: Path, pixels: np.ndarray, case: Case) -> None:
     if np.issubdtype(pixels.dtype, np.floating):
         pixels = images.from_unit(pixels, case.lr().dtype)
     images.write_png(path, images.Image(pixels, None, None, None, ""))
-
-
-def _digest(case: Case) -> str:
-    """Of the files of a case."""
-    digest = hashlib.sha256()
-    for path in (case.lr_path, case.hr_path, case.kernel_path):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from kernelgan_jax import crops, images, kernel_files, metrics
+from kernelgan_jax import crops, images, metrics
 from kernelgan_jax.benchmark.evaluate import Row, Store
 from kernelgan_jax.benchmark.systems import System
 from kernelgan_jax.benchmark.testset import Case
@@ -72,7 +72,8 @@ def write(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style>\n<h1>{title}</h1>\n<p>Crops of {CROP} HR pixels, "
         "seed 0; a picture opens the whole image. Kernels are drawn from 0 to their "
-        f"largest value.</p>\n{''.join(parts)}</html>\n"
+        f"largest value.</p>\n{''.join(parts)}</html>\n",
+        encoding="utf-8",
     )
 
 
@@ -107,22 +108,22 @@ class _Page:
         parts = []
         said = [system.title]
         if sr is not None:
-            file = self.store.image_file(system.name, case, 0)
+            file = self.store.file(sr, "image")
             crop = images.to_unit(images.read(file).pixels)[place]
             parts.append(self._image(f"{case.name}-{system.name}", crop, file))
-            said.append(f"{sr['psnr_y']:.2f} dB, SSIM {sr['ssim_y']:.4f}")
+            said.append(_measured(sr["psnr_y"], ".2f", " dB"))
+            said.append(_measured(sr["ssim_y"], ".4f", " SSIM"))
         parts.append(_said(*said))
-        if kernel is not None and kernel["kernel_psnr"] is not None:
-            name = kernel["system"]
-            file = self.store.kernel_file(name, case, 0, case.scale)
-            found = kernel_files.read(Path(f"{file}.npy"))
-            parts.append(self._kernel(f"{case.name}-k-{name}", found))
+        if kernel is not None and "kernel" in kernel["files"]:
+            found = np.load(self.store.file(kernel, "kernel"))
+            name = f"{case.name}-k-{kernel['system']}"
+            parts.append(self._kernel(name, found))
             failed = " (not converged)" if kernel["reason"] else ""
-            parts.append(_said(f"{kernel['kernel_psnr']:.1f} dB{failed}"))
+            parts.append(_said(_measured(kernel["kernel_psnr"], ".1f", " dB") + failed))
         return "".join(parts)
 
     def _image(self, name: str, pixels: np.ndarray, whole: Path) -> str:
-        link = quote(os.path.relpath(whole, self.folder.parent))
+        link = quote(Path(os.path.relpath(whole, self.folder.parent)).as_posix())
         return f'<a href="{link}"><img src="{self._write(name, pixels)}" alt=""></a>'
 
     def _kernel(self, name: str, kernel: np.ndarray) -> str:
@@ -142,6 +143,10 @@ class _Page:
 
 def _said(*lines: str) -> str:
     return f"<figcaption>{'<br>'.join(map(html.escape, lines))}</figcaption>"
+
+
+def _measured(value: float | None, digits: str, unit: str) -> str:
+    return "no difference" if value is None else f"{value:{digits}}{unit}"
 
 
 def _place(hr: np.ndarray, scale: int) -> tuple[slice, slice]:

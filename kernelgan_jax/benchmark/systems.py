@@ -21,7 +21,7 @@ import numpy as np
 from kernelgan_jax import images, kernel_files, kernels, patch_recurrence, pipeline
 from kernelgan_jax.config import DEFAULT, FLOW, Config
 from kernelgan_jax.estimate import estimate_kernels
-from kernelgan_jax.super_resolution import UNCERTAIN, Jump
+from kernelgan_jax.super_resolution import Jump, uncertain
 
 CONSTANT_VARIANCE = 2.8
 """Of the constant isotropic Gaussian at x2, HR pixels^2: the mean of DIV2KRK's. At
@@ -38,6 +38,8 @@ class Request(NamedTuple):
     seed: int
     truth: np.ndarray
     """The true kernel; for the system that is given it."""
+    names: frozenset[str] = frozenset()
+    """Of all images of the test set."""
 
 
 class Answer(NamedTuple):
@@ -68,19 +70,18 @@ class Estimator:
     """Whether the answer depends on the seed."""
     sure: bool = False
     """Whether its kernel is to be trusted; see `super_resolution.UNCERTAIN`."""
-    version: str = ""
-    """A text that differs where answers may."""
+    timed: bool = True
+    """Whether the time that it takes says anything."""
+    version: Callable[[str, frozenset[str]], str] = lambda name, names: ""
+    """Of an image's name and all names: a text that differs where answers may."""
 
     def jumps(self, scale: int, answer: Answer) -> tuple[Jump, ...]:
         """How an image is super-resolved with an answer's kernel, as by `plan`."""
         if answer.kernel is None or answer.reason:
-            return (Jump(scale, kernels.bicubic(scale)),)
+            return (Jump(scale, _bicubic(scale)),)
         if self.sure:
             return (Jump(scale, answer.kernel),)
-        last = Jump(scale, answer.kernel, UNCERTAIN)
-        if answer.kernel_x2 is None:
-            return (last,)
-        return (Jump(2, answer.kernel_x2, UNCERTAIN), last)
+        return uncertain(scale, answer.kernel, answer.kernel_x2)
 
 
 Enlarge = Callable[..., Any]
@@ -95,11 +96,11 @@ class System:
     """Also of its folder."""
     title: str
     estimator: Estimator | None
-    """None: no kernel is used."""
-    method: str | Enlarge = "zssr"
-    """`bicubic`, `zssr` (as the evaluation is told), or a function."""
+    """None: bicubic enlargement, without a kernel."""
+    enlarge: Enlarge | None = None
+    """The user's own method; by default that of the evaluation."""
     version: str = ""
-    """Of the function; a text that differs where results may."""
+    """Of the method; a text that differs where results may."""
 
 
 # --- Estimators that come with the package ---
@@ -116,7 +117,7 @@ def _composed(kernel: np.ndarray, scale: int) -> Answer:
     return Answer(kernels.kernel_x4(kernel), kernel)
 
 
-def gan(name: str, config: Config, version: str = "") -> Estimator:
+def gan(name: str, config: Config) -> Estimator:
     """KernelGAN with some settings; x4 kernels follow from x2 kernels."""
 
     def run(requests: Sequence[Request]) -> list[Answer]:
@@ -136,27 +137,28 @@ def gan(name: str, config: Config, version: str = "") -> Estimator:
         scales=_x2_or_x4,
         batch=lambda: pipeline.batch_size(config),
         seeded=True,
-        version=version or repr(config),
+        version=_always(repr(config)),
     )
 
 
-def _bicubic(requests: Sequence[Request]) -> list[Answer]:
-    # It is symmetric about its own middle; kernels are compared aligned.
-    return [
-        Answer(kernels.centre(kernels.bicubic(request.scale), request.scale))
-        for request in requests
-    ]
+def _always(version: str) -> Callable[[str, frozenset[str]], str]:
+    return lambda name, names: version
+
+
+def _bicubic(scale: int) -> np.ndarray:
+    """The bicubic kernel, symmetric about its own middle, aligned as all others are."""
+    return kernels.centre(kernels.bicubic(scale), scale)
 
 
 def _constant(requests: Sequence[Request]) -> list[Answer]:
     answers = []
-    for request in requests:
-        variance = CONSTANT_VARIANCE * (request.scale**2 - 1) / 3
-        kernel = kernels.gaussian(
-            12 * request.scale + 1, variances=(variance,) * 2, scale=request.scale
+    for scale in (request.scale for request in requests):
+        variance = CONSTANT_VARIANCE * (scale**2 - 1) / 3
+        kernel, x2 = (
+            kernels.gaussian(12 * s + 1, variances=(v, v), scale=s)
+            for s, v in ((scale, variance), (2, CONSTANT_VARIANCE))
         )
-        small = kernels.gaussian(25, variances=(CONSTANT_VARIANCE,) * 2, scale=2)
-        answers.append(Answer(kernel, small if request.scale == 4 else None))
+        answers.append(Answer(kernel, x2 if scale == 4 else None))
     return answers
 
 
@@ -176,22 +178,26 @@ def _recurrence(requests: Sequence[Request]) -> list[Answer]:
     return answers
 
 
-BICUBIC = Estimator("bicubic_kernel", _bicubic, sure=True)
-CONSTANT = Estimator("constant", _constant, version=str(CONSTANT_VARIANCE))
+BICUBIC = Estimator(
+    "bicubic_kernel",
+    lambda requests: [Answer(_bicubic(request.scale)) for request in requests],
+    sure=True,
+)
+CONSTANT = Estimator("constant", _constant, version=_always(str(CONSTANT_VARIANCE)))
 MICHAELI_IRANI = Estimator(
-    "michaeli_irani", _recurrence, version=repr(patch_recurrence.SETTINGS)
+    "michaeli_irani", _recurrence, version=_always(repr(patch_recurrence.SETTINGS))
 )
 SINGLE_LAYER = gan("single_layer", Config(generator_kernels=(13,)))
 KERNELGAN = gan("kernelgan", DEFAULT)
 FLOW_PRIOR = gan("flow", FLOW)
 TRUE = Estimator(
-    "true", lambda requests: [Answer(r.truth) for r in requests], sure=True
+    "true", lambda requests: [Answer(request.truth) for request in requests], sure=True
 )
 
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
-        System("bicubic", "bicubic", None, "bicubic"),
+        System("bicubic", "bicubic", None),
         System("bicubic_kernel", "bicubic kernel + ZSSR", BICUBIC),
         System("constant", "constant Gaussian + ZSSR", CONSTANT),
         System("michaeli_irani", "Michaeli & Irani + ZSSR", MICHAELI_IRANI),
@@ -220,19 +226,17 @@ def from_file(text: str) -> list[System]:
     Raises:
       ValueError: If there is no such file or function, or the file does not run.
     """
-    file, _, function = text.partition(":") if ".py:" in text else (text, "", "")
+    file, _, function = text.rpartition(":") if ".py:" in text else (text, "", "")
     path = Path(file)
-    try:
-        version = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror or error}") from error
-    module = _module(path)
+    if not path.is_file():
+        raise ValueError(f"{file}: no such file")
+    module, version = _module(path)
     if not function:
         if not hasattr(module, "get_config"):
             raise ValueError(f"{file}: name a function of it, {file}:FUNCTION")
-        config = Config(**_run(file, module.get_config).to_dict())
-        estimator = gan(path.stem, config)
-        return [System(path.stem, f"KernelGAN, {path.name} + ZSSR", estimator)]
+        config = _run(file, lambda: Config(**module.get_config().to_dict()))
+        title = f"KernelGAN, {path.name} + ZSSR"
+        return [System(path.stem, title, gan(path.stem, config))]
     user = getattr(module, function, None)
     if not callable(user):
         raise ValueError(f"{file}: has no function {function}")
@@ -247,15 +251,13 @@ def from_file(text: str) -> list[System]:
         ]
 
     def run(requests: Sequence[Request]) -> list[Answer]:
-        return [
-            answer_of(user(r.image, scale=r.scale, seed=r.seed), r) for r in requests
-        ]
+        return [answer_of(user(r.image, scale=r.scale, seed=r.seed)) for r in requests]
 
-    estimator = Estimator(function, run, seeded=True, version=version)
+    estimator = Estimator(function, run, seeded=True, version=_always(version))
     return [System(function, function, estimator)]
 
 
-def answer_of(returned: Any, request: Request) -> Answer:
+def answer_of(returned: Any) -> Answer:
     """The answer that a user's function has returned.
 
     Raises:
@@ -267,12 +269,13 @@ def answer_of(returned: Any, request: Request) -> Answer:
     if not arrays or len(by_axes) < len(arrays) or not by_axes.keys() <= {2, 3}:
         shapes = ", ".join(str(array.shape) for array in arrays) or "nothing"
         raise ValueError(
-            f"the function returned {shapes}; it must return a kernel (2 axes), an "
-            "image (3 axes), or both in a tuple"
+            f"there is {shapes}; there must be a kernel (2 axes), an image (3 axes), "
+            "or both in a tuple"
         )
     kernel, sr = by_axes.get(2), by_axes.get(3)
     if kernel is not None:
-        kernels.check(kernel, scale=request.scale)
+        if kernel.dtype.kind not in "fiu" or not np.isfinite(kernel).all():
+            raise ValueError("the kernel has values that are no finite numbers")
         kernel = kernels.normalise(kernel.astype(np.float64))
     if sr is not None:
         sr = images.from_array(sr)
@@ -283,22 +286,32 @@ def _run(file: str, function: Callable[[], Any]) -> Any:
     try:
         return function()
     except Exception as error:  # A user's file is a program: it can raise anything.
-        raise ValueError(f"{file}: {type(error).__name__}: {error}") from error
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{file}: {text}") from error
 
 
-def _module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+def _module(path: Path) -> tuple[Any, str]:
+    """A user's file, run, and a hash of it and of what it imports from beside it."""
+    folder = path.parent.resolve()
+    # A name of its own: a file may be called random.py.
+    name = f"kernelgan_benchmark_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path}: is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # as pickle and dataclasses want it
+    sys.modules[name] = module  # as pickle and dataclasses want it
     loader = spec.loader
-    sys.path.insert(0, str(path.parent.resolve()))  # for what it imports
+    sys.path.insert(0, str(folder))
     try:
         _run(str(path), lambda: loader.exec_module(module))
     finally:
         sys.path.pop(0)
-    return module
+    digest = hashlib.sha256(path.read_bytes())
+    files = (getattr(m, "__file__", None) for m in list(sys.modules.values()))
+    for file in sorted({Path(f).resolve() for f in files if f}):
+        if folder in file.parents and file.suffix == ".py":
+            digest.update(file.read_bytes())
+    return module, digest.hexdigest()
 
 
 # --- Finished results ---
@@ -307,30 +320,40 @@ def _module(path: Path) -> Any:
 def finished(name: str, folder: Path) -> System:
     """Results that lie in a folder already: someone else's, or those of `main.py`.
 
-    The files of an image are those below the folder that bear its name, or lie in a
-    folder of its name; of several scales, those with the scale in their name (`x2`).
-    Its kernel is a .npy or .mat file, its super-resolved image a .png file of the size
-    that the scale asks for.
+    The files of an image are those below the folder that lie in a folder of its name or
+    bear its name in their own, set off from other letters and digits; a file that bears
+    the names of two images belongs to the longer one. Of several scales they are those
+    with the scale in the name of the file or of a folder (`x2`). Its kernel is a .npy
+    or .mat file, its super-resolved image a .png file of the size that the scale asks
+    for. Folders that hold a benchmark (`runs.jsonl`) are left out.
 
     Raises:
       ValueError: If there is no such folder.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of results")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    others = {path.parent for path in folder.rglob("runs.jsonl")}
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in (".npy", ".mat", ".png")
+        and others.isdisjoint(path.parents)
+    )
 
     def run(requests: Sequence[Request]) -> list[Answer]:
         return [_read_results(folder, files, request) for request in requests]
 
-    mark = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    version = hashlib.sha256(repr(mark).encode()).hexdigest()
-    return System(name, name, Estimator(name, run, version=version))
+    def version(image: str, names: frozenset[str]) -> str:
+        mine = _of_image(folder, files, image, names)
+        return repr([(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in mine])
+
+    return System(name, name, Estimator(name, run, timed=False, version=version))
 
 
 def _read_results(folder: Path, files: Iterable[Path], request: Request) -> Answer:
-    mine = [f for f in files if _bears(f.relative_to(folder), request.name)]
+    mine = _of_image(folder, files, request.name, request.names)
     known = [path for path in mine if path.suffix.lower() in (".npy", ".mat")]
-    known = _of_scale(known, request.scale)
+    known = _of_scale(folder, known, request.scale)
     # The same kernel in both formats counts once.
     same = {path.with_suffix(".mat") for path in known if path.suffix == ".npy"}
     known = [path for path in known if path not in same]
@@ -352,18 +375,35 @@ def _read_results(folder: Path, files: Iterable[Path], request: Request) -> Answ
         raise ValueError(f"there are several super-resolved images: {several}")
     if not known and not pictures:
         raise ValueError(f"{folder}: has no kernel and no super-resolved image of it")
-    sr = pictures[0][1] if pictures else None
-    return answer_of((kernel, sr), request)
+    return answer_of((kernel, pictures[0][1] if pictures else None))
 
 
-def _bears(path: Path, name: str) -> bool:
-    """Whether a path holds an image's name, set off from other letters and digits."""
-    pattern = rf"(?<![^\W_]){re.escape(name)}(?![^\W_])"
-    return any(re.search(pattern, part) for part in (*path.parts[:-1], path.stem))
+def _of_image(
+    folder: Path, files: Iterable[Path], name: str, names: frozenset[str]
+) -> list[Path]:
+    """The files of an image among those of other images."""
+    found = []
+    for path in files:
+        parts = path.relative_to(folder).parts[:-1]
+        theirs = [other for other in names if other in parts]
+        if not theirs:
+            theirs = [other for other in names | {name} if _bears(path.stem, other)]
+        if max(theirs, key=len, default="") == name or name in parts:
+            found.append(path)
+    return found
 
 
-def _of_scale(paths: list[Path], scale: int) -> list[Path]:
+def _bears(stem: str, name: str) -> bool:
+    """Whether a text holds a name, set off from other letters and digits."""
+    return bool(re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", stem))
+
+
+def _of_scale(folder: Path, paths: list[Path], scale: int) -> list[Path]:
     """Those that name the scale, if any do; otherwise those that name none."""
-    marked = [p for p in paths if re.search(rf"(?<![^\W_])x{scale}(?![^\W_])", p.stem)]
-    unmarked = [p for p in paths if not re.search(r"(?<![^\W_])x\d+(?![^\W_])", p.stem)]
-    return marked or unmarked
+
+    def scales(path: Path) -> list[str]:
+        text = "/".join(path.relative_to(folder).with_suffix("").parts)
+        return re.findall(r"(?<![^\W_])x(\d+)(?![^\W_])", text)
+
+    marked = [path for path in paths if str(scale) in scales(path)]
+    return marked or [path for path in paths if not scales(path)]

@@ -1,6 +1,6 @@
 """Measured rows as Markdown tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,7 +28,8 @@ def markdown(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
 
     Returns:
       Markdown, which ends with a line break. Means are over images, of the means over
-      seeds; the number behind ± is the standard deviation over images.
+      seeds; the number behind ± is the standard deviation over images. Where a system
+      has not all images, it says of how many.
     """
     rows = [row for row in rows if row["scale"] == scale]
     parts = [
@@ -45,7 +46,11 @@ def markdown(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    return "\n".join(f"| {' | '.join(_cell(c) for c in cells)} |" for cells in rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _super_resolution(
@@ -53,27 +58,30 @@ def _super_resolution(
 ) -> str:
     lines = []
     plain = by_image(rows, "sr", "bicubic", "psnr_y")
+    count = _count(rows, "sr")
     for system in systems:
-        mine = _of(rows, "sr", system.name)
-        if not mine:
-            continue
         psnr = by_image(rows, "sr", system.name, "psnr_y")
+        if not psnr:
+            continue
+        mine = _of(rows, "sr", system.name)
         ssim = by_image(rows, "sr", system.name, "ssim_y")
+        consistency = by_image(rows, "sr", system.name, "lr_psnr_y")
+        shifts = [row["shift"] for row in mine if row["shift"] is not None]
         gains = [psnr[name] - plain[name] for name in psnr if name in plain]
         lines.append(
             [
                 system.title,
-                _spread(psnr.values(), 2),
-                _spread(ssim.values(), 4),
+                _spread(psnr, 2, count),
+                _spread(ssim, 4, count),
                 f"{np.mean(gains):+.2f}, {min(gains):+.2f}" if gains else "",
                 _between_seeds(rows, "sr", system.name, "psnr_y"),
-                f"{np.mean([r['lr_psnr_y'] for r in mine]):.1f}",
-                f"{np.abs([r['shift'] for r in mine]).max():.2f}",
+                f"{np.mean(list(consistency.values())):.1f}" if consistency else "",
+                f"{np.abs(shifts).max():.2f}" if shifts else "",
                 *_cost(mine),
             ]
         )
     head = [
-        f"x{scale}, {len(plain) or _count(rows, 'sr')} images",
+        f"x{scale}, {count} images",
         "PSNR-Y, dB",
         "SSIM-Y",
         "gain over bicubic, dB: mean, worst",
@@ -88,28 +96,28 @@ def _super_resolution(
 
 def _kernels(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
     lines = []
+    count = _count(rows, "kernel")
     for name, title in _estimators(systems).items():
         psnr = by_image(rows, "kernel", name, "kernel_psnr")
+        error = by_image(rows, "kernel", name, "covariance_error")
         if not psnr:
             continue
-        mine = _of(rows, "kernel", name)
-        error = 100 * np.array(
-            list(by_image(rows, "kernel", name, "covariance_error").values())
-        )
+        mine = [r for r in _of(rows, "kernel", name) if r["kernel_psnr"] is not None]
+        errors = 100 * np.array(list(error.values()))
         failed = sum(bool(row["reason"]) for row in mine)
         lines.append(
             [
                 title,
-                _spread(psnr.values(), 2),
+                _spread(psnr, 2, count),
                 f"{min(row['kernel_psnr'] for row in mine):.2f}",
                 _between_seeds(rows, "kernel", name, "kernel_psnr"),
-                f"{error.mean():.0f}, {np.median(error):.0f}",
+                f"{errors.mean():.0f}, {np.median(errors):.0f}" if error else "",
                 f"{failed} of {len(mine)}",
                 *_cost(mine),
             ]
         )
     head = [
-        f"x{scale}, {_count(rows, 'kernel')} images",
+        f"x{scale}, {count} images",
         "kernel PSNR, dB",
         "worst",
         "between seeds, dB",
@@ -128,7 +136,7 @@ def _claims(rows: Sequence[Row], scale: int) -> str:
         for kind, what in (("sr", "psnr_y"), ("kernel", "kernel_psnr")):
             a, b = (by_image(rows, kind, name, what) for name in (first, second))
             gains = np.array([a[name] - b[name] for name in a if name in b])
-            if len(gains) < 2 or not np.isfinite(gains).all():
+            if len(gains) < 2:
                 cells += ["", ""]
                 continue
             error = gains.std(ddof=1) / np.sqrt(len(gains))
@@ -213,11 +221,15 @@ def _count(rows: Sequence[Row], kind: str) -> int:
     return len({row["image"] for row in rows if row["kind"] == kind})
 
 
-def _spread(values: object, digits: int) -> str:
-    array = np.array(list(values))  # type: ignore[call-overload]
-    if len(array) < 2:
-        return f"{array.mean():.{digits}f}"
-    return f"{array.mean():.{digits}f} ± {array.std(ddof=1):.{digits}f}"
+def _spread(values: Mapping[str, float], digits: int, count: int) -> str:
+    """Mean ± standard deviation; and of how many images, if not of all."""
+    if not values:
+        return ""
+    array = np.array(list(values.values()))
+    text = f"{array.mean():.{digits}f}"
+    if len(array) > 1:
+        text += f" ± {array.std(ddof=1):.{digits}f}"
+    return text if len(array) == count else f"{text} ({len(array)} of {count})"
 
 
 def _between_seeds(rows: Sequence[Row], kind: str, system: str, what: str) -> str:
@@ -228,8 +240,9 @@ def _between_seeds(rows: Sequence[Row], kind: str, system: str, what: str) -> st
 
 def _cost(rows: Sequence[Row]) -> list[str]:
     """Median seconds, and peak memory in MiB."""
+    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
     memory = [row["memory"] for row in rows if row["memory"] is not None]
     return [
-        f"{np.median([row['seconds'] for row in rows]):.2f}",
+        f"{np.median(seconds):.2f}" if seconds else "",
         f"{max(memory)}" if memory else "",
     ]

@@ -6,8 +6,8 @@ A test set is a folder:
     lr_x2/NAME.png                 likewise lr_x3, lr_x4, ...
     gt_k_x2/NAME.mat               or .npy; the correlation kernel, in `Kernel`
 
-DIV2KRK's own names (`gt/img_1_gt.png`, `lr_x2/im_1.png`, `gt_k_x2/kernel_1.mat`) are
-understood: what they put around the number is taken off.
+Of DIV2KRK's own names (`gt/img_1_gt.png`, `lr_x2/im_1.png`, `gt_k_x2/kernel_1.mat`) the
+number counts as the image's name; they are understood where the HR folder is `gt/`.
 """
 
 import re
@@ -19,8 +19,8 @@ import numpy as np
 
 from kernelgan_jax import images, kernel_files, kernels
 
-_AROUND = re.compile(r"(?:img|im|kernel)_(?=\d)|(?<=\d)_gt$", re.IGNORECASE)
-"""What DIV2KRK puts before and behind an image's number."""
+_DIV2KRK = re.compile(r"(?:img|im|kernel)_(\d+)(?:_gt)?")
+"""DIV2KRK's file names without suffix, and the image's number in them."""
 
 
 class Case(NamedTuple):
@@ -54,6 +54,8 @@ class Found(NamedTuple):
     cases: list[Case]
     problems: list[str]
     """One line on each image that cannot be used."""
+    names: frozenset[str]
+    """Of all images of the set at this scale, wanted or not."""
 
 
 def scales(folder: Path) -> list[int]:
@@ -73,33 +75,41 @@ def read(folder: Path, scale: int, names: Iterable[str] = ()) -> Found:
     Returns:
       The cases, sorted by name (numbers by value), and a line on each image that lacks
       a file, has one twice or unreadable, or whose files do not fit together.
+
+    Raises:
+      ValueError: If the folder has no LR images of the scale.
     """
-    hr = "gt" if (folder / "gt").is_dir() and not (folder / "hr").is_dir() else "hr"
+    if not (folder / f"lr_x{scale}").is_dir():
+        raise ValueError(f"{folder}: has no lr_x{scale}: it is no test set of x{scale}")
+    theirs = (folder / "gt").is_dir() and not (folder / "hr").is_dir()
     problems: dict[str, str] = {}
+
+    def files(part: str, suffixes: Iterable[str]) -> dict[str, Path]:
+        return _files(folder / part, suffixes, theirs, problems)
+
     parts = {
-        "LR image": _files(folder / f"lr_x{scale}", images.IMAGE_SUFFIXES, problems),
-        "HR image": _files(folder / hr, images.IMAGE_SUFFIXES, problems),
-        "kernel": _files(folder / f"gt_k_x{scale}", {".mat", ".npy"}, problems),
+        "LR image": files(f"lr_x{scale}", images.IMAGE_SUFFIXES),
+        "HR image": files("gt" if theirs else "hr", images.IMAGE_SUFFIXES),
+        "kernel": files(f"gt_k_x{scale}", (".mat", ".npy")),
     }
-    known = set().union(*parts.values())
-    wanted = set(names) or known | problems.keys()
-    known |= problems.keys()
+    known = set().union(*parts.values()) | problems.keys()
+    wanted = set(names) or known
     for name in wanted - known:
         problems[name] = f"{name}: no such image in {folder}"
     cases = []
     for name in sorted(wanted - problems.keys(), key=natural):
-        files = [part.get(name) for part in parts.values()]
-        missing = [what for what, file in zip(parts, files, strict=True) if not file]
+        found = [part.get(name) for part in parts.values()]
+        missing = [what for what, file in zip(parts, found, strict=True) if not file]
         if missing:
             problems[name] = f"{name}: has no {' and no '.join(missing)} at x{scale}"
             continue
-        case = Case(name, scale, *(file for file in files if file))
+        case = Case(name, scale, *(file for file in found if file))
         if problem := _problem(case):
             problems[name] = problem
         else:
             cases.append(case)
     ordered = sorted(wanted & problems.keys(), key=natural)
-    return Found(cases, [problems[name] for name in ordered])
+    return Found(cases, [problems[name] for name in ordered], frozenset(known))
 
 
 def common(sr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +125,7 @@ def common(sr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts numbers in names by their value."""
     parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -123,13 +133,15 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _files(
-    folder: Path, suffixes: Iterable[str], problems: dict[str, str]
+    folder: Path, suffixes: Iterable[str], theirs: bool, problems: dict[str, str]
 ) -> dict[str, Path]:
     """The files of a folder by the names of their images; adds to the problems."""
     found: dict[str, list[Path]] = {}
     for path in _entries(folder):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            found.setdefault(_AROUND.sub("", path.stem), []).append(path)
+            number = _DIV2KRK.fullmatch(path.stem) if theirs else None
+            name = number[1] if number else path.stem
+            found.setdefault(name, []).append(path)
     for name, paths in found.items():
         if len(paths) > 1:
             several = " and ".join(str(path) for path in paths)
@@ -141,11 +153,10 @@ def _problem(case: Case) -> str:
     """What is wrong with the files of a case, in a line; empty if nothing is."""
     try:
         lr, hr, _ = case.lr(), case.hr(), case.kernel()
-    except ValueError as error:  # of files, which it names, or of the kernel
-        text = " ".join(str(error).split())
-        return (
-            text if str(case.lr_path.parent.parent) in text else f"{case.name}: {text}"
-        )
+    except (images.ImageError, kernel_files.KernelFileError) as error:
+        return str(error)  # It names the file.
+    except ValueError as error:
+        return f"{case.name}: {error}"
     fits = all(
         abs(case.scale * small - large) < case.scale
         for small, large in zip(lr.shape[:2], hr.shape[:2], strict=True)

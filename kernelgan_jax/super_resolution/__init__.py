@@ -150,12 +150,19 @@ def plan(
         raise ValueError("there is neither an estimate nor a known kernel")
     if not estimate.converged:
         return (Jump(scale, kernels.bicubic(scale)),)
-    first = Jump(2, estimate.kernel, UNCERTAIN)
     if scale == 2:
-        return (first,)
+        return uncertain(scale, estimate.kernel)
     if estimate.kernel_x4 is None:
         raise ValueError("the estimate has no x4 kernel; estimate it with scale=4")
-    return (first, Jump(4, estimate.kernel_x4, UNCERTAIN))
+    return uncertain(scale, estimate.kernel_x4, estimate.kernel)
+
+
+def uncertain(
+    scale: int, kernel: np.ndarray, kernel_x2: np.ndarray | None = None
+) -> tuple[Jump, ...]:
+    """The jumps with an estimated kernel; gradual if the x2 kernel is known, too."""
+    last = Jump(scale, kernel, UNCERTAIN)
+    return (last,) if kernel_x2 is None else (Jump(2, kernel_x2, UNCERTAIN), last)
 
 
 def note(shape: tuple[int, int], config: SRConfig) -> str:
