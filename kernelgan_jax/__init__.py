@@ -18,6 +18,7 @@ from kernelgan_jax.kernelgan import (
 )
 from kernelgan_jax.prior import KernelPrior
 from kernelgan_jax.resize import downscale, downscale_adjoint, downscale_inverse
+from kernelgan_jax.spectral import estimate_spectral
 from kernelgan_jax.super_resolution import Jump, plan, super_resolve
 from kernelgan_jax.version import __version__
 
@@ -38,6 +39,7 @@ __all__ = [
     "downscale_inverse",
     "estimate_kernel",
     "estimate_kernels",
+    "estimate_spectral",
     "generator_kernel",
     "generator_prior",
     "kernelgan",

@@ -56,6 +56,8 @@ class KernelEstimate(NamedTuple):
     """Whether training ended as it should; if not, do not trust the kernel."""
     reason: str
     """Why it did not converge, in a few words; empty if it did."""
+    scale: int = 2
+    """Of `kernel`; other than 2 only from estimators that know other scales."""
 
 
 class KernelEstimates(NamedTuple):

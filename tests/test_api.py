@@ -21,6 +21,7 @@ from kernelgan_jax import (
     patch_recurrence,
     prior,
     resize,
+    spectral,
     super_resolution,
 )
 from kernelgan_jax.super_resolution import bicubic, tiles, zssr
@@ -34,8 +35,8 @@ FUNCTIONS = [
     getattr(module, name)
     for module in (
         kernelgan_jax, crops, estimate, flow, images, kernel_files, kernels, losses,
-        metrics, networks, patch_recurrence, prior, resize, super_resolution, bicubic,
-        tiles, zssr, *BENCHMARK,
+        metrics, networks, patch_recurrence, prior, resize, spectral, super_resolution,
+        bicubic, tiles, zssr, *BENCHMARK,
     )
     for name in vars(module)
     if inspect.isfunction(getattr(module, name))

@@ -22,9 +22,11 @@ PRIORS = {
     ),
     "simplex": prior.simplex((9, 12), scale=3),
     "gaussian": prior.gaussian((11, 14), scale=4),
+    "generalised_gaussian": prior.generalised_gaussian((10, 12), scale=3),
     "flow": prior.flow(),
 }
-SIZES = dict(zip(PRIORS, [(13, 13), (7, 8), (9, 12), (11, 14), (13, 13)], strict=True))
+SHAPES = [(13, 13), (7, 8), (9, 12), (11, 14), (10, 12), (13, 13)]
+SIZES = dict(zip(PRIORS, SHAPES, strict=True))
 
 
 @pytest.fixture(params=PRIORS)
@@ -101,6 +103,19 @@ def test_gaussian_has_the_covariance_and_place_it_says():
     np.testing.assert_allclose(
         kernels.centre_of_mass(kernel), [20.5 + 1, 21.5 - 0.5], rtol=1e-5
     )
+
+
+def test_generalised_gaussian_is_a_gaussian_or_a_disk():
+    params = {"cholesky": jnp.array([2.0, -0.5, 1.5]), "shift": jnp.zeros(2)}
+    model = prior.generalised_gaussian(25, scale=2)
+    one = model.kernel({**params, "log_power": jnp.zeros(())})
+    np.testing.assert_allclose(one, prior.gaussian(25).kernel(params), rtol=1e-5)
+    params["cholesky"] = jnp.array([3.0, 0.0, 3.0])
+    even = model.kernel({**params, "log_power": jnp.log(40.0)})
+    inside = np.asarray(even)[np.asarray(even) > 0.5 * even.max()]
+    np.testing.assert_allclose(inside, inside.max(), rtol=0.4)
+    radius = np.sqrt(9 + prior.LEAST_VARIANCE)
+    np.testing.assert_allclose(len(inside), np.pi * radius**2, rtol=0.15)
 
 
 def test_flow_draws_aligned_gaussians():
@@ -266,6 +281,11 @@ def test_derivatives_of_the_log_density_against_finite_differences():
 
 NARROW = {
     "gaussian": {"cholesky": jnp.array([0.3, 0.1, 0.2]), "shift": jnp.zeros(2)},
+    "generalised_gaussian": {
+        "cholesky": jnp.array([0.3, 0.1, 0.2]),
+        "shift": jnp.zeros(2),
+        "log_power": jnp.ones(()),
+    },
     "simplex": 20 * jax.random.normal(jax.random.key(0), (9, 12)),
 }
 

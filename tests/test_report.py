@@ -15,7 +15,7 @@ import pytest
 import scipy.io
 from PIL import Image as pillow
 
-from kernelgan_jax import kernels, report
+from kernelgan_jax import kernel_files, kernels, report
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.images import Image
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_earlier_results(tmp_path, monkeypatch):
         Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(scipy.io, "savemat", full)
+    monkeypatch.setattr(kernel_files, "write_mat", full)
     with pytest.raises(report.OutputError) as caught:
         written(folder, kernel=KERNEL.T)
     reason = os.strerror(errno.ENOSPC)

@@ -21,6 +21,7 @@ import numpy as np
 from kernelgan_jax import images, kernel_files, kernels, patch_recurrence, pipeline
 from kernelgan_jax.config import DEFAULT, FLOW, Config
 from kernelgan_jax.estimate import estimate_kernels
+from kernelgan_jax.spectral import estimate_spectral
 from kernelgan_jax.super_resolution import Jump, uncertain
 
 CONSTANT_VARIANCE = 2.8
@@ -178,6 +179,17 @@ def _recurrence(requests: Sequence[Request]) -> list[Answer]:
     return answers
 
 
+def _spectral(requests: Sequence[Request]) -> list[Answer]:
+    answers = []
+    for image, scale in ((request.image, request.scale) for request in requests):
+        found = estimate_spectral(image, scale=scale)
+        if found.kernel_x4 is not None:
+            answers.append(Answer(found.kernel_x4, found.kernel))
+        else:
+            answers.append(Answer(found.kernel))
+    return answers
+
+
 BICUBIC = Estimator(
     "bicubic_kernel",
     lambda requests: [Answer(_bicubic(request.scale)) for request in requests],
@@ -190,6 +202,13 @@ MICHAELI_IRANI = Estimator(
 SINGLE_LAYER = gan("single_layer", Config(generator_kernels=(13,)))
 KERNELGAN = gan("kernelgan", DEFAULT)
 FLOW_PRIOR = gan("flow", FLOW)
+SPECTRAL = Estimator(
+    # Narrower or wider kernels beside its own cost more than they save.
+    "spectral",
+    _spectral,
+    sure=True,
+    version=_always("1"),
+)
 TRUE = Estimator(
     "true", lambda requests: [Answer(request.truth) for request in requests], sure=True
 )
@@ -204,6 +223,7 @@ SYSTEMS: dict[str, System] = {
         System("single_layer", "KernelGAN, single layer + ZSSR", SINGLE_LAYER),
         System("kernelgan", "KernelGAN + ZSSR", KERNELGAN),
         System("flow", "KernelGAN-FKP (flow) + ZSSR", FLOW_PRIOR),
+        System("spectral", "spectral likelihood + ZSSR", SPECTRAL),
         System("true", "true kernel + ZSSR", TRUE),
     )
 }
