@@ -301,7 +301,7 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
 
     Raises:
       ValueError: If the scale is out of range, or the image of a wrong shape or type,
-        too small, or without any structure.
+        too small, or without any structure, or the model does not fit it at all.
     """
     checks.whole("scale", scale)
     gray = 255 * crops.gray(images.to_unit(images.from_array(image))).astype(np.float64)
