@@ -19,6 +19,21 @@ def gray(image: np.ndarray) -> np.ndarray:
     return image[..., 0] if image.shape[-1] == 1 else image @ _LUMA.astype(image.dtype)
 
 
+def check_structure(gray: np.ndarray, least: float = 1e-6) -> None:
+    """Checks that an image is not the same all over.
+
+    Args:
+      gray: `H x W`.
+      least: Smallest range of values that counts, in the image's units; by default for
+        [0, 1].
+
+    Raises:
+      ValueError: If it is.
+    """
+    if np.ptp(gray) < least:
+        raise ValueError("image is constant: there is nothing to see a kernel by")
+
+
 def training_window(
     pixels: np.ndarray, border: int, max_pixels: int, crop: int
 ) -> tuple[slice, slice]:

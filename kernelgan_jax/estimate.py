@@ -345,8 +345,7 @@ def training_image(image: Any, config: Config) -> np.ndarray:
         pixels, config.border, config.max_pixels, config.generator_crop
     )
     window = images.to_unit(pixels[place])
-    if np.ptp(crops.gray(window)) < 1e-6:
-        raise ValueError("image is constant: there is nothing to see a kernel by")
+    crops.check_structure(crops.gray(window))
     return np.broadcast_to(window, (*window.shape[:2], 3))
 
 

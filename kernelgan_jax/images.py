@@ -115,10 +115,10 @@ class Image:
     """
 
     pixels: np.ndarray
-    alpha: np.ndarray | None
-    icc_profile: bytes | None
-    exif: bytes | None
-    note: str
+    alpha: np.ndarray | None = None
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    note: str = ""
 
 
 def find(patterns: Sequence[str | os.PathLike[str]]) -> Found:

@@ -154,8 +154,7 @@ def prepare(image: Any, *, scale: int, size: int) -> Data:
     if height * width > LARGEST_SIDE**2:
         pixels = pixels[crops.training_window(pixels, 0, LARGEST_SIDE**2, side)]
     gray = crops.gray(images.to_unit(pixels)).astype(np.float32)
-    if np.ptp(gray) < 1e-6:
-        raise ValueError("image is constant: there is nothing to see a kernel by")
+    crops.check_structure(gray)
 
     def cut(n: int) -> np.ndarray:
         return np.lib.stride_tricks.sliding_window_view(gray, (n, n))

@@ -282,6 +282,8 @@ LEAST_POWER, LEAST_GAIN = 1.5, 0.01
 """Where the generalised Gaussian has at least this b and this much less loss, it is
 taken; else the Gaussian. (b under 1, with long tails, only ever fitted the image.)"""
 
+SETTINGS = (WINDOW, WINDOWS, STRIDE, NEWTON_STEPS, LEAST_POWER, LEAST_GAIN)
+
 
 def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     """Finds the kernel that an image was downscaled with, from its spectrum alone.
@@ -306,8 +308,7 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     checks.whole("scale", scale)
     gray = 255 * crops.gray(images.to_unit(images.from_array(image))).astype(np.float64)
     measured = periodogram(gray)
-    if np.ptp(gray) < 1e-3:
-        raise ValueError("image is constant: there is nothing to see a kernel by")
+    crops.check_structure(gray, 1e-3)  # gray levels
     fits = _compiled(scale)(measured.astype(np.float32))
     found, other = (jax.tree.map(lambda x, i=i: np.asarray(x[i]), fits) for i in (0, 1))
     gain = float(found.loss - other.loss)

@@ -50,7 +50,7 @@ def data(tmp_path):
 
 def write(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
-    images.write_png(path, images.Image(pixels, None, None, None, ""))
+    images.write_png(path, images.Image(pixels))
 
 
 # --- Test sets ---

@@ -16,7 +16,7 @@ def write_images(folder, *names, size=(101, 126)):
         rng = np.random.default_rng(i)
         coarse = rng.random((size[0] // 8 + 1, size[1] // 8 + 1, 3))
         pixels = np.clip(bicubic_resize(coarse, 8)[: size[0], : size[1]], 0, 1)
-        stored = images.Image(images.from_unit(pixels, np.uint8), None, None, None, "")
+        stored = images.Image(images.from_unit(pixels, np.uint8))
         images.write_png(folder / f"{name}.png", stored)
     return [folder / f"{name}.png" for name in names]
 

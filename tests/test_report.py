@@ -164,7 +164,7 @@ def test_figure(tmp_path, pixels):
 @pytest.mark.parametrize("with_kernel", [False, True])
 def test_comparison(tmp_path, shape, with_kernel):
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    enlarged = Image(pixels.repeat(2, 0).repeat(2, 1), None, None, None, "")
+    enlarged = Image(pixels.repeat(2, 0).repeat(2, 1))
     sr = report.SuperResolved(
         enlarged, KERNEL if with_kernel else None, "$k.npy", 1.0, "a $note"
     )
@@ -301,7 +301,7 @@ def test_figure_without_kernel_losses(tmp_path):
 def known_bicubic():
     """A run with the bicubic kernel, whose second moments are 0."""
     pixels = np.zeros((20, 30, 3), np.uint8)
-    enlarged = Image(pixels.repeat(2, 0).repeat(2, 1), None, None, None, "")
+    enlarged = Image(pixels.repeat(2, 0).repeat(2, 1))
     sr = report.SuperResolved(enlarged, kernels.bicubic(2), "bicubic", 1.0, "")
     return dataclasses.replace(make_run(pixels=pixels), estimate=None, sr=sr)
 

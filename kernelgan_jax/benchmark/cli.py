@@ -17,7 +17,7 @@ import numpy as np
 from kernelgan_jax import images
 from kernelgan_jax.benchmark import page, tables, testset
 from kernelgan_jax.benchmark.degrade import PROTOCOLS, degrade
-from kernelgan_jax.benchmark.evaluate import Store, evaluate
+from kernelgan_jax.benchmark.evaluate import evaluate
 from kernelgan_jax.benchmark.systems import SYSTEMS, System, finished, from_file
 from kernelgan_jax.compilation_cache import keep_compilations
 
@@ -217,8 +217,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             [f"{_machine()}, {time.strftime('%Y-%m-%d')}\n", *tables_of_all]
         )
         (output / "table.md").write_text(text, encoding="utf-8")
-        store = Store(output, scale)
-        page.write(output / f"x{scale}.html", store, found.rows, compared, found.cases)
+        page.write(output / f"x{scale}.html", found, compared)
     print("\n" + "\n".join(tables_of_all))
     for problem in problems:
         _complain(problem)

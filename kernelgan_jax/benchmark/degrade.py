@@ -204,7 +204,7 @@ def degrade(
             problems.append(f"{path}: is too small to be downscaled by {max(scales)}")
             continue
         pixels = pixels[:height, :width]
-        _write(folder / "hr" / f"{name}.png", pixels)
+        images.write_png(folder / "hr" / f"{name}.png", images.Image(pixels))
         for scale in scales:
             draw = 0 if PROTOCOLS[protocol].shared else scale
             image = zlib.crc32(f"{protocol}/{name}".encode())
@@ -212,8 +212,8 @@ def degrade(
             kernel = PROTOCOLS[protocol].draw(rng, scale, kernel_noise)
             lr = downscale(images.to_unit(pixels).astype(np.float64), kernel, scale)
             lr = lr + image_noise / 255 * rng.standard_normal(lr.shape)
-            stored = images.from_unit(lr, pixels.dtype)
-            _write(folder / f"lr_x{scale}" / f"{name}.png", stored)
+            stored = images.Image(images.from_unit(lr, pixels.dtype))
+            images.write_png(folder / f"lr_x{scale}" / f"{name}.png", stored)
             kernel_files.write_mat(folder / f"gt_k_x{scale}" / f"{name}.mat", kernel)
         done.append(name)
     return Degraded(done, problems)
@@ -232,7 +232,3 @@ def _record(folder: Path, how: dict[str, Any]) -> None:
             )
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(how) + "\n")
-
-
-def _write(path: Path, pixels: np.ndarray) -> None:
-    images.write_png(path, images.Image(pixels, None, None, None, ""))

@@ -48,6 +48,8 @@ class Evaluation:
     """One line on each image that could not be used and each run that failed."""
     cases: list[Case]
     """The images that were used."""
+    store: "Store"
+    """Where kernels and images lie."""
 
 
 def evaluate(
@@ -106,14 +108,15 @@ def evaluate(
             known.append(system)
         else:
             say(f"x{scale} {system.name}: does not know this scale; left out")
-    run = _Run(Store(output, scale), found, method, say, problems)
+    store = Store(output, scale)
+    run = _Run(store, found, method, say, problems)
     estimators = {s.estimator.name: s.estimator for s in known if s.estimator}
     rows: list[Row] = []
     for estimator in estimators.values():
         rows += run.estimate(estimator, seeds if estimator.seeded else 1, sr_seeds)
     for system in known:
         rows += run.super_resolve(system, sr_seeds if system.estimator else 1)
-    return Evaluation(rows, problems, found.cases)
+    return Evaluation(rows, problems, found.cases, store)
 
 
 class Store:
@@ -296,31 +299,33 @@ class _Run:
 
     def _super_resolved(self, system: System, case: Case, seed: int) -> Row | None:
         """The row of an image, measured if it is not there; None if there is none."""
-        estimator, own, answer = system.estimator, None, Answer()
-        version = "bicubic"
+        estimator, kept, version = system.estimator, None, "bicubic"
         if estimator is not None:
-            own = self._estimated(estimator, case, seed)
-            if own is None:
+            kept = self._estimated(estimator, case, seed)
+            if kept is None:
                 return None  # It failed, which has been said.
-            answer = self._answer(own)
-            if answer.sr is None and system.enlarge is None and self.method == "none":
-                return None
-            if answer.sr is not None and seed > 0 and not estimator.seeded:
-                return None
-            how = "own" if answer.sr is not None else system.version or self.method
-            version = f"{how} {own['files']} {self._version(estimator, case)}"
+            if "image" in kept["files"]:
+                if seed > 0 and not estimator.seeded:
+                    return None  # The same image again.
+                how = "own"
+            else:
+                if system.enlarge is None and self.method == "none":
+                    return None
+                how = f"{system.version or self.method}, sure: {estimator.sure}"
+            version = f"{how} {kept['files']} {self._version(estimator, case)}"
         mark = self._mark(case, version)
         row = self.store.get("sr", system.name, case, seed, mark)
         if row is not None:
             return row
         row = self._row("sr", system.name, case, seed, version)
+        answer = Answer() if kept is None else self._answer(kept)
         started = time.perf_counter()
         with _peak_memory() as memory:
             sr = self._enlarged(system, case, seed, answer)
         seconds = round(time.perf_counter() - started, 3)
         cost = {"seconds": seconds, "memory": memory()}
-        if own is not None and answer.sr is not None:  # That it took to make it.
-            cost = {name: own[name] for name in cost}
+        if kept is not None and answer.sr is not None:  # That it took to make it.
+            cost = {name: kept[name] for name in cost}
         row |= cost | _image_measures(sr, case)
         row["files"]["image"] = ""
         _write_image(self.store.file(row, "image"), sr, case)
@@ -391,12 +396,10 @@ class _Run:
 
 def _image_measures(sr: np.ndarray, case: Case) -> Row:
     hr, lr = images.to_unit(case.hr()), images.to_unit(case.lr())
-    wanted = tuple(case.scale * side for side in lr.shape[:2])
-    if any(abs(a - b) >= case.scale for a, b in zip(sr.shape[:2], wanted, strict=True)):
+    if not testset.fits(sr.shape, lr.shape, case.scale):
         height, width = sr.shape[:2]
-        raise ValueError(
-            f"the result is {width}x{height}; it must be {wanted[1]}x{wanted[0]}"
-        )
+        high, wide = (case.scale * side for side in lr.shape[:2])
+        raise ValueError(f"the result is {width}x{height}; it must be {wide}x{high}")
     if sr.shape[2] != hr.shape[2]:  # gray and RGB
         sr, hr, lr = (np.broadcast_to(x, (*x.shape[:2], 3)) for x in (sr, hr, lr))
     height, width = (side // case.scale for side in sr.shape[:2])
@@ -427,7 +430,7 @@ def _write_image(path: Path, pixels: np.ndarray, case: Case) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if np.issubdtype(pixels.dtype, np.floating):
         pixels = images.from_unit(pixels, case.lr().dtype)
-    images.write_png(path, images.Image(pixels, None, None, None, ""))
+    images.write_png(path, images.Image(pixels))
 
 
 @contextlib.contextmanager

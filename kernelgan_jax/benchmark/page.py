@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from kernelgan_jax import crops, images, metrics
-from kernelgan_jax.benchmark.evaluate import Row, Store
+from kernelgan_jax.benchmark.evaluate import Evaluation, Row, Store
 from kernelgan_jax.benchmark.systems import System
 from kernelgan_jax.benchmark.testset import Case
 
@@ -27,36 +27,30 @@ img.kernel { width: 96px; margin-top: 4px }
 """
 
 
-def write(
-    path: Path,
-    store: Store,
-    rows: Sequence[Row],
-    systems: Sequence[System],
-    cases: Sequence[Case],
-) -> None:
+def write(path: Path, evaluation: Evaluation, systems: Sequence[System]) -> None:
     """Writes the page of one scale, and its pictures beside.
 
     Args:
       path: Of the page, `NAME.html`; its pictures go to `NAME_pictures/`.
-      store: Where kernels and images are kept.
-      rows: What was measured; shown is seed 0.
+      evaluation: What was measured; shown is seed 0.
       systems: The order of the columns.
-      cases: The images.
 
     Raises:
       OSError: If it cannot be written.
     """
+    store = evaluation.store
     page = _Page(path.with_name(f"{path.stem}_pictures"), store)
     page.folder.mkdir(parents=True, exist_ok=True)
     found = {
         (row["kind"], row["system"], row["image"]): row
-        for row in rows
+        for row in evaluation.rows
         if row["seed"] == 0
     }
     parts = []
-    for case in cases:
-        place = _place(images.to_unit(case.hr()), case.scale)
-        figures = [page.truth(case, place), page.lr(case, place)]
+    for case in evaluation.cases:
+        hr = images.to_unit(case.hr())
+        place = _place(hr, case.scale)
+        figures = [page.truth(case, hr[place]), page.lr(case, place)]
         for system in systems:
             sr = found.get(("sr", system.name, case.name))
             kernel = None
@@ -83,8 +77,7 @@ class _Page:
     def __init__(self, folder: Path, store: Store):
         self.folder, self.store = folder, store
 
-    def truth(self, case: Case, place: tuple[slice, slice]) -> str:
-        hr = images.to_unit(case.hr())[place]
+    def truth(self, case: Case, hr: np.ndarray) -> str:
         picture = self._image(f"{case.name}-hr", hr, case.hr_path)
         kernel = self._kernel(f"{case.name}-k", case.kernel())
         return f"{picture}{_said('HR')}{kernel}{_said('true kernel')}"
@@ -136,7 +129,7 @@ class _Page:
     def _write(self, name: str, pixels: np.ndarray) -> str:
         """Writes a picture; returns its address on the page."""
         stored = images.from_unit(pixels, np.uint8)
-        picture = images.Image(stored, None, None, None, "")
+        picture = images.Image(stored)
         images.write_png(self.folder / f"{name}.png", picture)
         return quote(f"{self.folder.name}/{name}.png")
 

@@ -5,12 +5,13 @@ or both. A system is an estimator and what is done with its kernels.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +19,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import images, kernel_files, kernels, patch_recurrence, pipeline
+from kernelgan_jax import (
+    images,
+    kernel_files,
+    kernels,
+    patch_recurrence,
+    pipeline,
+    spectral,
+)
+from kernelgan_jax.benchmark import testset
 from kernelgan_jax.config import DEFAULT, FLOW, Config
 from kernelgan_jax.estimate import estimate_kernels
-from kernelgan_jax.spectral import estimate_spectral
 from kernelgan_jax.super_resolution import Jump, uncertain
 
 CONSTANT_VARIANCE = 2.8
@@ -56,12 +64,15 @@ class Answer(NamedTuple):
     """The super-resolved image, `H x W x C`, if the system makes it itself."""
 
 
+Run = Callable[[Sequence[Request]], list[Answer]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Estimator:
     """Where kernels are from."""
 
     name: str
-    run: Callable[[Sequence[Request]], list[Answer]]
+    run: Run
     """Answers a batch; what it raises ends the batch."""
     scales: Callable[[int], bool] = lambda scale: True
     """Whether it knows a scale."""
@@ -107,17 +118,6 @@ class System:
 # --- Estimators that come with the package ---
 
 
-def _x2_or_x4(scale: int) -> bool:
-    return scale in (2, 4)
-
-
-def _composed(kernel: np.ndarray, scale: int) -> Answer:
-    """The answer to a request of scale 2 or 4 for which the x2 kernel is known."""
-    if scale == 2:
-        return Answer(kernel)
-    return Answer(kernels.kernel_x4(kernel), kernel)
-
-
 def gan(name: str, config: Config) -> Estimator:
     """KernelGAN with some settings; x4 kernels follow from x2 kernels."""
 
@@ -135,7 +135,7 @@ def gan(name: str, config: Config) -> Estimator:
     return Estimator(
         name,
         run,
-        scales=_x2_or_x4,
+        scales=lambda scale: scale in (2, 4),
         batch=lambda: pipeline.batch_size(config),
         seeded=True,
         version=_always(repr(config)),
@@ -151,67 +151,56 @@ def _bicubic(scale: int) -> np.ndarray:
     return kernels.centre(kernels.bicubic(scale), scale)
 
 
-def _constant(requests: Sequence[Request]) -> list[Answer]:
-    answers = []
-    for scale in (request.scale for request in requests):
-        variance = CONSTANT_VARIANCE * (scale**2 - 1) / 3
-        kernel, x2 = (
-            kernels.gaussian(12 * s + 1, variances=(v, v), scale=s)
-            for s, v in ((scale, variance), (2, CONSTANT_VARIANCE))
-        )
-        answers.append(Answer(kernel, x2 if scale == 4 else None))
-    return answers
+def _each(answer: Callable[[Request], Answer]) -> Run:
+    """Answers a batch one by one."""
+    return lambda requests: [answer(request) for request in requests]
 
 
-def _recurrence(requests: Sequence[Request]) -> list[Answer]:
-    answers = []
-    for image, scale in ((request.image, request.scale) for request in requests):
-        if _x2_or_x4(scale):
-            answers.append(
-                _composed(
-                    patch_recurrence.estimate_by_recurrence(image, scale=2), scale
-                )
-            )
-        else:
-            answers.append(
-                Answer(patch_recurrence.estimate_by_recurrence(image, scale=scale))
-            )
-    return answers
+def _constant(request: Request) -> Answer:
+    variance = CONSTANT_VARIANCE * (request.scale**2 - 1) / 3
+    kernel, x2 = (
+        kernels.gaussian(12 * s + 1, variances=(v, v), scale=s)
+        for s, v in ((request.scale, variance), (2, CONSTANT_VARIANCE))
+    )
+    return Answer(kernel, x2 if request.scale == 4 else None)
 
 
-def _spectral(requests: Sequence[Request]) -> list[Answer]:
-    answers = []
-    for image, scale in ((request.image, request.scale) for request in requests):
-        found = estimate_spectral(image, scale=scale)
-        if found.kernel_x4 is not None:
-            answers.append(Answer(found.kernel_x4, found.kernel))
-        else:
-            answers.append(Answer(found.kernel))
-    return answers
+def _recurrence(request: Request) -> Answer:
+    first = 2 if request.scale == 4 else request.scale
+    kernel = patch_recurrence.estimate_by_recurrence(request.image, scale=first)
+    if request.scale == 4:
+        return Answer(kernels.kernel_x4(kernel), kernel)
+    return Answer(kernel)
+
+
+def _spectral(request: Request) -> Answer:
+    found = spectral.estimate_spectral(request.image, scale=request.scale)
+    if found.kernel_x4 is not None:
+        return Answer(found.kernel_x4, found.kernel)
+    return Answer(found.kernel)
 
 
 BICUBIC = Estimator(
-    "bicubic_kernel",
-    lambda requests: [Answer(_bicubic(request.scale)) for request in requests],
-    sure=True,
+    "bicubic_kernel", _each(lambda r: Answer(_bicubic(r.scale))), sure=True
 )
-CONSTANT = Estimator("constant", _constant, version=_always(str(CONSTANT_VARIANCE)))
+CONSTANT = Estimator(
+    "constant", _each(_constant), version=_always(str(CONSTANT_VARIANCE))
+)
 MICHAELI_IRANI = Estimator(
-    "michaeli_irani", _recurrence, version=_always(repr(patch_recurrence.SETTINGS))
+    "michaeli_irani",
+    _each(_recurrence),
+    version=_always(repr(patch_recurrence.SETTINGS)),
 )
 SINGLE_LAYER = gan("single_layer", Config(generator_kernels=(13,)))
 KERNELGAN = gan("kernelgan", DEFAULT)
 FLOW_PRIOR = gan("flow", FLOW)
 SPECTRAL = Estimator(
-    # Narrower or wider kernels beside its own cost more than they save.
     "spectral",
-    _spectral,
-    sure=True,
-    version=_always("1"),
+    _each(_spectral),
+    sure=True,  # Kernels narrower and wider than its own cost more than they save.
+    version=_always(repr(spectral.SETTINGS)),
 )
-TRUE = Estimator(
-    "true", lambda requests: [Answer(request.truth) for request in requests], sure=True
-)
+TRUE = Estimator("true", _each(lambda r: Answer(r.truth)), sure=True)
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -270,10 +259,12 @@ def from_file(text: str) -> list[System]:
             for e, what in ((KERNELGAN, "KernelGAN"), (TRUE, "true kernel"))
         ]
 
-    def run(requests: Sequence[Request]) -> list[Answer]:
-        return [answer_of(user(r.image, scale=r.scale, seed=r.seed)) for r in requests]
+    def answer(request: Request) -> Answer:
+        return answer_of(user(request.image, scale=request.scale, seed=request.seed))
 
-    estimator = Estimator(function, run, seeded=True, version=_always(version))
+    estimator = Estimator(
+        function, _each(answer), seeded=True, version=_always(version)
+    )
     return [System(function, function, estimator)]
 
 
@@ -360,18 +351,26 @@ def finished(name: str, folder: Path) -> System:
         and others.isdisjoint(path.parents)
     )
 
-    def run(requests: Sequence[Request]) -> list[Answer]:
-        return [_read_results(folder, files, request) for request in requests]
+    @functools.cache
+    def by_image(names: frozenset[str]) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {name: [] for name in names}
+        for file in files:
+            for owner in _owners(file.relative_to(folder), names):
+                found[owner].append(file)
+        return found
+
+    def answer(request: Request) -> Answer:
+        return _read_results(folder, by_image(request.names)[request.name], request)
 
     def version(image: str, names: frozenset[str]) -> str:
-        mine = _of_image(folder, files, image, names)
+        mine = by_image(names)[image]
         return repr([(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in mine])
 
-    return System(name, name, Estimator(name, run, timed=False, version=version))
+    estimator = Estimator(name, _each(answer), timed=False, version=version)
+    return System(name, name, estimator)
 
 
-def _read_results(folder: Path, files: Iterable[Path], request: Request) -> Answer:
-    mine = _of_image(folder, files, request.name, request.names)
+def _read_results(folder: Path, mine: Sequence[Path], request: Request) -> Answer:
     known = [path for path in mine if path.suffix.lower() in (".npy", ".mat")]
     known = _of_scale(folder, known, request.scale)
     # The same kernel in both formats counts once.
@@ -381,14 +380,11 @@ def _read_results(folder: Path, files: Iterable[Path], request: Request) -> Answ
         several = " and ".join(map(str, known))
         raise ValueError(f"there are several kernels: {several}")
     kernel = kernel_files.read(known[0]) if known else None
-    height, width = (request.scale * side for side in request.image.shape[:2])
     pictures = []
     for path in mine:
         if path.suffix.lower() == ".png":
             pixels = images.read(path).pixels
-            high, wide = pixels.shape[:2]
-            # HR sides that the scale does not divide are cut, or not.
-            if abs(high - height) < request.scale and abs(wide - width) < request.scale:
+            if testset.fits(pixels.shape, request.image.shape, request.scale):
                 pictures.append((path, pixels))
     if len(pictures) > 1:
         several = " and ".join(str(path) for path, _ in pictures)
@@ -398,19 +394,12 @@ def _read_results(folder: Path, files: Iterable[Path], request: Request) -> Answ
     return answer_of((kernel, pictures[0][1] if pictures else None))
 
 
-def _of_image(
-    folder: Path, files: Iterable[Path], name: str, names: frozenset[str]
-) -> list[Path]:
-    """The files of an image among those of other images."""
-    found = []
-    for path in files:
-        parts = path.relative_to(folder).parts[:-1]
-        theirs = [other for other in names if other in parts]
-        if not theirs:
-            theirs = [other for other in names | {name} if _bears(path.stem, other)]
-        if max(theirs, key=len, default="") == name or name in parts:
-            found.append(path)
-    return found
+def _owners(path: Path, names: frozenset[str]) -> list[str]:
+    """The images that a file belongs to, by its folders, or else by its own name."""
+    by_folder = [name for name in names if name in path.parts[:-1]]
+    if by_folder:
+        return by_folder
+    return sorted((n for n in names if _bears(path.stem, n)), key=len)[-1:]
 
 
 def _bears(stem: str, name: str) -> bool:

@@ -112,6 +112,13 @@ def read(folder: Path, scale: int, names: Iterable[str] = ()) -> Found:
     return Found(cases, [problems[name] for name in ordered], frozenset(known))
 
 
+def fits(large: tuple[int, ...], small: tuple[int, ...], scale: int) -> bool:
+    """Whether one shape may be another's enlarged; its sides need not be multiples."""
+    return all(
+        abs(scale * b - a) < scale for a, b in zip(large[:2], small[:2], strict=True)
+    )
+
+
 def common(sr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two images cut to what both have, from the top left.
 
@@ -157,11 +164,7 @@ def _problem(case: Case) -> str:
         return str(error)  # It names the file.
     except ValueError as error:
         return f"{case.name}: {error}"
-    fits = all(
-        abs(case.scale * small - large) < case.scale
-        for small, large in zip(lr.shape[:2], hr.shape[:2], strict=True)
-    )
-    if not fits or lr.shape[2] != hr.shape[2]:
+    if not fits(hr.shape, lr.shape, case.scale) or lr.shape[2] != hr.shape[2]:
         return (
             f"{case.name}: LR is {_size(lr)} and HR {_size(hr)}, which do not match at "
             f"x{case.scale}"
