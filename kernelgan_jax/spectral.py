@@ -1,18 +1,21 @@
 """The kernel from the image's power spectrum: a likelihood in closed form.
 
-Whittle (Arkiv för Matematik, 1953): frequency by frequency the periodogram P of a
-stationary process is its power spectrum M times an exponential variable, so that
-`log M + P/M`, summed, is its negative log-likelihood. Here (SPEC section 4) the HR
-image has the spectrum of natural images,
+The HR image has the spectrum of natural images,
 
-    S(r, t) = A r^-alpha exp(c cos 2t + d sin 2t)        (r, t: polar frequency)
+    S(r, t) = A r^-alpha exp(c cos 2t + d sin 2t + e cos 4t + f sin 4t)
 
-and the LR image, blurred by a kernel of transfer function K and subsampled by s,
+(r, t: polar frequency), and the LR image, blurred by a kernel of transfer function K
+and subsampled by s,
 
     M = 1/s^2 (sum over the s^2 aliases of |K|^2 S) + sigma^2.
 
-Kernel and spectrum are found together, by Newton's method. Phase is not seen: a kernel
-that is not symmetric is taken for one that is.
+Frequency by frequency the measured power P is M times a random factor. Were the image a
+stationary process, only sampling would move it, and `log M + P/M`, summed, would be the
+negative log-likelihood (Whittle, Arkiv för Matematik, 1953). But what an image shows
+moves it by far more, here and there by very much. So the likelihood is one of `log P/M`
+with heavy tails, which has Whittle's curvature near its minimum. Kernel and spectrum
+are found together, by Newton's method. Phase is not seen: a kernel that is not
+symmetric is taken for one that is.
 
 From `whittle` to `fit` all is pure, for one image, may be jitted and vmapped; nothing
 above `_compiled` is jitted or placed.
@@ -40,11 +43,20 @@ WINDOWS = 4096
 STRIDE = 4
 """Pixels from a window to the next, where there are fewer than `WINDOWS`."""
 
+PART = 8
+"""Windows at each side of the parts whose power is averaged first."""
+
 _LEAST_RADIUS = 1.5 / WINDOW
 """Cycles per LR pixel; slower waves are more of the window than of the image."""
 
-NEWTON_STEPS = 40
+HEAVY_TAIL = 0.3
+"""Size of `log P/M` from which on the loss grows as its size, not as its square."""
 
+NEWTON_STEPS = 40
+"""At most."""
+
+LEAST_PROMISE = 1e-7
+"""Decrease of the loss that a step must promise, or the search ends."""
 
 GAUSSIAN, GENERALISED = 3, 4
 """How many of the kernel's parameters are fitted, the first ones; others stay at 0.
@@ -67,14 +79,15 @@ class Params(NamedTuple):
     exponent: jax.Array
     """alpha."""
     direction: jax.Array
-    """c and d."""
+    """c, d, e, f."""
     log_noise: jax.Array
     """log sigma^2, gray levels^2."""
 
 
 def _params(vector: jax.Array) -> Params:
-    amplitude, exponent, c, d, noise = vector[_KERNEL:]
-    return Params(vector[:_KERNEL], amplitude, exponent, jnp.stack([c, d]), noise)
+    amplitude, exponent, c, d, e, f, noise = vector[_KERNEL:]
+    direction = jnp.stack([c, d, e, f])
+    return Params(vector[:_KERNEL], amplitude, exponent, direction, noise)
 
 
 class Fit(NamedTuple):
@@ -83,7 +96,7 @@ class Fit(NamedTuple):
     vector: jax.Array
     """`Params`, flat."""
     loss: jax.Array
-    """Mean over frequencies of `log M + P/M`, and the priors."""
+    """Mean over frequencies, and the priors."""
     hessian: jax.Array
     """Of the loss by the vector, of the free parameters alone: others are 0, 1 on the
     diagonal."""
@@ -98,6 +111,9 @@ class Fit(NamedTuple):
 
 def periodogram(gray: Any) -> np.ndarray:
     """The mean periodogram of an image's windows (Hann's, mean removed, unit energy).
+
+    Powers are averaged over parts of `PART x PART` windows, and their square roots over
+    the parts: so a few strong edges do not stand for the whole image.
 
     Args:
       gray: `H x W`, at least `WINDOW` at each side.
@@ -121,11 +137,14 @@ def periodogram(gray: Any) -> np.ndarray:
     hann = np.hanning(WINDOW + 1)[:WINDOW]
     taper = np.outer(hann, hann)
     taper /= np.sqrt((taper**2).sum())
-    total = np.zeros((WINDOW, WINDOW))
-    for row in windows:  # Row by row: no copy of all windows.
-        means = (row * taper).sum((1, 2), keepdims=True) / taper.sum()
-        total += (np.abs(np.fft.fft2((row - means) * taper)) ** 2).sum(0)
-    return total / (windows.shape[0] * windows.shape[1])
+    high, wide = (max(1, round(n / PART)) for n in windows.shape[:2])
+    roots = np.zeros((WINDOW, WINDOW))
+    for band in np.array_split(windows, high):
+        for part in np.array_split(band, wide, axis=1):
+            means = (part * taper).sum((2, 3), keepdims=True) / taper.sum()
+            power = np.abs(np.fft.fft2((part - means) * taper)) ** 2
+            roots += np.sqrt(power.mean((0, 1)))
+    return (roots / (high * wide)) ** 2
 
 
 # --- The likelihood ---
@@ -135,7 +154,7 @@ class Likelihood(NamedTuple):
     """Whittle's likelihood of a kernel and a spectrum, as pure functions."""
 
     starts: Callable[[jax.Array], jax.Array]
-    """`starts(periodogram) -> 3 x 9`: round, upright and level kernels."""
+    """`starts(periodogram) -> 3 x 11`: round, upright and level kernels."""
     kernel: Callable[[jax.Array], jax.Array]
     """`kernel(vector) -> n x n`, aligned for the scale, sum 1."""
     expected: Callable[[jax.Array], jax.Array]
@@ -149,8 +168,10 @@ class Likelihood(NamedTuple):
 def whittle(scale: int) -> Likelihood:
     """The likelihood for one scale, of a periodogram in gray levels^2.
 
-    Its priors are weak: alpha near 2.2 (`0.002 ((alpha - 2.2) / 0.2)^2`), little
-    direction (`0.02 (c^2 + d^2)`), and b near 1 (`0.002 log(b)^2`).
+    Its loss is the mean over frequencies of `h^2 (sqrt(1 + (log(P/M) / h)^2) - 1)`, h =
+    `HEAVY_TAIL` (Charbonnier's), and weak priors: alpha near 2.2 (`0.002 ((alpha - 2.2)
+    / 0.2)^2`), little direction (`0.02 (c^2 + d^2 + e^2 + f^2)`), and b near 1 (`0.002
+    log(b)^2`).
 
     Raises:
       ValueError: If the scale is no positive integer.
@@ -167,16 +188,15 @@ def whittle(scale: int) -> Likelihood:
     cos, sin = (jnp.asarray(f(angle), jnp.float32) for f in (np.cos, np.sin))
     radius, turn = np.hypot(fast[:, None], fast), np.arctan2(fast[:, None], fast)
     log_radius = jnp.asarray(np.log(scale * np.maximum(radius, 1e-9)), jnp.float32)
-    cos_turn, sin_turn = (
-        jnp.asarray(f(2 * turn), jnp.float32) for f in (np.cos, np.sin)
-    )
+    turns = [f(n * turn) for n in (2, 4) for f in (np.cos, np.sin)]
+    harmonics = jnp.asarray(np.stack(turns), jnp.float32)
     counts = jnp.asarray(used / used.sum(), jnp.float32)
 
     def starts(periodogram: jax.Array) -> jax.Array:
         variance = 2.8 * max(scale**2 - 1, 1) / 3
         at = 2 * math.sqrt(2) / WINDOW  # the frequency (2, 2)
         amplitude = jnp.log(periodogram[2, 2] * scale**2) + 2.2 * math.log(at)
-        rest = jnp.array([2.2, 0, 0, 0], jnp.float32)
+        rest = jnp.array([2.2, 0, 0, 0, 0, 0], jnp.float32)
         return jnp.stack(
             [
                 jnp.concatenate(
@@ -202,17 +222,18 @@ def whittle(scale: int) -> Likelihood:
         real = rows_cos @ cos.T - rows_sin @ sin.T
         imaginary = rows_cos @ sin.T + rows_sin @ cos.T
         log_spectrum = p.log_amplitude - p.exponent * log_radius
-        log_spectrum += p.direction[0] * cos_turn + p.direction[1] * sin_turn
+        log_spectrum += jnp.tensordot(p.direction, harmonics, 1)
         power = (real**2 + imaginary**2) * jnp.exp(log_spectrum)
         power = power.reshape(WINDOW, scale, WINDOW, scale).sum((1, 3))
         return power / scale**2 + jnp.exp(p.log_noise)
 
     def loss(vector: jax.Array, periodogram: jax.Array) -> jax.Array:
         p = _params(vector)
-        mean = expected(vector)
+        ratio = jnp.log(periodogram) - jnp.log(expected(vector))
+        misfit = HEAVY_TAIL**2 * (jnp.sqrt(1 + (ratio / HEAVY_TAIL) ** 2) - 1)
         priors = 0.002 * ((p.exponent - 2.2) / 0.2) ** 2
         priors += 0.02 * (p.direction**2).sum() + 0.002 * p.kernel[3] ** 2
-        return (counts * (jnp.log(mean) + periodogram / mean)).sum() + priors
+        return (counts * misfit).sum() + priors
 
     return Likelihood(starts, kernel, expected, loss, used)
 
@@ -220,7 +241,7 @@ def whittle(scale: int) -> Likelihood:
 def fit(periodogram: jax.Array, family: int | jax.Array, *, scale: int) -> Fit:
     """The best kernel of a family, and spectrum, by Newton's method.
 
-    Nine unknowns at most: each step solves with the Hessian, its eigenvalues made
+    Eleven unknowns at most: each step solves with the Hessian, its eigenvalues made
     positive and damped until the loss falls (Levenberg, Marquardt); the best of three
     starts.
 
@@ -248,22 +269,26 @@ def fit(periodogram: jax.Array, family: int | jax.Array, *, scale: int) -> Fit:
         return value, free * slope, curvature + jnp.diag(1 - free)
 
     def newton(start: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        def step(state: Any, _: None) -> tuple[Any, None]:
-            best, damping = state
+        def step(state: Any) -> Any:
+            best, damping, count, _ = state
             vector, (least, slope, curvature) = best
             values, axes = jnp.linalg.eigh(curvature)
-            there = vector - axes @ (axes.T @ slope / (jnp.abs(values) + damping))
+            ahead = (axes.T @ slope) / (jnp.abs(values) + damping)
+            there = vector - axes @ ahead
             found = (there, derivatives(there))
             better = found[1][0] < least  # NaN is not.
             best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
             damping = jnp.where(better, damping / 3, damping * 4)
-            return (best, jnp.clip(damping, 1e-6, 1e3)), None
+            # What a step promises: where that is next to nothing, the search is over.
+            promise = (ahead**2 * jnp.abs(values)).sum()
+            return best, jnp.clip(damping, 1e-6, 1e3), count + 1, promise
 
-        # The first step stays where it starts, and looks about.
-        size = len(start)
-        unknown = (jnp.float32(jnp.inf), jnp.zeros(size), jnp.eye(size))
-        first = ((start, unknown), jnp.float32(0.01))
-        (best, _), _ = jax.lax.scan(step, first, None, length=NEWTON_STEPS)
+        def running(state: Any) -> jax.Array:
+            _, _, count, promise = state
+            return (count < NEWTON_STEPS) & ~(promise < LEAST_PROMISE)
+
+        first = ((start, derivatives(start)), jnp.float32(0.01), 0, jnp.inf)
+        best, *_ = jax.lax.while_loop(running, step, first)
         vector, (least, _, curvature) = best
         return vector, least, curvature
 
@@ -278,11 +303,11 @@ def fit(periodogram: jax.Array, family: int | jax.Array, *, scale: int) -> Fit:
 
 # --- For an image ---
 
-LEAST_POWER, LEAST_GAIN = 1.5, 0.01
+LEAST_POWER, LEAST_GAIN = 1.5, 0.0025
 """Where the generalised Gaussian has at least this b and this much less loss, it is
 taken; else the Gaussian. (b under 1, with long tails, only ever fitted the image.)"""
 
-SETTINGS = (WINDOW, WINDOWS, STRIDE, NEWTON_STEPS, LEAST_POWER, LEAST_GAIN)
+SETTINGS = (WINDOW, WINDOWS, STRIDE, PART, HEAVY_TAIL, LEAST_POWER, LEAST_GAIN)
 
 
 def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
