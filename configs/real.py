@@ -1,5 +1,4 @@
-"""Camera photos: no border is dropped, as it was never resampled; the super-resolution
-learns with noise and does not back-project it.
+"""Camera photos: the super-resolution learns with noise and does not back-project it.
 
 python main.py --config=configs/real.py --image=photo.jpg
 """
@@ -11,5 +10,9 @@ from kernelgan_jax.config import Config, SRConfig
 
 def get_config() -> ConfigDict:
     return ConfigDict(
-        Config(border=0, sr=SRConfig(noise_scale=1.0, back_projections=0)).asdict()
+        Config(
+            estimator="spectral",
+            border=0,
+            sr=SRConfig(noise_scale=1.0, back_projections=0),
+        ).asdict()
     )

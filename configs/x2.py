@@ -1,15 +1,15 @@
-"""The paper's settings, for the x2 kernel of a synthetically downscaled image.
+"""The best we have for the x2 kernel, and super-resolution with it.
 
 python main.py --config=configs/x2.py --image=photo.png
 
-Measured on 2 CPU cores on 2026-11-24: 11 s an image; kernel PSNR 53.05 dB on 24 Kodak
-images x 3 seeds (benchmarks/README.md).
+The kernel is that of the likelihood of the image's power spectrum; figures in
+benchmarks/README.md.
 """
 
 from ml_collections import ConfigDict
 
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import BEST
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(Config().asdict())
+    return ConfigDict(BEST.asdict())

@@ -1,12 +1,14 @@
-"""The x4 kernel, which follows analytically from the x2 kernel (paper, section 4.2).
+"""The best we have for the x4 kernel, and super-resolution with it: see x2.py.
 
 python main.py --config=configs/x4.py --image=photo.png
 """
 
+import dataclasses
+
 from ml_collections import ConfigDict
 
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import BEST
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(Config(scale=4).asdict())
+    return ConfigDict(dataclasses.replace(BEST, scale=4).asdict())

@@ -22,7 +22,7 @@ from ml_collections import config_flags
 
 from kernelgan_jax import kernel_files
 from kernelgan_jax.compilation_cache import keep_compilations
-from kernelgan_jax.config import SR_METHODS, Config, SRConfig
+from kernelgan_jax.config import BEST, SR_METHODS, Config, SRConfig
 
 if TYPE_CHECKING:
     from kernelgan_jax.pipeline import Job, Outcome, Task
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 _USAGE = """\
 Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
 
-Finds the kernel that each image was downscaled with (KernelGAN), and super-resolves the
-image with it (ZSSR). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png (or
-sr_x4.png), comparison.png, kernel_x2.npy, kernel_x2.mat, for scale 4 also kernel_x4.npy
-and kernel_x4.mat, kernel.png (to look at) and report.json. OUTPUT_DIR/manifest.jsonl
-has a line on each image. Images that are finished with the same settings are left out.
+Finds the kernel that each image was downscaled with (by its power spectrum or, with
+--config=configs/x2_paper.py, by KernelGAN), and super-resolves the image with it
+(ZSSR). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png, comparison.png,
+kernel_x2.npy, kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.png (to
+look at) and report.json. OUTPUT_DIR/manifest.jsonl has a line on each image. Images
+that are finished with the same settings are left out.
 
 Flags:
 {flags}
@@ -264,7 +265,7 @@ def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
             "config", None, config_help, flag_values=values, sys_argv=argv
         )
     else:
-        default = ml_collections.ConfigDict(Config().asdict())
+        default = ml_collections.ConfigDict(BEST.asdict())
         config_flags.DEFINE_config_dict(
             "config", default, config_help, flag_values=values, sys_argv=argv
         )
@@ -367,7 +368,7 @@ def usage() -> str:
     settings = [
         f"  --config.{name}="
         + (f'"{value}"' if isinstance(value, tuple) else f"{value}")
-        for name, value in _flat(Config().asdict())
+        for name, value in _flat(BEST.asdict())
     ]
     return _USAGE.format(flags="\n".join(described), settings="\n".join(settings))
 

@@ -10,12 +10,19 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+ESTIMATORS = ("kernelgan", "spectral")
+
+LARGEST_SCALE = 8
+
 WARM_STARTS = ("summed", "per_channel")
 
 PRIORS = ("deep_linear", "simplex", "gaussian", "flow")
 
 FLOW_SIZE = 13
 """Side of the kernels of the flow that comes with the package."""
+
+NOISE_UNIT = 0.0125
+"""Of `sr.noise_scale`: a standard deviation, as a fraction of the range."""
 
 SR_METHODS = ("none", "bicubic", "zssr", "zssr_fast")
 SCHEDULES = ("", "plateau", "cosine")
@@ -42,8 +49,8 @@ class SRConfig:
       crop: Side of a father crop, pixels; smaller images take what they have.
       max_pixels: Larger images are learned from on their most textured window of about
         this many pixels.
-      noise_scale: Noise on the sons, in units of 0.0125 of the range: 1 for camera
-        photos, 0 for images that were downscaled without noise.
+      noise_scale: Noise on the sons, in units of 0.0125 of the range; 0: as much as is
+        found in the image.
       quantisation: Standard deviation of the LR image's own rounding and noise, that
         the linear filter of `zssr_fast` allows for, as a fraction of the range.
       back_projections: Steps that make the result agree with the image through the
@@ -108,8 +115,12 @@ class Config:
     """Settings of one kernel estimation.
 
     Attributes:
-      scale: Scale of the kernel wanted, 2 or 4. Training always finds the x2 kernel;
-        the x4 kernel follows from it analytically (paper, section 4.2).
+      estimator: `kernelgan`, or `spectral`: the likelihood of the image's power
+        spectrum (`spectral.py`), which has no use for the settings below but `scale`
+        and `sr`.
+      scale: Scale of the kernel wanted, 2 or 4. KernelGAN always finds the x2 kernel;
+        the x4 kernel follows from it analytically (paper, section 4.2). `spectral`
+        knows scales from 1, plain blur, to 8.
       iterations: Training steps, at least 1.
       crops: Crops of the image for each network that a step trains on.
       border: Pixels dropped at each side of the image before training. SR test sets
@@ -153,6 +164,7 @@ class Config:
       sr: Settings of the super-resolution.
     """
 
+    estimator: Literal["kernelgan", "spectral"] = "kernelgan"
     scale: int = 2
     iterations: int = 3000
     crops: int = 1
@@ -202,14 +214,21 @@ class Config:
 
     @property
     def minimum_side(self) -> int:
-        """Smallest usable side of an image, pixels: a crop and the borders."""
+        """KernelGAN's smallest usable side of an image, pixels: a crop and borders."""
         return self.generator_crop + 2 * self.border
 
     def __post_init__(self) -> None:
         if isinstance(self.sr, Mapping):  # as from a ConfigDict
             object.__setattr__(self, "sr", SRConfig(**self.sr))
         object.__setattr__(self, "generator_kernels", tuple(self.generator_kernels))
-        _require("scale", self.scale, self.scale in (2, 4), "2 or 4")
+        known = " or ".join(ESTIMATORS)
+        _require("estimator", self.estimator, self.estimator in ESTIMATORS, known)
+        if self.estimator == "spectral":
+            whole = isinstance(self.scale, int) and 1 <= self.scale <= LARGEST_SCALE
+            legal = f"a whole number from 1 to {LARGEST_SCALE}"
+        else:
+            whole, legal = self.scale in (2, 4), "2 or 4 for KernelGAN"
+        _require("scale", self.scale, whole, legal)
         _require(
             "generator_kernels",
             self.generator_kernels,
@@ -298,6 +317,10 @@ class Config:
 
 
 DEFAULT = Config()
+"""KernelGAN as published."""
+
+BEST = Config(estimator="spectral")
+"""What the benchmark finds best: see `configs/x2.py`."""
 
 FLOW = Config(
     prior="flow",

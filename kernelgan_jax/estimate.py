@@ -1,6 +1,9 @@
-"""From images to their kernels: runs KernelGAN, compiled, and cleans its kernels.
+"""From images to their kernels, by the estimator that the settings name.
 
-The algorithm for one image is compiled and batched here and nowhere else: `jit` over a
+`spectral.py` is such an estimator by itself. KernelGAN is run here, compiled, and its
+kernels are cleaned; the spectrum then says how far to trust them (`confidence.py`).
+
+KernelGAN for one image is compiled and batched here and nowhere else: `jit` over a
 `scan` of a chunk of steps. The chunk's crops are cut on the host (6 MB per 100 steps
 and image), so that images of all sizes share one compiled program, and one batch, and a
 photo of any size takes little memory.
@@ -24,8 +27,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import crops, images, kernels
+from kernelgan_jax import crops, images, kernels, spectral
+from kernelgan_jax.confidence import channel_noise, judge
 from kernelgan_jax.config import DEFAULT, Config
+from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
 from kernelgan_jax.kernelgan import Batch, State, generator_kernel, kernelgan
 
 CHUNK = 100
@@ -38,28 +43,6 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """Called with the index of an image, the steps done, and the last losses."""
 
 
-class KernelEstimate(NamedTuple):
-    """The estimated kernel of one image.
-
-    All arrays are NumPy's; kernels are as `kernelgan_jax.kernels` states.
-    """
-
-    kernel: np.ndarray
-    """The x2 kernel: cleaned, centred, non-negative up to interpolation, sum 1."""
-    kernel_x4: np.ndarray | None
-    """The x4 kernel, if `config.scale` is 4."""
-    raw_kernel: np.ndarray
-    """`n x n` kernel of the generator, as trained."""
-    history: dict[str, np.ndarray]
-    """Losses (see `kernelgan.Info`), a value a step."""
-    converged: bool
-    """Whether training ended as it should; if not, do not trust the kernel."""
-    reason: str
-    """Why it did not converge, in a few words; empty if it did."""
-    scale: int = 2
-    """Of `kernel`; other than 2 only from estimators that know other scales."""
-
-
 class KernelEstimates(NamedTuple):
     """The estimated kernels of N images: `KernelEstimate` with a leading axis."""
 
@@ -70,10 +53,12 @@ class KernelEstimates(NamedTuple):
     raw_kernel: np.ndarray
     """`N x n x n`."""
     history: dict[str, np.ndarray]
-    """`N x iterations` each; NaN after a training that diverged."""
+    """`N x iterations` each; NaN after a training that diverged. Empty without."""
     converged: np.ndarray
     """`N`, bool."""
     reason: tuple[str, ...]
+    """N, each as in `KernelEstimate`."""
+    confidence: tuple[Confidence | None, ...]
     """N, each as in `KernelEstimate`."""
 
 
@@ -84,7 +69,7 @@ def estimate_kernel(
     config: Config = DEFAULT,
     progress: Callable[[int, dict[str, float]], None] | None = None,
 ) -> KernelEstimate:
-    """Finds the kernel that an image was downscaled with (KernelGAN).
+    """Finds the kernel that an image was downscaled with.
 
     The same key, image and config give the same kernel bit for bit on the same machine
     and versions.
@@ -92,10 +77,11 @@ def estimate_kernel(
     Args:
       key: JAX random key.
       image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
-        [0, 1]. Both sides at least `config.minimum_side` pixels.
-      config: Settings.
-      progress: Called every 100 steps with the number of steps done and the last
-        losses.
+        [0, 1]. Both sides at least `config.minimum_side` pixels; for the estimator
+        `spectral`, which heeds no key either, `spectral.WINDOW`.
+      config: Settings; by default KernelGAN as published.
+      progress: Called every 100 steps of KernelGAN with the number of steps done and
+        the last losses.
 
     Returns:
       The estimate. Training that fails is no error: `converged` is then False, and the
@@ -110,7 +96,7 @@ def estimate_kernel(
         if progress is not None:
             progress(step, losses)
 
-    return train([prepare(key, image, config)], config, progress=tell)[0]
+    return find([prepare(key, image, config)], config, progress=tell)[0]
 
 
 def estimate_kernels(
@@ -159,7 +145,7 @@ def estimate_kernels(
             prepared.append(prepare(key if single else key[i], image, config))
         except ValueError as error:
             raise ValueError(f"images[{i}]: {error}") from error
-    found = train(prepared, config, vectorised=vectorised, progress=progress)
+    found = find(prepared, config, vectorised=vectorised, progress=progress)
     x4 = [e.kernel_x4 for e in found if e.kernel_x4 is not None]
 
     def padded(values: np.ndarray) -> np.ndarray:
@@ -176,6 +162,7 @@ def estimate_kernels(
         },
         np.array([e.converged for e in found]),
         tuple(e.reason for e in found),
+        tuple(e.confidence for e in found),
     )
 
 
@@ -191,15 +178,17 @@ def lanes() -> int:
     return os.cpu_count() or 1
 
 
-# --- Training ---
+# --- An estimator by its name ---
 
 
 class Prepared(NamedTuple):
-    """An image ready for training, of whatever size."""
+    """An image ready for its estimator, of whatever size."""
 
     image: np.ndarray
-    corners: tuple[np.ndarray, np.ndarray]
-    """Of all steps' crops: the generator's and the discriminator's."""
+    """`H x W x C` float32 in [0, 1]: what the estimator sees of it."""
+    corners: tuple[np.ndarray, ...]
+    """Of all steps' crops: the generator's and the discriminator's; empty for an
+    estimator that does not train."""
     init_key: jax.Array
     train_key: jax.Array
 
@@ -217,8 +206,12 @@ class Prepared(NamedTuple):
 
 def prepare(key: jax.Array, image: Any, config: Config) -> Prepared:
     """Checks an image and chooses its crops; arguments as of `estimate_kernel`."""
-    image = training_image(image, config)
     init_key, crop_key, train_key = jax.random.split(key, 3)
+    if config.estimator == "spectral":
+        unit = images.to_unit(images.from_array(image))
+        spectral.check(unit)
+        return Prepared(unit, (), init_key, train_key)
+    image = training_image(image, config)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(crop_key)))
     sides = (config.generator_crop, config.discriminator_crop)
     maps = crops.probability_maps(image, *sides)
@@ -229,37 +222,78 @@ def prepare(key: jax.Array, image: Any, config: Config) -> Prepared:
     return Prepared(image, (generator, discriminator), init_key, train_key)
 
 
-def train(
+def find(
     prepared: Sequence[Prepared],
     config: Config,
     *,
     vectorised: bool | None = None,
     progress: Progress | None = None,
 ) -> list[KernelEstimate]:
-    """Trains on prepared images; see `estimate_kernels`."""
+    """The kernels of prepared images; see `estimate_kernels`."""
     tell: Progress = progress or (lambda *_: None)
+    if config.estimator == "spectral":
+        return _each(
+            lambda row, _: spectral.estimate_spectral(
+                prepared[row].image, scale=config.scale
+            ),
+            len(prepared),
+            tell,
+        )
     if vectorised is None:
         vectorised = jax.default_backend() != "cpu" and len(prepared) > 1
-    if vectorised or len(prepared) == 1:
-        return _train(prepared, config, vectorised, tell)
+    if vectorised:
+        found = _train(prepared, config, True, tell)
+        return [_judged(*pair, config) for pair in zip(prepared, found, strict=True)]
 
-    stop = threading.Event()
-
-    def train_one(row: int) -> KernelEstimate:
-        def tell_of_row(_: int, step: int, losses: dict[str, float]) -> None:
-            if stop.is_set():
-                raise InterruptedError
+    def one(row: int, tell: Progress) -> KernelEstimate:
+        def of_row(_: int, step: int, losses: dict[str, float]) -> None:
             tell(row, step, losses)
 
-        return _train([prepared[row]], config, False, tell_of_row)[0]
+        found = _train([prepared[row]], config, False, of_row)[0]
+        return _judged(prepared[row], found, config)
+
+    return _each(one, len(prepared), tell)
+
+
+def _each(
+    one: Callable[[int, Progress], KernelEstimate], count: int, tell: Progress
+) -> list[KernelEstimate]:
+    """Images one by one; several at a time, each on a core."""
+    if count == 1:
+        return [one(0, tell)]
+    stop = threading.Event()
+
+    def tell_or_stop(row: int, step: int, losses: dict[str, float]) -> None:
+        if stop.is_set():
+            raise InterruptedError
+        tell(row, step, losses)
 
     with ThreadPoolExecutor(lanes()) as pool:
         try:
-            return list(pool.map(train_one, range(len(prepared))))
+            return list(pool.map(lambda row: one(row, tell_or_stop), range(count)))
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _judged(
+    prepared: Prepared, found: KernelEstimate, config: Config
+) -> KernelEstimate:
+    """KernelGAN's estimate, with what the spectrum says of it."""
+    gray = 255 * crops.gray(prepared.image).astype(np.float64)
+    try:
+        evidence = spectral.analyse(gray, scale=config.scale).evidence
+    except ValueError:  # The spectrum has nothing to say.
+        return found
+    confidence = judge(found.wanted, evidence, scale=config.scale)
+    if not found.converged:
+        confidence = confidence._replace(level="low", reason=found.reason)
+    noise = channel_noise(evidence, prepared.image.shape[-1])
+    return found._replace(confidence=confidence, noise=noise)
+
+
+# --- KernelGAN ---
 
 
 def _train(

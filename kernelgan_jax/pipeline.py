@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from kernelgan_jax import estimate, images, kernels, report, super_resolution
-from kernelgan_jax.config import Config
+from kernelgan_jax.config import NOISE_UNIT, Config
 from kernelgan_jax.resize import bicubic_resize
 
 
@@ -86,7 +86,8 @@ def batch_size(config: Config, known_kernel: bool = False) -> int:
     into three quarters of the free memory, up to `LARGEST_BATCH` a device.
     """
     devices = jax.local_devices()
-    if devices[0].platform == "cpu" or known_kernel:
+    trains = config.estimator == "kernelgan" and not known_kernel
+    if devices[0].platform == "cpu" or not trains:
         fitting = super_resolution.available_memory() / HOST_BYTES
         return int(max(1, min(estimate.lanes(), fitting)))
     one = estimate.device_bytes(config)
@@ -239,7 +240,7 @@ def _estimate(
 
     started = time.perf_counter()
     try:
-        found = estimate.train(prepared, job.config, progress=progress)
+        found = estimate.find(prepared, job.config, progress=progress)
     except Exception as error:  # Out of memory, for one: fewer may go.
         if len(ready) == 1:
             return [(error, 0.0)]
@@ -289,13 +290,14 @@ def _super_resolve(
     watch: Watch,
 ) -> report.SuperResolved:
     config = job.config
+    sr = super_resolution.heed_noise(config.sr, found.noise if found else 0)
     started = time.perf_counter()
     jumps = super_resolution.plan(config.scale, found, job.kernel)
     result = super_resolution.super_resolve(
         jax.random.key(job.seed),
         image.pixels,
         jumps,
-        config=config.sr,
+        config=sr,
         progress=lambda step, total, loss: watch(
             path, config.sr.method, step, total, {"loss": loss}
         ),
@@ -309,6 +311,9 @@ def _super_resolve(
     source, notes = job.kernel_source, []
     if note := super_resolution.note(image.pixels.shape[:2], config.sr):
         notes.append(note)
+    if uses_kernel and sr is not config.sr:
+        gray_levels = 255 * sr.noise_scale * NOISE_UNIT
+        notes.append(f"as an image with noise of {gray_levels:.1f} gray levels")
     if uses_kernel and found is not None and not found.converged:
         source = "bicubic"
         notes.append("with the bicubic kernel, as the estimate did not converge")

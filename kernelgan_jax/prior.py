@@ -251,6 +251,49 @@ def generalised_gaussian(
     return KernelPrior(init, kernel, normal.penalty)
 
 
+def motion(
+    shape: int | tuple[int, int],
+    *,
+    scale: int = 2,
+    weights: Mapping[str, Any] = PENALTY_WEIGHTS,
+) -> KernelPrior:
+    """An even line, blurred by a round Gaussian, of sum 1: a straight motion.
+
+    The parameters are a dictionary: `line`, (rows, columns) in pixels from one end of
+    the line to the other, of which the sign does not matter; `width`, whose square and
+    `LEAST_VARIANCE` are the Gaussian's variance (the pixels of a scale of s have
+    s^2 / 12 of it, pixels^2); and `shift` as in `gaussian`.
+
+    Args:
+      shape: Side, or (height, width), of the kernel.
+      scale: Scale that the kernel is aligned for.
+      weights: Of `penalty`.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
+    shape = _shape("shape", shape)
+    rows, columns = np.indices(shape) - kernels.alignment(shape, scale)[:, None, None]
+
+    def init(key: jax.Array) -> Params:
+        line = scale * jax.random.normal(key, (2,))
+        return {"line": line, "width": jnp.asarray(0.3 * scale), "shift": jnp.zeros(2)}
+
+    def kernel(params: Params) -> jax.Array:
+        line, width, shift = params["line"], params["width"], params["shift"]
+        row = jnp.asarray(rows, line.dtype) - shift[0]
+        column = jnp.asarray(columns, line.dtype) - shift[1]
+        length = jnp.sqrt((line**2).sum() + 1e-4)  # Its root has no derivative at 0.
+        along = (row * line[0] + column * line[1]) / length
+        across = (row * line[1] - column * line[0]) / length
+        root = jnp.sqrt(2 * (width**2 + LEAST_VARIANCE))
+        ends = [jax.lax.erf((along + end * length / 2) / root) for end in (1, -1)]
+        values = (ends[0] - ends[1]) * jnp.exp(-((across / root) ** 2))
+        return values / values.sum()
+
+    return KernelPrior(init, kernel, _penalty(scale, weights))
+
+
 def _quadratic_form(
     shape: tuple[int, int], scale: int
 ) -> Callable[[jax.Array, jax.Array], jax.Array]:

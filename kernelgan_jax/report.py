@@ -27,19 +27,17 @@ import jax
 import numpy as np
 
 from kernelgan_jax import crops, images, kernel_files, kernels, losses
-from kernelgan_jax.config import Config
-from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.config import LARGEST_SCALE, Config
+from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.version import __version__
 
+_SCALES = range(1, LARGEST_SCALE + 1)
+
 FILES = (
-    "kernel_x2.npy",
-    "kernel_x2.mat",
-    "kernel_x4.npy",
-    "kernel_x4.mat",
+    *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
     "kernel.png",
-    "sr_x2.png",
-    "sr_x4.png",
+    *(f"sr_x{scale}.png" for scale in _SCALES),
     "comparison.png",
     "report.json",
 )
@@ -100,6 +98,8 @@ class Summary(NamedTuple):
     seconds: float
     reason: str | None
     """Why it did not converge; empty if it did; None if no kernel was estimated."""
+    confidence: str
+    """`high`, `medium`, `low`, or `-` if unknown; with its reason after a colon."""
     note: str = ""
     """What is to be known of the super-resolution; may be empty."""
 
@@ -218,9 +218,8 @@ def write(folder: Path, run: Run) -> None:
     """
     with _naming(folder), _temporary(folder.parent) as temporary:
         if run.estimate is not None:
-            kernel_files.write(temporary / "kernel_x2", run.estimate.kernel)
-            if run.estimate.kernel_x4 is not None:
-                kernel_files.write(temporary / "kernel_x4", run.estimate.kernel_x4)
+            for scale, kernel in _kernels(run.estimate):
+                kernel_files.write(temporary / f"kernel_x{scale}", kernel)
             if run.figures:
                 _save_figure(temporary / "kernel.png", run, run.estimate)
         if run.sr is not None:
@@ -255,6 +254,14 @@ def _temporary(parent: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _kernels(estimate: KernelEstimate) -> list[tuple[int, np.ndarray]]:
+    """All kernels of an estimate, with their scales; the one asked for comes last."""
+    found = [(estimate.scale, estimate.kernel)]
+    if estimate.kernel_x4 is not None:
+        found.append((4, estimate.kernel_x4))
+    return found
+
+
 def _report(run: Run, files: list[str]) -> dict[str, Any]:
     height, width, channels = run.image.pixels.shape
     device = jax.devices()[0]
@@ -282,14 +289,31 @@ def _report(run: Run, files: list[str]) -> dict[str, Any]:
 
 
 def _estimate_report(estimate: KernelEstimate) -> dict[str, Any]:
-    x4 = estimate.kernel_x4
+    history = estimate.history
     return {
         "converged": estimate.converged,
         "reason": estimate.reason,
-        "kernel_x2": _measures(estimate.kernel),
-        "kernel_x4": None if x4 is None else _measures(x4),
-        "steps": len(estimate.history["generator_loss"]),
-        "final_losses": {k: float(v[-1]) for k, v in estimate.history.items()},
+        "confidence": _confidence_report(estimate.confidence),
+        "noise": estimate.noise,
+        **{f"kernel_x{scale}": _measures(k) for scale, k in _kernels(estimate)},
+        "steps": len(history["generator_loss"]) if history else 0,
+        "final_losses": {k: float(v[-1]) for k, v in history.items()},
+    }
+
+
+def _confidence_report(confidence: Confidence | None) -> dict[str, Any] | None:
+    if confidence is None:
+        return None
+    return {
+        "level": confidence.level,
+        "reason": confidence.reason,
+        "expected_kernel_psnr": confidence.kernel_psnr,
+        "expected_covariance_error": confidence.covariance_error,
+        "standard_deviations": {
+            "longer": confidence.longer,
+            "shorter": confidence.shorter,
+            "angle": confidence.angle,
+        },
     }
 
 
@@ -353,25 +377,27 @@ def _save_figure(path: Path, run: Run, estimate: KernelEstimate) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = [(2, estimate.kernel)]
-    if estimate.kernel_x4 is not None:
-        shown.append((4, estimate.kernel_x4))
-
-    figure = Figure(figsize=(12 + 4 * len(shown), 5), dpi=100)
+    shown = _kernels(estimate)
+    history = estimate.history
+    figure = Figure(figsize=((12 if history else 7) + 4 * len(shown), 5), dpi=100)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", wspace=0.04, w_pad=0.08, h_pad=0.08)
-    widths = [1.25, *(1.0 for _ in shown), 1.25]
+    widths = [1.25, *(1.0 for _ in shown), *([1.25] if history else [])]
     columns = figure.add_gridspec(1, len(widths), width_ratios=widths)
     _draw_image(figure.add_subplot(columns[0]), run)
     for column, (scale, kernel) in enumerate(shown, 1):
-        _draw_kernel(figure.add_subplot(columns[column]), kernel, scale)
-    rows = columns[-1].subgridspec(2, 1, hspace=0.1)
-    upper = figure.add_subplot(rows[0])
-    lower = figure.add_subplot(rows[1], sharex=upper)
-    trained_on = [n for n in KERNEL_LOSSES if getattr(run.config, f"{n}_weight") > 0]
-    _draw_losses(upper, lower, estimate.history, trained_on)
+        axes = figure.add_subplot(columns[column])
+        _draw_kernel(axes, kernel, scale)
+        if column == len(shown) and estimate.confidence is not None:
+            _draw_confidence(axes, kernel, estimate.confidence)
+    if history:
+        rows = columns[-1].subgridspec(2, 1, hspace=0.1)
+        upper = figure.add_subplot(rows[0])
+        lower = figure.add_subplot(rows[1], sharex=upper)
+        heeded = [n for n in KERNEL_LOSSES if getattr(run.config, f"{n}_weight") > 0]
+        _draw_losses(upper, lower, history, heeded)
     if not estimate.converged:
-        figure.set_size_inches(12 + 4 * len(shown), 5.5)  # room for one more line
+        figure.set_figheight(5.5)  # room for one more line
         figure.suptitle(f"NOT CONVERGED: {estimate.reason}", color="firebrick")
     _save(figure, path)
 
@@ -473,6 +499,30 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
     axes.locator_params(integer=True)
 
 
+def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> None:
+    """The kernel's ellipse of one standard deviation, and those of the samples."""
+    centre = kernels.centre_of_mass(kernel)
+    turns = np.linspace(0, 2 * np.pi, 100)
+    circle = np.stack([np.sin(turns), np.cos(turns)])
+
+    def draw(kernel: np.ndarray, **style: Any) -> None:
+        variances, axis = np.linalg.eigh(kernels.covariance(kernel))
+        root = axis * np.sqrt(np.maximum(variances, 0))
+        row, column = centre[:, None] + root @ circle
+        axes.plot(column, row, **style)
+
+    for sample in confidence.samples[:32]:
+        draw(sample, color="deepskyblue", lw=0.6, alpha=0.35)
+    draw(kernel, color="white", lw=1.5)
+    said = f": {confidence.reason}" if confidence.reason else ""
+    axes.set_title(
+        f"{axes.get_title()}\nconfidence {confidence.level}{said}",
+        parse_math=False,
+    )
+    axes.set_xlim(-0.5, kernel.shape[1] - 0.5)
+    axes.set_ylim(kernel.shape[0] - 0.5, -0.5)
+
+
 def _draw_losses(
     upper: Any, lower: Any, history: dict[str, np.ndarray], trained_on: list[str]
 ) -> None:
@@ -515,9 +565,11 @@ def _size(widths: dict[str, float]) -> str:
 
 def summary(folder: Path, run: Run) -> Summary:
     """The summary of a run whose results are in `folder`."""
-    kernel, reason, seconds = None, None, run.seconds
+    kernel, reason, seconds, confidence = None, None, run.seconds, "-"
     if run.estimate is not None:
-        kernel, reason = run.estimate.kernel, run.estimate.reason
+        kernel, reason = run.estimate.wanted, run.estimate.reason
+        if (found := run.estimate.confidence) is not None:
+            confidence = ": ".join(filter(None, (found.level, found.reason)))
     elif run.sr is not None:
         kernel = run.sr.kernel
     if run.sr is not None:
@@ -526,7 +578,7 @@ def summary(folder: Path, run: Run) -> Summary:
     size = "-" if widths is None else _size(widths)
     angle = "-" if widths is None else f"{widths['angle']:.0f}°"
     note = "" if run.sr is None else run.sr.note
-    return Summary(run.path, folder, size, angle, seconds, reason, note)
+    return Summary(run.path, folder, size, angle, seconds, reason, confidence, note)
 
 
 def summary_line(summary: Summary) -> str:
@@ -534,6 +586,8 @@ def summary_line(summary: Summary) -> str:
     said = [f"NOT CONVERGED ({summary.reason})"] if summary.reason else []
     if summary.size != "-":
         said.append(f"kernel {summary.size} at {summary.angle}")
+    if summary.confidence != "-":
+        said.append(f"confidence {summary.confidence}")
     if summary.note:
         said.append(f"super-resolved {summary.note}")
     said.append(f"{summary.seconds:.1f} s")
@@ -542,13 +596,14 @@ def summary_line(summary: Summary) -> str:
 
 def table(summaries: Sequence[Summary]) -> str:
     """Several images, one a row below the headings."""
-    rows = [("widths", "angle", "seconds", "converged", "image")]
+    rows = [("widths", "angle", "seconds", "converged", "confidence", "image")]
     rows += [
         (
             s.size,
             s.angle,
             f"{s.seconds:.1f}",
             "-" if s.reason is None else "NO" if s.reason else "yes",
+            s.confidence.partition(":")[0],
             str(s.path),
         )
         for s in summaries
@@ -556,6 +611,6 @@ def table(summaries: Sequence[Summary]) -> str:
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         f"{size:>{wide[0]}}  {angle:>{wide[1]}}  {seconds:>{wide[2]}}  "
-        f"{converged:<{wide[3]}}  {image}"
-        for size, angle, seconds, converged, image in rows
+        f"{converged:<{wide[3]}}  {confidence:<{wide[4]}}  {image}"
+        for size, angle, seconds, converged, confidence, image in rows
     )

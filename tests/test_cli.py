@@ -22,13 +22,13 @@ from kernelgan_jax import (
     super_resolution,
 )
 from kernelgan_jax import estimate as estimate_module
-from kernelgan_jax.config import Config, SRConfig
+from kernelgan_jax.config import BEST, Config, SRConfig
 from kernelgan_jax.resize import bicubic_resize
 
 ROOT = Path(__file__).parent.parent
 # One set of settings for all tests, so that the training is compiled once.
 TINY = (
-    f"--config={ROOT / 'configs' / 'x4.py'}",
+    f"--config={ROOT / 'configs' / 'x4_paper.py'}",
     "--config.iterations=3",
     "--config.generator_kernels=(5, 3)",
     "--config.generator_channels=4",
@@ -51,7 +51,7 @@ def no_cache(monkeypatch):
 def no_training(monkeypatch):
     """Fails the test if training starts."""
     monkeypatch.setattr(
-        estimate_module, "train", lambda *_, **__: pytest.fail("trained")
+        estimate_module, "find", lambda *_, **__: pytest.fail("trained")
     )
 
 
@@ -63,7 +63,7 @@ def fake_training(monkeypatch):
     history = {f"{name}_loss": np.ones(3) for name in names}
     estimate = estimate_module.KernelEstimate(kernel, None, kernel, history, True, "")
     monkeypatch.setattr(
-        estimate_module, "train", lambda prepared, *_, **__: [estimate] * len(prepared)
+        estimate_module, "find", lambda prepared, *_, **__: [estimate] * len(prepared)
     )
 
     def enlarge(key, pixels, jumps, **_):
@@ -100,11 +100,14 @@ def lines(text):
 
 # --- What it writes ---
 
+X4_FILES = {"kernel.png", "report.json"} | {
+    f"kernel_x{scale}.{kind}" for scale in (2, 4) for kind in ("npy", "mat")
+}
+
 
 def test_results_of_one_image(trained):
     folder = trained / "out" / "photo"
-    expected = [n for n in report.FILES if n[:3] not in ("sr_", "com")]
-    assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
+    assert {p.name for p in folder.iterdir()} == X4_FILES
     for name in ("kernel_x2", "kernel_x4"):
         kernel = np.load(folder / f"{name}.npy")
         assert kernel.sum() == pytest.approx(1, abs=1e-3)
@@ -133,7 +136,8 @@ def test_a_kernel_depends_on_the_seed_and_not_on_other_images(
     assert first.startswith("2 images, ")
     assert shown[0].startswith(f"{other}: ")
     assert shown[1].endswith(f" -> {tmp_path / '0' / 'photo'}")
-    assert shown[3].split() == ["widths", "angle", "seconds", "converged", "image"]
+    titles = ["widths", "angle", "seconds", "converged", "confidence", "image"]
+    assert shown[3].split() == titles
     assert [row.split()[-1] for row in shown[4:6]] == [str(other), str(image)]
     assert shown[6] == f"2 of 2 images done -> {tmp_path / '0' / 'manifest.jsonl'}"
 
@@ -204,9 +208,9 @@ def test_the_estimated_kernel_at_scale_4_is_gradual(tmp_path):
     image = save_image(tmp_path / "a.png")
     arguments = (f"--image={image}", f"--output_dir={tmp_path}")
     assert cli.main([*TINY[:-1], *TINY_SR, *arguments]) == 0
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(
-        set(report.FILES) - {"sr_x2.png"}
-    )
+    written = {p.name for p in (tmp_path / "a").iterdir()}
+    assert written == X4_FILES | {"sr_x4.png", "comparison.png"}
+    assert written <= set(report.FILES)
     assert images.read(tmp_path / "a" / "sr_x4.png").pixels.shape == (384, 384, 3)
 
 
@@ -279,11 +283,12 @@ def test_bad_images_are_a_line_each_and_the_others_go_on(
 
 
 def test_an_image_that_is_too_small(tmp_path, capsys):
-    small = save_image(tmp_path / "small.png", size=83)
-    status = cli.main([f"--image={small}", f"--output_dir={tmp_path / 'out'}"])
-    assert status == 1
-    (line,) = lines(capsys.readouterr().err)
-    assert line.startswith(f"error: {small}: image is 83x83 pixels")
+    for flags, size in ((["--sr=none"], 31), (TINY, 79)):
+        small = save_image(tmp_path / "small.png", size=size)
+        arguments = [f"--image={small}", f"--output_dir={tmp_path / 'out'}"]
+        assert cli.main([*flags, *arguments]) == 1
+        (line,) = lines(capsys.readouterr().err)
+        assert line.startswith(f"error: {small}: image is {size}x{size} pixels")
 
 
 def test_no_image_at_all_leaves_no_output_folder(tmp_path, capsys, no_training):
@@ -303,11 +308,11 @@ def test_an_unexpected_error_is_a_line_and_the_others_go_on(
     ]
 
     def train(prepared, *_, **__):
-        if any(one.image.shape[0] == 70 for one in prepared):
+        if any(one.image.shape[0] == 90 for one in prepared):
             raise RuntimeError("out of\nmemory")
         return [fake_training] * len(prepared)
 
-    monkeypatch.setattr(estimate_module, "train", train)
+    monkeypatch.setattr(estimate_module, "find", train)
     status = cli.main([*map(str, images), f"--output_dir={tmp_path / 'out'}"])
     said, complained = capsys.readouterr()
     assert status == 1
@@ -319,7 +324,7 @@ def test_not_converged_is_said_and_no_failure(
     tmp_path, capsys, monkeypatch, fake_training
 ):
     estimate = fake_training._replace(converged=False, reason="it diverged")
-    monkeypatch.setattr(estimate_module, "train", lambda *_, **__: [estimate])
+    monkeypatch.setattr(estimate_module, "find", lambda *_, **__: [estimate])
     image = save_image(tmp_path / "a.png")
     assert cli.main([str(image), f"--output_dir={tmp_path / 'out'}"]) == 0
     assert "NOT CONVERGED (it diverged)" in capsys.readouterr().out
@@ -364,7 +369,7 @@ def test_progress_on_a_terminal(
         progress(0, 2000, losses)
         return [fake_training]
 
-    monkeypatch.setattr(estimate_module, "train", train)
+    monkeypatch.setattr(estimate_module, "find", train)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     image = save_image(tmp_path / "a.png")
     assert cli.main([str(image), *flags, f"--output_dir={tmp_path / 'out'}"]) == 0
@@ -423,7 +428,7 @@ def parsed(*arguments):
 
 
 def test_defaults():
-    assert parsed() == cli.Options(["a.png"], Config(), Path("results"), 0, False)
+    assert parsed() == cli.Options(["a.png"], BEST, Path("results"), 0, False)
 
 
 def test_overrides_keep_their_types():
@@ -435,6 +440,7 @@ def test_overrides_keep_their_types():
         "7",
     ).config
     assert config == Config(
+        estimator="spectral",
         generator_kernels=(13,),
         bicubic_weight=3.0,
         warm_start="per_channel",
@@ -443,12 +449,23 @@ def test_overrides_keep_their_types():
     assert isinstance(config.bicubic_weight, float)
 
 
+SPECTRAL = {"estimator": "spectral"}
+
+
 @pytest.mark.parametrize(
     "name, changed",
     [
-        ("x2", {}),
-        ("x4", {"scale": 4}),
-        ("real", {"border": 0, "sr": SRConfig(noise_scale=1.0, back_projections=0)}),
+        ("x2", SPECTRAL),
+        ("x3", SPECTRAL | {"scale": 3}),
+        ("x4", SPECTRAL | {"scale": 4}),
+        ("x2_spectral", SPECTRAL | {"sr": SRConfig(method="none")}),
+        ("x2_paper", {}),
+        ("x4_paper", {"scale": 4}),
+        (
+            "real",
+            SPECTRAL
+            | {"border": 0, "sr": SRConfig(noise_scale=1.0, back_projections=0)},
+        ),
         ("ablation_single_layer", {"generator_kernels": (13,)}),
         (
             "x2_flow",
@@ -568,7 +585,7 @@ def test_help_shows_all_our_flags_and_settings_and_no_others(capsys):
     flags |= {"--sr", "--kernel", "--sr_kernel", "--batch_size", "--shard"}
     flags |= {"--resume", "--noresume", "--figures", "--nofigures", "--cluster"}
     assert {flag for flag in shown if "=" not in flag and "." not in flag} == flags
-    settings = Config().asdict()
+    settings = BEST.asdict()
     default = settings | {f"sr.{n}": v for n, v in settings.pop("sr").items()}
     for name in default:
         assert f"--config.{name}={str(default[name])}" in text.replace('"', "")

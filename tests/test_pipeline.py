@@ -39,7 +39,7 @@ def trained(monkeypatch):
         sizes.append(len(prepared))
         return [ESTIMATE] * len(prepared)
 
-    monkeypatch.setattr(estimate, "train", train)
+    monkeypatch.setattr(estimate, "find", train)
     return sizes
 
 

@@ -122,7 +122,7 @@ def test_report(tmp_path):
     assert widths["longer"] == pytest.approx(2, abs=0.02)
     assert widths["shorter"] == pytest.approx(1, abs=0.02)
     assert widths["angle"] == pytest.approx(30, abs=1)
-    assert found["kernel_x4"] is None
+    assert "kernel_x4" not in found
     assert found["final_losses"]["bicubic_loss"] == 0.25
     assert (found["steps"], found["seconds"], found["seed"]) == (7, 12.345, 3)
     settings = Config().asdict()
@@ -323,9 +323,9 @@ def test_table():
         Path("out/b"), make_run(kernel=np.zeros((9, 9)), reason="why", name="b")
     )
     lines = report.table([good, bad]).splitlines()
-    assert [line.split()[-2:] for line in lines] == [
-        ["converged", "image"],
-        ["yes", "a.png"],
-        ["NO", "b.png"],
+    assert [line.split()[-3:] for line in lines] == [
+        ["converged", "confidence", "image"],
+        ["yes", "-", "a.png"],
+        ["NO", "-", "b.png"],
     ]
     assert len({line.index(line.split()[-1]) for line in lines}) == 1

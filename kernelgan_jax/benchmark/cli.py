@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from kernelgan_jax import images
-from kernelgan_jax.benchmark import page, tables, testset
+from kernelgan_jax.benchmark import page, plots, tables, testset
 from kernelgan_jax.benchmark.degrade import PROTOCOLS, degrade
 from kernelgan_jax.benchmark.evaluate import evaluate
 from kernelgan_jax.benchmark.systems import SYSTEMS, System, finished, from_file
@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         help="standard deviation on LR images, 8-bit gray levels (0)",
     )
+    command.add_argument(
+        "--jpeg_quality", type=int, help="JPEG on LR images, 1 to 100 (none)"
+    )
     command.set_defaults(run=_degrade)
 
     command = commands.add_parser(
@@ -96,8 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         help="systems x images x seeds to tables and pictures",
         description="Measures systems on a test set (hr or gt, lr_xS, gt_k_xS; as "
         "degrade makes them, or DIV2KRK's own). OUTPUT_DIR/table.md has the tables, "
-        "runs.jsonl each measurement, xS.html the pictures, xS/ the kernels and "
-        "images. Ended at any point, the same command goes on.",
+        "xS_widths.png and xS_confidence.png plots, runs.jsonl each measurement, "
+        "xS.html the pictures, xS/ the kernels and images. Ended at any point, the "
+        "same command goes on.",
         allow_abbrev=False,
     )
     command.add_argument("--data", type=Path, required=True, help="the test set")
@@ -172,6 +176,7 @@ def _degrade(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         kernel_noise=arguments.kernel_noise,
         image_noise=arguments.image_noise,
+        jpeg_quality=arguments.jpeg_quality,
     )
     problems = [*map(str, found.problems), *made.problems]
     for problem in problems:
@@ -217,6 +222,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             [f"{_machine()}, {time.strftime('%Y-%m-%d')}\n", *tables_of_all]
         )
         (output / "table.md").write_text(text, encoding="utf-8")
+        plots.write(output, found.rows, compared, scale)
         page.write(output / f"x{scale}.html", found, compared)
     print("\n" + "\n".join(tables_of_all))
     for problem in problems:

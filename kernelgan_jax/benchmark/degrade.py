@@ -1,5 +1,6 @@
 """Test sets from HR images: random kernels, LR images, the truth beside them."""
 
+import io
 import json
 import math
 import zlib
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.signal
+from PIL import Image as pillow
 
 from kernelgan_jax import checks, images, kernel_files, kernels
 from kernelgan_jax.resize import downscale
@@ -131,6 +133,7 @@ def degrade(
     seed: int = 0,
     kernel_noise: float | None = None,
     image_noise: float = 0.0,
+    jpeg_quality: int | None = None,
 ) -> Degraded:
     """Makes a test set, in the layout of `testset`, from HR images.
 
@@ -151,6 +154,8 @@ def degrade(
         default the protocol's.
       image_noise: Standard deviation of Gaussian noise on the LR images, in 8-bit gray
         levels, at least 0.
+      jpeg_quality: LR images are compressed by JPEG of this quality, 1 to 100, after
+        all else, without reducing colours; 8-bit images only.
 
     Returns:
       Names of the images made, and problems.
@@ -172,6 +177,8 @@ def degrade(
     if kernel_noise is not None and not 0 <= kernel_noise <= 1:
         raise ValueError(f"kernel_noise is {kernel_noise}; it must be from 0 to 1")
     checks.number("image_noise", image_noise)
+    if jpeg_quality is not None and not 1 <= jpeg_quality <= 100:
+        raise ValueError(f"jpeg_quality is {jpeg_quality}; it must be from 1 to 100")
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be at least 0")
     for scale in scales:  # a protocol may not know the scale
@@ -183,6 +190,7 @@ def degrade(
         "seed": seed,
         "kernel_noise": kernel_noise,
         "image_noise": image_noise,
+        "jpeg_quality": jpeg_quality,
     })  # fmt: skip
     parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
     for part in parts:
@@ -203,6 +211,9 @@ def degrade(
         if min(height, width) < 8 * max(scales):
             problems.append(f"{path}: is too small to be downscaled by {max(scales)}")
             continue
+        if jpeg_quality is not None and pixels.dtype != np.uint8:
+            problems.append(f"{path}: has {pixels.dtype}; JPEG has 8 bits")
+            continue
         pixels = pixels[:height, :width]
         images.write_png(folder / "hr" / f"{name}.png", images.Image(pixels))
         for scale in scales:
@@ -212,11 +223,23 @@ def degrade(
             kernel = PROTOCOLS[protocol].draw(rng, scale, kernel_noise)
             lr = downscale(images.to_unit(pixels).astype(np.float64), kernel, scale)
             lr = lr + image_noise / 255 * rng.standard_normal(lr.shape)
-            stored = images.Image(images.from_unit(lr, pixels.dtype))
-            images.write_png(folder / f"lr_x{scale}" / f"{name}.png", stored)
+            lr = images.from_unit(lr, pixels.dtype)
+            if jpeg_quality is not None:
+                lr = _compressed(lr, jpeg_quality)
+            file = folder / f"lr_x{scale}" / f"{name}.png"
+            images.write_png(file, images.Image(lr))
             kernel_files.write_mat(folder / f"gt_k_x{scale}" / f"{name}.mat", kernel)
         done.append(name)
     return Degraded(done, problems)
+
+
+def _compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """What JPEG leaves of an image, `H x W x C` uint8."""
+    file = io.BytesIO()
+    pillow.fromarray(pixels.squeeze()).save(
+        file, "JPEG", quality=quality, subsampling=0
+    )
+    return np.asarray(pillow.open(file)).reshape(pixels.shape)
 
 
 def _record(folder: Path, how: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import images, metrics
+from kernelgan_jax import images, kernels, metrics, spectral
 from kernelgan_jax.benchmark import testset
 from kernelgan_jax.benchmark.systems import (
     SYSTEMS,
@@ -31,7 +31,7 @@ from kernelgan_jax.benchmark.systems import (
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import SRConfig
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import METHODS, super_resolve
+from kernelgan_jax.super_resolution import METHODS, heed_noise, super_resolve
 from kernelgan_jax.version import __version__
 
 Row = dict[str, Any]
@@ -189,6 +189,7 @@ class _Run:
     ):
         self.store, self.method, self.say = store, method, say
         self.cases, self.names, self.problems = found.cases, found.names, problems
+        self.noise: dict[str, float] = {}
         self.digests = {
             case.name: [
                 _hash(p) for p in (case.lr_path, case.hr_path, case.kernel_path)
@@ -259,6 +260,18 @@ class _Run:
         version = self._version(estimator, case)
         row = self._row("kernel", estimator.name, case, seed, version) | cost
         row |= {"reason": answer.reason, "kernel_psnr": None, "covariance_error": None}
+        row |= {"sure": answer.sure, "confidence": None}
+        row |= {"widths": None, "true_widths": None}
+        if (said := answer.confidence) is not None:
+            row["confidence"] = {
+                "level": said.level,
+                "reason": said.reason,
+                "kernel_psnr": _finite(said.kernel_psnr),
+                "covariance_error": _finite(said.covariance_error),
+                "longer": said.longer,
+                "shorter": said.shorter,
+                "angle": said.angle,
+            }
         for what, array in (
             ("kernel", answer.kernel),
             ("kernel_x2", answer.kernel_x2),
@@ -277,6 +290,8 @@ class _Run:
             psnr = metrics.kernel_psnr(answer.kernel, truth, scale=case.scale)
             error = metrics.covariance_error(answer.kernel, truth)
             row |= {"kernel_psnr": _finite(psnr), "covariance_error": _finite(error)}
+            row["widths"] = [_finite(x) for x in kernels.widths(answer.kernel)]
+            row["true_widths"] = [_finite(x) for x in kernels.widths(truth)]
         self.store.add(row)
         psnr = row["kernel_psnr"]
         self._said(row, "done" if psnr is None else f"{psnr:.2f} dB")
@@ -311,7 +326,8 @@ class _Run:
             else:
                 if system.enlarge is None and self.method == "none":
                     return None
-                how = f"{system.version or self.method}, sure: {estimator.sure}"
+                sure = estimator.sure or kept["sure"]
+                how = f"{system.version or self.method}, sure: {sure}"
             version = f"{how} {kept['files']} {self._version(estimator, case)}"
         mark = self._mark(case, version)
         row = self.store.get("sr", system.name, case, seed, mark)
@@ -346,8 +362,18 @@ class _Run:
         if system.enlarge is not None:
             given = system.enlarge(lr, jumps[-1].kernel, scale=scale, seed=seed)
             return images.to_unit(images.from_array(given))
-        config = SRConfig(method=self.method)
+        config = heed_noise(SRConfig(method=self.method), self._noise(case))
         return super_resolve(jax.random.key(seed), lr, jumps, config=config)
+
+    def _noise(self, case: Case) -> float:
+        """Of the LR image, for all systems alike; 0 if its spectrum does not tell."""
+        if case.name not in self.noise:
+            try:
+                found = spectral.estimate_spectral(case.lr(), scale=case.scale)
+                self.noise[case.name] = found.noise
+            except ValueError:
+                self.noise[case.name] = 0.0
+        return self.noise[case.name]
 
     def _answer(self, row: Row) -> Answer:
         """An answer as `_keep_kernel` has left it."""
@@ -357,7 +383,13 @@ class _Run:
 
         image = row["files"].get("image")
         sr = images.read(self.store.file(row, "image")).pixels if image else None
-        return Answer(read("kernel"), read("kernel_x2"), row["reason"], sr)
+        return Answer(
+            read("kernel"),
+            read("kernel_x2"),
+            row["reason"],
+            sr,
+            sure=row["sure"],
+        )
 
     # --- What both need ---
 

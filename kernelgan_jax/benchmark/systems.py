@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import (
+    confidence,
     images,
     kernel_files,
     kernels,
@@ -29,7 +29,8 @@ from kernelgan_jax import (
 )
 from kernelgan_jax.benchmark import testset
 from kernelgan_jax.config import DEFAULT, FLOW, Config
-from kernelgan_jax.estimate import estimate_kernels
+from kernelgan_jax.estimate import find, prepare
+from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
 from kernelgan_jax.super_resolution import Jump, uncertain
 
 CONSTANT_VARIANCE = 2.8
@@ -62,6 +63,10 @@ class Answer(NamedTuple):
     """Why the estimate is known to have failed; empty if it is not."""
     sr: np.ndarray | None = None
     """The super-resolved image, `H x W x C`, if the system makes it itself."""
+    confidence: Confidence | None = None
+    """How sure the estimator is, if it says so."""
+    sure: bool = False
+    """Whether the kernel is to be taken as it is; see `super_resolution.UNCERTAIN`."""
 
 
 Run = Callable[[Sequence[Request]], list[Answer]]
@@ -81,7 +86,7 @@ class Estimator:
     seeded: bool = False
     """Whether the answer depends on the seed."""
     sure: bool = False
-    """Whether its kernel is to be trusted; see `super_resolution.UNCERTAIN`."""
+    """Whether its kernels are all to be taken as they are, whatever answers say."""
     timed: bool = True
     """Whether the time that it takes says anything."""
     version: Callable[[str, frozenset[str]], str] = lambda name, names: ""
@@ -91,7 +96,7 @@ class Estimator:
         """How an image is super-resolved with an answer's kernel, as by `plan`."""
         if answer.kernel is None or answer.reason:
             return (Jump(scale, _bicubic(scale)),)
-        if self.sure:
+        if self.sure or answer.sure:
             return (Jump(scale, answer.kernel),)
         return uncertain(scale, answer.kernel, answer.kernel_x2)
 
@@ -122,15 +127,12 @@ def gan(name: str, config: Config) -> Estimator:
     """KernelGAN with some settings; x4 kernels follow from x2 kernels."""
 
     def run(requests: Sequence[Request]) -> list[Answer]:
-        keys = jnp.stack([jax.random.key(request.seed) for request in requests])
-        pixels = [request.image for request in requests]
         wanted = dataclasses.replace(config, scale=requests[0].scale)
-        found = estimate_kernels(keys, pixels, config=wanted)
-        if found.kernel_x4 is None:
-            pairs = zip(found.kernel, found.reason, strict=True)
-            return [Answer(kernel, None, reason) for kernel, reason in pairs]
-        triples = zip(found.kernel_x4, found.kernel, found.reason, strict=True)
-        return [Answer(*triple) for triple in triples]
+        prepared = [
+            prepare(jax.random.key(request.seed), request.image, wanted)
+            for request in requests
+        ]
+        return [_answer(found) for found in find(prepared, wanted)]
 
     return Estimator(
         name,
@@ -139,6 +141,17 @@ def gan(name: str, config: Config) -> Estimator:
         batch=lambda: pipeline.batch_size(config),
         seeded=True,
         version=_always(repr(config)),
+    )
+
+
+def _answer(found: KernelEstimate) -> Answer:
+    x2 = found.kernel if found.kernel_x4 is not None else None
+    return Answer(
+        found.wanted,
+        x2,
+        found.reason,
+        confidence=found.confidence,
+        sure=found.sure,
     )
 
 
@@ -173,13 +186,6 @@ def _recurrence(request: Request) -> Answer:
     return Answer(kernel)
 
 
-def _spectral(request: Request) -> Answer:
-    found = spectral.estimate_spectral(request.image, scale=request.scale)
-    if found.kernel_x4 is not None:
-        return Answer(found.kernel_x4, found.kernel)
-    return Answer(found.kernel)
-
-
 BICUBIC = Estimator(
     "bicubic_kernel", _each(lambda r: Answer(_bicubic(r.scale))), sure=True
 )
@@ -196,9 +202,8 @@ KERNELGAN = gan("kernelgan", DEFAULT)
 FLOW_PRIOR = gan("flow", FLOW)
 SPECTRAL = Estimator(
     "spectral",
-    _each(_spectral),
-    sure=True,  # Kernels narrower and wider than its own cost more than they save.
-    version=_always(repr(spectral.SETTINGS)),
+    _each(lambda r: _answer(spectral.estimate_spectral(r.image, scale=r.scale))),
+    version=_always(f"{spectral.SETTINGS} {confidence.SETTINGS}"),
 )
 TRUE = Estimator("true", _each(lambda r: Answer(r.truth)), sure=True)
 

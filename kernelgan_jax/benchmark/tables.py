@@ -1,8 +1,10 @@
 """Measured rows as Markdown tables."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from kernelgan_jax.benchmark.evaluate import Row
 from kernelgan_jax.benchmark.systems import System
@@ -14,12 +16,15 @@ CLAIMS = (
     ("the deep linear generator beats the single layer", "kernelgan", "single_layer"),
     ("the true kernel beats KernelGAN's", "true", "kernelgan"),
     ("KernelGAN beats a constant Gaussian", "kernelgan", "constant"),
+    ("the spectrum beats KernelGAN", "spectral", "kernelgan"),
+    ("the spectrum beats a constant Gaussian", "spectral", "constant"),
+    ("the true kernel beats the spectrum's", "true", "spectral"),
 )
-"""Claims of Bell-Kligler et al. 2019, and the last a question of ours: two systems."""
+"""Claims of Bell-Kligler et al. 2019, and from the fifth on questions of ours."""
 
 
 def markdown(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
-    """All tables of one scale: systems, kernels, claims, images.
+    """All tables of one scale: systems, kernels, confidence, claims, images.
 
     Args:
       rows: As `evaluate` gives them.
@@ -35,6 +40,7 @@ def markdown(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
     parts = [
         _super_resolution(rows, systems, scale),
         _kernels(rows, systems, scale),
+        _confidence(rows, systems, scale),
         _claims(rows, scale),
         _images(rows, systems, "sr", "psnr_y", f"x{scale}, PSNR-Y, dB", 2),
         _images(
@@ -97,7 +103,7 @@ def _super_resolution(
 def _kernels(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
     lines = []
     count = _count(rows, "kernel")
-    for name, title in _estimators(systems).items():
+    for name, title in estimators(systems).items():
         psnr = by_image(rows, "kernel", name, "kernel_psnr")
         error = by_image(rows, "kernel", name, "covariance_error")
         if not psnr:
@@ -127,6 +133,95 @@ def _kernels(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
         "MiB",
     ]
     return _table(head, lines) if lines else ""
+
+
+LEVELS = ("high", "medium", "low")
+
+NEAR = 0.5
+"""SR that is at most this much below the true kernel's, dB, is as good."""
+
+
+def judged(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
+    """What an estimator expected of each kernel, and what was found.
+
+    Returns:
+      For each image and seed a dictionary with `level`, `expected_psnr`, `kernel_psnr`,
+      `expected_error`, `covariance_error`, and `gap`: by how much the SR is below that
+      of the true kernel, dB, or None.
+    """
+    true = by_image(rows, "sr", "true", "psnr_y")
+    mine = {(r["image"], r["seed"]): r["psnr_y"] for r in _of(rows, "sr", name)}
+    found = []
+    for row in _of(rows, "kernel", name):
+        said, psnr = row["confidence"], mine.get((row["image"], row["seed"]))
+        if not said or None in (row["kernel_psnr"], said["kernel_psnr"]):
+            continue
+        best = true.get(row["image"])
+        found.append(
+            {
+                "level": said["level"],
+                "expected_psnr": said["kernel_psnr"],
+                "kernel_psnr": row["kernel_psnr"],
+                "expected_error": said["covariance_error"],
+                "covariance_error": row["covariance_error"],
+                "gap": None if best is None or psnr is None else best - psnr,
+            }
+        )
+    return found
+
+
+def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
+    lines = []
+    for name, title in estimators(systems).items():
+        found = judged(rows, name)
+        for level in ("all", *LEVELS):
+            some = [f for f in found if level in ("all", f["level"])]
+            if not some:
+                continue
+            gaps = [f["gap"] for f in some if f["gap"] is not None]
+            near = sum(gap <= NEAR for gap in gaps)
+            ranks = ""
+            if level == "all" and len(some) > 2:
+                ranks = ", ".join(
+                    f"{_rank(some, *pair):.2f}"
+                    for pair in (
+                        ("expected_psnr", "kernel_psnr"),
+                        ("expected_error", "covariance_error"),
+                    )
+                )
+            errors = [100 * f["covariance_error"] for f in some]
+            lines.append(
+                [
+                    title,
+                    level,
+                    f"{len(some)}",
+                    f"{np.mean([f['kernel_psnr'] for f in some]):.2f}",
+                    f"{np.mean([f['expected_psnr'] for f in some]):.2f}",
+                    f"{np.median(errors):.0f}",
+                    f"{100 * np.median([f['expected_error'] for f in some]):.0f}",
+                    f"{np.mean(gaps):.2f}" if gaps else "",
+                    f"{near} of {len(gaps)}" if gaps else "",
+                    ranks,
+                ]
+            )
+    head = [
+        f"x{scale}, confidence",
+        "level",
+        "kernels",
+        "kernel PSNR, dB",
+        "expected",
+        "covariance error, %: median",
+        "expected",
+        "SR below the true kernel's, dB",
+        f"at most {NEAR} dB",
+        "rank correlation: PSNR, covariance error",
+    ]
+    return _table(head, lines) if lines else ""
+
+
+def _rank(found: Sequence[dict[str, Any]], first: str, second: str) -> float:
+    pairs = [[f[name] for f in found] for name in (first, second)]
+    return float(scipy.stats.spearmanr(*pairs).statistic)
 
 
 def _claims(rows: Sequence[Row], scale: int) -> str:
@@ -165,7 +260,7 @@ def _images(
     columns = (
         {system.name: system.title for system in systems}
         if kind == "sr"
-        else _estimators(systems)
+        else estimators(systems)
     )
     found = {name: _values(rows, kind, name, what) for name in columns}
     shown = [name for name, values in found.items() if values]
@@ -208,7 +303,7 @@ def _values(
     return found
 
 
-def _estimators(systems: Sequence[System]) -> dict[str, str]:
+def estimators(systems: Sequence[System]) -> dict[str, str]:
     """Titles of the estimators, by name, each once."""
     titles: dict[str, str] = {}
     for system in systems:

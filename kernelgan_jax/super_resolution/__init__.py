@@ -4,6 +4,7 @@ A method is a function in a file of its own, listed in `METHODS`. It makes one j
 one scale; `super_resolve` checks the input and strings the jumps together.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -12,8 +13,8 @@ import jax
 import numpy as np
 
 from kernelgan_jax import images, kernels
-from kernelgan_jax.config import SRConfig
-from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.config import NOISE_UNIT, SRConfig
+from kernelgan_jax.kernel_estimate import KernelEstimate
 from kernelgan_jax.super_resolution import bicubic, zssr
 
 Progress = Callable[[int, int, float], None]
@@ -131,14 +132,14 @@ def super_resolve(
 def plan(
     scale: int, estimate: KernelEstimate | None, kernel: np.ndarray | None = None
 ) -> tuple[Jump, ...]:
-    """The jumps to a scale: gradual with an estimate, one with a known kernel.
+    """The jumps to a scale: one with a kernel that is known or sure, else gradual.
 
     An estimate that did not converge can be far off and ruin the image: the bicubic
     kernel takes its place.
 
     Args:
-      scale: 2 or 4.
-      estimate: The estimate, if the kernel is not known; for scale 4 with `kernel_x4`.
+      scale: Positive integer.
+      estimate: The estimate, if the kernel is not known, of this scale.
       kernel: The known kernel of this scale, or None.
 
     Raises:
@@ -150,11 +151,14 @@ def plan(
         raise ValueError("there is neither an estimate nor a known kernel")
     if not estimate.converged:
         return (Jump(scale, kernels.bicubic(scale)),)
-    if scale == 2:
-        return uncertain(scale, estimate.kernel)
-    if estimate.kernel_x4 is None:
+    if scale == 4 and estimate.kernel_x4 is None:
         raise ValueError("the estimate has no x4 kernel; estimate it with scale=4")
-    return uncertain(scale, estimate.kernel_x4, estimate.kernel)
+    if scale != 4 and scale != estimate.scale:
+        raise ValueError(f"the estimate is of scale {estimate.scale}, not {scale}")
+    kernel = estimate.kernel if scale != 4 else estimate.wanted
+    if estimate.sure:
+        return (Jump(scale, kernel),)
+    return uncertain(scale, kernel, estimate.kernel if scale == 4 else None)
 
 
 def uncertain(
@@ -163,6 +167,27 @@ def uncertain(
     """The jumps with an estimated kernel; gradual if the x2 kernel is known, too."""
     last = Jump(scale, kernel, UNCERTAIN)
     return (last,) if kernel_x2 is None else (Jump(2, kernel_x2, UNCERTAIN), last)
+
+
+NOISE = 1.0 / 255
+"""Least noise, as a fraction of the range, that is heeded: rounding alone makes 0.3."""
+
+
+def heed_noise(config: SRConfig, noise: float) -> SRConfig:
+    """The settings for an image with white noise, unless they tell of noise already.
+
+    Sons then get as much of it as the image has, as the learned network would amplify
+    it otherwise, and the result is not made to agree with the noisy image.
+
+    Args:
+      config: Settings.
+      noise: Standard deviation in each channel, as a fraction of the range.
+    """
+    if noise < NOISE or config.noise_scale > 0:
+        return config
+    return dataclasses.replace(
+        config, noise_scale=min(noise / NOISE_UNIT, 9), back_projections=0
+    )
 
 
 def note(shape: tuple[int, int], config: SRConfig) -> str:

@@ -23,7 +23,7 @@ import optax
 from flax import linen as nn
 
 from kernelgan_jax import crops
-from kernelgan_jax.config import SRConfig
+from kernelgan_jax.config import NOISE_UNIT, SRConfig
 from kernelgan_jax.resize import bicubic_resize, downscale
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 
@@ -486,7 +486,7 @@ def _run(
 ) -> np.ndarray:
     scale = network.scale
     kernels = tuple(kernel.astype(np.float32) for kernel in kernels)
-    noise = 0.0125 * config.noise_scale
+    noise = NOISE_UNIT * config.noise_scale
     noise_key, init_key, train_key = jax.random.split(key, 3)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(noise_key)))
 
