@@ -69,7 +69,6 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
     errors = [metrics.covariance_error(kernel, sample) for sample in samples]
     psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
     widths = np.array([kernels.widths(sample) for sample in samples])
-    turn = np.abs(np.exp(2j * np.radians(widths[:, 2])).mean())
     error = float(np.sqrt(np.mean(np.square(errors))))
     apart = metrics.covariance_error(kernel, evidence.kernel)
     area = float(np.sqrt(max(np.linalg.det(kernels.covariance(kernel)), 0)))
@@ -86,6 +85,8 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
             if shorter < 0.5:
                 return "low", "the kernel is narrower than a pixel"
             return "low", "many kernels explain the spectrum"
+        if apart > MEDIUM:
+            return "medium", "spectrum and GAN differ"
         if evidence.jpeg:
             return "medium", "the image bears the blocks of JPEG"
         if evidence.noise > NOISY:
@@ -102,12 +103,20 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
         covariance_error=error,
         longer=float(widths[:, 0].std()),
         shorter=float(widths[:, 1].std()),
-        angle=float(
-            np.degrees(np.minimum(np.sqrt(-2 * np.log(turn + 1e-12)) / 2, 0.9))
-        ),
+        angle=_spread(widths[:, 2]),
         samples=samples,
     )
 
+
+def _spread(angles: np.ndarray) -> float:
+    """Standard deviation of directions, in degrees; 180 degrees are 0."""
+    together = np.abs(np.exp(2j * np.radians(angles)).mean())
+    radians = np.sqrt(-2 * np.log(np.clip(together, 1e-6, 1))) / 2
+    return float(min(np.degrees(radians), ANY_ANGLE))
+
+
+ANY_ANGLE = 52.0
+"""Standard deviation, degrees, of directions that are all as likely."""
 
 GRAY_NOISE = float(np.sqrt(0.299**2 + 0.587**2 + 0.114**2))
 """What is left in gray of independent noise in red, green and blue (BT.601)."""

@@ -1,0 +1,119 @@
+"""How sure a kernel is: the posterior's measures, and the words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernelgan_jax import estimate_spectral, images, kernels, spectral
+from kernelgan_jax.confidence import Evidence, channel_noise, judge
+from kernelgan_jax.resize import downscale
+
+ROOT = Path(__file__).parents[1]
+
+
+def gaussian(*variances, angle=0.0):
+    return kernels.gaussian(25, variances=variances, angle=angle, scale=2)
+
+
+def evidence(kernel=None, spread=0.03, **values):
+    """Of a kernel with samples around it, whose variances differ by the spread."""
+    kernel = gaussian(2.0, 1.0) if kernel is None else kernel
+    rng = np.random.default_rng(0)
+    first = np.diag(kernels.covariance(kernel))[::-1]
+    samples = np.stack(
+        [gaussian(*(first * np.exp(spread * rng.standard_normal(2)))) for _ in "a" * 50]
+    )
+    known = dict(misfit=0.2, contrast=40.0, noise=0.3, jpeg=False)
+    return Evidence(kernel, samples, **(known | values))
+
+
+def test_the_errors_are_those_of_the_samples():
+    found = evidence(spread=0.1)
+    said = judge(found.kernel, found, scale=2)
+    # Of v exp(0.1 n) the relative deviation is 0.1, of its root 0.05.
+    assert said.longer == pytest.approx(0.05 * 2**0.5, rel=0.3)
+    assert said.shorter == pytest.approx(0.05, rel=0.3)
+    assert said.covariance_error == pytest.approx(0.1, rel=0.3)
+    wider = judge(found.kernel, evidence(spread=0.3), scale=2)
+    assert wider.kernel_psnr < said.kernel_psnr - 6
+    assert wider.covariance_error > 2 * said.covariance_error
+    np.testing.assert_array_equal(said.samples, found.samples)
+
+
+def test_the_angle_of_a_round_kernel_is_unknown():
+    thin = evidence(gaussian(4.0, 0.7))
+    assert judge(thin.kernel, thin, scale=2).angle < 3
+    round_ = evidence(gaussian(1.5, 1.5))
+    assert judge(round_.kernel, round_, scale=2).angle > 30
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "reason"),
+    [
+        ({}, "high", ""),
+        ({"contrast": 1.0}, "low", "the image is almost flat"),
+        ({"misfit": 0.6}, "low", "its spectrum is unlike that of photographs"),
+        ({"spread": 0.7}, "low", "many kernels explain the spectrum"),
+        (
+            {"kernel": gaussian(0.15, 0.15), "spread": 1.5},
+            "low",
+            "the kernel is narrower than a pixel",
+        ),
+        ({"jpeg": True}, "medium", "the image bears the blocks of JPEG"),
+        ({"noise": 3.0}, "medium", "the image is noisy"),
+        ({"spread": 0.35}, "medium", "several kernels explain the spectrum"),
+        ({"kernel": gaussian(4, 3)}, "medium", "the kernel is wide, and hard to undo"),
+    ],
+)
+def test_levels_and_reasons(values, level, reason):
+    found = evidence(**values)
+    assert judge(found.kernel, found, scale=2)[:2] == (level, reason)
+
+
+def test_a_kernel_is_as_far_off_as_from_the_spectrum():
+    found = evidence()
+    near = judge(gaussian(2.6, 1.2), found, scale=2)
+    assert near[:2] == ("medium", "spectrum and GAN differ")
+    far = judge(gaussian(5.0, 1.0), found, scale=2)
+    assert far[:2] == ("low", "spectrum and GAN disagree")
+    own = judge(found.kernel, found, scale=2)
+    assert far.covariance_error > near.covariance_error > own.covariance_error
+    assert far.kernel_psnr < near.kernel_psnr < own.kernel_psnr
+
+
+def test_noise_of_channels():
+    noisy = evidence(noise=2.0)
+    assert channel_noise(noisy, 1) == pytest.approx(2 / 255)
+    assert channel_noise(noisy, 3) == pytest.approx(2 / 255 / 0.669, rel=1e-3)
+    assert channel_noise(evidence(jpeg=True), 3) == pytest.approx(3 / 255)
+
+
+def test_noise_is_found_and_lowers_the_confidence():
+    rng = np.random.default_rng(0)
+    rows = np.fft.fftfreq(384)
+    radius = np.hypot(rows[:, None], rows)
+    radius[0, 0] = np.inf
+    hr = np.fft.ifft2(np.fft.fft2(rng.standard_normal((384, 384))) / radius**1.1).real
+    hr = 0.5 + 0.15 * hr / hr.std()
+    true = kernels.gaussian(11, variances=(1.6, 0.9), angle=0.4, scale=2)
+    lr = downscale(hr, true, 2)
+    expected = []
+    for noise in (0.0, 6.0, 20.0):
+        noisy = lr + noise / 255 * rng.standard_normal(lr.shape)
+        found = estimate_spectral(images.from_unit(noisy, np.uint8))
+        assert 255 * found.noise == pytest.approx(max(noise, 0.3), rel=0.2, abs=0.2)
+        expected.append(found.confidence.covariance_error)
+        if noise:
+            assert found.confidence.level != "high"
+    assert expected == sorted(expected)
+
+
+def test_samples_are_kernels_of_the_scale():
+    photo = images.read(ROOT / "examples/images/chelsea.png").pixels
+    samples = estimate_spectral(photo, scale=3).confidence.samples
+    assert samples.shape == (spectral.SAMPLES, 33, 33)
+    np.testing.assert_allclose(samples.sum((1, 2)), 1, rtol=1e-5)
+    for sample in samples[:3]:
+        centre = kernels.centre_of_mass(sample)
+        np.testing.assert_allclose(centre, kernels.alignment((33, 33), 3), atol=0.01)
