@@ -82,7 +82,7 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
         if apart > LOW:
             return "low", "spectrum and GAN disagree"
         if error > LOW:
-            if shorter < 0.5:
+            if shorter < 0.6:  # 0.5 is the least between two pixels.
                 return "low", "the kernel is narrower than a pixel"
             return "low", "many kernels explain the spectrum"
         if apart > MEDIUM:

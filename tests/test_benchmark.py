@@ -30,6 +30,7 @@ from kernelgan_jax.benchmark import (
     evaluate,
     finished,
     from_file,
+    plots,
     read,
     tables,
 )
@@ -577,6 +578,7 @@ def test_faults_of_finished_results(data, tmp_path):
 
 def row(kind, system, image, seed, **values):
     common = {"scale": 2, "seconds": 1.0 + seed, "memory": 100 + seed, "reason": ""}
+    common |= {"confidence": None}
     return common | dict(kind=kind, system=system, image=image, seed=seed) | values
 
 
@@ -618,6 +620,34 @@ def test_tables():
     assert ["a", "30.00", "31.00"] in lines
 
 
+def test_what_the_confidence_was_worth(tmp_path):
+    """Worked out by hand; and its plot."""
+    rows = []
+    for i, (level, expected, psnr, gap) in enumerate(
+        [("high", 60.0, 61.0, 0.1), ("high", 58.0, 57.0, 0.9), ("low", 50.0, 49.0, 2.0)]
+    ):
+        said = {"level": level, "kernel_psnr": expected, "covariance_error": 0.1 * i}
+        rows += [
+            row("kernel", "spectral", f"{i}", 0, kernel_psnr=psnr, confidence=said,
+                covariance_error=0.2 * i, widths=None, true_widths=None),
+            row("sr", "spectral", f"{i}", 0, psnr_y=30.0 - gap),
+            row("sr", "true", f"{i}", 0, psnr_y=30.0),
+        ]  # fmt: skip
+    chosen = [SYSTEMS["spectral"], SYSTEMS["true"]]
+    text = tables._confidence(rows, chosen, 2)
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")][1:]
+        for line in text.splitlines()[2:]
+    ]
+    assert cells == [
+        ["all", "3", "55.67", "56.00", "20", "10", "1.00", "1 of 3", "1.00, 1.00"],
+        ["high", "2", "59.00", "59.00", "10", "5", "0.50", "1 of 2", ""],
+        ["low", "1", "49.00", "50.00", "40", "20", "2.00", "0 of 1", ""],
+    ]
+    plots.write(tmp_path, rows, chosen, 2)
+    assert [p.name for p in tmp_path.iterdir()] == ["x2_confidence.png"]
+
+
 # --- The command ---
 
 
@@ -632,6 +662,7 @@ def test_the_command(data, tmp_path, capsys, plugs):
     text = (out / "table.md").read_text()
     assert "x2, 3 images" in text and "x4, 3 images" in text
     assert text.partition("\n\n")[2].strip() in printed
+    assert (out / "x2_widths.png").exists() and (out / "x4_widths.png").exists()
     page = (out / "x2.html").read_text()
     links = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(links) > 3 * 2 * 2

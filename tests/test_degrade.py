@@ -238,3 +238,32 @@ def test_bad_arguments(tmp_path, options, message):
 def test_bad_kernels(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_jpeg(tmp_path):
+    """LR images are what JPEG leaves of them; HR images and kernels stay."""
+    hr = tmp_path / "in" / "a.png"
+    hr.parent.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    images.write_png(hr, images.Image(pixels))
+    made = {}
+    for quality in (None, 75, 30):
+        folder = tmp_path / f"{quality}"
+        degrade([hr], folder, scales=(2,), jpeg_quality=quality)
+        made[quality] = images.read(folder / "lr_x2" / "a.png").pixels.astype(int)
+        np.testing.assert_array_equal(
+            images.read(folder / "hr" / "a.png").pixels, pixels
+        )
+    errors = [np.abs(made[q] - made[None]).mean() for q in (75, 30)]
+    assert 0.5 < errors[0] < errors[1]
+    with pytest.raises(ValueError, match="another jpeg_quality"):
+        degrade([hr], tmp_path / "75", scales=(2,), jpeg_quality=74)
+    with pytest.raises(ValueError, match="jpeg_quality is 0"):
+        degrade([hr], tmp_path / "0", jpeg_quality=0)
+
+
+def test_jpeg_needs_8_bits(tmp_path):
+    hr = tmp_path / "a.png"
+    images.write_png(hr, images.Image(np.zeros((64, 64, 1), np.uint16)))
+    made = degrade([hr], tmp_path / "out", scales=(2,), jpeg_quality=90)
+    assert made.names == [] and "JPEG has 8 bits" in made.problems[0]

@@ -14,6 +14,7 @@ from kernelgan_jax.super_resolution import (
     UNCERTAIN,
     Jump,
     check_size,
+    heed_noise,
     plan,
     super_resolve,
 )
@@ -302,6 +303,44 @@ def test_an_estimate_is_not_taken_for_sure():
     assert first.widths == second.widths == UNCERTAIN
     (known,) = plan(4, None, aligned(4))
     assert known.widths == (1.0,)
+
+
+def test_a_sure_estimate_is_taken_as_it_is():
+    found = KernelEstimate(aligned(2), aligned(4), np.zeros(0), {}, True, "", sure=True)
+    (jump,) = plan(4, found)
+    assert jump.scale == 4 and jump.widths == (1.0,)
+    np.testing.assert_array_equal(jump.kernel, aligned(4))
+    other = found._replace(kernel=aligned(3), kernel_x4=None, scale=3)
+    assert plan(3, other)[0].scale == 3
+    with pytest.raises(ValueError, match="of scale 3, not 2"):
+        plan(2, other)
+
+
+def test_noise_is_heeded_unless_settings_tell_of_it():
+    config = SRConfig()
+    assert heed_noise(config, 0.5 / 255) == config
+    noisy = heed_noise(config, 5 / 255)
+    assert noisy.noise_scale == pytest.approx(5 / 255 / 0.0125)
+    assert noisy.back_projections == 0
+    known = SRConfig(noise_scale=0.5)
+    assert heed_noise(known, 5 / 255) == known
+    assert heed_noise(config, 1.0).noise_scale == 9  # the most that is legal
+
+
+def test_heeded_noise_is_not_amplified():
+    """Without it, undoing the blur makes the image worse than bicubic."""
+    hr = scipy.ndimage.gaussian_filter(smooth(192, 192), (1, 1, 0))
+    noise = np.random.default_rng(0).normal(0, 8 / 255, (96, 96, 1))
+    lr = np.clip(resize.downscale(hr, aligned(2), 2) + noise, 0, 1)
+    error = {}
+    for name, config in (
+        ("blind", SRConfig(**TINY)),
+        ("heeded", heed_noise(SRConfig(**TINY), 8 / 255)),
+    ):
+        found = super_resolve(KEY, lr, (Jump(2, aligned(2)),), config=config)
+        error[name] = np.mean((found - hr) ** 2)
+    bicubic = np.mean((resize.bicubic_resize(lr, 2) - hr) ** 2)
+    assert error["heeded"] < bicubic < error["blind"]
 
 
 def test_a_kernel_that_is_too_wide_does_less_harm_if_it_is_uncertain():
