@@ -86,14 +86,25 @@ class KernelGAN(NamedTuple):
     step: Callable[[jax.Array, State, Batch], tuple[State, Info]]
 
 
-def kernelgan(config: Config) -> KernelGAN:
+def kernelgan(
+    config: Config,
+    *,
+    generator: prior.KernelPrior | None = None,
+    penalty: Callable[[jax.Array], jax.Array] | None = None,
+) -> KernelGAN:
     """KernelGAN with the given settings (paper, algorithm in section 4).
 
     Each step updates the generator, then the discriminator against the new generator.
     The discriminator takes three passes a step (fake for the generator; real and fake
     for itself), and its spectral norms three power iterations.
+
+    Args:
+      config: Settings.
+      generator: In place of the one that the settings name; its kernels are `n x n`,
+        n = `config.kernel_size`.
+      penalty: Of the `n x n` kernel, a scalar: a further term of the generator's loss.
     """
-    generator = generator_prior(config)
+    generator = generator_prior(config) if generator is None else generator
     discriminator = PatchDiscriminator(
         config.discriminator_channels,
         config.discriminator_kernel,
@@ -149,6 +160,8 @@ def kernelgan(config: Config) -> KernelGAN:
             + state.weights.centre * terms["centre_loss"]
             + state.weights.sparsity * terms["sparsity_loss"]
         )
+        if penalty is not None:
+            total += penalty(kernel)
         return total, (terms, spectral)
 
     def discriminator_objective(
