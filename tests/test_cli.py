@@ -168,6 +168,25 @@ def test_globs_folders_and_arguments_without_a_flag(tmp_path, fake_training):
     assert folders(tmp_path / "out") == list("abcd")
 
 
+def test_the_spectrum_at_scale_3(tmp_path, capsys):
+    image = ROOT / "examples" / "images" / "chelsea.png"
+    config = f"--config={ROOT / 'configs' / 'x3.py'}"
+    arguments = [config, f"--image={image}", f"--output_dir={tmp_path}", "--sr=none"]
+    assert cli.main(arguments) == 0
+    folder = tmp_path / "chelsea"
+    assert {p.name for p in folder.iterdir()} == {
+        "kernel_x3.npy", "kernel_x3.mat", "kernel.png", "report.json",
+    }  # fmt: skip
+    found = json.loads((folder / "report.json").read_text())
+    assert found["kernel_x3"]["centre_of_mass"] == pytest.approx([17, 17], abs=0.05)
+    level = found["confidence"]["level"]
+    assert level in ("high", "medium", "low")
+    assert f", confidence {level}" in capsys.readouterr().out
+    # Nothing of the other scale is left when the folder is used again.
+    assert cli.main([*arguments, "--config.scale=2"]) == 0
+    assert "kernel_x3.npy" not in {p.name for p in folder.iterdir()}
+
+
 # --- Super-resolution ---
 
 TINY_SR = (

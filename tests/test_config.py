@@ -59,3 +59,19 @@ def test_settings_round_trip():
     config = Config(iterations=7, generator_kernels=(13,))
     assert Config(**config.asdict()) == config
     assert set(config.asdict()) == {f.name for f in dataclasses.fields(Config)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"estimator": "x"}, "config.estimator is 'x'; it must be kernelgan or spect"),
+        ({"scale": 3}, "config.scale is 3; it must be 2 or 4 for KernelGAN"),
+        ({"estimator": "spectral", "scale": 0}, "a whole number from 1 to 8"),
+        ({"estimator": "spectral", "scale": 9}, "a whole number from 1 to 8"),
+        ({"estimator": "spectral", "scale": 2.0}, "a whole number from 1 to 8"),
+    ],
+)
+def test_estimators_and_their_scales(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**settings)
+    assert Config(estimator="spectral", scale=3).scale == 3

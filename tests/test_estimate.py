@@ -4,7 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from kernelgan_jax import Config, estimate, estimate_kernel, kernels
+from kernelgan_jax import (
+    Config,
+    estimate,
+    estimate_kernel,
+    estimate_kernels,
+    estimate_spectral,
+    kernels,
+)
 from kernelgan_jax.images import ImageError
 from kernelgan_jax.resize import downscale
 
@@ -156,3 +163,31 @@ def test_kernel_sum_far_from_one_is_told():
     assert not bad.converged and "sums to 0.05" in bad.reason
     none = estimate._finish(Config(), -good, history)
     assert not none.converged and np.isfinite(none.kernel).all()
+
+
+def test_the_spectrum_as_estimator():
+    """By its name the same bits as by its function; sizes may differ; no seed."""
+    photos = [texture(60, 80), texture(70, 64, seed=1)]
+    config = Config(estimator="spectral", scale=4)
+    told = []
+    many = estimate_kernels(
+        jax.random.key(0), photos, config=config, progress=lambda *a: told.append(a)
+    )
+    assert told == [] and many.history == {} and many.converged.all()
+    for seed, photo, x4, said in zip(
+        (1, 2), photos, many.kernel_x4, many.confidence, strict=True
+    ):
+        one = estimate_kernel(jax.random.key(seed), photo, config=config)
+        own = estimate_spectral(photo, scale=4)
+        np.testing.assert_array_equal(one.kernel_x4, own.kernel_x4)
+        np.testing.assert_array_equal(x4, own.kernel_x4)
+        assert said.level == one.confidence.level == own.confidence.level
+    with pytest.raises(ValueError, match="its spectrum needs at least 32"):
+        estimate_kernel(jax.random.key(0), photos[0][:31], config=config)
+
+
+def test_the_spectrum_judges_kernelgan(tiny):
+    """A kernel after three steps is far from that of the spectrum."""
+    result, _ = tiny
+    assert result.confidence.level == "low"
+    assert result.noise >= 0

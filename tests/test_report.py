@@ -17,8 +17,8 @@ from PIL import Image as pillow
 
 from kernelgan_jax import kernel_files, kernels, report
 from kernelgan_jax.config import Config
-from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.images import Image
+from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
 
 KERNEL = kernels.gaussian(15, variances=(4.0, 1.0), angle=np.pi / 6, scale=2)
 
@@ -155,6 +155,31 @@ def test_figure(tmp_path, pixels):
     with pillow.open(folder / "kernel.png") as figure:
         assert figure.size == (1600, 500)
         assert len(figure.convert("RGB").getcolors(10**6)) > 100
+
+
+def test_confidence_in_report_figure_and_table(tmp_path):
+    samples = np.stack([KERNEL, kernels.gaussian(15, variances=(3.0, 1.2), scale=2)])
+    said = Confidence("low", "a $reason", 55.0, np.inf, 0.1, 0.2, 5.0, samples)
+    run = make_run()
+    run = dataclasses.replace(
+        run,
+        estimate=run.estimate._replace(confidence=said, history={}, noise=0.02),
+    )
+    report.write(tmp_path / "a", run)
+    found = strict(tmp_path / "a" / "report.json")
+    assert found["confidence"] == {
+        "level": "low",
+        "reason": "a $reason",
+        "expected_kernel_psnr": 55.0,
+        "expected_covariance_error": None,
+        "standard_deviations": {"longer": 0.1, "shorter": 0.2, "angle": 5.0},
+    }
+    assert (found["noise"], found["steps"], found["final_losses"]) == (0.02, 0, {})
+    with pillow.open(tmp_path / "a" / "kernel.png") as figure:
+        assert figure.size == (1100, 500)  # without losses
+    summary = report.summary(tmp_path / "a", run)
+    assert ", confidence low: a $reason, " in report.summary_line(summary)
+    assert report.table([summary]).splitlines()[1].split()[-2:] == ["low", "a.png"]
 
 
 # --- Together, or not at all ---
