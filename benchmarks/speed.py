@@ -29,7 +29,7 @@ _IMAGE = flags.DEFINE_string("image", None, "Image to time.", required=True)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Whole estimations.", 1)
 _SR = flags.DEFINE_enum("sr", None, ["zssr", "zssr_fast"], "Time this instead.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Images in a batch of the super-resolution.")
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/x2.py")
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/x2_paper.py")
 
 
 def sr_step_rate(image: np.ndarray, kernel: np.ndarray, batch: int) -> tuple:

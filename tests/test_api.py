@@ -7,8 +7,10 @@ import pytest
 
 import kernelgan_jax
 import kernelgan_jax.benchmark.page
+import kernelgan_jax.benchmark.plots
 import kernelgan_jax.benchmark.tables
 from kernelgan_jax import (
+    confidence,
     crops,
     estimate,
     flow,
@@ -28,14 +30,14 @@ from kernelgan_jax.super_resolution import bicubic, tiles, zssr
 
 # `degrade` and `evaluate` are also the names of functions.
 BENCHMARK = [sys.modules[f"kernelgan_jax.benchmark.{name}"] for name in (
-    "degrade", "evaluate", "page", "systems", "tables", "testset",
+    "degrade", "evaluate", "page", "plots", "systems", "tables", "testset",
 )]  # fmt: skip
 
 FUNCTIONS = [
     getattr(module, name)
     for module in (
-        kernelgan_jax, crops, estimate, flow, images, kernel_files, kernels, losses,
-        metrics, networks, patch_recurrence, prior, resize, spectral, super_resolution,
+        kernelgan_jax, confidence, crops, estimate, flow, images, kernel_files, kernels,
+        losses, metrics, networks, patch_recurrence, prior, resize, spectral, super_resolution,
         bicubic, tiles, zssr, *BENCHMARK,
     )
     for name in vars(module)

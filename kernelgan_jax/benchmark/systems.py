@@ -137,9 +137,9 @@ def gan(name: str, config: Config) -> Estimator:
     return Estimator(
         name,
         run,
-        scales=lambda scale: scale in (2, 4),
+        scales=lambda scale: config.estimator == "spectral" or scale in (2, 4),
         batch=lambda: pipeline.batch_size(config),
-        seeded=True,
+        seeded=config.estimator == "kernelgan",
         version=_always(repr(config)),
     )
 
@@ -235,7 +235,7 @@ def from_file(text: str) -> list[System]:
     super-resolved image (`H x W x C`, uint8, uint16 or floating point in [0, 1]), or
     both in a tuple. A function with a second parameter `kernel` is a super-resolution
     method: it gets the true kernel in one row, and KernelGAN's in another, and returns
-    the image. A file of a config, `PATH.py`, is KernelGAN with these settings.
+    the image. A file of a config, `PATH.py`, is the estimator with these settings.
 
     Raises:
       ValueError: If there is no such file or function, or the file does not run.
@@ -249,7 +249,7 @@ def from_file(text: str) -> list[System]:
         if not hasattr(module, "get_config"):
             raise ValueError(f"{file}: name a function of it, {file}:FUNCTION")
         config = _run(file, lambda: Config(**module.get_config().to_dict()))
-        title = f"KernelGAN, {path.name} + ZSSR"
+        title = f"{path.name} + ZSSR"
         return [System(path.stem, title, gan(path.stem, config))]
     user = getattr(module, function, None)
     if not callable(user):
