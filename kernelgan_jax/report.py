@@ -514,7 +514,7 @@ def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> N
     for sample in confidence.samples[:32]:
         draw(sample, color="deepskyblue", lw=0.6, alpha=0.35)
     draw(kernel, color="white", lw=1.5)
-    said = f": {confidence.reason}" if confidence.reason else ""
+    said = f"\n({confidence.reason})" if confidence.reason else ""
     axes.set_title(
         f"{axes.get_title()}\nconfidence {confidence.level}{said}",
         parse_math=False,

@@ -37,8 +37,8 @@ FUNCTIONS = [
     getattr(module, name)
     for module in (
         kernelgan_jax, confidence, crops, estimate, flow, images, kernel_files, kernels,
-        losses, metrics, networks, patch_recurrence, prior, resize, spectral, super_resolution,
-        bicubic, tiles, zssr, *BENCHMARK,
+        losses, metrics, networks, patch_recurrence, prior, resize, spectral,
+        super_resolution, bicubic, tiles, zssr, *BENCHMARK,
     )
     for name in vars(module)
     if inspect.isfunction(getattr(module, name))
