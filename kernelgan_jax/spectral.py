@@ -225,11 +225,11 @@ def whittle(scale: int) -> Likelihood:
         ((f(WINDOW)[:, None] + np.arange(scale)).ravel() / scale + 0.5) % 1 - 0.5
         for f in (np.fft.fftfreq, np.fft.rfftfreq)
     )
+    # All families are symmetric about their middle: there K has no imaginary part.
+    place = np.arange(size) - kernels.alignment((size, size), scale)[0]
     (row_cos, row_sin), (column_cos, column_sin) = (
         [jnp.asarray(f(angle), jnp.float32) for f in (np.cos, np.sin)]
-        for angle in (
-            -2 * np.pi * np.outer(x, np.arange(size)) for x in (rows, columns)
-        )
+        for angle in (2 * np.pi * np.outer(x, place) for x in (rows, columns))
     )
     radius, turn = np.hypot(rows[:, None], columns), np.arctan2(rows[:, None], columns)
     log_radius = jnp.asarray(np.log(scale * np.maximum(radius, 1e-9)), jnp.float32)
@@ -268,12 +268,10 @@ def whittle(scale: int) -> Likelihood:
     def expected(family: jax.Array, vector: jax.Array) -> jax.Array:
         p = _params(vector)
         k = kernel(family, vector)
-        cos, sin = row_cos @ k, row_sin @ k
-        real = cos @ column_cos.T - sin @ column_sin.T
-        imaginary = cos @ column_sin.T + sin @ column_cos.T
+        transfer = row_cos @ k @ column_cos.T - row_sin @ k @ column_sin.T
         log_spectrum = p.log_amplitude - p.exponent * log_radius
         log_spectrum += jnp.tensordot(p.direction, harmonics, 1)
-        power = (real**2 + imaginary**2) * jnp.exp(log_spectrum)
+        power = transfer**2 * jnp.exp(log_spectrum)
         power = power.reshape(SHAPE[0], scale, SHAPE[1], scale).sum((1, 3))
         return power / scale**2 + jnp.exp(p.log_noise)
 
