@@ -6,8 +6,8 @@ Liang, Zhang, Gu, Van Gool, Timofte, "Flow-based Kernel Prior with Application t
 Super-Resolution", CVPR 2021: the latent code of the kernel is trained in place of
 weights, for fewer steps, without warm start and penalties.
 
-Measured on 2 CPU cores on 2026-11-25: a sixth of the time of configs/x2.py; kernel PSNR
-53.59 dB on 24 Kodak images x 3 seeds (benchmarks/README.md).
+Measured on 2 CPU cores on 2026-11-25: a sixth of the time of configs/x2_paper.py,
+kernel PSNR 53.59 dB on 24 Kodak images x 3 seeds (benchmarks/README.md).
 """
 
 from ml_collections import ConfigDict

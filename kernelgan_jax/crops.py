@@ -11,12 +11,13 @@ import scipy.ndimage
 from kernelgan_jax.resize import bicubic_resize
 
 # Gray value of an RGB image (ITU-R BT.601).
-_LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in luma (BT.601)."""
 
 
 def gray(image: np.ndarray) -> np.ndarray:
     """`H x W` luma of an `H x W x 1` or `H x W x 3` image."""
-    return image[..., 0] if image.shape[-1] == 1 else image @ _LUMA.astype(image.dtype)
+    return image[..., 0] if image.shape[-1] == 1 else image @ LUMA.astype(image.dtype)
 
 
 def check_structure(gray: np.ndarray, least: float = 1e-6) -> None:

@@ -57,9 +57,10 @@ class KernelEstimates(NamedTuple):
     converged: np.ndarray
     """`N`, bool."""
     reason: tuple[str, ...]
-    """N, each as in `KernelEstimate`."""
+    """N, each as in `KernelEstimate`, as all below."""
     confidence: tuple[Confidence | None, ...]
-    """N, each as in `KernelEstimate`."""
+    noise: np.ndarray
+    sure: np.ndarray
 
 
 def estimate_kernel(
@@ -89,7 +90,7 @@ def estimate_kernel(
 
     Raises:
       ValueError: If the image is of a wrong shape or type, has values out of range, is
-        smaller than `config.minimum_side` at one side, or has no structure at all.
+        too small, or has no structure at all, or no spectrum fits it.
     """
 
     def tell(_: int, step: int, losses: dict[str, float]) -> None:
@@ -163,6 +164,8 @@ def estimate_kernels(
         np.array([e.converged for e in found]),
         tuple(e.reason for e in found),
         tuple(e.confidence for e in found),
+        np.array([e.noise for e in found]),
+        np.array([e.sure for e in found]),
     )
 
 
@@ -289,7 +292,7 @@ def _judged(
     confidence = judge(found.wanted, evidence, scale=config.scale)
     if not found.converged:
         confidence = confidence._replace(level="low", reason=found.reason)
-    noise = channel_noise(evidence, prepared.image.shape[-1])
+    noise = channel_noise(evidence, prepared.image)
     return found._replace(confidence=confidence, noise=noise)
 
 

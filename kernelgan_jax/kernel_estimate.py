@@ -15,8 +15,8 @@ class Confidence(NamedTuple):
     """
 
     level: Level
-    """`high`: images that are super-resolved with it come close to those of the true
-    kernel. `low`: do not trust it."""
+    """`high`: images that are super-resolved with it mostly come close to those of the
+    true kernel. `low`: do not trust it."""
     reason: str
     """Why it is not `high`, in a few words; empty if it is."""
     kernel_psnr: float

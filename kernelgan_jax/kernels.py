@@ -183,6 +183,25 @@ def kernel_x4(kernel: np.ndarray) -> np.ndarray:
     return normalise(full[inside, inside])
 
 
+def without_margin(kernel: np.ndarray) -> np.ndarray:
+    """A kernel without rings at its border that hold next to nothing.
+
+    Args:
+      kernel: `h x w`, sum 1, of no value below 0.
+
+    Returns:
+      The part of it outside of which each row and column sums to under 1e-5, with the
+      same margin taken from all sides, so that it stays aligned; sum 1.
+    """
+    margins = []
+    for axis in (0, 1):
+        found = np.flatnonzero(kernel.sum(1 - axis) >= 1e-5)
+        margins += [found[0], kernel.shape[axis] - 1 - found[-1]]
+    margin = min(margins)
+    height, width = kernel.shape
+    return normalise(kernel[margin : height - margin, margin : width - margin])
+
+
 def normalise(kernel: np.ndarray) -> np.ndarray:
     """The kernel divided by its sum.
 
@@ -231,7 +250,7 @@ def check(
     middle = np.array(kernel.shape) // 2
     found = 2 * (centre_of_mass(kernel.astype(np.float64)) - middle) + 1
     symmetric = np.abs(found - np.array(kernel.shape) % 2).max() < 0.1
-    for other in (2, 3, 4, 8):
+    for other in range(1, 9):
         if other != scale and not symmetric and np.abs(found - other).max() < 0.45:
             raise ValueError(
                 f"kernel is aligned for scale {other}, not {scale} (its centre of mass "
@@ -298,14 +317,16 @@ def bicubic(scale: int) -> np.ndarray:
       scale: A positive integer.
 
     Returns:
-      `4s x 4s` float64, sum 1, symmetric about its own middle.
+      `4s x 4s` float64, for odd scales `4s - 1` at each side; sum 1, symmetric about
+      its own middle.
 
     Raises:
       ValueError: If the scale is out of range.
     """
     if scale < 1:
         raise ValueError(f"scale is {scale}; it must be at least 1")
-    taps = cubic((np.arange(4 * scale) - (4 * scale - 1) / 2) / scale)
+    size = 4 * scale - scale % 2  # For odd scales it lies on a pixel.
+    taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
     return normalise(np.outer(taps, taps))
 
 

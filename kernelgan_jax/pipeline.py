@@ -19,7 +19,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import estimate, images, kernels, report, super_resolution
+from kernelgan_jax import (
+    estimate,
+    images,
+    kernels,
+    report,
+    spectral,
+    super_resolution,
+)
 from kernelgan_jax.config import NOISE_UNIT, Config
 from kernelgan_jax.resize import bicubic_resize
 
@@ -290,8 +297,14 @@ def _super_resolve(
     watch: Watch,
 ) -> report.SuperResolved:
     config = job.config
-    sr = super_resolution.heed_noise(config.sr, found.noise if found else 0)
     started = time.perf_counter()
+    sr = config.sr
+    if sr.method != "bicubic":
+        if found is None:
+            noise = spectral.noise(image.pixels, scale=config.scale)
+        else:
+            noise = found.noise
+        sr = super_resolution.heed_noise(sr, noise)
     jumps = super_resolution.plan(config.scale, found, job.kernel)
     result = super_resolution.super_resolve(
         jax.random.key(job.seed),

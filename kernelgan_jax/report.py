@@ -586,7 +586,7 @@ def summary_line(summary: Summary) -> str:
     said = [f"NOT CONVERGED ({summary.reason})"] if summary.reason else []
     if summary.size != "-":
         said.append(f"kernel {summary.size} at {summary.angle}")
-    if summary.confidence != "-":
+    if summary.confidence != "-" and not summary.reason:
         said.append(f"confidence {summary.confidence}")
     if summary.note:
         said.append(f"super-resolved {summary.note}")

@@ -120,13 +120,26 @@ class Fit(NamedTuple):
 # --- The periodogram ---
 
 
-def check(image: Any) -> None:
-    """Checks that an image, `H x W` or `H x W x C`, is large enough.
+def check(image: np.ndarray) -> np.ndarray:
+    """Checks that an image has a spectrum.
+
+    Args:
+      image: `H x W x C` in [0, 1].
+
+    Returns:
+      It in gray, `H x W` float64, gray levels.
 
     Raises:
-      ValueError: If it is not.
+      ValueError: If it is too small, or without any structure.
     """
-    height, width = image.shape[:2]
+    gray = 255 * crops.gray(image).astype(np.float64)
+    _check_size(gray)
+    crops.check_structure(gray, 1e-3)  # gray levels
+    return gray
+
+
+def _check_size(image: np.ndarray) -> None:
+    height, width = image.shape
     if min(height, width) < WINDOW:
         raise ValueError(
             f"image is {width}x{height} pixels; its spectrum needs at least {WINDOW} "
@@ -149,7 +162,7 @@ def periodogram(gray: Any) -> np.ndarray:
     Raises:
       ValueError: If the image is too small.
     """
-    check(gray)
+    _check_size(gray)
     windows = np.lib.stride_tricks.sliding_window_view(gray, (WINDOW, WINDOW))
     rows, columns = windows.shape[:2]
     stride = max(STRIDE, math.ceil(math.sqrt(rows * columns / WINDOWS)))
@@ -174,8 +187,10 @@ def has_blocks(gray: Any) -> bool:
     by over 8 %, and by over 4 standard deviations of the other places.
 
     Args:
-      gray: `H x W`, at least `WINDOW` at each side.
+      gray: `H x W`, at least `WINDOW` at each side; of larger ones the middle is seen.
     """
+    top, left = (max(0, side - 2048) // 2 for side in gray.shape)
+    gray = gray[top : top + 2048, left : left + 2048]
 
     def of_rows(rows: np.ndarray) -> bool:
         # What a step has beyond the slopes at its sides.
@@ -193,7 +208,7 @@ def has_blocks(gray: Any) -> bool:
 
 
 class Likelihood(NamedTuple):
-    """Whittle's likelihood of a kernel and a spectrum, as pure functions."""
+    """The likelihood of a kernel and a spectrum, as pure functions."""
 
     starts: Callable[..., jax.Array]
     """`starts(family, periodogram) -> 3 x 11`: kernels of three directions."""
@@ -402,6 +417,11 @@ LEAST_POWER = 1.5
 what the image shows."""
 
 SETTINGS = (WINDOW, WINDOWS, STRIDE, PART, HEAVY_TAIL, LEAST_POWER, LEAST_GAINS)
+"""What the figures of a benchmark depend on."""
+
+
+LEAST_POWER_DENSITY = 1e-3
+"""Of a periodogram, gray levels^2; drawn images may have 0."""
 
 
 class Analysis(NamedTuple):
@@ -422,11 +442,10 @@ def analyse(gray: np.ndarray, *, scale: int) -> Analysis:
       scale: Positive integer.
 
     Raises:
-      ValueError: If the image is too small, without any structure, or the model does
-        not fit it at all.
+      ValueError: If the image is too small, or the model does not fit it at all.
     """
-    measured = periodogram(gray)
-    crops.check_structure(gray, 1e-3)  # gray levels
+    # Less than what rounding to 8 bits makes of an image that has nothing there.
+    measured = np.maximum(periodogram(gray), LEAST_POWER_DENSITY)
     jpeg = has_blocks(gray)
     used = USED_OF_JPEG if jpeg else USED
     with _COMPILING:  # Of several threads one compiles, and the others wait for it.
@@ -439,7 +458,7 @@ def analyse(gray: np.ndarray, *, scale: int) -> Analysis:
     if not (np.isfinite(fit.loss) and np.isfinite(fit.kernel).all()):
         raise ValueError("no spectrum of this model fits the image")
     evidence = Evidence(
-        kernels.normalise(fit.kernel.astype(np.float64)),
+        kernels.without_margin(kernels.normalise(fit.kernel.astype(np.float64))),
         samples[family].astype(np.float64),
         misfit=float(fit.misfit),
         contrast=float(gray.std()),
@@ -472,14 +491,15 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     """
     checks.whole("scale", scale)
     unit = images.to_unit(images.from_array(image))
-    gray = 255 * crops.gray(unit).astype(np.float64)
+    gray = check(unit)
     family, fit, evidence = analyse(gray, scale=scale)
     kernel, x4 = evidence.kernel, None
     if scale == 4:
         half = whittle(2).kernel(
             family, jnp.asarray(_halved(family, np.asarray(fit.vector)))
         )
-        kernel, x4 = kernels.normalise(np.asarray(half, np.float64)), kernel
+        x2 = kernels.normalise(np.asarray(half, np.float64))
+        kernel, x4 = kernels.without_margin(x2), kernel
     confidence = judge(evidence.kernel, evidence, scale=scale)
     return KernelEstimate(
         kernel,
@@ -490,9 +510,20 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
         reason="",
         scale=2 if scale == 4 else scale,
         confidence=confidence,
-        noise=channel_noise(evidence, unit.shape[-1]),
+        noise=channel_noise(evidence, unit),
         sure=confidence.level != "low",
     )
+
+
+def noise(image: Any, *, scale: int) -> float:
+    """The noise of an image whose kernel is known; 0 if its spectrum does not tell.
+
+    Args and result as of `estimate_spectral` and `KernelEstimate.noise`.
+    """
+    try:
+        return estimate_spectral(image, scale=scale).noise
+    except ValueError:
+        return 0.0
 
 
 def _choose(fits: Fit) -> int:
@@ -509,7 +540,9 @@ def _choose(fits: Fit) -> int:
 def _halved(family: int, vector: np.ndarray) -> np.ndarray:
     """An x2 kernel's parameters of an x4 kernel's, of five times its variance."""
     if family == MOTION:
-        return vector / np.array([5**0.5] * 3 + [1] * (len(vector) - 3), np.float32)
+        width = (vector[2] ** 2 + LEAST_VARIANCE) / 5 - LEAST_VARIANCE
+        shape = [*vector[:2] / math.sqrt(5), math.sqrt(max(width, 0))]
+        return np.concatenate([shape, vector[3:]]).astype(np.float32)
     lower = np.array([[vector[0], 0], [vector[1], vector[2]]], np.float64)
     least = LEAST_VARIANCE * np.eye(2)
     values, axes = np.linalg.eigh((lower @ lower.T + least) / 5 - least)

@@ -84,9 +84,24 @@ def test_a_kernel_is_as_far_off_as_from_the_spectrum():
 
 def test_noise_of_channels():
     noisy = evidence(noise=2.0)
-    assert channel_noise(noisy, 1) == pytest.approx(2 / 255)
-    assert channel_noise(noisy, 3) == pytest.approx(2 / 255 / 0.669, rel=1e-3)
-    assert channel_noise(evidence(jpeg=True), 3) == pytest.approx(3 / 255)
+    colour = np.random.default_rng(0).random((4, 4, 3))
+    assert channel_noise(noisy, colour[..., :1]) == pytest.approx(2 / 255)
+    assert channel_noise(noisy, colour) == pytest.approx(2 / 255 / 0.669, rel=1e-3)
+    same = np.broadcast_to(colour[..., :1], (4, 4, 3))
+    assert channel_noise(noisy, same) == pytest.approx(2 / 255)
+    assert channel_noise(evidence(jpeg=True), colour) == pytest.approx(3 / 255)
+
+
+def test_drawn_images_are_of_low_confidence():
+    """An edge and a ramp have hardly any spectrum; nothing of it is NaN."""
+    edge = np.zeros((64, 64))
+    edge[:, 32:] = 1
+    for drawn in (edge, np.tile(np.linspace(0, 1, 64), (64, 1))):
+        found = estimate_spectral(drawn)
+        assert found.confidence.level == "low" and not found.sure
+        assert np.isfinite(found.kernel).all()
+        assert np.isfinite(found.confidence.samples).all()
+        assert not np.isnan(found.confidence[2:7]).any()
 
 
 def test_noise_is_found_and_lowers_the_confidence():

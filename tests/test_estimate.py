@@ -182,12 +182,29 @@ def test_the_spectrum_as_estimator():
         np.testing.assert_array_equal(one.kernel_x4, own.kernel_x4)
         np.testing.assert_array_equal(x4, own.kernel_x4)
         assert said.level == one.confidence.level == own.confidence.level
+    with pytest.raises(ValueError, match=r"images\[1\]: image is constant"):
+        flat = np.full((40, 40), 7, np.uint8)
+        estimate_kernels(jax.random.key(0), [photos[0], flat], config=config)
+    assert (many.noise >= 0).all() and many.sure.shape == (2,)
     with pytest.raises(ValueError, match="its spectrum needs at least 32"):
         estimate_kernel(jax.random.key(0), photos[0][:31], config=config)
 
 
-def test_the_spectrum_judges_kernelgan(tiny):
-    """A kernel after three steps is far from that of the spectrum."""
-    result, _ = tiny
-    assert result.confidence.level == "low"
-    assert result.noise >= 0
+def test_the_spectrum_judges_kernelgan(image):
+    """By how far its kernel is from that of the spectrum."""
+    config = Config()
+    prepared = estimate.prepare(jax.random.key(0), image, config)
+    own = estimate_spectral(prepared.image)
+    for factor, level, reason in (
+        (1.0, own.confidence.level, None),
+        (1.6, "low", "GAN"),
+    ):
+        kernel = kernels.stretch(own.kernel, factor)
+        found = own._replace(kernel=kernel, confidence=None, noise=-1.0)
+        judged = estimate._judged(prepared, found, config)
+        assert judged.confidence.level == level
+        assert reason is None or reason in judged.confidence.reason
+        assert judged.noise == own.noise
+        failed = found._replace(converged=False, reason="it diverged")
+        said = estimate._judged(prepared, failed, config).confidence
+        assert (said.level, said.reason) == ("low", "it diverged")

@@ -152,3 +152,22 @@ def test_stretch_changes_the_width_and_keeps_the_place(factor):
     np.testing.assert_allclose(angle, expected[2], atol=1)
     if factor == 1:
         np.testing.assert_allclose(found, kernel, atol=1e-12)
+
+
+def test_margins_that_hold_nothing_are_taken_off():
+    """As many at either side: the kernel stays where it is."""
+    true = kernels.gaussian(33, variances=(2.0, 0.5), angle=0.3, scale=4)
+    found = kernels.without_margin(true)
+    assert max(found.shape) < 20
+    np.testing.assert_allclose(
+        kernels.centre_of_mass(found), kernels.alignment(found.shape, 4), atol=1e-2
+    )
+    middle = [n // 2 for n in found.shape]
+    assert found[tuple(middle)] == pytest.approx(true[16, 16], rel=1e-3)
+    np.testing.assert_array_equal(kernels.without_margin(np.ones((1, 1))), [[1]])
+
+
+def test_the_bicubic_kernel_of_scale_1_changes_nothing():
+    kernel = kernels.bicubic(1)
+    assert kernel.shape == (3, 3) and kernel[1, 1] == 1 and kernel.sum() == 1
+    assert kernels.bicubic(3).shape == (11, 11) and kernels.bicubic(2).shape == (8, 8)

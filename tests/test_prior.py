@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from kernelgan_jax import kernels, prior
+from kernelgan_jax import kernels, metrics, prior
 from kernelgan_jax.flow import shipped
 from kernelgan_jax.resize import downscale
 
@@ -446,3 +446,23 @@ def test_weights_may_be_traced():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_motion_is_that_of_kernels():
+    """A line blurred by about a pixel of the camera."""
+    model = prior.motion(25)
+    params = {"line": jnp.array([-3.0, 5.0]), "width": 0.48, "shift": jnp.zeros(2)}
+    found = np.asarray(model.kernel(params))
+    length, angle = np.hypot(3, 5), np.arctan2(3, 5)
+    true = kernels.motion(25, length=length, angle=angle, scale=2)
+    assert found.sum() == pytest.approx(1, abs=1e-5)
+    assert metrics.kernel_psnr(found, true) > 55
+    np.testing.assert_allclose(
+        kernels.centre_of_mass(found), kernels.alignment((25, 25), 2), atol=0.02
+    )
+    # Backwards it is the same; and without any length it has derivatives, too.
+    back = np.asarray(model.kernel(params | {"line": -params["line"]}))
+    np.testing.assert_allclose(back, found, atol=1e-7)
+    still = params | {"line": jnp.zeros(2)}
+    slope = jax.grad(lambda p: (model.kernel(p) ** 2).sum())(still)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(slope))

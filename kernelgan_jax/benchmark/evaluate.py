@@ -176,6 +176,10 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
+_FORMAT = 2
+"""Of rows: those of another are measured again."""
+
+
 class _Run:
     """The two passes over the images of one scale: kernels, then super-resolution."""
 
@@ -268,9 +272,9 @@ class _Run:
                 "reason": said.reason,
                 "kernel_psnr": _finite(said.kernel_psnr),
                 "covariance_error": _finite(said.covariance_error),
-                "longer": said.longer,
-                "shorter": said.shorter,
-                "angle": said.angle,
+                "longer": _finite(said.longer),
+                "shorter": _finite(said.shorter),
+                "angle": _finite(said.angle),
             }
         for what, array in (
             ("kernel", answer.kernel),
@@ -334,6 +338,8 @@ class _Run:
         if row is not None:
             return row
         row = self._row("sr", system.name, case, seed, version)
+        if estimator is not None:
+            self._noise(case)  # That takes no time of the system's.
         answer = Answer() if kept is None else self._answer(kept)
         started = time.perf_counter()
         with _peak_memory() as memory:
@@ -368,11 +374,7 @@ class _Run:
     def _noise(self, case: Case) -> float:
         """Of the LR image, for all systems alike; 0 if its spectrum does not tell."""
         if case.name not in self.noise:
-            try:
-                found = spectral.estimate_spectral(case.lr(), scale=case.scale)
-                self.noise[case.name] = found.noise
-            except ValueError:
-                self.noise[case.name] = 0.0
+            self.noise[case.name] = spectral.noise(case.lr(), scale=case.scale)
         return self.noise[case.name]
 
     def _answer(self, row: Row) -> Answer:
@@ -398,7 +400,7 @@ class _Run:
 
     def _mark(self, case: Case, version: str) -> str:
         """A fingerprint of all that a row depends on."""
-        text = f"{__version__} {self.digests[case.name]} {version}"
+        text = f"{__version__} {_FORMAT} {self.digests[case.name]} {version}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _row(self, kind: str, system: str, case: Case, seed: int, version: str) -> Row:

@@ -56,12 +56,12 @@ def _widths(shown: dict[str, list[Row]], scale: int) -> Any:
     figure, axes = _figure(3)
     for title, rows in shown.items():
         found, true = (
-            np.array([r[n] for r in rows]) for n in ("widths", "true_widths")
+            np.array([r[n] for r in rows], float) for n in ("widths", "true_widths")
         )
         said = [r["confidence"] or {} for r in rows]
         for place, name in enumerate(("longer", "shorter", "angle")):
             x, y = true[:, place], found[:, place]
-            error = np.array([s.get(name, np.nan) for s in said])
+            error = np.array([s.get(name) for s in said], float)  # None is NaN.
             if name == "angle":  # A round kernel has none; 90 degrees are -90.
                 y = x + (y - x + 90) % 180 - 90
                 keep = true[:, 0] > LEAST_RATIO * true[:, 1]

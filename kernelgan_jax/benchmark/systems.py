@@ -28,7 +28,7 @@ from kernelgan_jax import (
     spectral,
 )
 from kernelgan_jax.benchmark import testset
-from kernelgan_jax.config import DEFAULT, FLOW, Config
+from kernelgan_jax.config import DEFAULT, FLOW, LARGEST_SCALE, Config
 from kernelgan_jax.estimate import find, prepare
 from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
 from kernelgan_jax.super_resolution import Jump, uncertain
@@ -123,8 +123,12 @@ class System:
 # --- Estimators that come with the package ---
 
 
-def gan(name: str, config: Config) -> Estimator:
-    """KernelGAN with some settings; x4 kernels follow from x2 kernels."""
+SPECTRUM = f"{spectral.SETTINGS} {confidence.SETTINGS}"
+"""Of what the spectral estimator, and all confidence, depends on."""
+
+
+def configured(name: str, config: Config) -> Estimator:
+    """The estimator that settings name, KernelGAN or the spectral one."""
 
     def run(requests: Sequence[Request]) -> list[Answer]:
         wanted = dataclasses.replace(config, scale=requests[0].scale)
@@ -137,10 +141,14 @@ def gan(name: str, config: Config) -> Estimator:
     return Estimator(
         name,
         run,
-        scales=lambda scale: config.estimator == "spectral" or scale in (2, 4),
+        scales=lambda scale: (
+            scale in (2, 4)
+            if config.estimator == "kernelgan"
+            else scale <= LARGEST_SCALE
+        ),
         batch=lambda: pipeline.batch_size(config),
         seeded=config.estimator == "kernelgan",
-        version=_always(repr(config)),
+        version=_always(f"{config} {SPECTRUM}"),
     )
 
 
@@ -197,13 +205,13 @@ MICHAELI_IRANI = Estimator(
     _each(_recurrence),
     version=_always(repr(patch_recurrence.SETTINGS)),
 )
-SINGLE_LAYER = gan("single_layer", Config(generator_kernels=(13,)))
-KERNELGAN = gan("kernelgan", DEFAULT)
-FLOW_PRIOR = gan("flow", FLOW)
+SINGLE_LAYER = configured("single_layer", Config(generator_kernels=(13,)))
+KERNELGAN = configured("kernelgan", DEFAULT)
+FLOW_PRIOR = configured("flow", FLOW)
 SPECTRAL = Estimator(
     "spectral",
     _each(lambda r: _answer(spectral.estimate_spectral(r.image, scale=r.scale))),
-    version=_always(f"{spectral.SETTINGS} {confidence.SETTINGS}"),
+    version=_always(SPECTRUM),
 )
 TRUE = Estimator("true", _each(lambda r: Answer(r.truth)), sure=True)
 
@@ -250,7 +258,7 @@ def from_file(text: str) -> list[System]:
             raise ValueError(f"{file}: name a function of it, {file}:FUNCTION")
         config = _run(file, lambda: Config(**module.get_config().to_dict()))
         title = f"{path.name} + ZSSR"
-        return [System(path.stem, title, gan(path.stem, config))]
+        return [System(path.stem, title, configured(path.stem, config))]
     user = getattr(module, function, None)
     if not callable(user):
         raise ValueError(f"{file}: has no function {function}")

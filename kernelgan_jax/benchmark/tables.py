@@ -154,7 +154,12 @@ def judged(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
     found = []
     for row in _of(rows, "kernel", name):
         said, psnr = row["confidence"], mine.get((row["image"], row["seed"]))
-        if not said or None in (row["kernel_psnr"], said["kernel_psnr"]):
+        if not said or None in (
+            row["kernel_psnr"],
+            row["covariance_error"],
+            said["kernel_psnr"],
+            said["covariance_error"],
+        ):
             continue
         best = true.get(row["image"])
         found.append(

@@ -61,7 +61,7 @@ class Jump(NamedTuple):
 
 
 UNCERTAIN = (0.65, 1.0, 1.35)
-"""`Jump.widths` of an estimated kernel.
+"""`Jump.widths` of an estimated kernel that is not sure.
 
 Estimates err in width by about this much, and one that is too wide ruins the image: it
 is learned from with all three, which costs little where the estimate is good and leaves
