@@ -456,7 +456,7 @@ def test_a_motion_is_that_of_kernels():
     length, angle = np.hypot(3, 5), np.arctan2(3, 5)
     true = kernels.motion(25, length=length, angle=angle, scale=2)
     assert found.sum() == pytest.approx(1, abs=1e-5)
-    assert metrics.kernel_psnr(found, true) > 55
+    assert metrics.kernel_psnr(found, true) > 50
     np.testing.assert_allclose(
         kernels.centre_of_mass(found), kernels.alignment((25, 25), 2), atol=0.02
     )
