@@ -18,6 +18,7 @@ from kernelgan_jax import Config, cli, estimate_kernels, images
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {
+    "estimator": "kernelgan",
     "iterations": 200,
     "generator_kernels": (5, 3),
     "generator_channels": 4,
