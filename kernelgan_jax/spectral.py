@@ -266,12 +266,12 @@ def whittle(scale: int) -> Likelihood:
             jnp.sqrt(variance * jnp.asarray(ellipses, jnp.float32)),
         )
         return jnp.concatenate(
-            [shapes, jnp.zeros((3, 1)), jnp.broadcast_to(spectrum, (3, len(spectrum)))],
+            [shapes, jnp.zeros_like(shapes[:, :1]), jnp.tile(spectrum, (3, 1))],
             axis=1,
         )
 
     def kernel(family: jax.Array, vector: jax.Array) -> jax.Array:
-        shape, shift = _params(vector).kernel, jnp.zeros(2)
+        shape, shift = _params(vector).kernel, jnp.zeros(2, vector.dtype)
         return jnp.where(
             family == MOTION,
             line.kernel({"line": shape[:2], "width": shape[2], "shift": shift}),
@@ -367,8 +367,8 @@ def fit(
             return (count < NEWTON_STEPS) & ((count < 2) | ~(promise < LEAST_PROMISE))
 
         # The first step stays where it starts, and looks about.
-        size = len(start)
-        unknown = (jnp.float32(jnp.inf), jnp.zeros(size), jnp.eye(size))
+        none = jnp.zeros_like(start)
+        unknown = (jnp.float32(jnp.inf), none, jnp.diag(none + 1))
         first = ((start, unknown), jnp.float32(0.01), 0, jnp.float32(0))
         best, *_ = jax.lax.while_loop(running, step, first)
         vector, (least, _, curvature) = best
@@ -404,7 +404,8 @@ def sample(fit: Fit, family: int | jax.Array, *, scale: int) -> jax.Array:
         step = axes @ (draw * deviations) * ~fixed
         return likelihood.kernel(family, fit.vector + step)
 
-    return jax.vmap(one)(jax.random.normal(jax.random.key(0), (SAMPLES, size)))
+    draws = jax.random.normal(jax.random.key(0), (SAMPLES, size), fit.vector.dtype)
+    return jax.vmap(one)(draws)
 
 
 # --- For an image ---

@@ -148,6 +148,18 @@ def test_what_the_model_says_is_found_again(family):
     assert values.min() > 0  # A minimum.
 
 
+def test_it_stays_in_float32_where_jax_is_in_float64():
+    with jax.enable_x64(True):
+        measured = jax.ShapeDtypeStruct(spectral.SHAPE, np.float32)
+        family = jax.ShapeDtypeStruct((), np.int32)
+        found = jax.eval_shape(
+            functools.partial(spectral.fit, scale=2), measured, family
+        )
+        assert {leaf.dtype for leaf in found} == {np.dtype(np.float32)}
+        sample = functools.partial(spectral.sample, scale=2)
+        assert jax.eval_shape(sample, found, family).dtype == np.float32
+
+
 @pytest.mark.parametrize("scale", [1, 3, 4, 8])
 def test_kernels_of_stationary_images(scale):
     """With the spectrum that the model assumes: close at every scale."""

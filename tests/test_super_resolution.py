@@ -195,6 +195,19 @@ def test_images_and_restarts_in_one_batch():
             np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_training_stays_in_float32_where_jax_is_in_float64():
+    tiny = algorithm()
+    with jax.enable_x64(True):
+        state = jax.eval_shape(tiny.init, KEY)
+        fathers = (father(), father(1))
+        after = jax.eval_shape(
+            tiny.policy, jax.eval_shape(tiny.step, KEY, state, fathers), fathers
+        )
+    for found in (state, after):
+        assert jnp.float64 not in {leaf.dtype for leaf in jax.tree.leaves(found)}
+    assert jax.tree.structure(state) == jax.tree.structure(after)
+
+
 def test_the_same_key_gives_the_same_bits_and_another_key_others():
     image, config = smooth(64, 64), SRConfig(**TINY)
     results = [

@@ -45,7 +45,8 @@ class Conv3x3(nn.Module):
         channels, height, width = x.shape
         # Weight variance 0.1 / fan_in.
         init = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
-        kernel = self.param("kernel", init, (3, 3, channels, self.features))
+        shape = (3, 3, channels, self.features)
+        kernel = self.param("kernel", init, shape, jnp.float32)
         if not self.as_product:
             return jax.lax.conv_general_dilated(
                 x[None],
@@ -310,13 +311,14 @@ def zero_shot(
 
     def init(key: jax.Array) -> State:
         side = crop // scale if network.fast else crop
-        params = module.init(key, jnp.zeros((network.colours, side, side)))
+        shape = (network.colours, side, side)
+        params = module.init(key, jnp.zeros(shape, jnp.float32))
         return State(
             jnp.int32(0),
             params,
             adam.init(params),
             jnp.float32(config.learning_rate),
-            jnp.zeros(config.iterations // EVERY_ERROR + 1),
+            jnp.zeros(config.iterations // EVERY_ERROR + 1, jnp.float32),
             jnp.int32(0),
             jnp.float32(0),
         )
@@ -325,13 +327,13 @@ def zero_shot(
         """Son, its linear enlargement, father and weight at a corner."""
 
         def crop_of(x: jax.Array) -> jax.Array:
-            start = (*(0 for _ in x.shape[:-2]), *corner)
+            start = (*(jnp.int32(0) for _ in x.shape[:-2]), *corner)
             return jax.lax.dynamic_slice(x, start, (*x.shape[:-2], crop, crop))
 
         phase = corner % scale
         base = jax.lax.dynamic_slice(
             father.base,
-            (phase[0] * scale + phase[1], 0, *corner),
+            (phase[0] * scale + phase[1], jnp.int32(0), *corner),
             (1, network.colours, crop, crop),
         )[0]
         son = crop_of(father.blurred)[:, ::scale, ::scale]
@@ -339,14 +341,14 @@ def zero_shot(
 
     def step(key: jax.Array, state: State, fathers: tuple[Father, ...]) -> State:
         which, where = jax.random.split(key)
-        place = jax.random.uniform(where, (2,))
+        place = jax.random.uniform(where, (2,), jnp.float32)
 
         def sample(father: Father) -> tuple[jax.Array, ...]:
             room = father.size - crop + 1
             corner = jnp.minimum((place * room).astype(jnp.int32), room - 1)
             return cut(father, corner)
 
-        branch = jax.random.randint(which, (), 0, len(fathers))
+        branch = jax.random.randint(which, (), 0, len(fathers), jnp.int32)
         branches = [functools.partial(sample, father) for father in fathers]
         son, base, target, weight = jax.lax.switch(branch, branches)
 
@@ -367,7 +369,7 @@ def zero_shot(
 
     def reconstruction_error(params: Any, father: Father) -> jax.Array:
         """Mean squared error on five fixed crops: the corners and the middle."""
-        places = jnp.array([[0.0, 0.0], [0, 1], [0.5, 0.5], [1, 0], [1, 1]])
+        places = jnp.float32([[0, 0], [0, 1], [0.5, 0.5], [1, 0], [1, 1]])
         room = (father.size - crop).astype(jnp.float32)
 
         def error(place: jax.Array) -> jax.Array:
@@ -418,7 +420,7 @@ def stalled(errors: jax.Array, step: jax.Array) -> jax.Array:
       errors: The errors at steps 0, `EVERY_ERROR`, ...
       step: The present step.
     """
-    at = jnp.arange(len(errors)) * EVERY_ERROR
+    at = jnp.arange(len(errors), dtype=errors.dtype) * EVERY_ERROR
     seen = ((at <= step) & (at > step - WINDOW) & (at > 0)).astype(errors.dtype)
     count = jnp.maximum(seen.sum(), 3)
     x = (at - (seen * at).sum() / count) * seen
