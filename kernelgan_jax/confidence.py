@@ -1,26 +1,38 @@
 """How sure a kernel is: what the spectrum of the image has to say of it.
 
-Near its minimum the loss of `spectral.py` is a parabola, so that the posterior of
-kernel and spectrum is a Gaussian (Laplace's approximation) with covariance
+Near its minimum the loss of `spectral.py` is a parabola, and the posterior of kernel
+and spectrum a Gaussian (Laplace's approximation). Its covariance is Huber's "sandwich"
+(5th Berkeley Symposium, 1967), which holds also where the model is not quite true:
 
-    V = SPREAD misfit^2 H^-1                  (H: the Hessian; misfit: rms of log P/M)
+    V = H^-1 (SPREAD J + PRIORS P) H^-1 + SHARPNESS^2 t t' / 4
 
-The misfit is what the image's own content does to its spectrum. It is no white noise:
-neighbouring frequencies err together, and so the errors found on images with known
-kernels set its weight, `SPREAD`. A kernel of another estimator is as far off, at least,
-as it is from the spectral one.
+H: the Hessian of the loss; J: the sum over pairs of frequencies of their slopes'
+products, less by distance as of Newey and West (Econometrica, 1987), as neighbours err
+together; P: the Hessian of the priors; t: the kernel's widths. Measured residuals say
+in J what the image's own content does to its spectrum: much where there is signal, next
+to nothing where there is noise alone. What they cannot say is how sharp the image was
+before it was downscaled: SHARPNESS. A kernel of another estimator is as far off, at
+least, as it is from the spectral one.
+
+What matters in the end is the image: a kernel errs by little where the images that are
+restored with it, if any of the posterior's kernels is the true one, lose little.
 """
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from kernelgan_jax import crops, kernels, metrics
 from kernelgan_jax.kernel_estimate import Confidence, Level
+from kernelgan_jax.whittle import Spectrum, whittle
 
-SPREAD = 0.15
+SPREAD, PRIORS, SHARPNESS = 6.0, 1e-3, 0.15
 """Of the posterior, see above: chosen on Kodak and scikit-image photographs that were
-downscaled with random Gaussians, motions and disks."""
+downscaled with random Gaussians, motions and disks. SHARPNESS is the standard deviation
+of all variances together, relative."""
 
 
 class Evidence(NamedTuple):
@@ -34,11 +46,16 @@ class Evidence(NamedTuple):
     """Root mean square of `log P/M`."""
     contrast: float
     """Standard deviation of the gray image, gray levels."""
-    noise: float
-    """Standard deviation of its white noise, gray levels; in gray, so that each of
-    three channels has 1.5 times as much."""
+    spectrum: Spectrum
+    """Of the HR image, and the noise."""
     jpeg: bool
     """Whether it bears the blocks of JPEG."""
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of its white noise, gray levels; in gray, so that each of
+        three channels has 1.5 times as much."""
+        return float(np.exp(self.spectrum.log_noise / 2))
 
 
 UNLIKE, FLAT, NOISY = 0.55, 2.0, 2.5
@@ -48,12 +65,10 @@ gray levels."""
 LOW, MEDIUM = 0.45, 0.22
 """Least expected covariance errors of these levels."""
 
-WIDE = 2.2
-"""Least area of a wide x2 kernel, the root of its covariance's determinant, pixels^2;
-that of other scales is in proportion to (s^2 - 1) / 3, as repeated downscaling makes
-it. What a wide kernel has taken away comes back only with the very kernel."""
+LOSS = 0.2
+"""Least expected loss of super-resolution of the level `medium`, dB."""
 
-SETTINGS = (SPREAD, UNLIKE, FLAT, NOISY, LOW, MEDIUM, WIDE)
+SETTINGS = (SPREAD, PRIORS, SHARPNESS, UNLIKE, FLAT, NOISY, LOW, MEDIUM, LOSS)
 """What the figures of a benchmark depend on."""
 
 
@@ -75,7 +90,9 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
     widths = np.array([kernels.widths(sample) for sample in samples])
     error = float(np.sqrt(np.mean(np.square(errors)))) if good.all() else np.inf
     apart = metrics.covariance_error(kernel, evidence.kernel)
-    area = float(np.sqrt(max(np.linalg.det(kernels.covariance(kernel)), 0)))
+    framed = metrics.framed(kernel, scale=scale).astype(np.float32)
+    losses = _sr_losses(scale)(framed, evidence.spectrum, samples.astype(np.float32))
+    loss = float(np.mean(losses))
     _, shorter, _ = kernels.widths(kernel)
 
     def level() -> tuple[Level, str]:
@@ -97,19 +114,26 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
             return "medium", "the image is noisy"
         if error > MEDIUM:
             return "medium", "several kernels explain the spectrum"
-        if area > WIDE * max(scale**2 - 1, 1) / 3:
-            return "medium", "the kernel is wide, and hard to undo"
+        if not loss < LOSS:
+            return "medium", "super-resolution would show small errors of this kernel"
         return "high", ""
 
     return Confidence(
         *level(),
         kernel_psnr=float(-10 * np.log10(np.mean(10 ** (-np.array(psnr) / 10)))),
         covariance_error=error,
+        sr_loss=loss,
         longer=float(widths[:, 0].std()),
         shorter=float(widths[:, 1].std()),
         angle=_spread(widths[:, 2]),
         samples=samples,
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _sr_losses(scale: int) -> Callable[..., Any]:
+    """`Likelihood.sr_loss` of each sample, were it the true kernel; compiled."""
+    return jax.jit(jax.vmap(whittle(scale).sr_loss, in_axes=(None, None, 0)))
 
 
 def _spread(angles: np.ndarray) -> float:

@@ -23,6 +23,9 @@ class Confidence(NamedTuple):
     """Expected, dB."""
     covariance_error: float
     """Expected, relative."""
+    sr_loss: float
+    """Expected: by how many dB a super-resolved image stays below that of the true
+    kernel. That of Wiener filters, on the image's spectrum."""
     longer: float
     """Standard deviation of the longer width, pixels."""
     shorter: float

@@ -309,6 +309,7 @@ def _confidence_report(confidence: Confidence | None) -> dict[str, Any] | None:
         "reason": confidence.reason,
         "expected_kernel_psnr": confidence.kernel_psnr,
         "expected_covariance_error": confidence.covariance_error,
+        "expected_sr_loss": confidence.sr_loss,
         "standard_deviations": {
             "longer": confidence.longer,
             "shorter": confidence.shorter,

@@ -626,7 +626,8 @@ def test_what_the_confidence_was_worth(tmp_path):
     for i, (level, expected, psnr, gap) in enumerate(
         [("high", 60.0, 61.0, 0.1), ("high", 58.0, 57.0, 0.9), ("low", 50.0, 49.0, 2.0)]
     ):
-        said = {"level": level, "kernel_psnr": expected, "covariance_error": 0.1 * i}
+        said = {"level": level, "kernel_psnr": expected, "covariance_error": 0.1 * i,
+                "sr_loss": 0.2 + 0.3 * i**2}  # fmt: skip
         rows += [
             row("kernel", "spectral", f"{i}", 0, kernel_psnr=psnr, confidence=said,
                 covariance_error=0.2 * i, widths=None, true_widths=None),
@@ -640,9 +641,20 @@ def test_what_the_confidence_was_worth(tmp_path):
         for line in text.splitlines()[2:]
     ]
     assert cells == [
-        ["all", "3", "55.67", "56.00", "20", "10", "1.00", "1 of 3", "1.00, 1.00"],
-        ["high", "2", "59.00", "59.00", "10", "5", "0.50", "1 of 2", ""],
-        ["low", "1", "49.00", "50.00", "40", "20", "2.00", "0 of 1", ""],
+        [
+            "all",
+            "3",
+            "55.67",
+            "56.00",
+            "20",
+            "10",
+            "1.00",
+            "0.70",
+            "1 of 3",
+            "1.00, 1.00, 1.00",
+        ],
+        ["high", "2", "59.00", "59.00", "10", "5", "0.50", "0.35", "1 of 2", ""],
+        ["low", "1", "49.00", "50.00", "40", "20", "2.00", "1.40", "0 of 1", ""],
     ]
     plots.write(tmp_path, rows, chosen, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["x2_confidence.png"]

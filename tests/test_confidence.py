@@ -8,6 +8,7 @@ import pytest
 from kernelgan_jax import estimate_spectral, images, kernels, spectral
 from kernelgan_jax.confidence import Evidence, channel_noise, judge
 from kernelgan_jax.resize import downscale
+from kernelgan_jax.whittle import Spectrum
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +25,10 @@ def evidence(kernel=None, spread=0.03, **values):
     samples = np.stack(
         [gaussian(*(first * np.exp(spread * rng.standard_normal(2)))) for _ in "a" * 50]
     )
-    known = dict(misfit=0.2, contrast=40.0, noise=0.3, jpeg=False)
+    log_noise = np.float32(2 * np.log(values.pop("noise", 0.3)))
+    nothing = np.zeros(4, np.float32)
+    spectrum = Spectrum(np.float32(4), np.float32(2.2), nothing, log_noise)
+    known = dict(misfit=0.2, contrast=40.0, spectrum=spectrum, jpeg=False)
     return Evidence(kernel, samples, **(known | values))
 
 
@@ -38,6 +42,7 @@ def test_the_errors_are_those_of_the_samples():
     wider = judge(found.kernel, evidence(spread=0.3), scale=2)
     assert wider.kernel_psnr < said.kernel_psnr - 6
     assert wider.covariance_error > 2 * said.covariance_error
+    assert wider.sr_loss > 4 * said.sr_loss > 0
     np.testing.assert_array_equal(said.samples, found.samples)
 
 
@@ -63,7 +68,11 @@ def test_the_angle_of_a_round_kernel_is_unknown():
         ({"jpeg": True}, "medium", "the image bears the blocks of JPEG"),
         ({"noise": 3.0}, "medium", "the image is noisy"),
         ({"spread": 0.35}, "medium", "several kernels explain the spectrum"),
-        ({"kernel": gaussian(4, 3)}, "medium", "the kernel is wide, and hard to undo"),
+        (
+            {"kernel": gaussian(5, 4), "spread": 0.2},
+            "medium",
+            "super-resolution would show small errors of this kernel",
+        ),
     ],
 )
 def test_levels_and_reasons(values, level, reason):
@@ -80,6 +89,8 @@ def test_a_kernel_is_as_far_off_as_from_the_spectrum():
     own = judge(found.kernel, found, scale=2)
     assert far.covariance_error > near.covariance_error > own.covariance_error
     assert far.kernel_psnr < near.kernel_psnr < own.kernel_psnr
+    assert far.sr_loss > near.sr_loss > own.sr_loss
+    assert own.sr_loss == pytest.approx(0, abs=0.02)
 
 
 def test_noise_of_channels():

@@ -159,7 +159,7 @@ def test_figure(tmp_path, pixels):
 
 def test_confidence_in_report_figure_and_table(tmp_path):
     samples = np.stack([KERNEL, kernels.gaussian(15, variances=(3.0, 1.2), scale=2)])
-    said = Confidence("low", "a $reason", 55.0, np.inf, 0.1, 0.2, 5.0, samples)
+    said = Confidence("low", "a $reason", 55.0, np.inf, 0.3, 0.1, 0.2, 5.0, samples)
     run = make_run()
     run = dataclasses.replace(
         run,
@@ -172,6 +172,7 @@ def test_confidence_in_report_figure_and_table(tmp_path):
         "reason": "a $reason",
         "expected_kernel_psnr": 55.0,
         "expected_covariance_error": None,
+        "expected_sr_loss": 0.3,
         "standard_deviations": {"longer": 0.1, "shorter": 0.2, "angle": 5.0},
     }
     assert (found["noise"], found["steps"], found["final_losses"]) == (0.02, 0, {})

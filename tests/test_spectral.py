@@ -1,16 +1,15 @@
-"""The spectral likelihood: sums by hand, finite differences, known kernels."""
+"""The spectral estimator: its own spectra, its posterior, known kernels."""
 
 import functools
-import io
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image as pillow
 
 from kernelgan_jax import (
-    crops,
+    confidence,
     estimate_spectral,
     images,
     kernels,
@@ -18,6 +17,7 @@ from kernelgan_jax import (
     spectral,
 )
 from kernelgan_jax.resize import downscale
+from kernelgan_jax.whittle import PRIOR, SHAPE, USED, whittle
 
 PHOTO = Path(__file__).parents[1] / "examples/images/chelsea.png"
 VECTOR = np.array(
@@ -40,90 +40,6 @@ def power_law(shape, exponent, seed=0):
     return 0.5 + 0.1 * (image - image.mean()) / image.std()
 
 
-def test_periodogram_of_white_noise_and_of_a_wave():
-    """White noise has its variance at all frequencies; a constant has nothing."""
-    noise = 3 * np.random.default_rng(0).standard_normal((200, 300))
-    found = spectral.periodogram(noise)
-    np.testing.assert_allclose(found[4:-4, 4:-1].mean(), 9, rtol=0.05)
-    assert found[0, 0] < 0.5  # The mean is taken out.
-    assert spectral.periodogram(np.full((40, 50), 7.0)).max() < 1e-20
-    wave = np.cos(2 * np.pi * 8 / 32 * np.arange(100))[None] * np.ones((90, 1))
-    assert np.unravel_index(spectral.periodogram(wave).argmax(), spectral.SHAPE)[1] == 8
-
-
-def test_strong_edges_do_not_stand_for_the_whole_image():
-    """Parts count by the root of their power; of equal parts it is the mean power."""
-    noise = np.random.default_rng(0).standard_normal((32, 32))
-    tiled = np.tile(noise, (8, 8))
-    gain = np.ones((256, 256))
-    gain[:64, :64] = 100  # of 1/16 of the area
-    mean = spectral.periodogram(tiled)[5, 5]
-    assert spectral.periodogram(tiled * gain)[5, 5] < mean * (1 + 99 / 8) ** 2
-    assert spectral.periodogram(tiled * gain)[5, 5] > mean
-
-
-@pytest.mark.parametrize("family", spectral.FAMILIES)
-@pytest.mark.parametrize("scale", [1, 2, 3])
-def test_the_expected_spectrum_is_the_sum_over_aliases(scale, family):
-    """By the formula at the top of spectral.py, frequency by frequency."""
-    likelihood = spectral.whittle(scale)
-    kernel = np.asarray(likelihood.kernel(family, VECTOR), np.float64)
-    found = np.asarray(likelihood.expected(family, VECTOR))
-    place = np.indices(kernel.shape)
-    amplitude, exponent, c, d, e, f, noise = VECTOR[4:].astype(np.float64)
-    for i, j in [(1, 0), (30, 3), (5, 16), (9, 9)]:
-        total = 0.0
-        for m in range(scale):
-            for n in range(scale):
-                u, v = (np.fft.fftfreq(32)[[i, j]] + [m, n]) / scale
-                u, v = (u + 0.5) % 1 - 0.5, (v + 0.5) % 1 - 0.5
-                transfer = kernel * np.exp(-2j * np.pi * (u * place[0] + v * place[1]))
-                turn = np.arctan2(u, v)
-                power = c * np.cos(2 * turn) + d * np.sin(2 * turn)
-                power += e * np.cos(4 * turn) + f * np.sin(4 * turn)
-                power = np.exp(amplitude + power)
-                power *= (scale * np.hypot(u, v)) ** -exponent
-                total += np.abs(transfer.sum()) ** 2 * power
-        expected = total / scale**2 + np.exp(noise)
-        np.testing.assert_allclose(found[i, j], expected, rtol=1e-4)
-
-
-def test_the_loss_has_whittles_curvature_and_heavy_tails():
-    """Near the minimum half the square of log P/M; far away HEAVY_TAIL its size."""
-    likelihood, family = spectral.whittle(2), spectral.GAUSSIAN
-    expected = np.asarray(likelihood.expected(family, VECTOR), np.float64)
-    place = (3, 5)
-
-    def loss(log_ratio):
-        measured = expected.copy()
-        measured[place] *= np.exp(log_ratio)
-        used = np.zeros(spectral.SHAPE)
-        used[place] = 1
-        arguments = (measured.astype(np.float32), used.astype(np.float32))
-        return float(likelihood.loss(family, VECTOR, *arguments))
-
-    least = loss(0.0)
-    np.testing.assert_allclose(loss(0.05) - least, 0.05**2 / 2, rtol=0.05)
-    tail = spectral.HEAVY_TAIL
-    np.testing.assert_allclose(loss(4.0) - loss(3.0), tail, rtol=0.02)
-    np.testing.assert_allclose(loss(-4.0) - loss(-3.0), tail, rtol=0.02)
-
-
-@pytest.mark.parametrize("family", spectral.FAMILIES)
-def test_the_gradient_of_the_loss(family):
-    likelihood = spectral.whittle(2)
-    measured = np.asarray(likelihood.expected(family, 1.1 * VECTOR))
-    rest = (measured, spectral.USED)
-    loss = jax.jit(likelihood.loss)
-    gradient = jax.jit(jax.grad(likelihood.loss, 1))(family, VECTOR, *rest)
-    for i in range(len(VECTOR)):
-        step = np.zeros_like(VECTOR)
-        step[i] = 1e-2
-        slope = loss(family, VECTOR + step, *rest) - loss(family, VECTOR - step, *rest)
-        slope /= 2e-2
-        np.testing.assert_allclose(gradient[i], slope, rtol=0.05, atol=1e-3)
-
-
 FIT = jax.jit(jax.vmap(functools.partial(spectral.fit, scale=2), in_axes=(0, None)))
 
 
@@ -136,13 +52,13 @@ def test_what_the_model_says_is_found_again(family):
         vector[:3] = 4.0, -2.0, 0.5
     vector[6:10] = 0
     vector[5] = 2.2
-    likelihood = spectral.whittle(2)
-    measured = np.asarray(likelihood.expected(family, vector))
+    true = np.asarray(spectral.families(2).kernel(family, vector[:4]))
+    measured = np.asarray(whittle(2).expected(true, spectral._spectrum(vector)))
 
     both = FIT(np.stack([measured, 4 * measured]), family)
-    true = likelihood.kernel(family, vector)
+    assert all(both.ended)
     for kernel in both.kernel:
-        assert metrics.kernel_psnr(np.asarray(kernel), np.asarray(true)) > 62
+        assert metrics.kernel_psnr(np.asarray(kernel), true) > 62
     assert max(both.misfit) < 0.05
     values = np.linalg.eigvalsh(both.hessian)
     assert values.min() > 0  # A minimum.
@@ -150,14 +66,108 @@ def test_what_the_model_says_is_found_again(family):
 
 def test_it_stays_in_float32_where_jax_is_in_float64():
     with jax.enable_x64(True):
-        measured = jax.ShapeDtypeStruct(spectral.SHAPE, np.float32)
+        measured = jax.ShapeDtypeStruct(SHAPE, np.float32)
         family = jax.ShapeDtypeStruct((), np.int32)
         found = jax.eval_shape(
             functools.partial(spectral.fit, scale=2), measured, family
         )
-        assert {leaf.dtype for leaf in found} == {np.dtype(np.float32)}
+        assert np.float64 not in {leaf.dtype for leaf in found}
+        posterior = functools.partial(spectral.posterior, scale=2)
+        covariance = jax.eval_shape(posterior, found, measured, family)
+        assert covariance.dtype == np.float32
         sample = functools.partial(spectral.sample, scale=2)
-        assert jax.eval_shape(sample, found, family).dtype == np.float32
+        assert jax.eval_shape(sample, found, covariance, family).dtype == np.float32
+
+
+def test_priors_of_the_families():
+    """One standard deviation off, in each way, costs PRIOR."""
+    priors = spectral.families(2).priors
+
+    def ellipse(longer, shorter, log_power=0.0):
+        root = np.sqrt(np.array([longer, 0, shorter]) - [0.1, 0, 0.1])
+        return priors(spectral.GENERALISED, jnp.array([*root, log_power]))
+
+    assert ellipse(2, 2) == pytest.approx(0, abs=1e-7)
+    assert ellipse(2 * np.e, 2 * np.e) == pytest.approx(PRIOR, rel=1e-3)
+    assert ellipse(2 / np.e, 2 / np.e) == pytest.approx(PRIOR, rel=1e-3)
+    assert ellipse(2, 2, -1.0) == pytest.approx(PRIOR, rel=1e-3)
+    assert ellipse(2 * 2.37, 2 / 2.37) == pytest.approx(PRIOR, rel=1e-2)
+    pixel = np.sqrt(4 / 12 - 0.1)
+    for line in ([5.0, 1.0], [0.0, 30.0]):
+        motion = jnp.array([*line, pixel, 0.0])
+        assert priors(spectral.MOTION, motion) == pytest.approx(0, abs=1e-7)
+
+
+def test_the_posterior_is_the_sandwich():
+    """Worked out pair by pair of frequencies."""
+    family = spectral.GAUSSIAN
+    likelihood, kinds = whittle(2), spectral.families(2)
+    vector = VECTOR.copy()
+    vector[3] = 0
+    kernel = kinds.kernel(family, vector[:4])
+    spectrum = spectral._spectrum(vector)
+    noise = np.random.default_rng(0).standard_normal(SHAPE)
+    measured = likelihood.expected(kernel, spectrum) * np.exp(0.2 * noise)
+    measured = measured.astype(np.float32)
+    fit = jax.jit(functools.partial(spectral.fit, scale=2))(measured, family)
+    found = spectral.posterior(fit, measured, family, scale=2)
+
+    @jax.jit
+    @jax.jacfwd
+    def slopes(vector):
+        kernel = kinds.kernel(family, vector[:4])
+        each = likelihood.misfit(kernel, spectral._spectrum(vector), measured)
+        return USED * each / USED.sum()
+
+    @jax.jit
+    @jax.hessian
+    def of_priors(vector):
+        spectrum = spectral._spectrum(vector)
+        return likelihood.priors(spectrum) + kinds.priors(family, vector[:4])
+
+    each = np.asarray(slopes(fit.vector), np.float64)
+    places = [(i, j) for i in range(32) for j in range(17)]
+    together = np.zeros((11, 11))
+    for i, j in places:
+        for k, m in places:
+            rows = min(abs(i - k), 32 - abs(i - k))
+            near = max(1 - rows / 8, 0) * max(1 - abs(j - m) / 8, 0)
+            if near:
+                together += near * np.outer(each[i, j], each[k, m])
+    inner = confidence.SPREAD * together
+    inner += confidence.PRIORS * np.asarray(of_priors(fit.vector))
+    inner[3] = inner[:, 3] = 0  # A Gaussian has no power to be found.
+    inverse = np.linalg.inv(np.asarray(fit.hessian, np.float64))
+    expected = inverse @ inner @ inverse
+    wider = np.array([*fit.vector[:3], *np.zeros(8)]) * confidence.SHARPNESS / 2
+    expected += np.outer(wider, wider)
+    scale = np.sqrt(np.diag(expected) + 1e-12)
+    np.testing.assert_allclose(
+        found / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.02
+    )
+
+
+def test_samples_of_a_posterior():
+    """They have its mean and spread; a certain one has a single kernel."""
+    vector = jnp.array([1.5, 0.0, 1.5, 0, *VECTOR[4:]], jnp.float32)
+    kernel = spectral.families(2).kernel(spectral.GAUSSIAN, vector[:4])
+    nothing = jnp.zeros((), jnp.float32)
+    fit = spectral.Fit(vector, nothing, jnp.eye(11), True, nothing, kernel)
+    covariance = np.zeros((11, 11), np.float32)
+    covariance[0, 0] = 0.1**2
+
+    def widths(covariance):
+        found = spectral.sample(fit, covariance, spectral.GAUSSIAN, scale=2)
+        assert found.shape == (spectral.SAMPLES, 25, 25)
+        covariances = [kernels.covariance(np.asarray(k, np.float64)) for k in found]
+        return np.sqrt([np.diag(c) for c in covariances])
+
+    rows, columns = widths(covariance).T
+    # Of sqrt(1.5^2 + 0.1): it grows by 0.98 of what the factor does.
+    assert rows.mean() == pytest.approx(1.533, rel=0.02)
+    assert rows.std() == pytest.approx(0.098, rel=0.1)
+    np.testing.assert_allclose(columns, 1.533, rtol=0.01)
+    assert np.ptp(widths(np.zeros((11, 11), np.float32))) < 1e-3
 
 
 @pytest.mark.parametrize("scale", [1, 3, 4, 8])
@@ -208,20 +218,6 @@ def test_families_are_told_apart(true, family):
     found = spectral.analyse(255 * images.to_unit(lr), scale=2)
     assert found.family == family
     assert metrics.kernel_psnr(found.evidence.kernel, true) > 55
-
-
-def test_blocks_of_jpeg_are_seen_wherever_they_start(photo):
-    true = kernels.gaussian(11, variances=(2.5, 1.2), angle=0.6, scale=2)
-    lr = images.from_unit(downscale(photo, true, 2), np.uint8)
-    with io.BytesIO() as file:
-        pillow.fromarray(lr).save(file, "JPEG", quality=80)
-        compressed = np.asarray(pillow.open(file))
-    for pixels, jpeg in ((lr, False), (compressed, True), (compressed[3:, 5:], True)):
-        gray = crops.gray(images.to_unit(pixels))
-        assert spectral.has_blocks(gray) == jpeg
-    assert not spectral.has_blocks(np.full((40, 50), 0.5))
-    found = estimate_spectral(compressed).confidence
-    assert found.level == "medium" and "JPEG" in found.reason
 
 
 @pytest.mark.parametrize(

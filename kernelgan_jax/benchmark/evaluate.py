@@ -272,6 +272,7 @@ class _Run:
                 "reason": said.reason,
                 "kernel_psnr": _finite(said.kernel_psnr),
                 "covariance_error": _finite(said.covariance_error),
+                "sr_loss": _finite(said.sr_loss),
                 "longer": _finite(said.longer),
                 "shorter": _finite(said.shorter),
                 "angle": _finite(said.angle),

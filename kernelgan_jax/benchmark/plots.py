@@ -21,8 +21,8 @@ def write(
 
     The first shows estimated against true widths and angles, with the standard
     deviations that the estimator gives; the second expected against measured kernel
-    PSNR, and by how much SR falls short of the true kernel's, by level. Neither is
-    written if there is nothing to show.
+    PSNR, and by how much SR was expected to fall short of the true kernel's and does.
+    Neither is written if there is nothing to show.
     """
     rows = [row for row in rows if row["scale"] == scale]
     titles = estimators(systems)
@@ -84,24 +84,23 @@ def _widths(shown: dict[str, list[Row]], scale: int) -> Any:
 
 def _confidence(pairs: dict[str, list[dict[str, Any]]], scale: int) -> Any:
     figure, (left, right) = _figure(2)
-    for number, (title, found) in enumerate(pairs.items()):
+    for title, found in pairs.items():
         expected, psnr = (
             np.array([f[n] for f in found]) for n in ("expected_psnr", "kernel_psnr")
         )
         (points,) = left.plot(expected, psnr, "o", ms=4, alpha=0.7, label=title)
-        for place, level in enumerate(LEVELS):
-            gaps = [f["gap"] for f in found if f["level"] == level]
-            gaps = [gap for gap in gaps if gap is not None]
-            across = place + 0.15 * (number + 1) + np.linspace(-0.05, 0.05, len(gaps))
-            right.plot(across, gaps, "o", ms=4, alpha=0.7, color=points.get_color())
-    low, high = left.get_xlim()
-    left.plot([low, high], [low, high], color="gray", lw=0.8, zorder=0)
+        for level, mark in zip(LEVELS, "o+x", strict=True):
+            some = [f for f in found if f["level"] == level and f["gap"] is not None]
+            losses, gaps = ([f[n] for f in some] for n in ("expected_loss", "gap"))
+            right.plot(losses, gaps, mark, ms=5, alpha=0.7, color=points.get_color())
+    for axes in (left, right):
+        low, high = axes.get_xlim()
+        axes.plot([low, high], [low, high], color="gray", lw=0.8, zorder=0)
     left.set_xlabel("expected kernel PSNR, dB")
     left.set_ylabel("measured kernel PSNR, dB")
     left.legend(fontsize="small")
-    right.axhline(0.5, color="gray", lw=0.8)
-    right.set_xticks([place + 0.15 for place in range(len(LEVELS))], LEVELS)
-    right.set_xlabel("confidence")
-    right.set_ylabel("SR below that of the true kernel, dB")
+    right.set_xlabel("SR expected below that of the true kernel, dB")
+    right.set_ylabel("measured, dB")
+    right.set_title("● high, + medium, × low", fontsize="medium")
     figure.suptitle(f"x{scale}: what the confidence was worth")
     return figure

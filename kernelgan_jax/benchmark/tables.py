@@ -146,8 +146,8 @@ def judged(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
 
     Returns:
       For each image and seed a dictionary with `level`, `expected_psnr`, `kernel_psnr`,
-      `expected_error`, `covariance_error`, and `gap`: by how much the SR is below that
-      of the true kernel, dB, or None.
+      `expected_error`, `covariance_error`, `expected_loss`, and `gap`: by how much the
+      SR is below that of the true kernel, dB, or None.
     """
     true = by_image(rows, "sr", "true", "psnr_y")
     mine = {(r["image"], r["seed"]): r["psnr_y"] for r in _of(rows, "sr", name)}
@@ -159,6 +159,7 @@ def judged(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
             row["covariance_error"],
             said["kernel_psnr"],
             said["covariance_error"],
+            said["sr_loss"],
         ):
             continue
         best = true.get(row["image"])
@@ -169,6 +170,7 @@ def judged(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
                 "kernel_psnr": row["kernel_psnr"],
                 "expected_error": said["covariance_error"],
                 "covariance_error": row["covariance_error"],
+                "expected_loss": said["sr_loss"],
                 "gap": None if best is None or psnr is None else best - psnr,
             }
         )
@@ -185,15 +187,17 @@ def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> s
                 continue
             gaps = [f["gap"] for f in some if f["gap"] is not None]
             near = sum(gap <= NEAR for gap in gaps)
-            ranks = ""
+            ranks = []
             if level == "all" and len(some) > 2:
-                ranks = ", ".join(
+                ranks = [
                     f"{_rank(some, *pair):.2f}"
                     for pair in (
                         ("expected_psnr", "kernel_psnr"),
                         ("expected_error", "covariance_error"),
+                        ("expected_loss", "gap"),
                     )
-                )
+                    if all(f[pair[1]] is not None for f in some)
+                ]
             errors = [100 * f["covariance_error"] for f in some]
             lines.append(
                 [
@@ -205,8 +209,9 @@ def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> s
                     f"{np.median(errors):.0f}",
                     f"{100 * np.median([f['expected_error'] for f in some]):.0f}",
                     f"{np.mean(gaps):.2f}" if gaps else "",
+                    f"{np.mean([f['expected_loss'] for f in some]):.2f}",
                     f"{near} of {len(gaps)}" if gaps else "",
-                    ranks,
+                    ", ".join(ranks),
                 ]
             )
     head = [
@@ -218,8 +223,9 @@ def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> s
         "covariance error, %: median",
         "expected",
         "SR below the true kernel's, dB",
+        "expected",
         f"at most {NEAR} dB",
-        "rank correlation: PSNR, covariance error",
+        "rank correlation: PSNR, covariance error, SR",
     ]
     return _table(head, lines) if lines else ""
 
