@@ -63,11 +63,11 @@ row), and log b; of a motion its line (rows, columns), its width, and 0."""
 class Families(NamedTuple):
     """All of them as pure functions; which one is an argument, and may be traced."""
 
-    starts: Callable[[jax.Array], jax.Array]
+    starts: Callable[[int | jax.Array], jax.Array]
     """`starts(family) -> 3 x 4`: kernels of three directions."""
-    kernel: Callable[[jax.Array, jax.Array], jax.Array]
+    kernel: Callable[[int | jax.Array, jax.Array], jax.Array]
     """`kernel(family, parameters) -> n x n`, aligned for the scale, sum 1."""
-    priors: Callable[[jax.Array, jax.Array], jax.Array]
+    priors: Callable[[int | jax.Array, jax.Array], jax.Array]
     """`priors(family, parameters) -> scalar`, to add to the likelihood's loss."""
 
 
@@ -88,7 +88,7 @@ def families(scale: int) -> Families:
     ellipse, line = (f(size, scale=scale) for f in (generalised_gaussian, motion))
     usual = max(scale**2 - 1, 1) / 3  # Variances grow like this by repeated x2.
 
-    def starts(family: jax.Array) -> jax.Array:
+    def starts(family: int | jax.Array) -> jax.Array:
         ellipses = [(1.0, 0.0, 1.0), (1.8, 0.0, 0.5), (0.5, 0.0, 1.8)]
         turns = np.pi * np.arange(3) / 3
         lines = np.stack([np.sin(turns), np.cos(turns), 0.2 + 0 * turns], 1)
@@ -99,7 +99,7 @@ def families(scale: int) -> Families:
         )
         return jnp.pad(shapes, ((0, 0), (0, 1)))
 
-    def kernel(family: jax.Array, parameters: jax.Array) -> jax.Array:
+    def kernel(family: int | jax.Array, parameters: jax.Array) -> jax.Array:
         shape, shift = parameters[:3], jnp.zeros(2, parameters.dtype)
         return jnp.where(
             family == MOTION,
@@ -109,7 +109,7 @@ def families(scale: int) -> Families:
             ),
         )
 
-    def priors(family: jax.Array, parameters: jax.Array) -> jax.Array:
+    def priors(family: int | jax.Array, parameters: jax.Array) -> jax.Array:
         top, corner, bottom, log_power = parameters
         a, b = top**2 + LEAST_VARIANCE, top * corner
         c = corner**2 + bottom**2 + LEAST_VARIANCE
@@ -407,18 +407,22 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     kernel, x4 = evidence.kernel, None
     if scale == 4:
         half = families(2).kernel(
-            jnp.asarray(family), jnp.asarray(_halved(family, fit.vector))
+            family, jnp.asarray(_halved(family, np.asarray(fit.vector)))
         )
         x2 = kernels.normalise(np.asarray(half, np.float64))
         kernel, x4 = kernels.without_margin(x2), kernel
     confidence = judge(evidence.kernel, evidence, scale=scale)
+    ended = bool(fit.ended)
+    reason = "" if ended else f"the search did not end within {NEWTON_STEPS} steps"
+    if not ended:
+        confidence = confidence._replace(level="low", reason=reason)
     return KernelEstimate(
         kernel,
         x4,
         np.asarray(fit.kernel),
         history={},
-        converged=True,
-        reason="",
+        converged=ended,
+        reason=reason,
         scale=2 if scale == 4 else scale,
         confidence=confidence,
         noise=channel_noise(evidence, unit),

@@ -220,6 +220,18 @@ def test_families_are_told_apart(true, family):
     assert metrics.kernel_psnr(found.evidence.kernel, true) > 55
 
 
+def test_a_search_that_does_not_end_is_told(monkeypatch):
+    monkeypatch.setattr(spectral, "NEWTON_STEPS", 2)
+    spectral._compiled.cache_clear()
+    try:
+        found = estimate_spectral(power_law((96, 96), 2.2))
+    finally:
+        spectral._compiled.cache_clear()
+    assert not found.converged and not found.sure
+    assert found.reason == found.confidence.reason != ""
+    assert found.confidence.level == "low"
+
+
 @pytest.mark.parametrize(
     ("image", "scale", "message"),
     [
