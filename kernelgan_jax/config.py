@@ -122,6 +122,8 @@ class Config:
         the x4 kernel follows from it analytically (paper, section 4.2). `spectral`
         knows scales from 1, plain blur, to 8.
       iterations: Training steps, at least 1.
+      restarts: Trainings of each image, each from other random numbers; of those that
+        converge the kernel is taken that the image's spectrum trusts most.
       crops: Crops of the image for each network that a step trains on.
       border: Pixels dropped at each side of the image before training. SR test sets
         have resampling artefacts there; 0 for camera photos.
@@ -167,6 +169,7 @@ class Config:
     estimator: Literal["kernelgan", "spectral"] = "kernelgan"
     scale: int = 2
     iterations: int = 3000
+    restarts: int = 1
     crops: int = 1
     border: int = 10
     max_pixels: int = 4_000_000
@@ -248,6 +251,7 @@ class Config:
         )
         for name in (
             "iterations",
+            "restarts",
             "crops",
             "generator_channels",
             "discriminator_channels",

@@ -32,6 +32,7 @@ from kernelgan_jax.confidence import channel_noise, judge
 from kernelgan_jax.config import DEFAULT, Config
 from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
 from kernelgan_jax.kernelgan import Batch, State, generator_kernel, kernelgan
+from kernelgan_jax.whittle import check
 
 CHUNK = 100
 """Steps that run on the device between two looks at the losses."""
@@ -79,7 +80,7 @@ def estimate_kernel(
       key: JAX random key.
       image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
         [0, 1]. Both sides at least `config.minimum_side` pixels; for the estimator
-        `spectral`, which heeds no key either, `spectral.WINDOW`.
+        `spectral`, which heeds no key either, `whittle.WINDOW`.
       config: Settings; by default KernelGAN as published.
       progress: Called every 100 steps of KernelGAN with the number of steps done and
         the last losses.
@@ -194,6 +195,8 @@ class Prepared(NamedTuple):
     estimator that does not train."""
     init_key: jax.Array
     train_key: jax.Array
+    restarts: tuple["Prepared", ...] = ()
+    """The same image for the trainings after the first."""
 
     def crops(self, start: int, config: Config) -> tuple[np.ndarray, np.ndarray]:
         sides = (config.generator_crop, config.discriminator_crop)
@@ -209,20 +212,26 @@ class Prepared(NamedTuple):
 
 def prepare(key: jax.Array, image: Any, config: Config) -> Prepared:
     """Checks an image and chooses its crops; arguments as of `estimate_kernel`."""
-    init_key, crop_key, train_key = jax.random.split(key, 3)
     if config.estimator == "spectral":
         unit = images.to_unit(images.from_array(image))
-        spectral.check(unit)
-        return Prepared(unit, (), init_key, train_key)
+        check(unit)
+        return Prepared(unit, (), key, key)
     image = training_image(image, config)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(crop_key)))
     sides = (config.generator_crop, config.discriminator_crop)
     maps = crops.probability_maps(image, *sides)
-    generator, discriminator = (
-        crops.sample_corners(rng, probability, side, config.iterations * config.crops)
-        for probability, side in zip(maps, sides, strict=True)
-    )
-    return Prepared(image, (generator, discriminator), init_key, train_key)
+
+    def training(key: jax.Array) -> Prepared:
+        init_key, crop_key, train_key = jax.random.split(key, 3)
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(crop_key)))
+        count = config.iterations * config.crops
+        generator, discriminator = (
+            crops.sample_corners(rng, probability, side, count)
+            for probability, side in zip(maps, sides, strict=True)
+        )
+        return Prepared(image, (generator, discriminator), init_key, train_key)
+
+    others = (jax.random.fold_in(key, i) for i in range(1, config.restarts))
+    return training(key)._replace(restarts=tuple(training(k) for k in others))
 
 
 def find(
@@ -242,20 +251,33 @@ def find(
             len(prepared),
             tell,
         )
-    if vectorised is None:
-        vectorised = jax.default_backend() != "cpu" and len(prepared) > 1
-    if vectorised:
-        found = _train(prepared, config, True, tell)
-        return [_judged(*pair, config) for pair in zip(prepared, found, strict=True)]
+    rows = [row for first in prepared for row in (first, *first.restarts)]
+    each = len(rows) // len(prepared)
+    done = [0] * len(rows)
+    telling = threading.Lock()  # One after the other, or steps would seem to go back.
+
+    def tell_of_image(row: int, step: int, losses: dict[str, float]) -> None:
+        image = row // each
+        with telling:
+            done[row] = step
+            tell(image, sum(done[image * each : (image + 1) * each]) // each, losses)
 
     def one(row: int, tell: Progress) -> KernelEstimate:
         def of_row(_: int, step: int, losses: dict[str, float]) -> None:
             tell(row, step, losses)
 
-        found = _train([prepared[row]], config, False, of_row)[0]
-        return _judged(prepared[row], found, config)
+        return _train([rows[row]], config, False, of_row)[0]
 
-    return _each(one, len(prepared), tell)
+    if vectorised is None:
+        vectorised = jax.default_backend() != "cpu" and len(rows) > 1
+    if vectorised:
+        found = _train(rows, config, True, tell_of_image)
+    else:
+        found = _each(one, len(rows), tell_of_image)
+    return [
+        _most_trusted(image, found[i * each : (i + 1) * each], config)
+        for i, image in enumerate(prepared)
+    ]
 
 
 def _each(
@@ -280,20 +302,32 @@ def _each(
             raise
 
 
-def _judged(
-    prepared: Prepared, found: KernelEstimate, config: Config
+def _most_trusted(
+    prepared: Prepared, restarts: Sequence[KernelEstimate], config: Config
 ) -> KernelEstimate:
-    """KernelGAN's estimate, with what the spectrum says of it."""
+    """Of KernelGAN's estimates one, with what the spectrum says of it.
+
+    It is one that converged, if any did, and of these the one of the least expected
+    error.
+    """
     gray = 255 * crops.gray(prepared.image).astype(np.float64)
     try:
         evidence = spectral.analyse(gray, scale=config.scale).evidence
     except ValueError:  # The spectrum has nothing to say.
-        return found
-    confidence = judge(found.wanted, evidence, scale=config.scale)
-    if not found.converged:
-        confidence = confidence._replace(level="low", reason=found.reason)
+        return max(restarts, key=lambda found: found.converged)
     noise = channel_noise(evidence, prepared.image)
-    return found._replace(confidence=confidence, noise=noise)
+
+    def judged(found: KernelEstimate) -> KernelEstimate:
+        confidence = judge(found.wanted, evidence, scale=config.scale)
+        if not found.converged:
+            confidence = confidence._replace(level="low", reason=found.reason)
+        return found._replace(confidence=confidence, noise=noise)
+
+    def trust(found: KernelEstimate) -> tuple[bool, float]:
+        assert found.confidence is not None
+        return found.converged, found.confidence.kernel_psnr
+
+    return max((judged(found) for found in restarts), key=trust)
 
 
 # --- KernelGAN ---

@@ -97,7 +97,7 @@ def batch_size(config: Config, known_kernel: bool = False) -> int:
     if devices[0].platform == "cpu" or not trains:
         fitting = super_resolution.available_memory() / HOST_BYTES
         return int(max(1, min(estimate.lanes(), fitting)))
-    one = estimate.device_bytes(config)
+    one = config.restarts * estimate.device_bytes(config)
     stats = devices[0].memory_stats() or {}
     free = stats.get("bytes_limit", 2**33) - stats.get("bytes_in_use", 0)
     fitting = max(1, min(LARGEST_BATCH, int(0.75 * free / one)))

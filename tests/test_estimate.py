@@ -201,10 +201,27 @@ def test_the_spectrum_judges_kernelgan(image):
     ):
         kernel = kernels.stretch(own.kernel, factor)
         found = own._replace(kernel=kernel, confidence=None, noise=-1.0)
-        judged = estimate._judged(prepared, found, config)
+        judged = estimate._most_trusted(prepared, [found], config)
         assert judged.confidence.level == level
         assert reason is None or reason in judged.confidence.reason
         assert judged.noise == own.noise
         failed = found._replace(converged=False, reason="it diverged")
-        said = estimate._judged(prepared, failed, config).confidence
+        said = estimate._most_trusted(prepared, [failed], config).confidence
         assert (said.level, said.reason) == ("low", "it diverged")
+
+
+def test_of_restarts_the_most_trusted_is_taken(image):
+    """Of those that converged, if any did."""
+    config = Config(restarts=3)
+    prepared = estimate.prepare(jax.random.key(0), image, config)
+    own = estimate_spectral(prepared.image)
+    wide, near, failed = (
+        own._replace(kernel=kernels.stretch(own.kernel, factor), reason=f"{factor}")
+        for factor in (1.5, 1.1, 1.0)
+    )
+    failed = failed._replace(converged=False)
+    for restarts in ([wide, near, failed], [failed, near, wide]):
+        assert estimate._most_trusted(prepared, restarts, config).reason == "1.1"
+    assert estimate._most_trusted(prepared, [failed], config).reason == "1.0"
+    flat = prepared._replace(image=np.zeros((40, 40, 3), np.float32))
+    assert estimate._most_trusted(flat, [failed, wide], config).reason == "1.5"

@@ -1,5 +1,6 @@
 """Many images at once: the same results, whatever is beside them and wherever."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -55,6 +56,32 @@ def test_vectorised_is_the_same_up_to_rounding():
     np.testing.assert_allclose(together.raw_kernel, apart.raw_kernel, atol=1e-6)
     for name, values in apart.history.items():
         np.testing.assert_allclose(together.history[name], values, rtol=1e-3)
+
+
+@pytest.mark.parametrize("vectorised", [False, True])
+def test_restarts_are_trainings_of_their_own(vectorised):
+    """The first is that of no restarts; progress is told of images."""
+    config = dataclasses.replace(TINY, restarts=2)
+    key = jax.random.key(3)
+    told = []
+    found = estimate_kernels(
+        key,
+        IMAGES[:2],
+        config=config,
+        vectorised=vectorised,
+        progress=lambda image, step, _: told.append((image, step)),
+    )
+    for i, image in enumerate(IMAGES[:2]):
+        single = [
+            estimate_kernel(k, image, config=TINY).raw_kernel
+            for k in (key, jax.random.fold_in(key, 1))
+        ]
+        assert np.abs(single[0] - single[1]).max() > 1e-3
+        near = [np.allclose(found.raw_kernel[i], k, atol=1e-6) for k in single]
+        assert sum(near) == 1
+        steps = [step for row, step in told if row == i]
+        assert steps == sorted(steps) and steps[-1] == TINY.iterations
+    assert {row for row, _ in told} == {0, 1}
 
 
 def test_restarts_of_one_image_differ():
