@@ -74,12 +74,12 @@ class Families(NamedTuple):
 def families(scale: int) -> Families:
     """The families at one scale.
 
-    Their priors are weak, as those of `whittle`. For the ellipses: the log of their
-    area (root of the covariance's determinant) is that of 2 (s^2 - 1) / 3 pixels^2 +-
-    1; they are round (`3 PRIOR log(mean variance / area)`: 1 for axes that differ
-    2.4 times in width); log b is 0 +- 1. For motions: the log of their Gaussian's
-    variance is that of a pixel, s^2 / 12, +- 1, which alone would pass for motion what
-    is round.
+    Their priors are weak, as those of `whittle`: the log of the area (root of the
+    covariance's determinant) is that of 2 (s^2 - 1) / 3 pixels^2 +- 1. Ellipses are
+    round (`3 PRIOR log(mean variance / area)`, as one standard deviation where a width
+    is 2.4 times the other), and log b is 0 +- 1. The Gaussian of a motion has the
+    variance of a pixel, s^2 / 12, its log +- 1; alone it would pass for motion what is
+    round.
 
     Raises:
       ValueError: If the scale is no positive integer.
@@ -113,11 +113,15 @@ def families(scale: int) -> Families:
         top, corner, bottom, log_power = parameters
         a, b = top**2 + LEAST_VARIANCE, top * corner
         c = corner**2 + bottom**2 + LEAST_VARIANCE
-        area = jnp.sqrt(a * c - b**2)
-        of_ellipse = jnp.log(area / (2 * usual)) ** 2 + log_power**2
-        of_ellipse += 3 * jnp.log((a + c) / 2 / area)
-        pixel = jnp.log(12 * (bottom**2 + LEAST_VARIANCE) / scale**2) ** 2
-        return PRIOR * jnp.where(family == MOTION, pixel, of_ellipse)
+        # A line of length l has variance l^2 / 12.
+        across = bottom**2 + LEAST_VARIANCE
+        along = across + (top**2 + corner**2) / 12
+        is_motion = family == MOTION
+        area = jnp.sqrt(jnp.where(is_motion, along * across, a * c - b**2))
+        of_ellipse = 3 * jnp.log((a + c) / 2 / area) + log_power**2
+        of_motion = jnp.log(12 * across / scale**2) ** 2
+        of_all = jnp.log(area / (2 * usual)) ** 2
+        return PRIOR * (of_all + jnp.where(is_motion, of_motion, of_ellipse))
 
     return Families(starts, kernel, priors)
 

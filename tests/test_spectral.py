@@ -92,10 +92,15 @@ def test_priors_of_the_families():
     assert ellipse(2 / np.e, 2 / np.e) == pytest.approx(PRIOR, rel=1e-3)
     assert ellipse(2, 2, -1.0) == pytest.approx(PRIOR, rel=1e-3)
     assert ellipse(2 * 2.37, 2 / 2.37) == pytest.approx(PRIOR, rel=1e-2)
-    pixel = np.sqrt(4 / 12 - 0.1)
-    for line in ([5.0, 1.0], [0.0, 30.0]):
+    # A motion as wide as a pixel (1/3 pixel^2), of variance 12 along: area 2.
+    pixel, length = np.sqrt(1 / 3 - 0.1), np.sqrt(12 * (12 - 1 / 3))
+    for turn in (0.0, 1.0):
+        line = length * np.array([np.sin(turn), np.cos(turn)])
         motion = jnp.array([*line, pixel, 0.0])
         assert priors(spectral.MOTION, motion) == pytest.approx(0, abs=1e-7)
+        still = jnp.array([0.0, 0.0, np.sqrt(np.e / 3 - 0.1), 0.0])
+        expected = PRIOR * (1 + np.log(np.e / 6) ** 2)
+        assert priors(spectral.MOTION, still) == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_posterior_is_the_sandwich():
