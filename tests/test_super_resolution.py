@@ -65,6 +65,31 @@ def test_the_linear_filter_alone_beats_bicubic_by_far():
     assert errors[1] < 0.5 * errors[0]
 
 
+def test_the_linear_filter_is_held_back_where_patches_are_few():
+    """Else what is there by chance is learned, and does harm elsewhere."""
+    kernel = kernels.gaussian(33, variances=(10.0, 10.0), scale=4)
+
+    def pair(side, seed, scale, kernel):
+        image = smooth(side, side, 1, seed)
+        return image, z.blur(np.random.default_rng(0), image, kernel, 0.0)
+
+    def filters(pairs, scale):
+        found = z.fit_linear(pairs, scale, 0.5 / 255)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(z, "HELD_BACK", (1.0,))
+            return found, z.fit_linear(pairs, scale, 0.5 / 255)
+
+    target, blurred = pair(80, 1, 4, kernel)
+    son = blurred[::4, ::4]
+    held_back, free = (
+        np.square(z.linear_enlargement(son, linear, 4) - target).mean()
+        for linear in filters([pair(64, 0, 4, kernel)], 4)
+    )
+    assert held_back < 0.7 * free
+    # Where they are many the filter is that of the least ridge.
+    np.testing.assert_array_equal(*filters([pair(192, 0, 2, aligned(2))], 2))
+
+
 def test_a_known_kernel_beats_the_bicubic_one():
     hr = smooth(192, 192)
     lr = np.clip(resize.downscale(hr, aligned(2), 2), 0, 1)

@@ -176,7 +176,7 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-_FORMAT = 3
+_FORMAT = 2
 """Of rows: those of another are measured again."""
 
 
