@@ -218,8 +218,8 @@ def fit_linear(
 
     Ridge regression of each of the s x s pixels under an LR pixel on the LR patch
     around it: the Wiener filter of the image's own statistics. Small images have too
-    few patches for it: it is held back as far as cross-validation over `FOLDS` parts of
-    the image, one below the other, gives at most 10 % more than the least error.
+    few patches for it: how far it is held back is chosen by cross-validation over
+    `FOLDS` parts of the image, one below the other.
 
     Args:
       pairs: Images, `H x W x C`, and the same blurred.
@@ -277,11 +277,8 @@ def fit_linear(
             total += squares[part] - 2 * cross + square
         return total
 
-    errors = [error(held_back) for held_back in HELD_BACK]
-    chosen = max(
-        h for h, e in zip(HELD_BACK, errors, strict=True) if e <= 1.1 * min(errors)
-    )
-    return solution(chosen).reshape(side, side, 1, scale**2).astype(np.float32)
+    chosen = solution(min(HELD_BACK, key=error))
+    return chosen.reshape(side, side, 1, scale**2).astype(np.float32)
 
 
 # --- The algorithm for one image ---
