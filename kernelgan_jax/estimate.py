@@ -116,8 +116,8 @@ def estimate_kernels(
 
     Args:
       key: One JAX random key, from which every image starts anew; or N keys, one an
-        image. N restarts of one image: `estimate_kernels(jax.random.split(key, N),
-        [image] * N)`.
+        image. All of N restarts, where `config.restarts` gives the best one:
+        `estimate_kernels(jax.random.split(key, N), [image] * N)`.
       images: N images, each as `estimate_kernel` takes.
       config: Settings, for all images.
       vectorised: Whether all images are one program, `vmap`ped and sharded over the
