@@ -3,9 +3,9 @@
 python benchmarks/restarts.py --data=SET --results=OUT [--scale=2]
 
 OUT is what `kernelgan-benchmark evaluate --data=SET --output_dir=OUT` wrote. Of each
-image's kernels, one a seed: the single ones; their mean; the one of which the spectrum
-expects most; their mean, weighted by the spectrum's trust (the inverse of the squared
-error that it expects). Prints kernel PSNR, mean and worst.
+image's kernels, one a seed: the single ones; their mean; of those that converged the
+one of which the spectrum expects most, and the mean, weighted by the spectrum's trust
+(the inverse of the squared error that it expects). Prints kernel PSNR, mean and worst.
 """
 
 import json
@@ -24,7 +24,7 @@ _SCALE = flags.DEFINE_integer("scale", 2, "of the images")
 
 def combined(found, expected):
     """Ways to one kernel: `N x n x n` kernels, and their expected PSNR, dB."""
-    trust = 10 ** (expected / 10)
+    trust = 10.0 ** (expected / 10)
     trust /= trust.sum()
     return {
         "their mean": found.mean(0),
@@ -48,6 +48,9 @@ def main(_):
         files = [kept / f"seed{seed}/{case.name}_x{scale}.npy" for seed in mine]
         found = kernels.stack([np.load(file) for file in files])
         expected = np.array([r["confidence"]["kernel_psnr"] for r in mine.values()])
+        failed = np.array([r["reason"] != "" for r in mine.values()])
+        if not failed.all():  # as `config.restarts` does
+            expected[failed] = -np.inf
         answers = [("single seeds", kernel) for kernel in found]
         for name, kernel in answers + list(combined(found, expected).items()):
             error = metrics.kernel_psnr(kernel, case.kernel(), scale=scale)

@@ -6,13 +6,13 @@ and spectrum a Gaussian (Laplace's approximation). Its covariance is Huber's "sa
 
     V = H^-1 (SPREAD J + PRIORS P) H^-1 + SHARPNESS^2 t t' / 4
 
-H: the Hessian of the loss; J: the sum over pairs of frequencies of their slopes'
-products, less by distance as of Newey and West (Econometrica, 1987), as neighbours err
-together; P: the Hessian of the priors; t: the kernel's widths. Measured residuals say
-in J what the image's own content does to its spectrum: much where there is signal, next
-to nothing where there is noise alone. What they cannot say is how sharp the image was
-before it was downscaled: SHARPNESS. A kernel of another estimator is as far off, at
-least, as it is from the spectral one.
+H: the Hessian of the loss, its eigenvalues at least 0.001; J: the sum over pairs of
+frequencies of their slopes' products, less by distance as of Newey and West
+(Econometrica, 1987), as neighbours err together; P: the Hessian of the priors; t: the
+kernel's widths. Measured residuals say in J what the image's own content does to its
+spectrum: much where there is signal, next to nothing where there is noise alone. What
+they cannot say is how sharp the image was before it was downscaled: SHARPNESS. A kernel
+of another estimator is as far off, at least, as it is from the spectral one.
 
 What matters in the end is the image: a kernel errs by little where the images that are
 restored with it, if any of the posterior's kernels is the true one, lose little.
@@ -50,6 +50,8 @@ class Evidence(NamedTuple):
     """Of the HR image, and the noise."""
     jpeg: bool
     """Whether it bears the blocks of JPEG."""
+    ended: bool = True
+    """Whether the search for the spectral kernel came to its end."""
 
     @property
     def noise(self) -> float:
@@ -82,20 +84,23 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
       scale: Positive integer.
     """
     samples = evidence.samples
+    framed = metrics.framed(kernel, scale=scale)
     good = np.isfinite(samples).all((1, 2))
     if not good.all():  # The posterior is none: a spectrum like that of no photograph.
-        samples = samples[good] if good.any() else kernel[None]
+        samples = samples[good] if good.any() else framed[None]
     errors = [metrics.covariance_error(kernel, sample) for sample in samples]
     psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
     widths = np.array([kernels.widths(sample) for sample in samples])
     error = float(np.sqrt(np.mean(np.square(errors)))) if good.all() else np.inf
     apart = metrics.covariance_error(kernel, evidence.kernel)
-    framed = metrics.framed(kernel, scale=scale).astype(np.float32)
-    losses = _sr_losses(scale)(framed, evidence.spectrum, samples.astype(np.float32))
-    loss = float(np.mean(losses))
+    pair = (x.astype(np.float32) for x in (framed, samples))
+    losses = _sr_losses(scale)(*pair, evidence.spectrum)
+    loss = float(np.mean(losses)) if good.all() else np.inf
     _, shorter, _ = kernels.widths(kernel)
 
     def level() -> tuple[Level, str]:
+        if not evidence.ended:
+            return "low", "the search for the spectral kernel did not end"
         if evidence.contrast < FLAT:
             return "low", "the image is almost flat"
         if evidence.misfit > UNLIKE:
@@ -120,7 +125,7 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
 
     return Confidence(
         *level(),
-        kernel_psnr=float(-10 * np.log10(np.mean(10 ** (-np.array(psnr) / 10)))),
+        kernel_psnr=_mean_psnr(psnr) if good.all() else -np.inf,
         covariance_error=error,
         sr_loss=loss,
         longer=float(widths[:, 0].std()),
@@ -132,8 +137,19 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
 
 @functools.lru_cache(maxsize=16)
 def _sr_losses(scale: int) -> Callable[..., Any]:
-    """`Likelihood.sr_loss` of each sample, were it the true kernel; compiled."""
-    return jax.jit(jax.vmap(whittle(scale).sr_loss, in_axes=(None, None, 0)))
+    """Of a kernel `Likelihood.sr_loss`, were each sample the true one; compiled."""
+    loss = whittle(scale).sr_loss
+
+    @jax.jit
+    def losses(kernel: jax.Array, samples: jax.Array, spectrum: Spectrum) -> jax.Array:
+        return jax.vmap(lambda true: loss(kernel, spectrum, true))(samples)
+
+    return losses
+
+
+def _mean_psnr(psnr: list[float]) -> float:
+    """That of the mean squared error, dB."""
+    return float(-10 * np.log10(np.mean(10 ** (-np.array(psnr) / 10))))
 
 
 def _spread(angles: np.ndarray) -> float:

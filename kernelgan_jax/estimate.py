@@ -83,7 +83,7 @@ def estimate_kernel(
         `spectral`, which heeds no key either, `whittle.WINDOW`.
       config: Settings; by default KernelGAN as published.
       progress: Called every 100 steps of KernelGAN with the number of steps done and
-        the last losses.
+        the last losses; with restarts every 100 of each, with their mean.
 
     Returns:
       The estimate. Training that fails is no error: `converged` is then False, and the
@@ -230,7 +230,8 @@ def prepare(key: jax.Array, image: Any, config: Config) -> Prepared:
         )
         return Prepared(image, (generator, discriminator), init_key, train_key)
 
-    others = (jax.random.fold_in(key, i) for i in range(1, config.restarts))
+    # Far from 0, 1 and 2, which give the same keys as split(key, 3).
+    others = (jax.random.fold_in(key, 1000 + i) for i in range(1, config.restarts))
     return training(key)._replace(restarts=tuple(training(k) for k in others))
 
 
@@ -274,10 +275,12 @@ def find(
         found = _train(rows, config, True, tell_of_image)
     else:
         found = _each(one, len(rows), tell_of_image)
-    return [
-        _most_trusted(image, found[i * each : (i + 1) * each], config)
-        for i, image in enumerate(prepared)
-    ]
+
+    def best(image: int, _: Progress) -> KernelEstimate:
+        restarts = found[image * each : (image + 1) * each]
+        return _most_trusted(prepared[image], restarts, config)
+
+    return _each(best, len(prepared), tell)
 
 
 def _each(

@@ -52,7 +52,8 @@ class KernelEstimate(NamedTuple):
     history: dict[str, np.ndarray]
     """Losses (see `kernelgan.Info`), a value a step; empty without training."""
     converged: bool
-    """Whether training ended as it should; if not, do not trust the kernel."""
+    """Whether training, or the search, ended as it should; if not, do not trust the
+    kernel."""
     reason: str
     """Why it did not converge, in a few words; empty if it did."""
     scale: int = 2

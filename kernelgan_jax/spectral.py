@@ -75,7 +75,8 @@ def families(scale: int) -> Families:
     """The families at one scale.
 
     Their priors are weak, as those of `whittle`: the log of the area (root of the
-    covariance's determinant) is that of 2 (s^2 - 1) / 3 pixels^2 +- 1. Ellipses are
+    covariance's determinant) is that of 2 (s^2 - 1) / 3 pixels^2 +- 1; at scale 1, of
+    2 / 3. Ellipses are
     round (`3 PRIOR log(mean variance / area)`, as one standard deviation where a width
     is 2.4 times the other), and log b is 0 +- 1. The Gaussian of a motion has the
     variance of a pixel, s^2 / 12, its log +- 1; alone it would pass for motion what is
@@ -215,7 +216,8 @@ def fit(
             ahead = (axes.T @ slope) / (jnp.abs(values) + damping)
             there = vector - axes @ ahead
             found = (there, derivatives(there))
-            better = found[1][0] < least  # NaN is not.
+            whole = jnp.isfinite(found[1][2]).all()
+            better = whole & (found[1][0] < least)  # NaN is not.
             best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
             damping = jnp.where(better, damping / 3, damping * 4)
             # What a step promises: where that is next to nothing, the search is over.
@@ -238,12 +240,14 @@ def fit(
     starts = jnp.concatenate([kinds.starts(family), jnp.tile(usual, (3, 1))], axis=1)
     vectors, losses, curvatures, ended = jax.vmap(newton)(starts)
     best = jnp.argmin(losses)
+    # Of starts that lead to one minimum any may be the lowest, by rounding.
+    ended = (ended & (losses < losses[best] + LEAST_PROMISE)).any()
     vector = vectors[best]
     kernel = kinds.kernel(family, vector[:_KERNEL])
     expected = likelihood.expected(kernel, _spectrum(vector))
     square = jnp.log(periodogram / expected) ** 2
     misfit = jnp.sqrt((used * square).sum() / used.sum())
-    return Fit(vector, losses[best], curvatures[best], ended[best], misfit, kernel)
+    return Fit(vector, losses[best], curvatures[best], ended, misfit, kernel)
 
 
 # --- How sure it is ---
@@ -264,6 +268,9 @@ def posterior(
     scale: int,
 ) -> jax.Array:
     """The covariance of the vector, as `confidence.py` states it: `11 x 11`.
+
+    Of neighbours beyond the vertical edges of the half-plane of frequencies nothing is
+    counted.
 
     Args:
       fit: Of the same arguments.
@@ -331,7 +338,20 @@ LEAST_POWER = 1.5
 """Of a generalised Gaussian that is taken; b under 1, with long tails, only ever fitted
 what the image shows."""
 
-SETTINGS = (WINDOW, WINDOWS, STRIDE, PART, HEAVY_TAIL, PRIOR, LEAST_POWER, LEAST_GAINS)
+SETTINGS = (
+    NEIGHBOURS,
+    SAMPLES,
+    NEWTON_STEPS,
+    LEAST_PROMISE,
+    WINDOW,
+    WINDOWS,
+    STRIDE,
+    PART,
+    HEAVY_TAIL,
+    PRIOR,
+    LEAST_POWER,
+    LEAST_GAINS,
+)
 """What the figures of a benchmark depend on."""
 
 
@@ -379,6 +399,7 @@ def analyse(gray: np.ndarray, *, scale: int) -> Analysis:
         contrast=float(gray.std()),
         spectrum=jax.tree.map(np.asarray, _spectrum(fit.vector)),
         jpeg=jpeg,
+        ended=bool(fit.ended),
     )
     return Analysis(family, fit, evidence)
 
@@ -387,8 +408,8 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     """Finds the kernel that an image was downscaled with, from its spectrum alone.
 
     Deterministic. Kernels are Gaussian; or generalised Gaussian (a lens out of focus)
-    or a straight motion, where that fits much better. See the top of this module for
-    the model and its limits, and `confidence` for how sure it is.
+    or a straight motion, where that fits much better. See `whittle` for the model, the
+    top of this module for its limits, and `confidence` for how sure it is.
 
     Args:
       image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
@@ -398,7 +419,7 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     Returns:
       The estimate. Its `kernel` is of `scale`; but at scale 4 it is the x2 kernel that
       leads to `kernel_x4` as far as variances go. `raw_kernel` is what was fitted,
-      `history` empty.
+      `history` empty; it is not `converged` if the search did not end.
 
     Raises:
       ValueError: If the scale is out of range, or the image of a wrong shape or type,
@@ -416,17 +437,13 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
         x2 = kernels.normalise(np.asarray(half, np.float64))
         kernel, x4 = kernels.without_margin(x2), kernel
     confidence = judge(evidence.kernel, evidence, scale=scale)
-    ended = bool(fit.ended)
-    reason = "" if ended else f"the search did not end within {NEWTON_STEPS} steps"
-    if not ended:
-        confidence = confidence._replace(level="low", reason=reason)
     return KernelEstimate(
         kernel,
         x4,
         np.asarray(fit.kernel),
         history={},
-        converged=ended,
-        reason=reason,
+        converged=evidence.ended,
+        reason="" if evidence.ended else confidence.reason,
         scale=2 if scale == 4 else scale,
         confidence=confidence,
         noise=channel_noise(evidence, unit),

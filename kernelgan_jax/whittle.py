@@ -95,7 +95,8 @@ def periodogram(gray: Any) -> np.ndarray:
       gray: `H x W`, at least `WINDOW` at each side.
 
     Returns:
-      `SHAPE` float64, in the square of the image's units.
+      `SHAPE` float64, in the square of the image's units; of drawn images it may be 0
+      at some frequencies, where the likelihood has no value.
 
     Raises:
       ValueError: If the image is too small.
@@ -204,8 +205,9 @@ def whittle(scale: int) -> Likelihood:
         [jnp.asarray(f(angle), jnp.float32) for f in (np.cos, np.sin)]
         for angle in (2 * np.pi * np.outer(x, place) for x in (rows, columns))
     )
+    slowest = 0.5 / WINDOW / scale  # Only at 0, which does not count, it is less.
     radius, turn = np.hypot(rows[:, None], columns), np.arctan2(rows[:, None], columns)
-    log_radius = jnp.asarray(np.log(scale * np.maximum(radius, 1e-9)), jnp.float32)
+    log_radius = jnp.asarray(np.log(scale * np.maximum(radius, slowest)), jnp.float32)
     turns = [f(n * turn) for n in (2, 4) for f in (np.cos, np.sin)]
     harmonics = jnp.asarray(np.stack(turns), jnp.float32)
 

@@ -93,6 +93,17 @@ def test_a_kernel_is_as_far_off_as_from_the_spectrum():
     assert own.sr_loss == pytest.approx(0, abs=0.02)
 
 
+def test_without_a_posterior_the_confidence_is_low():
+    """None of its samples finite, or a search that did not end."""
+    small = kernels.without_margin(gaussian(2.0, 1.0))
+    found = evidence(small)
+    nothing = found._replace(samples=np.full_like(found.samples, np.nan))
+    said = judge(small, nothing, scale=2)
+    assert said.level == "low" and said.covariance_error == said.sr_loss == np.inf
+    unended = judge(small, found._replace(ended=False), scale=2)
+    assert unended.level == "low" and "did not end" in unended.reason
+
+
 def test_noise_of_channels():
     noisy = evidence(noise=2.0)
     colour = np.random.default_rng(0).random((4, 4, 3))

@@ -223,5 +223,7 @@ def test_of_restarts_the_most_trusted_is_taken(image):
     for restarts in ([wide, near, failed], [failed, near, wide]):
         assert estimate._most_trusted(prepared, restarts, config).reason == "1.1"
     assert estimate._most_trusted(prepared, [failed], config).reason == "1.0"
-    flat = prepared._replace(image=np.zeros((40, 40, 3), np.float32))
-    assert estimate._most_trusted(flat, [failed, wide], config).reason == "1.5"
+    small = prepared._replace(image=prepared.image[:31])
+    blind = [e._replace(confidence=None) for e in (failed, wide, near)]
+    found = estimate._most_trusted(small, blind, config)
+    assert found.reason == "1.5" and found.confidence is None

@@ -60,7 +60,7 @@ def test_vectorised_is_the_same_up_to_rounding():
 
 @pytest.mark.parametrize("vectorised", [False, True])
 def test_restarts_are_trainings_of_their_own(vectorised):
-    """The first is that of no restarts; progress is told of images."""
+    """Progress is told of images."""
     config = dataclasses.replace(TINY, restarts=2)
     key = jax.random.key(3)
     told = []
@@ -74,7 +74,7 @@ def test_restarts_are_trainings_of_their_own(vectorised):
     for i, image in enumerate(IMAGES[:2]):
         single = [
             estimate_kernel(k, image, config=TINY).raw_kernel
-            for k in (key, jax.random.fold_in(key, 1))
+            for k in (key, jax.random.fold_in(key, 1001))
         ]
         assert np.abs(single[0] - single[1]).max() > 1e-3
         near = [np.allclose(found.raw_kernel[i], k, atol=1e-6) for k in single]
@@ -82,6 +82,24 @@ def test_restarts_are_trainings_of_their_own(vectorised):
         steps = [step for row, step in told if row == i]
         assert steps == sorted(steps) and steps[-1] == TINY.iterations
     assert {row for row, _ in told} == {0, 1}
+
+
+def test_the_first_training_is_that_of_no_restarts():
+    key, config = jax.random.key(3), dataclasses.replace(TINY, restarts=3)
+    alone = estimate.prepare(key, IMAGES[0], TINY)
+    first = estimate.prepare(key, IMAGES[0], config)
+    assert alone.restarts == () and len(first.restarts) == 2
+    everything = [alone, first, *first.restarts]
+    keys = [
+        tuple(
+            np.concatenate([jax.random.key_data(k) for k in (p.init_key, p.train_key)])
+        )
+        for p in everything
+    ]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+    for a, b in zip(alone.corners, first.corners, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first.corners[0], first.restarts[0].corners[0])
 
 
 def test_restarts_of_one_image_differ():

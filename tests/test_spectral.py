@@ -1,12 +1,14 @@
 """The spectral estimator: its own spectra, its posterior, known kernels."""
 
 import functools
+import io
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image as pillow
 
 from kernelgan_jax import (
     confidence,
@@ -17,7 +19,7 @@ from kernelgan_jax import (
     spectral,
 )
 from kernelgan_jax.resize import downscale
-from kernelgan_jax.whittle import PRIOR, SHAPE, USED, whittle
+from kernelgan_jax.whittle import PRIOR, SHAPE, USED, check, whittle
 
 PHOTO = Path(__file__).parents[1] / "examples/images/chelsea.png"
 VECTOR = np.array(
@@ -71,7 +73,7 @@ def test_it_stays_in_float32_where_jax_is_in_float64():
         found = jax.eval_shape(
             functools.partial(spectral.fit, scale=2), measured, family
         )
-        assert np.float64 not in {leaf.dtype for leaf in found}
+        assert np.dtype(np.float64) not in {leaf.dtype for leaf in found}
         posterior = functools.partial(spectral.posterior, scale=2)
         covariance = jax.eval_shape(posterior, found, measured, family)
         assert covariance.dtype == np.float32
@@ -233,8 +235,33 @@ def test_a_search_that_does_not_end_is_told(monkeypatch):
     finally:
         spectral._compiled.cache_clear()
     assert not found.converged and not found.sure
-    assert found.reason == found.confidence.reason != ""
+    assert found.reason == found.confidence.reason
+    assert "did not end" in found.reason
     assert found.confidence.level == "low"
+
+
+def test_jpeg_is_told(photo):
+    true = kernels.gaussian(11, variances=(2.5, 1.2), angle=0.6, scale=2)
+    lr = images.from_unit(downscale(photo, true, 2), np.uint8)
+    with io.BytesIO() as file:
+        pillow.fromarray(lr).save(file, "JPEG", quality=80)
+        compressed = np.asarray(pillow.open(file))
+    assert not spectral.analyse(check(images.to_unit(lr)), scale=2).evidence.jpeg
+    found = estimate_spectral(compressed).confidence
+    assert found.level == "medium" and "JPEG" in found.reason
+
+
+def test_a_steep_spectrum_does_not_overflow():
+    """At frequency 0 it would, which does not count."""
+    likelihood, kinds = whittle(1), spectral.families(1)
+    vector = jnp.array([1.2, 0, 1.2, 0, 2, 4.5, 0, 0, 0, 0, -1], jnp.float32)
+
+    def loss(vector):
+        kernel = kinds.kernel(spectral.GAUSSIAN, vector[:4])
+        each = likelihood.misfit(kernel, spectral._spectrum(vector), jnp.ones(SHAPE))
+        return (USED * each).sum()
+
+    assert np.isfinite(jax.jit(jax.hessian(loss))(vector)).all()
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,8 @@ def fit_linear(
             total += squares[part] - 2 * cross + square
         return total
 
-    chosen = solution(min(HELD_BACK, key=error))
+    # Of equal errors, as where one part has all patches, the one that does least.
+    chosen = solution(min(reversed(HELD_BACK), key=error))
     return chosen.reshape(side, side, 1, scale**2).astype(np.float32)
 
 
