@@ -22,6 +22,7 @@ import numpy as np
 from kernelgan_jax import images, kernels, metrics, spectral
 from kernelgan_jax.benchmark import testset
 from kernelgan_jax.benchmark.systems import (
+    SPECTRUM,
     SYSTEMS,
     Answer,
     Estimator,
@@ -31,7 +32,7 @@ from kernelgan_jax.benchmark.systems import (
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import SRConfig
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import METHODS, heed_noise, super_resolve
+from kernelgan_jax.super_resolution import METHODS, heed_noise, super_resolve, zssr
 from kernelgan_jax.version import __version__
 
 Row = dict[str, Any]
@@ -176,7 +177,7 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-_FORMAT = 2
+_FORMAT = 3
 """Of rows: those of another are measured again."""
 
 
@@ -332,7 +333,8 @@ class _Run:
                 if system.enlarge is None and self.method == "none":
                     return None
                 sure = estimator.sure or kept["sure"]
-                how = f"{system.version or self.method}, sure: {sure}"
+                ours = f"{self.method} {zssr.SETTINGS} {SPECTRUM}"  # noise is heeded
+                how = f"{system.version or ours}, sure: {sure}"
             version = f"{how} {kept['files']} {self._version(estimator, case)}"
         mark = self._mark(case, version)
         row = self.store.get("sr", system.name, case, seed, mark)

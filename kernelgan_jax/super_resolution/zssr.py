@@ -579,6 +579,9 @@ def zssr(
 _STEPS = (60, 120, 250, 500, 1000)
 """Few numbers, as each is compiled anew."""
 
+SETTINGS = (REACH, FOLDS, HELD_BACK, _STEPS)
+"""What the figures of a benchmark depend on."""
+
 
 def zssr_fast(
     key: jax.Array,
