@@ -120,7 +120,7 @@ def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
         if error > MEDIUM:
             return "medium", "several kernels explain the spectrum"
         if not loss < LOSS:
-            return "medium", "super-resolution would show small errors of this kernel"
+            return "medium", "small errors of this kernel would show"
         return "high", ""
 
     return Confidence(

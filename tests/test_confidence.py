@@ -71,7 +71,7 @@ def test_the_angle_of_a_round_kernel_is_unknown():
         (
             {"kernel": gaussian(5, 4), "spread": 0.2},
             "medium",
-            "super-resolution would show small errors of this kernel",
+            "small errors of this kernel would show",
         ),
     ],
 )
