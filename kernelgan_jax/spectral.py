@@ -76,11 +76,10 @@ def families(scale: int) -> Families:
 
     Their priors are weak, as those of `whittle`: the log of the area (root of the
     covariance's determinant) is that of 2 (s^2 - 1) / 3 pixels^2 +- 1; at scale 1, of
-    2 / 3. Ellipses are
-    round (`3 PRIOR log(mean variance / area)`, as one standard deviation where a width
-    is 2.4 times the other), and log b is 0 +- 1. The Gaussian of a motion has the
-    variance of a pixel, s^2 / 12, its log +- 1; alone it would pass for motion what is
-    round.
+    2 / 3. Ellipses are round (`3 PRIOR log(mean variance / area)`, as one standard
+    deviation where a width is 2.4 times the other), and log b is 0 +- 1. The Gaussian
+    of a motion has the variance of a pixel, s^2 / 12, its log +- 1; alone it would pass
+    for motion what is round.
 
     Raises:
       ValueError: If the scale is no positive integer.

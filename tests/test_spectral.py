@@ -66,6 +66,31 @@ def test_what_the_model_says_is_found_again(family):
     assert values.min() > 0  # A minimum.
 
 
+@pytest.mark.parametrize("family", spectral.FAMILIES)
+def test_the_gradient_of_the_loss(family):
+    likelihood, kinds = whittle(2), spectral.families(2)
+
+    def expected(vector):
+        kernel = kinds.kernel(family, vector[:4])
+        return likelihood.expected(kernel, spectral._spectrum(vector))
+
+    measured = expected(1.1 * VECTOR)
+
+    @jax.jit
+    def loss(vector):
+        kernel, spectrum = kinds.kernel(family, vector[:4]), spectral._spectrum(vector)
+        misfit = USED * likelihood.misfit(kernel, spectrum, measured)
+        priors = likelihood.priors(spectrum) + kinds.priors(family, vector[:4])
+        return misfit.sum() / USED.sum() + priors
+
+    gradient = jax.jit(jax.grad(loss))(VECTOR)
+    for i in range(len(VECTOR)):
+        step = np.zeros_like(VECTOR)
+        step[i] = 1e-2
+        slope = (loss(VECTOR + step) - loss(VECTOR - step)) / 2e-2
+        np.testing.assert_allclose(gradient[i], slope, rtol=0.05, atol=1e-3)
+
+
 def test_it_stays_in_float32_where_jax_is_in_float64():
     with jax.enable_x64(True):
         measured = jax.ShapeDtypeStruct(SHAPE, np.float32)

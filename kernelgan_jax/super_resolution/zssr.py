@@ -14,7 +14,7 @@ Nothing above `_compiled` is jitted, batched or placed.
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -211,6 +211,36 @@ def make_father(
     )
 
 
+def _patches(
+    image: np.ndarray, blurred: np.ndarray, scale: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """What `fit_linear` learns from: of `FOLDS` parts, one below the other, in strips.
+
+    Yields:
+      The part; sons' patches, a row each; what bicubic lacks of the father under them.
+    """
+    side = 2 * REACH + 1
+    height, width = image.shape[:2]
+    for top, left in np.ndindex(scale, scale):
+        high, wide = (height - top) // scale, (width - left) // scale
+        if min(high, wide) < side:
+            continue
+        rows = slice(top, top + scale * high)
+        columns = slice(left, left + scale * wide)
+        son = blurred[rows, columns][::scale, ::scale]
+        residual = image[rows, columns] - bicubic_resize(son, scale)
+        residual = residual.reshape(high, scale, wide, scale, -1)
+        residual = residual.transpose(0, 2, 4, 1, 3)[:, REACH : wide - REACH]
+        patches = np.lib.stride_tricks.sliding_window_view(son, (side, side), (0, 1))
+        ends = np.linspace(0, len(patches), FOLDS + 1).astype(int)
+        for part, (first, last) in enumerate(itertools.pairwise(ends)):
+            # In strips: the patches are side^2 times as large as the image.
+            for row in range(first, last, 64):
+                strip = patches[row : min(row + 64, last)]
+                y = residual[REACH + row : REACH + row + len(strip)]
+                yield part, strip.reshape(-1, side**2), y.reshape(-1, scale**2)
+
+
 def fit_linear(
     pairs: list[tuple[np.ndarray, np.ndarray]], scale: int, noise: float
 ) -> np.ndarray:
@@ -237,32 +267,11 @@ def fit_linear(
     squares = np.zeros(FOLDS)
     count = 0
     for image, blurred in pairs:
-        height, width = image.shape[:2]
-        for top, left in np.ndindex(scale, scale):
-            high, wide = (height - top) // scale, (width - left) // scale
-            if min(high, wide) < side:
-                continue
-            rows = slice(top, top + scale * high)
-            columns = slice(left, left + scale * wide)
-            son = blurred[rows, columns][::scale, ::scale]
-            residual = image[rows, columns] - bicubic_resize(son, scale)
-            residual = residual.reshape(high, scale, wide, scale, -1)
-            residual = residual.transpose(0, 2, 4, 1, 3)
-            patches = np.lib.stride_tricks.sliding_window_view(
-                son, (side, side), (0, 1)
-            )
-            # In strips: the patches are side^2 times as large as the image.
-            parts = np.linspace(0, len(patches), FOLDS + 1).astype(int)
-            for part, (first, last) in enumerate(itertools.pairwise(parts)):
-                for row in range(first, last, 64):
-                    strip = patches[row : min(row + 64, last)]
-                    x = strip.reshape(-1, side**2)
-                    y = residual[REACH + row : REACH + row + len(strip)]
-                    y = y[:, REACH : wide - REACH].reshape(-1, scale**2)
-                    products[part] += x.T @ x
-                    targets[part] += x.T @ y
-                    squares[part] += (y**2).sum()
-                    count += len(x)
+        for part, x, y in _patches(image, blurred, scale):
+            products[part] += x.T @ x
+            targets[part] += x.T @ y
+            squares[part] += (y**2).sum()
+            count += len(x)
 
     def solution(held_back: float, without: int | None = None) -> np.ndarray:
         used = [part for part in range(FOLDS) if part != without]
