@@ -21,9 +21,11 @@ import jax
 from absl import app, flags
 from machine import matmul_rate, step_operations
 
-from kernelgan_jax import Config, estimate_kernels, images
-from kernelgan_jax.compilation_cache import keep_compilations
-from kernelgan_jax.estimate import Progress
+from kernelgan_jax.app.compilation_cache import keep_compilations
+from kernelgan_jax.parallel import Progress
+from kernelgan_jax.app import image_files
+from kernelgan_jax import Config
+from kernelgan_jax import estimate_kernels
 
 _IMAGES = flags.DEFINE_string("images", "examples/images", "Folder of images.")
 _SIZES = flags.DEFINE_list("sizes", ["1", "2", "4", "8", "16"], "Batch sizes.")
@@ -37,8 +39,8 @@ class _Compiled(Exception):
 
 
 def measure(size: int) -> dict:
-    found = images.find([_IMAGES.value]).paths
-    pixels = [images.read(path).pixels for path in found]
+    found = image_files.find([_IMAGES.value]).paths
+    pixels = [image_files.read(path).pixels for path in found]
     batch = [pixels[i % len(pixels)] for i in range(size)]
     keys = jax.random.split(jax.random.key(0), size)
     config = Config(iterations=_ITERATIONS.value)

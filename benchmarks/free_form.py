@@ -17,9 +17,14 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from kernelgan_jax import images, kernels, metrics, prior, spectral
+from kernelgan_jax.estimators.spectral.estimator import analyse
+from kernelgan_jax.estimators.spectral.likelihood import FREQUENCY_WEIGHTS, spectral_likelihood
+from kernelgan_jax.estimators.spectral.periodogram import periodogram, to_gray
+from kernelgan_jax.pixels import to_unit
+from kernelgan_jax.priors.simplex import simplex
 from kernelgan_jax.benchmark import testset
-from kernelgan_jax.whittle import USED, check, periodogram, whittle
+from kernelgan_jax import kernels
+from kernelgan_jax import metrics
 
 _DATA = flags.DEFINE_string("data", None, "test set", required=True)
 _SCALE = flags.DEFINE_integer("scale", 2, "of the images")
@@ -31,9 +36,9 @@ WEIGHTS = (0.0, 0.01, 0.1, 0.3, 1.0)
 @functools.cache
 def search(scale, steps):
     """Kernel and spectrum at the least loss, from a start."""
-    likelihood = whittle(scale)
-    model = prior.simplex(likelihood.size, scale=scale)
-    used = jnp.asarray(USED / USED.sum(), jnp.float32)
+    likelihood = spectral_likelihood(scale)
+    model = simplex(likelihood.size, scale=scale)
+    used = jnp.asarray(FREQUENCY_WEIGHTS / FREQUENCY_WEIGHTS.sum(), jnp.float32)
 
     @jax.jit
     def run(start, spectrum, measured, weight):
@@ -65,8 +70,8 @@ def main(_):
     scale = _SCALE.value
     found: dict[str, list[tuple[float, float]]] = {}
     for case in testset.read(Path(_DATA.value), scale).cases:
-        gray = check(images.to_unit(case.lr()))
-        analysis = spectral.analyse(gray, scale=scale)
+        gray = to_gray(to_unit(case.lr()))
+        analysis = analyse(gray, scale=scale)
         start, spectrum = analysis.fit.kernel, analysis.evidence.spectrum
         measured = jnp.asarray(periodogram(gray), jnp.float32)
         run = functools.partial(

@@ -16,11 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from kernelgan_jax import estimate_spectral, kernelgan, kernels, metrics, prior
-from kernelgan_jax.benchmark import testset
 from kernelgan_jax.config import Config
-from kernelgan_jax.estimate import CHUNK, prepare
-from kernelgan_jax.kernelgan import Batch, generator_kernel
+from kernelgan_jax.estimators.kernelgan.algorithm import Batch, generator_kernel
+from kernelgan_jax.estimators.kernelgan.train import CHUNK
+from kernelgan_jax.estimators.run import prepare
+from kernelgan_jax.priors.simplex import simplex
+from kernelgan_jax.benchmark import testset
+from kernelgan_jax.estimators.kernelgan import algorithm
+from kernelgan_jax import kernels
+from kernelgan_jax import metrics
+from kernelgan_jax import estimate_spectral
 
 _DATA = flags.DEFINE_string("data", None, "test set with x2 images", required=True)
 _IMAGES = flags.DEFINE_integer("images", None, "the first ones only")
@@ -40,8 +45,8 @@ def training(config):
             apart = ((kernel - target) ** 2).sum() / (target**2).sum()
             return weight * apart
 
-        model = prior.simplex(config.kernel_size)
-        _, step = kernelgan(config, generator=model, penalty=distance)
+        model = simplex(config.kernel_size)
+        _, step = algorithm(config, generator=model, penalty=distance)
 
         def body(state, batch):
             key_of_step = jax.random.fold_in(key, state.step)
@@ -55,16 +60,16 @@ def training(config):
 def framed(kernel, config):
     """A kernel on the generator's frame, aligned, positive, sum 1."""
     size = config.kernel_size
-    first = (metrics.framed(kernel, scale=2).shape[0] - size) // 2
-    inner = metrics.framed(kernel, scale=2)[first : first + size, first : first + size]
+    first = (metrics.pad_to_frame(kernel, scale=2).shape[0] - size) // 2
+    inner = metrics.pad_to_frame(kernel, scale=2)[first : first + size, first : first + size]
     return kernels.normalise(np.maximum(inner, 1e-6))
 
 
 def train(lr, start, target, weight, config):
     prepared = prepare(jax.random.key(0), lr, config)
-    model = prior.simplex(config.kernel_size)
+    model = simplex(config.kernel_size)
     fixed = model._replace(init=lambda _: jnp.log(jnp.asarray(start, jnp.float32)))
-    init, _ = kernelgan(config, generator=fixed)
+    init, _ = algorithm(config, generator=fixed)
     state = init(prepared.init_key)
     chunk = training(config)
     for step in range(0, config.iterations, CHUNK):

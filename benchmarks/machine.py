@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import Batch, Config, kernelgan
+from kernelgan_jax.estimators.kernelgan import algorithm
+from kernelgan_jax import Batch
+from kernelgan_jax import Config
 
 
 def matmul_rate(size: int = 2048) -> float:
@@ -24,7 +26,7 @@ def matmul_rate(size: int = 2048) -> float:
 
 def step_operations(config: Config) -> float:
     """Floating-point operations of one training step, as XLA counts them."""
-    init, step = kernelgan(config)
+    init, step = algorithm(config)
     key = jax.eval_shape(lambda: jax.random.key(0))
     sides = (config.generator_crop, config.discriminator_crop)
     shapes = [(config.crops, side, side, 3) for side in sides]

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from kernelgan_jax import kernels, metrics
 from kernelgan_jax.benchmark import testset
+from kernelgan_jax import kernels
+from kernelgan_jax import metrics
 
 _DATA = flags.DEFINE_string("data", None, "test set", required=True)
 _RESULTS = flags.DEFINE_string("results", None, "folder of results", required=True)

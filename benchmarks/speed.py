@@ -21,9 +21,17 @@ from absl import app, flags
 from machine import matmul_rate, step_operations
 from ml_collections import config_flags
 
-from kernelgan_jax import Config, estimate_kernel, images, kernels
 from kernelgan_jax.config import SRConfig
-from kernelgan_jax.super_resolution import Jump, super_resolve, zssr
+from kernelgan_jax.pixels import to_unit
+from kernelgan_jax.super_resolution import Jump, super_resolve
+from kernelgan_jax.super_resolution.zssr.algorithm import State, zero_shot
+from kernelgan_jax.super_resolution.zssr.linear_filter import fit_linear
+from kernelgan_jax.super_resolution.zssr.network import Architecture
+from kernelgan_jax.super_resolution.zssr.pairs import Father, blur, make_father
+from kernelgan_jax.app import image_files
+from kernelgan_jax import blur_kernels
+from kernelgan_jax import Config
+from kernelgan_jax import estimate_kernel
 
 _IMAGE = flags.DEFINE_string("image", None, "Image to time.", required=True)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Whole estimations.", 1)
@@ -39,21 +47,21 @@ def sr_step_rate(image: np.ndarray, kernel: np.ndarray, batch: int) -> tuple:
     config = SRConfig().complete(
         layers=layers, channels=channels, iterations=3000, schedule="cosine"
     )
-    network = zssr.Network(fast, 2, layers, channels, image.shape[-1])
+    network = Architecture(fast, 2, layers, channels, image.shape[-1])
     on_cpu = jax.default_backend() == "cpu"
-    algorithm = zssr.zero_shot(network, config, crop=config.crop, as_product=on_cpu)
-    blurred = zssr.blur(np.random.default_rng(0), image, kernel, 0.0)
-    linear = zssr.fit_linear([(image, blurred)], 2, 0.5 / 255) if fast else None
-    father = zssr.make_father(image, blurred, linear, 2)
+    algorithm = zero_shot(network, config, crop=config.crop, as_product=on_cpu)
+    blurred = blur(np.random.default_rng(0), image, kernel, 0.0)
+    linear = fit_linear([(image, blurred)], 2, 0.5 / 255) if fast else None
+    father = make_father(image, blurred, linear, 2)
     fathers = jax.tree.map(lambda x: jnp.stack([x] * batch), father)
     keys = jax.random.split(jax.random.key(0), batch)
     states = jax.vmap(algorithm.init)(keys)
 
-    def step(key: jax.Array, state: zssr.State, father: zssr.Father) -> zssr.State:
+    def step(key: jax.Array, state: State, father: Father) -> State:
         return algorithm.step(jax.random.fold_in(key, state.step), state, (father,))
 
-    def run(states: zssr.State) -> zssr.State:
-        def body(states: zssr.State, _: None) -> tuple:
+    def run(states: State) -> State:
+        def body(states: State, _: None) -> tuple:
             return jax.vmap(step)(keys, states, fathers), None
 
         return jax.lax.scan(body, states, length=steps)[0]
@@ -71,7 +79,7 @@ def sr_step_rate(image: np.ndarray, kernel: np.ndarray, batch: int) -> tuple:
 
 
 def time_super_resolution(image: np.ndarray) -> None:
-    kernel = kernels.gaussian(11, variances=(3.0, 1.5), angle=0.5, scale=2)
+    kernel = blur_kernels.gaussian(11, variances=(3.0, 1.5), angle=0.5, scale=2)
     config = SRConfig(method=_SR.value)
 
     def run() -> float:
@@ -85,7 +93,7 @@ def time_super_resolution(image: np.ndarray) -> None:
         f"{_SR.value}, x2, {image.shape[1]}x{image.shape[0]}: best {min(times):.2f} s, "
         f"median {np.median(times):.2f} s, first run {first:.2f} s"
     )
-    rate, unit = matmul_rate(), images.to_unit(image)
+    rate, unit = matmul_rate(), to_unit(image)
     for batch in dict.fromkeys((1, _BATCH.value)):
         seconds, operations = sr_step_rate(unit, kernel, batch)
         reached = operations / seconds
@@ -98,7 +106,7 @@ def time_super_resolution(image: np.ndarray) -> None:
 
 def main(_: list[str]) -> None:
     config = Config(**_CONFIG.value.to_dict())
-    image = images.read(_IMAGE.value).pixels
+    image = image_files.read(_IMAGE.value).pixels
     device = jax.devices()[0]
     print(f"device: {device.device_kind} ({device.platform}), jax {jax.__version__}")
     if _SR.value:

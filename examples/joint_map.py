@@ -20,8 +20,12 @@ import numpy as np
 import optax
 import pictures
 
-from kernelgan_jax import kernels, metrics, prior
-from kernelgan_jax.resize import bicubic_resize, downscale
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.priors.base import KernelPrior
+from kernelgan_jax.priors.flow.prior import flow
+from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax import blur_kernels
+from kernelgan_jax import metrics
 
 SIGMA = 1 / 255
 TV_WEIGHT = 1.0
@@ -33,7 +37,7 @@ def total_variation(x):
     return jnp.sqrt(rows**2 + columns**2 + 1e-6).sum()
 
 
-def solve(lr: jax.Array, model: prior.KernelPrior) -> tuple[jax.Array, jax.Array]:
+def solve(lr: jax.Array, model: KernelPrior) -> tuple[jax.Array, jax.Array]:
     optimizer = optax.adam(optax.cosine_decay_schedule(0.01, STEPS))
 
     def loss(unknown):
@@ -60,10 +64,10 @@ def psnr(image, hr) -> float:
 
 def main(folder: Path) -> dict[str, float]:
     hr = pictures.photo("chelsea")[60:188, 120:248]
-    true = kernels.gaussian(13, variances=(5.0, 2.0), angle=0.8, scale=2)
+    true = blur_kernels.gaussian(13, variances=(5.0, 2.0), angle=0.8, scale=2)
     lr = downscale(jnp.asarray(hr), jnp.asarray(true), 2)
     bicubic = bicubic_resize(lr, 2)
-    sharp, kernel = map(np.asarray, solve(lr, prior.flow()))
+    sharp, kernel = map(np.asarray, solve(lr, flow()))
     found = {"bicubic": psnr(bicubic, hr), "joint MAP": psnr(sharp, hr)}
     found["kernel"] = metrics.kernel_psnr(kernel, true)
     titles = [f"{name}: {value:.1f} dB" for name, value in found.items()]

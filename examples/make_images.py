@@ -13,8 +13,8 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from kernelgan_jax import kernels
-from kernelgan_jax.resize import downscale
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax import blur_kernels
 
 NAMES = ("chelsea", "coffee", "camera")
 
@@ -22,7 +22,7 @@ NAMES = ("chelsea", "coffee", "camera")
 def main() -> None:
     folder = pathlib.Path(__file__).parent / "images"
     for seed, name in enumerate(NAMES):
-        kernel = kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
+        kernel = blur_kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
         hr = getattr(skimage.data, name)() / 255
         lr = np.clip(downscale(hr, kernel, 2), 0, 1)
         Image.fromarray(np.round(lr * 255).astype(np.uint8)).save(

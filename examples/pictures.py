@@ -5,13 +5,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kernelgan_jax import images
+from kernelgan_jax.pixels import to_unit
+from kernelgan_jax.app import image_files
 
 
 def photo(name: str) -> np.ndarray:
     """A photograph of `examples/images`, gray, `H x W` in [0, 1]."""
     path = Path(__file__).parent / "images" / f"{name}.png"
-    return images.to_unit(images.read(path).pixels).mean(-1)
+    return to_unit(image_files.read(path).pixels).mean(-1)
 
 
 def save(path: Path, rows) -> None:

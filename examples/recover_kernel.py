@@ -16,15 +16,21 @@ import numpy as np
 import optax
 import pictures
 
-from kernelgan_jax import kernels, metrics, prior
-from kernelgan_jax.resize import downscale
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.priors.base import KernelPrior
+from kernelgan_jax.priors.deep_linear import deep_linear
+from kernelgan_jax.priors.flow.prior import flow
+from kernelgan_jax.priors.gaussian import gaussian
+from kernelgan_jax.priors.simplex import simplex
+from kernelgan_jax import blur_kernels
+from kernelgan_jax import metrics
 
 # Each prior, and Adam's first learning rate for its parameters.
 PRIORS = {
-    "deep_linear": (prior.deep_linear(channels=16), 0.005),
-    "simplex": (prior.simplex(13), 0.05),
-    "gaussian": (prior.gaussian(13), 0.02),
-    "flow": (prior.flow(), 0.05),
+    "deep_linear": (deep_linear(channels=16), 0.005),
+    "simplex": (simplex(13), 0.05),
+    "gaussian": (gaussian(13), 0.02),
+    "flow": (flow(), 0.05),
 }
 
 
@@ -33,12 +39,12 @@ def true_kernels() -> dict[str, np.ndarray]:
     motion[np.arange(10, 2, -1), np.arange(2, 10)] = 1  # a diagonal of 8 pixels
     motion[2:4, 10] = 1
     return {
-        "gaussian": kernels.gaussian(13, variances=(4.0, 1.5), angle=0.5, scale=2),
+        "gaussian": blur_kernels.gaussian(13, variances=(4.0, 1.5), angle=0.5, scale=2),
         "motion": motion / motion.sum(),
     }
 
 
-def recover(model: prior.KernelPrior, rate: float, hr, lr, steps: int = 6000):
+def recover(model: KernelPrior, rate: float, hr, lr, steps: int = 6000):
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
     def loss(params):

@@ -15,25 +15,30 @@ import jax
 import numpy as np
 import pictures
 
-from kernelgan_jax import flow, kernels, prior
+from kernelgan_jax.priors.flow.couplings import Flow
+from kernelgan_jax.priors.flow.files import save
+from kernelgan_jax.priors.flow.prior import flow
+from kernelgan_jax.priors.flow.training import fit
+from kernelgan_jax import blur_kernels
+from kernelgan_jax import kernels
 
 
 def sample(rng: np.random.Generator, count: int) -> np.ndarray:
-    draw = kernels.random_gaussian
+    draw = blur_kernels.random_gaussian
     return np.stack(
         [draw(rng, 13, scale=2, variances=(0.35, 5.0)) for _ in range(count)]
     )
 
 
-def main(output: Path, steps: int = 20_000) -> flow.Flow:
+def main(output: Path, steps: int = 20_000) -> Flow:
     rng = np.random.default_rng(0)
-    model, history = flow.fit(jax.random.key(0), sample(rng, 50_000), steps=steps)
+    model, history = fit(jax.random.key(0), sample(rng, 50_000), steps=steps)
     new = sample(rng, 2000)
     density = jax.vmap(model.log_prob)(new.astype(np.float32)).mean()
     print(
         f"log-density: training {history[-100:].mean():.1f}, new kernels {density:.1f}"
     )
-    drawn = prior.flow(model)
+    drawn = flow(model)
     keys = jax.random.split(jax.random.key(1), len(new))
     own = np.asarray(jax.vmap(lambda key: drawn.kernel(drawn.init(key)))(keys))
     for name, made in (("new kernels", new), ("the flow's", own)):
@@ -42,7 +47,7 @@ def main(output: Path, steps: int = 20_000) -> flow.Flow:
         print(f"{name}: longer, shorter width {mean} +- {spread} px")
     rows = [[(title, k) for k in x[:8]] for title, x in (("true", new), ("flow", own))]
     pictures.save(output.with_suffix(".png"), rows)
-    flow.save(output, model)
+    save(output, model)
     return model
 
 

@@ -16,8 +16,10 @@ import optax
 import pictures
 from flax import linen as nn
 
-from kernelgan_jax import kernels, metrics, prior
-from kernelgan_jax.resize import downscale
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.priors.penalties import penalty
+from kernelgan_jax import blur_kernels
+from kernelgan_jax import metrics
 
 PATCH, BATCH, STEPS = 96, 16, 1500
 
@@ -37,7 +39,7 @@ def sample(rng: np.random.Generator, photos, count: int):
     for i in rng.integers(len(photos), size=count):
         row, column = rng.integers(np.array(photos[i].shape) - PATCH)
         patches.append(photos[i][row:, column:][:PATCH, :PATCH])
-    made = [kernels.random_gaussian(rng, 13, scale=2) for _ in range(count)]
+    made = [blur_kernels.random_gaussian(rng, 13, scale=2) for _ in range(count)]
     return np.stack(patches), np.stack(made).astype(np.float32)
 
 
@@ -46,7 +48,7 @@ def main(folder: Path) -> dict[str, float]:
 
     def loss(params, patch, true):
         kernel = network.apply(params, downscale(patch, true, 2))
-        terms = prior.penalty(kernel, weights={"boundary": 1.0, "centre": 0.1})
+        terms = penalty(kernel, weights={"boundary": 1.0, "centre": 0.1})
         return 1e3 * ((kernel - true) ** 2).sum() + sum(terms.values())
 
     @jax.jit

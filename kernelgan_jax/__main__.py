@@ -2,7 +2,7 @@
 
 import sys
 
-from kernelgan_jax.cli import main
+from kernelgan_jax.app.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

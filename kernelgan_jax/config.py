@@ -12,19 +12,27 @@ from typing import Any, Literal
 
 ESTIMATORS = ("kernelgan", "spectral")
 
+
 LARGEST_SCALE = 8
+
 
 WARM_STARTS = ("summed", "per_channel")
 
+
 PRIORS = ("deep_linear", "simplex", "gaussian", "flow")
+
 
 FLOW_SIZE = 13
 """Side of the kernels of the flow that comes with the package."""
 
+
 NOISE_UNIT = 0.0125
 """Of `sr.noise_scale`: a standard deviation, as a fraction of the range."""
 
+
 SR_METHODS = ("none", "bicubic", "zssr", "zssr_fast")
+
+
 SCHEDULES = ("", "plateau", "cosine")
 
 
@@ -323,8 +331,10 @@ class Config:
 DEFAULT = Config()
 """KernelGAN as published."""
 
+
 BEST = Config(estimator="spectral")
 """What the benchmark finds best: see `configs/x2.py`."""
+
 
 FLOW = Config(
     prior="flow",

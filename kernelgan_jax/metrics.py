@@ -6,7 +6,7 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import checks, kernels
-from kernelgan_jax.resize import downscale
+from kernelgan_jax.degradation import downscale
 
 
 def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> float:
@@ -20,12 +20,12 @@ def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> f
     Raises:
       ValueError: If the scale is out of range.
     """
-    difference = framed(estimate, scale=scale) - framed(truth, scale=scale)
+    difference = pad_to_frame(estimate, scale=scale) - pad_to_frame(truth, scale=scale)
     mse = (difference**2).mean()
     return float("inf") if mse == 0 else float(-10 * np.log10(mse))
 
 
-def framed(kernel: np.ndarray, *, scale: int) -> np.ndarray:
+def pad_to_frame(kernel: np.ndarray, *, scale: int) -> np.ndarray:
     """Puts the middle value of a kernel on the middle of a square frame.
 
     Args:

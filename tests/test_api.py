@@ -9,24 +9,24 @@ import kernelgan_jax
 import kernelgan_jax.benchmark.page
 import kernelgan_jax.benchmark.plots
 import kernelgan_jax.benchmark.tables
-from kernelgan_jax import (
-    confidence,
-    crops,
-    estimate,
-    flow,
-    images,
-    kernel_files,
-    kernels,
-    losses,
-    metrics,
-    networks,
-    patch_recurrence,
-    prior,
-    resize,
-    spectral,
-    super_resolution,
-)
-from kernelgan_jax.super_resolution import bicubic, tiles, zssr
+from kernelgan_jax.app import image_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax import degradation
+from kernelgan_jax.estimators.kernelgan import crops
+from kernelgan_jax.estimators.kernelgan import networks
+from kernelgan_jax.estimators import patch_recurrence
+from kernelgan_jax.estimators import run
+from kernelgan_jax.estimators.spectral import confidence
+from kernelgan_jax.estimators.spectral import estimator
+from kernelgan_jax import kernels
+from kernelgan_jax import metrics
+from kernelgan_jax.priors import base
+from kernelgan_jax.priors.flow import couplings
+from kernelgan_jax.priors import penalties
+from kernelgan_jax import super_resolution
+from kernelgan_jax.super_resolution import bicubic
+from kernelgan_jax.super_resolution import tiles
+from kernelgan_jax.super_resolution.zssr import method
 
 # `degrade` and `evaluate` are also the names of functions.
 BENCHMARK = [sys.modules[f"kernelgan_jax.benchmark.{name}"] for name in (
@@ -36,9 +36,9 @@ BENCHMARK = [sys.modules[f"kernelgan_jax.benchmark.{name}"] for name in (
 FUNCTIONS = [
     getattr(module, name)
     for module in (
-        kernelgan_jax, confidence, crops, estimate, flow, images, kernel_files, kernels,
-        losses, metrics, networks, patch_recurrence, prior, resize, spectral,
-        super_resolution, bicubic, tiles, zssr, *BENCHMARK,
+        kernelgan_jax, confidence, crops, run, couplings, image_files, kernel_files, kernels,
+        penalties, metrics, networks, patch_recurrence, base, degradation, estimator,
+        super_resolution, bicubic, tiles, method, *BENCHMARK,
     )
     for name in vars(module)
     if inspect.isfunction(getattr(module, name))

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from kernelgan_jax.config import FLOW_SIZE, Config
+from kernelgan_jax.config import Config, FLOW_SIZE
 
 
 def test_sizes_of_the_paper():

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from kernelgan_jax import flow
+from kernelgan_jax.priors.flow.files import load
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -52,5 +52,5 @@ def test_train_flow(run, tmp_path, monkeypatch):
     sample = module.sample
     monkeypatch.setattr(module, "sample", lambda rng, count: sample(rng, 300))
     model = module.main(tmp_path / "mine.npz", steps=20)
-    assert flow.load(tmp_path / "mine.npz").shape == model.shape == (13, 13)
+    assert load(tmp_path / "mine.npz").shape == model.shape == (13, 13)
     assert (tmp_path / "mine.png").exists()

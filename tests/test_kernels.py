@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from kernelgan_jax import blur_kernels
 from kernelgan_jax import kernels
 
-random_gaussian = partial(kernels.random_gaussian, np.random.default_rng(0), 5, scale=2)
+random_gaussian = partial(blur_kernels.random_gaussian, np.random.default_rng(0), 5, scale=2)
 
 
 def test_post_processing_equals_the_reference(golden):
@@ -72,7 +73,7 @@ def test_centre_moves_the_centre_of_mass_to_the_alignment(scale, shape):
 
 
 def test_x4_kernel_is_two_x2_downscalings():
-    k2 = kernels.gaussian(21, variances=(2.0, 0.8), angle=0.5, scale=2)
+    k2 = blur_kernels.gaussian(21, variances=(2.0, 0.8), angle=0.5, scale=2)
     k4 = kernels.kernel_x4(k2)
     np.testing.assert_allclose(k4.sum(), 1)
     aligned = np.array(k4.shape) // 2 + 1.5
@@ -84,7 +85,7 @@ def test_x4_kernel_is_two_x2_downscalings():
 
 def test_gaussian_and_its_measures():
     angle = math.radians(30)
-    kernel = kernels.gaussian(41, variances=(9.0, 2.25), angle=angle, scale=2)
+    kernel = blur_kernels.gaussian(41, variances=(9.0, 2.25), angle=angle, scale=2)
     np.testing.assert_allclose(kernel.sum(), 1)
     np.testing.assert_allclose(kernels.centre_of_mass(kernel), [20.5, 20.5], atol=1e-6)
     np.testing.assert_allclose(kernels.widths(kernel), (3.0, 1.5, 30.0), rtol=1e-5)
@@ -96,14 +97,14 @@ def test_gaussian_and_its_measures():
 def test_random_gaussian_rebuilds_the_kernels_of_the_examples():
     folder = Path(__file__).parent.parent / "examples" / "images"
     for seed, name in enumerate(("chelsea", "coffee", "camera")):
-        ours = kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
+        ours = blur_kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
         np.testing.assert_array_equal(ours, np.load(folder / f"{name}_kernel_x2.npy"))
 
 
 def test_random_gaussian_keeps_to_its_bounds():
     rng = np.random.default_rng(0)
     for _ in range(50):
-        kernel = kernels.random_gaussian(
+        kernel = blur_kernels.random_gaussian(
             rng, 25, scale=3, variances=(1.0, 4.0), noise=0.0
         )
         longer, shorter, _ = kernels.widths(kernel)
@@ -124,9 +125,9 @@ def test_centre_of_mass_in_jax():
         (lambda: kernels.remove_floor(np.ones((3, 3)), 1, 9), "count is 9"),
         (lambda: kernels.remove_floor(np.zeros((13, 13))), "sum is 0"),
         (lambda: kernels.normalise(np.full((3, 3), np.nan)), "sum is nan"),
-        (lambda: kernels.gaussian(0, variances=(1, 1)), "size is 0"),
-        (lambda: kernels.gaussian(5, variances=(1, 0)), "variances are"),
-        (lambda: kernels.gaussian(5, variances=(math.nan, 1)), "variances are"),
+        (lambda: blur_kernels.gaussian(0, variances=(1, 1)), "size is 0"),
+        (lambda: blur_kernels.gaussian(5, variances=(1, 0)), "variances are"),
+        (lambda: blur_kernels.gaussian(5, variances=(math.nan, 1)), "variances are"),
         (lambda: random_gaussian(variances=(2.0, 1.0)), "variances are"),
         (lambda: random_gaussian(noise=1.5), "noise is 1.5"),
     ],
@@ -138,8 +139,8 @@ def test_bad_arguments_are_named(call, message):
 
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
 def test_stretch_changes_the_width_and_keeps_the_place(factor):
-    kernel = kernels.gaussian(21, variances=(6.0, 3.0), angle=0.4, scale=2)
-    found = kernels.stretch(kernel, factor)
+    kernel = blur_kernels.gaussian(21, variances=(6.0, 3.0), angle=0.4, scale=2)
+    found = kernels.scale_width(kernel, factor)
     np.testing.assert_allclose(found.sum(), 1)
     pad = (len(found) - len(kernel)) / 2
     np.testing.assert_allclose(
@@ -156,18 +157,18 @@ def test_stretch_changes_the_width_and_keeps_the_place(factor):
 
 def test_margins_that_hold_nothing_are_taken_off():
     """As many at either side: the kernel stays where it is."""
-    true = kernels.gaussian(33, variances=(2.0, 0.5), angle=0.3, scale=4)
-    found = kernels.without_margin(true)
+    true = blur_kernels.gaussian(33, variances=(2.0, 0.5), angle=0.3, scale=4)
+    found = kernels.trim(true)
     assert max(found.shape) < 20
     np.testing.assert_allclose(
         kernels.centre_of_mass(found), kernels.alignment(found.shape, 4), atol=1e-2
     )
     middle = [n // 2 for n in found.shape]
     assert found[tuple(middle)] == pytest.approx(true[16, 16], rel=1e-3)
-    np.testing.assert_array_equal(kernels.without_margin(np.ones((1, 1))), [[1]])
+    np.testing.assert_array_equal(kernels.trim(np.ones((1, 1))), [[1]])
 
 
 def test_the_bicubic_kernel_of_scale_1_changes_nothing():
-    kernel = kernels.bicubic(1)
+    kernel = blur_kernels.bicubic(1)
     assert kernel.shape == (3, 3) and kernel[1, 1] == 1 and kernel.sum() == 1
-    assert kernels.bicubic(3).shape == (11, 11) and kernels.bicubic(2).shape == (8, 8)
+    assert blur_kernels.bicubic(3).shape == (11, 11) and blur_kernels.bicubic(2).shape == (8, 8)

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+from kernelgan_jax.degradation import BOUNDARIES, downscale, downscale_adjoint, downscale_inverse
+from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax import blur_kernels
 from kernelgan_jax import kernels
-from kernelgan_jax.resize import (
-    BOUNDARIES,
-    bicubic_resize,
-    downscale,
-    downscale_adjoint,
-    downscale_inverse,
-)
 
 SCALES = [(0.5, "cubic_half"), (2, "cubic_double"), (0.25, "cubic_quarter")]
 
@@ -67,7 +63,7 @@ def test_bicubic_enlargement_of_lr_lies_on_hr(scale, size):
     position = np.arange(96)
     bump = np.exp(-(((position - 45.3) / 12) ** 2))
     image = np.outer(bump, np.exp(-(((position - 50.6) / 12) ** 2)))
-    kernel = kernels.gaussian(size, variances=(3.0, 1.5), angle=0.7, scale=scale)
+    kernel = blur_kernels.gaussian(size, variances=(3.0, 1.5), angle=0.7, scale=scale)
     enlarged = bicubic_resize(downscale(image, kernel, scale), scale)
     moved = kernels.centre_of_mass(enlarged) - kernels.centre_of_mass(image)
     assert np.abs(moved).max() < 0.1
@@ -246,7 +242,7 @@ def test_inverse_solves_the_normal_equations(scale, kernel_shape):
 def test_inverse_with_a_spectrum_is_the_mean_of_the_gaussian_posterior():
     with jax.enable_x64(True):
         shape, scale, noise = (8, 6), 2, 0.05
-        kernel = kernels.gaussian(5, variances=(2.0, 1.0), angle=0.4, scale=2)
+        kernel = blur_kernels.gaussian(5, variances=(2.0, 1.0), angle=0.4, scale=2)
         frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))
         spectrum = 1 / (0.1 + frequency) ** 2
         basis = np.eye(48).reshape(48, *shape)
@@ -268,7 +264,7 @@ def test_inverse_with_a_spectrum_is_the_mean_of_the_gaussian_posterior():
 
 def test_inverse_undoes_the_kernel():
     hr = scipy.ndimage.gaussian_filter(RNG.random((32, 32)), 2, mode="wrap")
-    kernel = kernels.gaussian(9, variances=(1.0, 1.0), scale=1)
+    kernel = blur_kernels.gaussian(9, variances=(1.0, 1.0), scale=1)
     blurred = downscale(hr, kernel, 1, boundary="wrap")
     found = downscale_inverse(np.float32(blurred), kernel, 1, noise=1e-4)
     assert found.dtype == np.float32
@@ -278,7 +274,7 @@ def test_inverse_undoes_the_kernel():
 
 def test_inverse_in_half_precision_rounds_once():
     image = jnp.asarray(RNG.random((6, 4)), jnp.bfloat16)
-    kernel = kernels.gaussian(5, variances=(1.0, 1.0), scale=2)
+    kernel = blur_kernels.gaussian(5, variances=(1.0, 1.0), scale=2)
     ours = downscale_inverse(image, kernel, 2, noise=0.1)
     exact = downscale_inverse(image.astype(np.float32), kernel, 2, noise=0.1)
     assert ours.dtype == jnp.bfloat16

@@ -6,13 +6,7 @@ them. `python -m kernelgan_jax.benchmark` is the same as a command.
 
 from kernelgan_jax.benchmark.degrade import PROTOCOLS, Protocol, degrade
 from kernelgan_jax.benchmark.evaluate import Evaluation, evaluate
-from kernelgan_jax.benchmark.systems import (
-    SYSTEMS,
-    Answer,
-    System,
-    finished,
-    from_file,
-)
+from kernelgan_jax.benchmark.systems import SYSTEMS, Answer, System, finished, from_file
 from kernelgan_jax.benchmark.testset import Case, Found, read
 
 __all__ = [

@@ -14,15 +14,16 @@ from typing import NoReturn
 import jax
 import numpy as np
 
-from kernelgan_jax import images
+from kernelgan_jax.app import image_files
+from kernelgan_jax.app.compilation_cache import keep_compilations
 from kernelgan_jax.benchmark import page, plots, tables, testset
 from kernelgan_jax.benchmark.degrade import PROTOCOLS, degrade
 from kernelgan_jax.benchmark.evaluate import evaluate
 from kernelgan_jax.benchmark.systems import SYSTEMS, System, finished, from_file
-from kernelgan_jax.compilation_cache import keep_compilations
 
 QUICK = 4
 """Images of `--quick`."""
+
 
 _PROGRAM = "kernelgan-benchmark"
 
@@ -167,7 +168,7 @@ def _names(text: str) -> list[str]:
 
 
 def _degrade(arguments: argparse.Namespace) -> int:
-    found = images.find(arguments.hr)
+    found = image_files.find(arguments.hr)
     made = degrade(
         found.paths,
         arguments.output_dir,

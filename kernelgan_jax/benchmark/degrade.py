@@ -12,8 +12,10 @@ import numpy as np
 import scipy.signal
 from PIL import Image as pillow
 
-from kernelgan_jax import checks, images, kernel_files, kernels
-from kernelgan_jax.resize import downscale
+from kernelgan_jax import blur_kernels, checks, kernels
+from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.pixels import from_unit, to_unit
 
 
 class Protocol(NamedTuple):
@@ -30,7 +32,7 @@ class Protocol(NamedTuple):
 def _div2krk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
     # 11 x 11 at x2 and 31 x 31 at x4, as in DIV2KRK; widths grow with the scale.
     size = {2: 11, 3: 21, 4: 31}.get(scale, 8 * scale - 1)
-    kernel = kernels.random_gaussian(
+    kernel = blur_kernels.random_gaussian(
         rng,
         size,
         scale=scale,
@@ -54,7 +56,7 @@ def _div2krk_composed(
 
 
 def _liang(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
-    kernel = kernels.random_gaussian(
+    kernel = blur_kernels.random_gaussian(
         rng,
         4 * scale + 3,
         scale=scale,
@@ -66,13 +68,13 @@ def _liang(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndar
 
 def _motion(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
     length, angle = rng.uniform(1, 4) * scale, rng.uniform(0, math.pi)
-    kernel = kernels.motion(6 * scale + 1, length=length, angle=angle, scale=scale)
+    kernel = blur_kernels.motion(6 * scale + 1, length=length, angle=angle, scale=scale)
     return _aligned(_noisy(rng, kernel, noise), scale)
 
 
 def _disk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
     radius = rng.uniform(0.75, 2) * scale
-    kernel = kernels.disk(6 * scale + 1, radius=radius, scale=scale)
+    kernel = blur_kernels.disk(6 * scale + 1, radius=radius, scale=scale)
     return _aligned(_noisy(rng, kernel, noise), scale)
 
 
@@ -202,8 +204,8 @@ def degrade(
             problems.append(f"{path}: there is another image named {name}; rename one")
             continue
         try:
-            pixels = images.read(path).pixels
-        except images.ImageError as error:
+            pixels = image_files.read(path).pixels
+        except image_files.ImageError as error:
             problems.append(str(error))
             continue
         step = math.lcm(*scales)
@@ -215,19 +217,19 @@ def degrade(
             problems.append(f"{path}: has {pixels.dtype}; JPEG has 8 bits")
             continue
         pixels = pixels[:height, :width]
-        images.write_png(folder / "hr" / f"{name}.png", images.Image(pixels))
+        image_files.write_png(folder / "hr" / f"{name}.png", image_files.Image(pixels))
         for scale in scales:
             draw = 0 if PROTOCOLS[protocol].shared else scale
             image = zlib.crc32(f"{protocol}/{name}".encode())
             rng = np.random.default_rng([seed, draw, image])
             kernel = PROTOCOLS[protocol].draw(rng, scale, kernel_noise)
-            lr = downscale(images.to_unit(pixels).astype(np.float64), kernel, scale)
+            lr = downscale(to_unit(pixels).astype(np.float64), kernel, scale)
             lr = lr + image_noise / 255 * rng.standard_normal(lr.shape)
-            lr = images.from_unit(lr, pixels.dtype)
+            lr = from_unit(lr, pixels.dtype)
             if jpeg_quality is not None:
                 lr = _compressed(lr, jpeg_quality)
             file = folder / f"lr_x{scale}" / f"{name}.png"
-            images.write_png(file, images.Image(lr))
+            image_files.write_png(file, image_files.Image(lr))
             kernel_files.write_mat(folder / f"gt_k_x{scale}" / f"{name}.mat", kernel)
         done.append(name)
     return Degraded(done, problems)

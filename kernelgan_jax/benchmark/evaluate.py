@@ -19,7 +19,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import images, kernels, metrics, spectral
+from kernelgan_jax import kernels, metrics
+from kernelgan_jax.app import image_files
 from kernelgan_jax.benchmark import testset
 from kernelgan_jax.benchmark.systems import (
     SPECTRUM,
@@ -31,8 +32,10 @@ from kernelgan_jax.benchmark.systems import (
 )
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import SRConfig
+from kernelgan_jax.estimators.spectral.estimator import noise
+from kernelgan_jax.pixels import from_array, from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import METHODS, heed_noise, super_resolve, zssr
+from kernelgan_jax.super_resolution import METHODS, adapt_to_noise, super_resolve
 from kernelgan_jax.version import __version__
 
 Row = dict[str, Any]
@@ -333,7 +336,7 @@ class _Run:
                 if system.enlarge is None and self.method == "none":
                     return None
                 sure = estimator.sure or kept["sure"]
-                ours = f"{self.method} {zssr.SETTINGS} {SPECTRUM}"  # noise is heeded
+                ours = f"{self.method} {SPECTRUM}"  # noise is heeded
                 how = f"{system.version or ours}, sure: {sure}"
             version = f"{how} {kept['files']} {self._version(estimator, case)}"
         mark = self._mark(case, version)
@@ -364,20 +367,20 @@ class _Run:
     ) -> np.ndarray:
         lr, scale = case.lr(), case.scale
         if answer.sr is not None:
-            return images.to_unit(answer.sr)
+            return to_unit(answer.sr)
         if system.estimator is None:
-            return np.clip(bicubic_resize(images.to_unit(lr), scale), 0, 1)
+            return np.clip(bicubic_resize(to_unit(lr), scale), 0, 1)
         jumps = system.estimator.jumps(scale, answer)
         if system.enlarge is not None:
             given = system.enlarge(lr, jumps[-1].kernel, scale=scale, seed=seed)
-            return images.to_unit(images.from_array(given))
-        config = heed_noise(SRConfig(method=self.method), self._noise(case))
+            return to_unit(from_array(given))
+        config = adapt_to_noise(SRConfig(method=self.method), self._noise(case))
         return super_resolve(jax.random.key(seed), lr, jumps, config=config)
 
     def _noise(self, case: Case) -> float:
         """Of the LR image, for all systems alike; 0 if its spectrum does not tell."""
         if case.name not in self.noise:
-            self.noise[case.name] = spectral.noise(case.lr(), scale=case.scale)
+            self.noise[case.name] = noise(case.lr(), scale=case.scale)
         return self.noise[case.name]
 
     def _answer(self, row: Row) -> Answer:
@@ -387,7 +390,7 @@ class _Run:
             return np.load(self.store.file(row, what)) if what in row["files"] else None
 
         image = row["files"].get("image")
-        sr = images.read(self.store.file(row, "image")).pixels if image else None
+        sr = image_files.read(self.store.file(row, "image")).pixels if image else None
         return Answer(
             read("kernel"),
             read("kernel_x2"),
@@ -432,7 +435,7 @@ class _Run:
 
 
 def _image_measures(sr: np.ndarray, case: Case) -> Row:
-    hr, lr = images.to_unit(case.hr()), images.to_unit(case.lr())
+    hr, lr = to_unit(case.hr()), to_unit(case.lr())
     if not testset.fits(sr.shape, lr.shape, case.scale):
         height, width = sr.shape[:2]
         high, wide = (case.scale * side for side in lr.shape[:2])
@@ -466,8 +469,8 @@ def _finite(value: float) -> float | None:
 def _write_image(path: Path, pixels: np.ndarray, case: Case) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = images.from_unit(pixels, case.lr().dtype)
-    images.write_png(path, images.Image(pixels))
+        pixels = from_unit(pixels, case.lr().dtype)
+    image_files.write_png(path, image_files.Image(pixels))
 
 
 @contextlib.contextmanager

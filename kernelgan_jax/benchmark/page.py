@@ -9,13 +9,16 @@ from urllib.parse import quote
 
 import numpy as np
 
-from kernelgan_jax import crops, images, metrics
+from kernelgan_jax import metrics
+from kernelgan_jax.app import image_files
 from kernelgan_jax.benchmark.evaluate import Evaluation, Row, Store
 from kernelgan_jax.benchmark.systems import System
 from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.pixels import from_unit, textured_window, to_unit
 
 CROP = 96
 """Side of what is shown of an image, HR pixels: its most textured part."""
+
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222 }
@@ -48,7 +51,7 @@ def write(path: Path, evaluation: Evaluation, systems: Sequence[System]) -> None
     }
     parts = []
     for case in evaluation.cases:
-        hr = images.to_unit(case.hr())
+        hr = to_unit(case.hr())
         place = _place(hr, case.scale)
         figures = [page.truth(case, hr[place]), page.lr(case, place)]
         for system in systems:
@@ -86,7 +89,7 @@ class _Page:
         rows, columns = (
             slice(part.start // case.scale, part.stop // case.scale) for part in place
         )
-        lr = images.to_unit(case.lr())[rows, columns]
+        lr = to_unit(case.lr())[rows, columns]
         lr = lr.repeat(case.scale, 0).repeat(case.scale, 1)
         return self._image(f"{case.name}-lr", lr, case.lr_path) + _said("LR")
 
@@ -102,7 +105,7 @@ class _Page:
         said = [system.title]
         if sr is not None:
             file = self.store.file(sr, "image")
-            crop = images.to_unit(images.read(file).pixels)[place]
+            crop = to_unit(image_files.read(file).pixels)[place]
             parts.append(self._image(f"{case.name}-{system.name}", crop, file))
             said.append(_measured(sr["psnr_y"], ".2f", " dB"))
             said.append(_measured(sr["ssim_y"], ".4f", " SSIM"))
@@ -122,15 +125,15 @@ class _Page:
     def _kernel(self, name: str, kernel: np.ndarray) -> str:
         from matplotlib import colormaps  # Slow to import.
 
-        frame = metrics.framed(kernel, scale=self.store.scale)
+        frame = metrics.pad_to_frame(kernel, scale=self.store.scale)
         drawn: Any = colormaps["magma"](np.clip(frame / frame.max(), 0, 1))[..., :3]
         return f'<img class="kernel" src="{self._write(name, drawn)}" alt="">'
 
     def _write(self, name: str, pixels: np.ndarray) -> str:
         """Writes a picture; returns its address on the page."""
-        stored = images.from_unit(pixels, np.uint8)
-        picture = images.Image(stored)
-        images.write_png(self.folder / f"{name}.png", picture)
+        stored = from_unit(pixels, np.uint8)
+        picture = image_files.Image(stored)
+        image_files.write_png(self.folder / f"{name}.png", picture)
         return quote(f"{self.folder.name}/{name}.png")
 
 
@@ -146,6 +149,6 @@ def _place(hr: np.ndarray, scale: int) -> tuple[slice, slice]:
     """The most textured square off the borders, at LR pixels' edges."""
     side = min(CROP, *hr.shape[:2]) // (2 * scale) * 2 * scale
     border = min(side // 4, (min(hr.shape[:2]) - side) // 2)
-    rows, columns = crops.training_window(hr, border, side**2, side)
+    rows, columns = textured_window(hr, border, side**2, side)
     top, left = (part.start // scale * scale for part in (rows, columns))
     return slice(top, top + side), slice(left, left + side)

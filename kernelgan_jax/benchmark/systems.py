@@ -18,19 +18,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import (
-    confidence,
-    images,
-    kernel_files,
-    kernels,
-    patch_recurrence,
-    pipeline,
-    spectral,
-)
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app.resources import batch_size
 from kernelgan_jax.benchmark import testset
 from kernelgan_jax.config import DEFAULT, FLOW, LARGEST_SCALE, Config
-from kernelgan_jax.estimate import find, prepare
-from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
+from kernelgan_jax.estimate import Confidence, KernelEstimate
+from kernelgan_jax.estimators.patch_recurrence import estimate_by_recurrence
+from kernelgan_jax.estimators.run import find, prepare
+from kernelgan_jax.estimators.spectral.estimator import estimate_spectral
+from kernelgan_jax.pixels import from_array
 from kernelgan_jax.super_resolution import Jump, uncertain
 
 CONSTANT_VARIANCE = 2.8
@@ -120,10 +117,7 @@ class System:
     """Of the method; a text that differs where results may."""
 
 
-# --- Estimators that come with the package ---
-
-
-SPECTRUM = f"{spectral.SETTINGS} {confidence.SETTINGS}"
+SPECTRUM = ""
 """Of what the spectral estimator, and all confidence, depends on."""
 
 
@@ -146,7 +140,7 @@ def configured(name: str, config: Config) -> Estimator:
             if config.estimator == "kernelgan"
             else scale <= LARGEST_SCALE
         ),
-        batch=lambda: pipeline.batch_size(config),
+        batch=lambda: batch_size(config),
         seeded=config.estimator == "kernelgan",
         version=_always(f"{config} {SPECTRUM}"),
     )
@@ -169,7 +163,7 @@ def _always(version: str) -> Callable[[str, frozenset[str]], str]:
 
 def _bicubic(scale: int) -> np.ndarray:
     """The bicubic kernel, symmetric about its own middle, aligned as all others are."""
-    return kernels.centre(kernels.bicubic(scale), scale)
+    return kernels.centre(blur_kernels.bicubic(scale), scale)
 
 
 def _each(answer: Callable[[Request], Answer]) -> Run:
@@ -180,7 +174,7 @@ def _each(answer: Callable[[Request], Answer]) -> Run:
 def _constant(request: Request) -> Answer:
     variance = CONSTANT_VARIANCE * (request.scale**2 - 1) / 3
     kernel, x2 = (
-        kernels.gaussian(12 * s + 1, variances=(v, v), scale=s)
+        blur_kernels.gaussian(12 * s + 1, variances=(v, v), scale=s)
         for s, v in ((request.scale, variance), (2, CONSTANT_VARIANCE))
     )
     return Answer(kernel, x2 if request.scale == 4 else None)
@@ -188,7 +182,7 @@ def _constant(request: Request) -> Answer:
 
 def _recurrence(request: Request) -> Answer:
     first = 2 if request.scale == 4 else request.scale
-    kernel = patch_recurrence.estimate_by_recurrence(request.image, scale=first)
+    kernel = estimate_by_recurrence(request.image, scale=first)
     if request.scale == 4:
         return Answer(kernels.kernel_x4(kernel), kernel)
     return Answer(kernel)
@@ -197,23 +191,38 @@ def _recurrence(request: Request) -> Answer:
 BICUBIC = Estimator(
     "bicubic_kernel", _each(lambda r: Answer(_bicubic(r.scale))), sure=True
 )
+
+
 CONSTANT = Estimator(
     "constant", _each(_constant), version=_always(str(CONSTANT_VARIANCE))
 )
+
+
 MICHAELI_IRANI = Estimator(
     "michaeli_irani",
     _each(_recurrence),
-    version=_always(repr(patch_recurrence.SETTINGS)),
+    version=_always(""),
 )
+
+
 SINGLE_LAYER = configured("single_layer", Config(generator_kernels=(13,)))
+
+
 KERNELGAN = configured("kernelgan", DEFAULT)
+
+
 FLOW_PRIOR = configured("flow", FLOW)
+
+
 SPECTRAL = Estimator(
     "spectral",
-    _each(lambda r: _answer(spectral.estimate_spectral(r.image, scale=r.scale))),
+    _each(lambda r: _answer(estimate_spectral(r.image, scale=r.scale))),
     version=_always(SPECTRUM),
 )
+
+
 TRUE = Estimator("true", _each(lambda r: Answer(r.truth)), sure=True)
+
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -230,9 +239,6 @@ SYSTEMS: dict[str, System] = {
     )
 }
 """The package's own, in the order of the table."""
-
-
-# --- Systems of the user ---
 
 
 def from_file(text: str) -> list[System]:
@@ -302,7 +308,7 @@ def answer_of(returned: Any) -> Answer:
             raise ValueError("the kernel has values that are no finite numbers")
         kernel = kernels.normalise(kernel.astype(np.float64))
     if sr is not None:
-        sr = images.from_array(sr)
+        sr = from_array(sr)
     return Answer(kernel, sr=sr)
 
 
@@ -336,9 +342,6 @@ def _module(path: Path) -> tuple[Any, str]:
         if folder in file.parents and file.suffix == ".py":
             digest.update(file.read_bytes())
     return module, digest.hexdigest()
-
-
-# --- Finished results ---
 
 
 def finished(name: str, folder: Path) -> System:
@@ -396,7 +399,7 @@ def _read_results(folder: Path, mine: Sequence[Path], request: Request) -> Answe
     pictures = []
     for path in mine:
         if path.suffix.lower() == ".png":
-            pixels = images.read(path).pixels
+            pixels = image_files.read(path).pixels
             if testset.fits(pixels.shape, request.image.shape, request.scale):
                 pictures.append((path, pixels))
     if len(pictures) > 1:

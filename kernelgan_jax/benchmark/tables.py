@@ -137,6 +137,7 @@ def _kernels(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
 
 LEVELS = ("high", "medium", "low")
 
+
 NEAR = 0.5
 """SR that is at most this much below the true kernel's, dB, is as good."""
 
@@ -287,9 +288,6 @@ def _images(
         for image in names
     ]
     return _table([title, *(columns[name] for name in shown)], lines)
-
-
-# --- Rows taken together ---
 
 
 def by_image(

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax import images, kernel_files, kernels
+from kernelgan_jax import kernels
+from kernelgan_jax.app import image_files, kernel_files
 
 _DIV2KRK = re.compile(r"(?:img|im|kernel)_(\d+)(?:_gt)?")
 """DIV2KRK's file names without suffix, and the image's number in them."""
@@ -34,11 +35,11 @@ class Case(NamedTuple):
 
     def lr(self) -> np.ndarray:
         """The LR image: `h x w x C`, uint8 or uint16, C = 1 or 3."""
-        return images.read(self.lr_path).pixels
+        return image_files.read(self.lr_path).pixels
 
     def hr(self) -> np.ndarray:
         """The HR image: `H x W x C`, alike."""
-        return images.read(self.hr_path).pixels
+        return image_files.read(self.hr_path).pixels
 
     def kernel(self) -> np.ndarray:
         """The true kernel: `n x m` float64, sum 1, otherwise as the file has it."""
@@ -88,8 +89,8 @@ def read(folder: Path, scale: int, names: Iterable[str] = ()) -> Found:
         return _files(folder / part, suffixes, theirs, problems)
 
     parts = {
-        "LR image": files(f"lr_x{scale}", images.IMAGE_SUFFIXES),
-        "HR image": files("gt" if theirs else "hr", images.IMAGE_SUFFIXES),
+        "LR image": files(f"lr_x{scale}", image_files.IMAGE_SUFFIXES),
+        "HR image": files("gt" if theirs else "hr", image_files.IMAGE_SUFFIXES),
         "kernel": files(f"gt_k_x{scale}", (".mat", ".npy")),
     }
     known = set().union(*parts.values()) | problems.keys()
@@ -160,7 +161,7 @@ def _problem(case: Case) -> str:
     """What is wrong with the files of a case, in a line; empty if nothing is."""
     try:
         lr, hr, _ = case.lr(), case.hr(), case.kernel()
-    except (images.ImageError, kernel_files.KernelFileError) as error:
+    except (image_files.ImageError, kernel_files.KernelFileError) as error:
         return str(error)  # It names the file.
     except ValueError as error:
         return f"{case.name}: {error}"

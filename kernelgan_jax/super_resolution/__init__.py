@@ -12,10 +12,13 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from kernelgan_jax import images, kernels
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.app.resources import available_memory
 from kernelgan_jax.config import NOISE_UNIT, SRConfig
-from kernelgan_jax.kernel_estimate import KernelEstimate
-from kernelgan_jax.super_resolution import bicubic, zssr
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.pixels import from_array, to_unit
+from kernelgan_jax.super_resolution import bicubic
+from kernelgan_jax.super_resolution.zssr.method import zssr, zssr_fast
 
 Progress = Callable[[int, int, float], None]
 """Called with the steps done, the steps at most, and the last loss."""
@@ -45,8 +48,8 @@ class Method(Protocol):
 
 METHODS: dict[str, Method] = {
     "bicubic": bicubic.bicubic,
-    "zssr": zssr.zssr,
-    "zssr_fast": zssr.zssr_fast,
+    "zssr": zssr,
+    "zssr_fast": zssr_fast,
 }
 
 
@@ -104,20 +107,20 @@ def super_resolve(
             f"config.sr.method is {config.method!r}; it must be {' or '.join(METHODS)}"
         )
     method = METHODS[config.method]
-    pixels = images.from_array(image)
+    pixels = from_array(image)
     height, width = pixels.shape[:2]
     check_size((height, width), jumps[-1].scale, config)
     if config.method != "bicubic":
         for jump in jumps:
             kernels.check(jump.kernel, scale=jump.scale, image_shape=(height, width))
-    unit = images.to_unit(pixels)
+    unit = to_unit(pixels)
     fathers: tuple[np.ndarray, ...] = (unit,)
     for i, jump in enumerate(jumps):
         result = method(
             jax.random.fold_in(key, i),
             unit,
             tuple(
-                kernels.centre(kernels.stretch(jump.kernel, width), jump.scale)
+                kernels.centre(kernels.scale_width(jump.kernel, width), jump.scale)
                 for width in jump.widths
             ),
             scale=jump.scale,
@@ -150,7 +153,7 @@ def plan(
     if estimate is None:
         raise ValueError("there is neither an estimate nor a known kernel")
     if not estimate.converged:
-        return (Jump(scale, kernels.bicubic(scale)),)
+        return (Jump(scale, blur_kernels.bicubic(scale)),)
     if scale == 4 and estimate.kernel_x4 is None:
         raise ValueError("the estimate has no x4 kernel; estimate it with scale=4")
     if scale != 4 and scale != estimate.scale:
@@ -173,7 +176,7 @@ NOISE = 1.0 / 255
 """Least noise, as a fraction of the range, that is heeded: rounding alone makes 0.3."""
 
 
-def heed_noise(config: SRConfig, noise: float) -> SRConfig:
+def adapt_to_noise(config: SRConfig, noise: float) -> SRConfig:
     """The settings for an image with white noise, unless they tell of noise already.
 
     Sons then get as much of it as the image has, as the learned network would amplify
@@ -218,13 +221,3 @@ def check_size(shape: tuple[int, int], scale: int, config: SRConfig) -> None:
             f"image is {width}x{height} pixels; to learn an enlargement by {scale} it "
             f"needs {8 * scale} at each side; --sr=bicubic needs none"
         )
-
-
-def available_memory() -> float:
-    """Free memory of this machine in bytes, infinite where it does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return math.inf

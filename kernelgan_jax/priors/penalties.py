@@ -1,0 +1,121 @@
+"""The terms of KernelGAN's losses (paper, equations 2 and 3), one function each.
+
+Terms on the kernel are functions (kernel) -> scalar, on an `h x w` kernel as it comes
+from a generator: its sum need not be 1. Their gradients are finite everywhere, also at
+k = 0; so are the second derivatives. `KERNEL_TERMS` has them all.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from kernelgan_jax import checks, kernels
+
+
+def sum_to_one(kernel: jax.Array) -> jax.Array:
+    """Distance of the kernel's sum from 1."""
+    return jnp.abs(1 - kernel.sum())
+
+
+def boundaries(kernel: jax.Array) -> jax.Array:
+    """Mean absolute value of the kernel, weighted by closeness to the boundary."""
+    return jnp.abs(kernel * boundary_mask(kernel.shape).astype(kernel.dtype)).mean()
+
+
+def boundary_mask(shape: tuple[int, ...]) -> np.ndarray:
+    """Weight of each kernel value in `boundaries`: `h x w`.
+
+    `30 (1 - g / max g)` for a Gaussian g of standard deviation 13, two pixels wide
+    along each side: the middle is free.
+    """
+    rows, columns = (
+        np.exp(-((np.arange(side) - (side - 1) / 2) ** 2) / (2 * 13.0**2))
+        for side in shape
+    )
+    mask = 30 * (1 - np.outer(rows, columns) / (rows.max() * columns.max()))
+    mask[2:-2, 2:-2] = 0
+    return mask
+
+
+def centralised(kernel: jax.Array, scale: int = 2) -> jax.Array:
+    """Mean squared distance, pixels^2, of the centre of mass from the alignment."""
+    target = jnp.asarray(kernels.alignment(kernel.shape, scale), kernel.dtype)
+    return ((kernels.centre_of_mass(kernel) - target) ** 2).mean()
+
+
+def sparsity(kernel: jax.Array) -> jax.Array:
+    """Mean of `|k|^0.2`, where values under 1e-19 (in float32) count as 0."""
+    magnitude = jnp.abs(kernel)
+    # Under that the second derivative, of the order of k^-1.8, overflows.
+    counts = magnitude > jnp.finfo(kernel.dtype).tiny ** 0.5
+    return jnp.where(counts, jnp.where(counts, magnitude, 1) ** 0.2, 0).mean()
+
+
+KERNEL_TERMS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sum": sum_to_one,
+    "boundary": boundaries,
+    "centre": centralised,
+    "sparsity": sparsity,
+}
+"""The terms on the kernel, by the names of their weights in `Config`."""
+
+
+PENALTY_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"sum": 0.5, "boundary": 0.5, "centre": 1.0, "sparsity": 5.0}
+)
+"""KernelGAN's, at the end of its schedule (Bell-Kligler et al. 2019, equation 3)."""
+
+
+def penalty(
+    kernel: ArrayLike, *, scale: int = 2, weights: Mapping[str, Any] = PENALTY_WEIGHTS
+) -> dict[str, jax.Array]:
+    """KernelGAN's penalties of a kernel (Bell-Kligler et al. 2019, equation 3).
+
+    `sum`: distance of the sum from 1. `boundary`: mean absolute value, weighted by the
+    closeness to the boundary. `centre`: mean squared distance, pixels^2, of the centre
+    of mass from the alignment. `sparsity`: mean of `|k|^0.2`. Gradients are finite
+    everywhere, also at 0.
+
+    Args:
+      kernel: `h x w`, floating point; its sum need not be 1.
+      scale: The scale that the kernel is to be aligned for, a positive integer.
+      weights: Weights of the terms by name, at least 0, or traced scalars; a term that
+        is left out is not computed.
+
+    Returns:
+      Each term times its weight, by name, scalars.
+
+    Raises:
+      ValueError: If the kernel has not 2 axes or is not floating point, the scale or a
+        weight is out of range, or a name is unknown.
+    """
+    kernel = jnp.asarray(kernel)
+    checks.floating("kernel", kernel, (2,))
+    check_weights(scale, weights)
+    terms: dict[str, Callable[[jax.Array], jax.Array]] = {
+        **KERNEL_TERMS,
+        "centre": functools.partial(centralised, scale=scale),
+    }
+    return {name: weight * terms[name](kernel) for name, weight in weights.items()}
+
+
+def bind_penalty(
+    scale: int, weights: Mapping[str, Any]
+) -> Callable[[jax.Array], dict[str, jax.Array]]:
+    check_weights(scale, weights)
+    return functools.partial(penalty, scale=scale, weights=dict(weights))
+
+
+def check_weights(scale: int, weights: Mapping[str, Any]) -> None:
+    checks.whole("scale", scale)
+    for name, weight in weights.items():
+        if name not in KERNEL_TERMS:
+            legal = ", ".join(KERNEL_TERMS)
+            raise ValueError(f"weights names {name!r}; it must name some of: {legal}")
+        checks.number(f"weights[{name!r}]", weight)

@@ -1,0 +1,196 @@
+"""Whatever is killed in the middle: nothing missing, nothing twice, all of it right."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image as pillow
+
+from kernelgan_jax.app.pipeline import Job, Outcome, Task
+from kernelgan_jax.app import cli
+from kernelgan_jax.app import cluster
+from kernelgan_jax.app import image_files
+from kernelgan_jax import Config
+from kernelgan_jax import estimate_kernels
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = {
+    "estimator": "kernelgan",
+    "iterations": 200,
+    "generator_kernels": (5, 3),
+    "generator_channels": 4,
+    "discriminator_channels": 4,
+    "discriminator_blocks": 1,
+}
+FLAGS = [f"--config.{name}={value}" for name, value in SETTINGS.items()]
+FLAGS += ["--sr=none", "--nofigures"]
+BAD = {"05": b"\x89PNG\r\n\x1a\nrubbish", "17": b"", "30": None}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """40 images: two corrupt ones and one too small among them."""
+    folder = tmp_path_factory.mktemp("images")
+    for i in range(40):
+        path = folder / f"{i:02d}.png"
+        side = 20 if BAD.get(path.stem, b"") is None else 90
+        pixels = np.random.default_rng(i).integers(0, 256, (side, side, 3), np.uint8)
+        pillow.fromarray(pixels).save(path)
+        if BAD.get(path.stem) is not None:
+            path.write_bytes(BAD[path.stem])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(folder):
+    """The right kernels, by name."""
+    paths = [p for p in sorted(folder.iterdir()) if p.stem not in BAD]
+    found = estimate_kernels(
+        jax.random.key(0),
+        [image_files.read(path).pixels for path in paths],
+        config=Config(**SETTINGS),
+    )
+    return {path.stem: k for path, k in zip(paths, found.kernel, strict=True)}
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    monkeypatch.setattr(cli, "keep_compilations", lambda: None)
+
+
+def finished(out):
+    # What was killed while it wrote leaves a hidden folder, for a later run to clear.
+    return {path.parent.name: path for path in out.glob("[!.]*/report.json")}
+
+
+def wait_for(out, count, process=None):
+    """Waits until so many images are finished, and some are not."""
+    for _ in range(3000):
+        done = finished(out)
+        if len(done) >= count:
+            assert len(done) < 37
+            return done
+        assert process is None or process.poll() is None, "it ended too early"
+        time.sleep(0.05)
+    pytest.fail("nothing is finished")
+
+
+def check(out, expected):
+    """37 right results, 3 clear errors, none missing, none twice."""
+    assert set(finished(out)) == set(expected)
+    for name, kernel in expected.items():
+        found = np.load(out / name / "kernel_x2.npy")
+        pad = (len(kernel) - len(found)) // 2
+        np.testing.assert_array_equal(np.pad(found, pad), kernel, err_msg=name)
+    lines = (out / "manifest.jsonl").read_text().splitlines()
+    records = {Path(r["image"]).stem: r for r in map(json.loads, lines)}
+    assert len(lines) == len(records) == 40
+    for name, record in records.items():
+        assert record["status"] == ("failed" if name in BAD else "done"), name
+        assert (f"{name}.png: " in record["error"]) == (name in BAD)
+    leftovers = [p.name for p in out.iterdir() if p.name.startswith(".manifest")]
+    assert leftovers == []
+
+
+def start(folder, out):
+    command = [sys.executable, ROOT / "main.py", f"--image={folder}", *FLAGS]
+    return subprocess.Popen(
+        [*command, f"--output_dir={out}"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_is_killed_goes_on(tmp_path, folder, expected, capsys, how):
+    out = tmp_path / "out"
+    with start(folder, out) as process:
+        wait_for(out, 6, process)
+        process.send_signal(how)
+        _, complained = process.communicate(timeout=60)
+    if how == signal.SIGTERM:
+        assert process.returncode == 143
+        assert complained.splitlines()[-1].startswith("error: terminated; ")
+    before = {name: path.stat().st_mtime_ns for name, path in finished(out).items()}
+    assert 6 <= len(before) < 37
+    assert cli.main([f"--image={folder}", *FLAGS, f"--output_dir={out}"]) == 1
+    said, complained = capsys.readouterr()
+    assert len(complained.splitlines()) == 3
+    assert (
+        f"{37 - len(before)} of 40 images done, {len(before)} finished before" in said
+    )
+    check(out, expected)
+    for name, time_ in before.items():
+        assert finished(out)[name].stat().st_mtime_ns == time_
+
+
+def kill_a_worker(out, killed, ended):
+    wait_for(out, 4)
+    while not ended.is_set():
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                title = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if title.startswith(b"ray::_work"):
+                os.kill(int(process.name), signal.SIGKILL)
+                killed.append(process.name)
+                return
+
+
+def test_an_image_that_kills_its_workers_fails_alone(monkeypatch):
+    ray = pytest.importorskip("ray")
+    from kernelgan_jax import cluster
+    from kernelgan_jax.pipeline import Job, Outcome, Task
+
+    def work(batch, job, batch_size):  # Nested, so that Ray sends its code.
+        import os
+
+        if any(task.path.name == "deadly.png" for task in batch):
+            os.kill(os.getpid(), 9)
+        return [Outcome(task, "done") for task in batch]
+
+    monkeypatch.setattr(cluster, "_work", work)
+    names = ["a.png", "deadly.png", "b.png", "c.png", "d.png"]
+    tasks = [Task(Path(name), Path("out") / name) for name in names]
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    try:
+        outcomes = list(cluster.process(tasks, Job(Config()), batch_size=2))
+    finally:
+        ray.shutdown()
+    assert sorted(outcome.task for outcome in outcomes) == sorted(tasks)
+    (failed,) = [o for o in outcomes if o.status == "failed"]
+    assert failed.error == "deadly.png: its workers died (WorkerCrashedError)"
+
+
+def test_a_ray_worker_that_is_killed_loses_nothing(tmp_path, folder, expected, capsys):
+    ray = pytest.importorskip("ray")
+    out, killed, ended = tmp_path / "out", [], threading.Event()
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    try:
+        killer = threading.Thread(target=kill_a_worker, args=(out, killed, ended))
+        killer.start()
+        arguments = [f"--image={folder}", *FLAGS, f"--output_dir={out}"]
+        assert cli.main([*arguments, "--cluster=ray"]) == 1
+    finally:
+        ended.set()
+        ray.shutdown()
+    killer.join()
+    assert killed
+    said, complained = capsys.readouterr()
+    assert len([x for x in complained.splitlines() if x.startswith("error: ")]) == 3
+    check(out, expected)
