@@ -1,0 +1,13 @@
+"""The paper's ablation: one 13 x 13 filter in place of the deep linear generator.
+
+python main.py --config=configs/ablation_single_layer.py --image=photo.png
+"""
+
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+
+
+def get_config() -> Config:
+    return Config(
+        estimator="kernelgan", kernelgan=KernelGANConfig(generator_kernels=(13,))
+    )

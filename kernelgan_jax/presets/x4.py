@@ -1,0 +1,10 @@
+"""The best settings for scale 4; see x2.py.
+
+python main.py --config=configs/x4.py --image=photo.png
+"""
+
+from kernelgan_jax.config import Config
+
+
+def get_config() -> Config:
+    return Config(scale=4)

@@ -1,0 +1,10 @@
+"""KernelGAN's x4 kernel, which follows from its x2 kernel (paper, section 4.2).
+
+python main.py --config=configs/x4_paper.py --image=photo.png
+"""
+
+from kernelgan_jax.config import Config
+
+
+def get_config() -> Config:
+    return Config(estimator="kernelgan", scale=4)
