@@ -30,7 +30,7 @@ class Config:
     """Settings of a run. The defaults are the best ones that the benchmark knows.
 
     Attributes:
-      estimator: Name of the kernel estimator, see `kernelgan_jax.estimators.ESTIMATORS`.
+      estimator: Name of the estimator, see `kernelgan_jax.estimators.ESTIMATORS`.
       scale: Scale of the kernel and of the super-resolution.
       sr: Name of the super-resolution method, see
         `kernelgan_jax.super_resolution.METHODS`; `none` for the kernel alone.

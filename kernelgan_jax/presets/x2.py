@@ -8,8 +8,12 @@ Measured on 2 CPU cores on 2026-11-25: kernel PSNR 59.72 dB, worst 56.11, on 24 
 images; SR 0.26 dB below that with the true kernels (benchmarks/README.md).
 """
 
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
 from kernelgan_jax.config import Config
 
 
-def get_config() -> Config:
-    return Config(scale=2)
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(scale=2)))

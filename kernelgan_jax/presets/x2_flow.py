@@ -10,9 +10,13 @@ Measured on 2 CPU cores on 2026-11-25: a sixth of the time of configs/x2_paper.p
 kernel PSNR 53.49 dB on 24 Kodak images x 3 seeds (benchmarks/kodakrk.md).
 """
 
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimators.kernelgan.config import FLOW
 
 
-def get_config() -> Config:
-    return Config(estimator="kernelgan", kernelgan=FLOW)
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(estimator="kernelgan", kernelgan=FLOW)))

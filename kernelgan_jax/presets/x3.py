@@ -3,8 +3,12 @@
 python main.py --config=configs/x3.py --image=photo.png
 """
 
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
 from kernelgan_jax.config import Config
 
 
-def get_config() -> Config:
-    return Config(scale=3)
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(scale=3)))

@@ -3,8 +3,12 @@
 python main.py --config=configs/x4.py --image=photo.png
 """
 
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
 from kernelgan_jax.config import Config
 
 
-def get_config() -> Config:
-    return Config(scale=4)
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(scale=4)))

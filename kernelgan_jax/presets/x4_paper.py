@@ -3,8 +3,12 @@
 python main.py --config=configs/x4_paper.py --image=photo.png
 """
 
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
 from kernelgan_jax.config import Config
 
 
-def get_config() -> Config:
-    return Config(estimator="kernelgan", scale=4)
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(estimator="kernelgan", scale=4)))
