@@ -13,9 +13,7 @@ import scipy.signal
 from kernelgan_jax import blur_kernels
 from kernelgan_jax import kernels
 
-random_gaussian = partial(
-    blur_kernels.random_gaussian, np.random.default_rng(0), 5, scale=2
-)
+random_gaussian = partial(blur_kernels.random_gaussian, np.random.default_rng(0), 5, scale=2)
 
 
 def test_post_processing_equals_the_reference(golden):
@@ -173,6 +171,4 @@ def test_margins_that_hold_nothing_are_taken_off():
 def test_the_bicubic_kernel_of_scale_1_changes_nothing():
     kernel = blur_kernels.bicubic(1)
     assert kernel.shape == (3, 3) and kernel[1, 1] == 1 and kernel.sum() == 1
-    assert blur_kernels.bicubic(3).shape == (11, 11) and blur_kernels.bicubic(
-        2
-    ).shape == (8, 8)
+    assert blur_kernels.bicubic(3).shape == (11, 11) and blur_kernels.bicubic(2).shape == (8, 8)

@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from kernelgan_jax.degradation import (
-    BOUNDARIES,
-    downscale,
-    downscale_adjoint,
-    downscale_inverse,
-)
+from kernelgan_jax.degradation import BOUNDARIES, downscale, downscale_adjoint, downscale_inverse
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax import blur_kernels
 from kernelgan_jax import kernels

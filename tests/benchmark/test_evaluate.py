@@ -160,9 +160,7 @@ def test_what_is_measured(data, tmp_path):
     assert len(rows_of(found, "sr", "bicubic")) == 3
     for case in read(data, 2).cases:
         (row,) = [r for r in rows_of(found, "sr", "bicubic") if r["image"] == case.name]
-        sr = image_files.read(
-            tmp_path / f"out/x2/sr/bicubic/seed0/{case.name}.png"
-        ).pixels
+        sr = image_files.read(tmp_path / f"out/x2/sr/bicubic/seed0/{case.name}.png").pixels
         unit, hr = to_unit(sr), to_unit(case.hr())
         expected = np.clip(bicubic_resize(to_unit(case.lr()), 2), 0, 1)
         assert np.abs(unit - expected).max() < 0.51 / 255

@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.patch_recurrence import (
-    Data,
-    PATCH,
-    estimate_by_recurrence,
-    patch_recurrence,
-)
+from kernelgan_jax.estimators.patch_recurrence import Data, PATCH, estimate_by_recurrence, patch_recurrence
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.app import image_files
 from kernelgan_jax import blur_kernels

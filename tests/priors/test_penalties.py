@@ -8,13 +8,7 @@ import pytest
 from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.estimators.kernelgan.losses import adversarial, bicubic_target
 from kernelgan_jax.estimators.kernelgan.networks import downscale_x2
-from kernelgan_jax.priors.penalties import (
-    boundaries,
-    boundary_mask,
-    centralised,
-    sparsity,
-    sum_to_one,
-)
+from kernelgan_jax.priors.penalties import boundaries, boundary_mask, centralised, sparsity, sum_to_one
 from kernelgan_jax.resize import bicubic_resize
 
 TERMS = {

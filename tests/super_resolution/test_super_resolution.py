@@ -10,26 +10,11 @@ from kernelgan_jax.config import Config, SRConfig
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import (
-    Jump,
-    METHODS,
-    UNCERTAIN,
-    adapt_to_noise,
-    check_size,
-    plan,
-    super_resolve,
-)
+from kernelgan_jax.super_resolution import Jump, METHODS, UNCERTAIN, adapt_to_noise, check_size, plan, super_resolve
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 from kernelgan_jax.super_resolution.zssr.algorithm import stalled, zero_shot
-from kernelgan_jax.super_resolution.zssr.linear_filter import (
-    fit_linear,
-    linear_enlargement,
-)
-from kernelgan_jax.super_resolution.zssr.network import (
-    Architecture,
-    Conv3x3,
-    pixel_shuffle,
-)
+from kernelgan_jax.super_resolution.zssr.linear_filter import fit_linear, linear_enlargement
+from kernelgan_jax.super_resolution.zssr.network import Architecture, Conv3x3, pixel_shuffle
 from kernelgan_jax.super_resolution.zssr.pairs import blur, make_father
 from kernelgan_jax import blur_kernels
 from kernelgan_jax import kernels
@@ -309,12 +294,7 @@ def test_bad_kernels(name):
 
 
 def test_kernels_that_are_legal():
-    for kernel in (
-        aligned(2),
-        np.ones((1, 1)),
-        blur_kernels.bicubic(2),
-        np.ones((4, 4)),
-    ):
+    for kernel in (aligned(2), np.ones((1, 1)), blur_kernels.bicubic(2), np.ones((4, 4))):
         kernels.check(kernel, scale=2, image_shape=(64, 64))
 
 

@@ -6,11 +6,7 @@ import pytest
 from golden_state import discriminator_variables, generator_params
 
 from kernelgan_jax.config import Config, FLOW_SIZE, PRIORS
-from kernelgan_jax.estimators.kernelgan.algorithm import (
-    Batch,
-    generator_kernel,
-    kernelgan,
-)
+from kernelgan_jax.estimators.kernelgan.algorithm import Batch, generator_kernel, kernelgan
 from kernelgan_jax.priors.flow.files import pretrained
 
 

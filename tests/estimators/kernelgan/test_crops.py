@@ -41,7 +41,9 @@ def test_maps_in_float32_are_those_of_float64(golden):
 def test_uniform_where_no_crop_fits_or_nothing_is_to_be_seen(size):
     flat = gradient_map(np.full((*size, 3), 0.5))
     np.testing.assert_array_equal(flat, 1)
-    small = crops.probability_map(gradient_map(np.zeros((*size, 1))), 2 * max(size))
+    small = crops.probability_map(
+        gradient_map(np.zeros((*size, 1))), 2 * max(size)
+    )
     np.testing.assert_allclose(small, 1 / small.size)
 
 
