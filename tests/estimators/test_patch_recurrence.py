@@ -7,13 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.patch_recurrence import Data, PATCH, estimate_by_recurrence, patch_recurrence
-from kernelgan_jax.pixels import from_unit, to_unit
+from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.app import image_files
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import kernels
-from kernelgan_jax import metrics
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.patch_recurrence import (
+    PATCH,
+    Data,
+    estimate_by_recurrence,
+    patch_recurrence,
+)
+from kernelgan_jax.pixels import from_unit, to_unit
 
 PHOTO = Path(__file__).parents[1] / "examples/images/chelsea.png"
 

@@ -10,12 +10,10 @@ import jax
 import numpy as np
 import pytest
 
+from kernelgan_jax import Config, estimate_kernel, estimate_kernels
+from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.kernelgan.train import Prepared, device_bytes
 from kernelgan_jax.estimators.run import prepare
-from kernelgan_jax.estimators import run
-from kernelgan_jax import Config
-from kernelgan_jax import estimate_kernel
-from kernelgan_jax import estimate_kernels
 
 TINY = Config(
     iterations=6,
