@@ -90,7 +90,7 @@ def power_law(height, width, *, exponent=2.2, contrast=0.1, seed=0):
 
 
 def texture(height, width, *, seed=0):
-    """An RGB image of a natural spectrum, downscaled twofold by a known kernel, uint8."""
+    """An RGB image of a natural spectrum, made by a known x2 kernel; uint8."""
     rng = np.random.default_rng(seed)
     shape = (2 * height, 2 * width)
     frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))
