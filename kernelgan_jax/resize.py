@@ -25,7 +25,7 @@ def cubic(x: np.ndarray) -> np.ndarray:
 
     References:
       Keys, "Cubic Convolution Interpolation for Digital Image Processing", IEEE
-      Transactions on Acoustics, Speech, and Signal Processing, 1981, equation 15.
+      Transactions on Acoustics, Speech, and Signal Processing, 1981.
 
     Example:
       >>> cubic(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
