@@ -41,7 +41,7 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     """
     gray = 255 * luma(image).astype(np.float64)
     check_size(gray)
-    check_structure(gray, 1e-3)  # gray levels
+    check_structure(gray, min_range=1e-3)  # gray levels
     return gray
 
 
