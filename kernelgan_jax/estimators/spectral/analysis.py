@@ -9,7 +9,6 @@ Power does not depend on phase, so an asymmetric kernel is taken for a symmetric
 """
 
 import functools
-import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -28,17 +27,8 @@ from kernelgan_jax.estimate import (
     Spectrum,
 )
 from kernelgan_jax.estimators.spectral.confidence import judge
-from kernelgan_jax.estimators.spectral.families import (
-    FAMILIES,
-    GAUSSIAN,
-    GENERALISED,
-    MOTION,
-    as_ellipse,
-    families,
-    halve,
-    unpack,
-)
-from kernelgan_jax.estimators.spectral.fit import Fit, fit
+from kernelgan_jax.estimators.spectral.families import families, halve, unpack
+from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     JPEG_FREQUENCY_WEIGHTS,
@@ -49,18 +39,8 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     mean_window_power,
     to_gray,
 )
-from kernelgan_jax.estimators.spectral.posterior import posterior, sample
+from kernelgan_jax.estimators.spectral.search import choose_family, fit_families
 from kernelgan_jax.pixels import LUMA, unit_image
-
-MIN_GAINS = {GENERALISED: 0.0025, MOTION: 0.005}
-"""By how much the loss of a family must be below that of the Gaussian for the family to
-be chosen."""
-
-
-MIN_POWER = 1.5
-"""Smallest power b of a generalised Gaussian that is chosen. With b below 1 it has long
-tails, which only ever fitted the content of images."""
-
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -243,23 +223,11 @@ def _best_family(gray: np.ndarray, *, jpeg: bool, scale: int) -> _BestFamily:
     fits, samples = jax.device_get(
         program(power.astype(np.float32), weights.astype(np.float32))
     )
-    family = _choose(fits)
+    family = choose_family(fits)
     chosen = jax.tree.map(lambda x: x[family], fits)
     if not (np.isfinite(chosen.loss) and np.isfinite(chosen.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
     return _BestFamily(family, chosen, samples[family])
-
-
-def _choose(fits: Fit) -> int:
-    """Chooses the Gaussian, unless the fit of another family is much better."""
-    losses = np.where(np.isfinite(fits.loss), fits.loss, np.inf)
-    for family, gain in MIN_GAINS.items():
-        if not losses[family] < losses[GAUSSIAN] - gain:
-            losses[family] = np.inf
-    shape = unpack(fits.vector[GENERALISED]).shape
-    if as_ellipse(shape)["log_power"] < math.log(MIN_POWER):
-        losses[GENERALISED] = np.inf
-    return int(np.argmin(losses))
 
 
 _COMPILING = threading.Lock()
@@ -271,30 +239,6 @@ def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array]]:
     shape = jax.ShapeDtypeStruct(SHAPE, jnp.float32)
     program = functools.partial(fit_families, scale=scale)
     return jax.jit(program).lower(shape, shape).compile()
-
-
-def fit_families(
-    periodogram: jax.Array, weights: jax.Array, *, scale: int
-) -> tuple[Fit, jax.Array]:
-    """Fits every family to one image and draws samples of each posterior.
-
-    Pure, for one image: `jax.vmap` makes of it a program for many.
-
-    Args:
-      periodogram: `SHAPE`, gray levels^2, positive.
-      weights: Weights of the frequencies, `SHAPE`.
-      scale: Positive integer.
-
-    Returns:
-      The fits and the samples, with a leading axis for the families.
-    """
-
-    def one(family: jax.Array) -> tuple[Fit, jax.Array]:
-        found = fit(periodogram, family, weights=weights, scale=scale)
-        covariance = posterior(found, periodogram, family, weights=weights, scale=scale)
-        return found, sample(found, covariance, family, scale=scale)
-
-    return jax.vmap(one)(jnp.arange(len(FAMILIES)))
 
 
 def _as_result(kernel: Any) -> np.ndarray:

@@ -28,6 +28,7 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     PRIOR_WEIGHT,
     spectral_likelihood,
 )
+from kernelgan_jax.kernels import variance_growth
 from kernelgan_jax.priors.gaussian import LEAST_VARIANCE, generalised_gaussian
 from kernelgan_jax.priors.motion import motion
 
@@ -120,8 +121,7 @@ def families(scale: int) -> Families:
     """
     size = spectral_likelihood(scale).size
     ellipse, line = (f(size, scale=scale) for f in (generalised_gaussian, motion))
-    # The variance of repeated downscaling by 2 grows in proportion to s^2 - 1.
-    usual = max(scale**2 - 1, 1) / 3
+    usual = max(variance_growth(scale), 1 / 3)  # 1 / 3 at scale 1
 
     def starts(family: int | jax.Array) -> jax.Array:
         ellipses = [(1.0, 0.0, 1.0), (1.8, 0.0, 0.5), (0.5, 0.0, 1.8)]

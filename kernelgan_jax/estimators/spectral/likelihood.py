@@ -86,7 +86,7 @@ class Likelihood(NamedTuple):
     """
 
     size: int
-    """Side of the kernels, `8 s + 9`."""
+    """Side of the kernels, `kernels.frame_size(scale)`."""
     start: Callable[[jax.Array], Spectrum]
     """`start(periodogram)`: spectrum of a usual photograph of the same power."""
     expected: Callable[[jax.Array, Spectrum], jax.Array]
@@ -127,7 +127,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
       ((32, 17), 2.0)
     """
     checks.whole("scale", scale)
-    size = 8 * scale + 9
+    size = kernels.frame_size(scale)
     # Frequencies of the HR image in cycles per HR pixel; the aliases of one frequency
     # of the LR image are neighbours.
     rows, columns = (

@@ -63,7 +63,7 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     """
     gray = 255 * luma(image).astype(np.float64)
     _check_size(gray)
-    check_structure(gray, least=MIN_RANGE)
+    check_structure(gray, min_range=MIN_RANGE)
     return gray
 
 

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from golden_state import discriminator_variables, generator_params
+from helpers import discriminator_variables, generator_params
 
 from kernelgan_jax.config import Config, FLOW_SIZE, PRIORS
 from kernelgan_jax.estimators.kernelgan.algorithm import Batch, generator_kernel, kernelgan

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_state import discriminator_variables, generator_params
+from helpers import discriminator_variables, generator_params
 
 from kernelgan_jax.estimators.kernelgan.networks import PatchDiscriminator, _patches, downscale_x2
 from kernelgan_jax.priors.deep_linear import DeepLinearGenerator
