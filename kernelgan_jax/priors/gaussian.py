@@ -126,9 +126,11 @@ def covariance(cholesky: Any) -> Covariance:
       [4.1, 2.0, 3.35]
     """
     top, corner, bottom = cholesky
+    # In this order: the order of the terms decides the last bits of gradients.
     rows = top**2 + MIN_VARIANCE
+    mixed = top * corner
     columns = corner**2 + bottom**2 + MIN_VARIANCE
-    return Covariance(rows, top * corner, columns)
+    return Covariance(rows, mixed, columns)
 
 
 def quadratic_form(
