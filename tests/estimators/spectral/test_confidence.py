@@ -122,6 +122,14 @@ def test_without_a_posterior_the_confidence_is_low():
         assert np.isfinite(rated.samples).all()
 
 
+def test_a_certain_kernel_has_no_expected_error():
+    found = evidence()
+    certain = found._replace(samples=found.kernel[None])
+    rated = judge(found.kernel, certain)
+    assert rated.level == "high"
+    assert rated.kernel_psnr == np.inf and rated.covariance_error == 0
+
+
 def test_noise_of_the_gray_image_counts():
     """Colour images have more noise in each channel than in gray."""
     rated = judge(gaussian(2.0, 1.0), evidence(noise=2.4, noise_std=3.6 / 255))
