@@ -9,25 +9,22 @@ Nothing above `_compiled` is jitted or placed.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import checks, kernels
+from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
+from kernelgan_jax.estimators.registry import PatchRecurrenceConfig
+from kernelgan_jax.parallel import map_images
 from kernelgan_jax.pixels import (
     check_structure,
-    from_array,
     luma,
     textured_window,
-    to_unit,
 )
-
-ITERATIONS = 15
-"""After about so many the kernel hardly changes."""
-
 
 PATCH = 5
 """Side of the patches that are compared, LR pixels."""
@@ -45,12 +42,9 @@ QUERIES = 2000
 """Patches of the LR image that are looked for."""
 
 
-LARGEST_SIDE = 384
+MAX_SIDE = 384
 """Of larger images the most textured part is used, LR pixels: as many as a square of
 this side has."""
-
-
-SETTINGS = (ITERATIONS, PATCH, SIGMA, SMOOTHNESS, QUERIES, LARGEST_SIDE)
 
 
 class Data(NamedTuple):
@@ -143,30 +137,24 @@ def _derivatives(size: int) -> np.ndarray:
     return (differences @ differences.T).astype(np.float32)
 
 
-def prepare(image: Any, *, scale: int, size: int) -> Data:
+def _gray(image: np.ndarray) -> np.ndarray:
+    """Luma of the most textured part of an image."""
+    height, width = image.shape[:2]
+    side = min(MAX_SIDE, height, width) // 2 * 2
+    if height * width > MAX_SIDE**2:
+        image = image[textured_window(image, 0, MAX_SIDE**2, side)]
+    return luma(image).astype(np.float32)
+
+
+def prepare(image: np.ndarray, *, scale: int) -> Data:
     """Cuts the patches of an image: `QUERIES` of the more structured half, all windows.
 
     Args:
-      image: As `estimate_by_recurrence` takes it.
-      scale: As there.
-      size: Side of the kernel.
-
-    Raises:
-      ValueError: As there.
+      image: `H x W x C` float32 in [0, 1], of a size that `check` accepts.
+      scale: The scale that is estimated.
     """
-    pixels = from_array(image)
-    height, width = pixels.shape[:2]
-    least = size + scale * 2 * PATCH
-    if min(height, width) < least:
-        raise ValueError(
-            f"image is {width}x{height} pixels; patches recur in images of at least "
-            f"{least} at each side at scale {scale}"
-        )
-    side = min(LARGEST_SIDE, height, width) // 2 * 2
-    if height * width > LARGEST_SIDE**2:
-        pixels = pixels[textured_window(pixels, 0, LARGEST_SIDE**2, side)]
-    gray = luma(to_unit(pixels)).astype(np.float32)
-    check_structure(gray)
+    gray = _gray(image)
+    size = kernel_side(scale)
 
     def cut(n: int) -> np.ndarray:
         return np.lib.stride_tricks.sliding_window_view(gray, (n, n))
@@ -184,34 +172,61 @@ def prepare(image: Any, *, scale: int, size: int) -> Data:
     )
 
 
-def estimate_by_recurrence(
-    image: Any, *, scale: int = 2, size: int | None = None, iterations: int = ITERATIONS
-) -> np.ndarray:
-    """Finds the kernel that an image was downscaled with (Michaeli, Irani, ICCV 2013).
-
-    Deterministic.
-
-    Args:
-      image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
-        [0, 1].
-      scale: The scale, an integer of at least 2.
-      size: Side of the kernel, HR pixels; `4*scale + 3` if not given.
-      iterations: At least 1.
-
-    Returns:
-      The kernel, aligned as `kernelgan_jax.kernels` states, sum 1.
+def check(image: np.ndarray, *, scale: int, config: PatchRecurrenceConfig) -> None:
+    """Checks that an image has patches that can recur.
 
     Raises:
-      ValueError: If an argument is out of range, or the image is too small or constant.
+      ValueError: If it is too small or has no structure.
     """
-    checks.whole("scale", scale)
-    checks.whole("iterations", iterations)
-    if scale < 2:
-        raise ValueError(f"scale is {scale}; it must be at least 2")
-    size = 4 * scale + 3 if size is None else size
-    data = prepare(image, scale=scale, size=size)
-    kernel = np.asarray(_compiled(size)(data, iterations), np.float64)
-    return kernels.normalise(kernels.centre(kernel, scale))
+    del config
+    first = _first_scale(scale)
+    gray = _gray(image)
+    height, width = gray.shape
+    least = kernel_side(first) + first * 2 * PATCH
+    if min(height, width) < least:
+        raise ValueError(
+            f"image is {width}x{height} pixels; patches recur in images of at least "
+            f"{least} at each side at scale {scale}"
+        )
+    check_structure(gray)
+
+
+def estimate(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    *,
+    scale: int,
+    config: PatchRecurrenceConfig,
+    evidence: Sequence[Evidence | None],
+    progress: ProgressCallback | None = None,
+) -> list[KernelEstimate]:
+    """Estimates kernels; at scale 4 they follow from the x2 kernels.
+
+    Deterministic. Arguments and result are those of `estimators/registry.py`.
+    """
+    del keys, evidence
+    first = _first_scale(scale)
+
+    def one(index: int, image: np.ndarray, _: ProgressCallback) -> KernelEstimate:
+        data = prepare(image, scale=first)
+        run = _compiled(kernel_side(first))
+        kernel = np.asarray(run(data, config.iterations), np.float64)
+        kernel = kernels.normalise(kernels.centre(kernel, first))
+        if first == scale:
+            return KernelEstimate(kernel, scale)
+        return KernelEstimate(kernels.kernel_x4(kernel), scale, ((first, kernel),))
+
+    return map_images(one, images, progress=progress)
+
+
+def kernel_side(scale: int) -> int:
+    """Side of the kernel, HR pixels."""
+    return 4 * scale + 3
+
+
+def _first_scale(scale: int) -> int:
+    """The scale that is estimated; the x4 kernel follows from it."""
+    return 2 if scale == 4 else scale
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,25 +1,27 @@
 """KernelGAN for one image, as a pair of pure functions (init, step).
 
-Nothing here is compiled, batched or placed: `estimate.py` does that, or your own loop:
+Nothing here is compiled, batched or placed: `train.py` does that, or your own loop:
 
-    init, step = kernelgan(Config())
+    init, step = kernelgan(KernelGANConfig())
     state = init(key)
     for i in range(3000):
         state, info = step(jax.random.fold_in(key, i), state, batch)
     kernel = generator_kernel(state)
 
-The generator is a kernel prior (`prior.py`): KernelGAN's deep linear network or, by
-`config.prior`, another one, as the flow of KernelGAN-FKP (Liang et al., CVPR 2021).
+The generator is a kernel prior (`kernelgan_jax.priors`): KernelGAN's deep linear
+network or, by `config.prior`, another one, as the flow of KernelGAN-FKP (Liang et al.,
+CVPR 2021).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from kernelgan_jax.config import DEFAULT, Config
+from kernelgan_jax.estimators.kernelgan import schedule
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.generators import generator_prior
 from kernelgan_jax.estimators.kernelgan.losses import adversarial, bicubic_target
 from kernelgan_jax.estimators.kernelgan.networks import PatchDiscriminator, downscale_x2
@@ -39,16 +41,6 @@ class Batch(NamedTuple):
     """`B x h x h x C`, h = `config.discriminator_crop`."""
 
 
-class Weights(NamedTuple):
-    """The weights of the loss terms that change in training (scalars)."""
-
-    bicubic: jax.Array
-    centre: jax.Array
-    sparsity: jax.Array
-    streak: jax.Array
-    """Steps in a row whose bicubic loss was under the threshold; stays at 3."""
-
-
 class State(NamedTuple):
     """All that the next step needs."""
 
@@ -58,11 +50,11 @@ class State(NamedTuple):
     """Parameters of the generator."""
     discriminator: Any
     """Parameters of the discriminator."""
-    spectral: Any
+    singular_vectors: Any
     """Singular vector estimates of the discriminator's spectral normalisation."""
     generator_optimizer: optax.OptState
     discriminator_optimizer: optax.OptState
-    weights: Weights
+    weights: schedule.Weights
 
 
 class Info(NamedTuple):
@@ -90,10 +82,10 @@ class KernelGAN(NamedTuple):
 
 
 def kernelgan(
-    config: Config,
+    config: KernelGANConfig,
     *,
     generator: KernelPrior | None = None,
-    penalty: Callable[[jax.Array], jax.Array] | None = None,
+    penalty: Callable[[jax.Array], Mapping[str, jax.Array]] | None = None,
 ) -> KernelGAN:
     """KernelGAN with the given settings (paper, algorithm in section 4).
 
@@ -103,9 +95,22 @@ def kernelgan(
 
     Args:
       config: Settings.
-      generator: In place of the one that the settings name; its kernels are `n x n`,
-        n = `config.kernel_size`.
-      penalty: Of the `n x n` kernel, a scalar: a further term of the generator's loss.
+      generator: A kernel prior to use in place of the one that the settings name; its
+        kernels are `n x n`, n = `config.kernel_size`.
+      penalty: Further terms of the generator's loss: a function of the `n x n` kernel
+        that returns weighted scalars by name, as `KernelPrior.penalty` does.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from kernelgan_jax.estimators.kernelgan import (
+      ...     Batch, KernelGANConfig, kernelgan,
+      ... )
+      >>> init, step = kernelgan(KernelGANConfig())
+      >>> state = jax.eval_shape(init, jax.random.key(0))
+      >>> batch = Batch(jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 26, 26, 3)))
+      >>> state, info = jax.eval_shape(step, jax.random.key(1), state, batch)
+      >>> info.kernel.shape
+      (13, 13)
     """
     generator = generator_prior(config) if generator is None else generator
     discriminator = PatchDiscriminator(
@@ -113,8 +118,8 @@ def kernelgan(
         config.discriminator_kernel,
         config.discriminator_blocks,
     )
-    generator_adam = _adam(config, config.generator_learning_rate)
-    discriminator_adam = _adam(config, config.discriminator_learning_rate)
+    generator_adam = schedule.adam(config, config.generator_learning_rate)
+    discriminator_adam = schedule.adam(config, config.discriminator_learning_rate)
 
     def init(key: jax.Array) -> State:
         generator_key, discriminator_key = jax.random.split(key)
@@ -125,10 +130,10 @@ def kernelgan(
             step=jnp.zeros((), jnp.int32),
             generator=generator_params,
             discriminator=variables["params"],
-            spectral=variables["spectral"],
+            singular_vectors=variables["singular_vectors"],
             generator_optimizer=generator_adam.init(generator_params),
             discriminator_optimizer=discriminator_adam.init(variables["params"]),
-            weights=Weights(
+            weights=schedule.Weights(
                 bicubic=jnp.asarray(config.bicubic_weight),
                 centre=jnp.zeros(()),
                 sparsity=jnp.zeros(()),
@@ -136,19 +141,21 @@ def kernelgan(
             ),
         )
 
-    def discriminate(params: Any, spectral: Any, crops: jax.Array) -> Any:
-        variables = {"params": params, "spectral": spectral}
+    def discriminate(params: Any, singular_vectors: Any, crops: jax.Array) -> Any:
+        variables = {"params": params, "singular_vectors": singular_vectors}
         probability, updated = discriminator.apply(
-            variables, crops, mutable=["spectral"]
+            variables, crops, mutable=["singular_vectors"]
         )
-        return probability, updated["spectral"]
+        return probability, updated["singular_vectors"]
 
     def generator_objective(
         params: Any, state: State, crops: jax.Array
     ) -> tuple[jax.Array, Any]:
         kernel = generator.kernel(params)
         fake = downscale_x2(crops, kernel)
-        probability, spectral = discriminate(state.discriminator, state.spectral, fake)
+        probability, singular_vectors = discriminate(
+            state.discriminator, state.singular_vectors, fake
+        )
         target = bicubic_target(crops, config.kernel_size, config.warm_start)
         terms = {
             "generator_loss": adversarial(probability, real=True),
@@ -164,26 +171,28 @@ def kernelgan(
             + state.weights.sparsity * terms["sparsity_loss"]
         )
         if penalty is not None:
-            total += penalty(kernel)
-        return total, (terms, spectral)
+            total += sum(penalty(kernel).values())
+        return total, (terms, singular_vectors)
 
     def discriminator_objective(
-        params: Any, spectral: Any, real: jax.Array, fake: jax.Array
+        params: Any, singular_vectors: Any, real: jax.Array, fake: jax.Array
     ) -> tuple[jax.Array, Any]:
-        on_real, spectral = discriminate(params, spectral, real)
-        on_fake, spectral = discriminate(params, spectral, fake)
+        on_real, singular_vectors = discriminate(params, singular_vectors, real)
+        on_fake, singular_vectors = discriminate(params, singular_vectors, fake)
         loss = adversarial(on_real, True) + adversarial(on_fake, False)
-        return loss / 2, spectral
+        return loss / 2, singular_vectors
 
     def step(key: jax.Array, state: State, batch: Batch) -> tuple[State, Info]:
         crops = 2 * jnp.moveaxis(batch.generator, -1, 1) - 1
         real = jnp.moveaxis(batch.discriminator, -1, 1)
-        noise = config.noise * jax.random.normal(key, (2, *real.shape), real.dtype)
+        noise = config.discriminator_noise_std * jax.random.normal(
+            key, (2, *real.shape), real.dtype
+        )
         real = 2 * (real + noise[0]) - 1
 
-        gradient, (terms, spectral) = jax.grad(generator_objective, has_aux=True)(
-            state.generator, state, crops
-        )
+        gradient, (terms, singular_vectors) = jax.grad(
+            generator_objective, has_aux=True
+        )(state.generator, state, crops)
         update, generator_optimizer = generator_adam.update(
             gradient, state.generator_optimizer
         )
@@ -191,20 +200,20 @@ def kernelgan(
 
         kernel = generator.kernel(generator_params)
         fake = downscale_x2(crops, kernel) + noise[1]
-        (loss, spectral), gradient = jax.value_and_grad(
+        (loss, singular_vectors), gradient = jax.value_and_grad(
             discriminator_objective, has_aux=True
-        )(state.discriminator, spectral, real, fake)
+        )(state.discriminator, singular_vectors, real, fake)
         update, discriminator_optimizer = discriminator_adam.update(
             gradient, state.discriminator_optimizer
         )
-        weights = _update_weights(
+        weights = schedule.update_weights(
             config, state.step, state.weights, terms["bicubic_loss"]
         )
         state = State(
             step=state.step + 1,
             generator=generator_params,
             discriminator=optax.apply_updates(state.discriminator, update),
-            spectral=spectral,
+            singular_vectors=singular_vectors,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             weights=weights,
@@ -220,33 +229,8 @@ def kernelgan(
     return KernelGAN(init, step)
 
 
-def generator_kernel(state: State, *, config: Config = DEFAULT) -> jax.Array:
+def generator_kernel(
+    state: State, *, config: KernelGANConfig | None = None
+) -> jax.Array:
     """The raw `n x n` kernel of the generator in a state, given the settings."""
-    return generator_prior(config).kernel(state.generator)
-
-
-def _adam(config: Config, rate: float) -> optax.GradientTransformation:
-    schedule = optax.exponential_decay(
-        rate, config.decay_every, 0.1, transition_begin=1, staircase=True
-    )
-    return optax.adam(schedule, config.adam_b1, config.adam_b2)
-
-
-def _update_weights(
-    config: Config, step: jax.Array, weights: Weights, bicubic_loss: jax.Array
-) -> Weights:
-    """The schedule of the warm start (SPEC section 1); step 0 does not count."""
-    near = bicubic_loss < config.bicubic_threshold
-    streak = jnp.where(near, weights.streak + 1, 0)
-    streak = jnp.where(weights.streak == 3, 3, streak)
-    reduced = jnp.maximum(weights.bicubic / 100, config.bicubic_floor)
-    due = (streak == 3) & (step % config.bicubic_every == 0)
-    bicubic = jnp.where(due, reduced, weights.bicubic)
-    constrained = bicubic < config.constraints_below
-    counts = step > 0
-    return Weights(
-        bicubic=jnp.where(counts, bicubic, weights.bicubic),
-        centre=jnp.where(constrained, config.centre_weight, weights.centre),
-        sparsity=jnp.where(constrained, config.sparsity_weight, weights.sparsity),
-        streak=jnp.where(counts, streak, weights.streak),
-    )
+    return generator_prior(config or KernelGANConfig()).kernel(state.generator)

@@ -48,8 +48,9 @@ class PatchDiscriminator(nn.Module):
     and ReLU, a last 1x1 convolution and a sigmoid, all convolutions under spectral
     normalisation (Miyato et al. 2018). Batch statistics are those of all crops.
 
-    The collection `spectral` holds the left singular vector estimates; each call
-    refines them by one power iteration, so apply it with `mutable=["spectral"]`.
+    The collection `singular_vectors` holds estimates of the left singular vectors. Each
+    call refines them by one power iteration, so apply it with
+    `mutable=["singular_vectors"]`.
 
     Attributes:
       channels: Hidden channels.
@@ -101,7 +102,7 @@ class SpectralConv(nn.Module):
         out = self.shape[-1]
         kernel = self.param("kernel", _xavier, self.shape)
         bias = self.param("bias", nn.initializers.zeros, (out,))
-        u = self.variable("spectral", "u", self._random_direction, out)
+        u = self.variable("singular_vectors", "u", self._random_direction, out)
 
         weight = kernel.reshape(-1, out)
         fixed = jax.lax.stop_gradient(weight)

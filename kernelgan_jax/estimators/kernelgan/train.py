@@ -1,7 +1,14 @@
-"""TODO docstring."""
+"""KernelGAN's training, compiled: crops on the host, chunks of steps on the device.
+
+`jit` over a `scan` of a chunk of steps is the only compiled program. The chunk's crops
+are cut on the host (6 MB per 100 steps and image), so that images of all sizes share
+one program and one batch, and a photo of any size takes little memory.
+
+On a GPU or TPU many images are one program: `vmap`, with the batch axis sharded over
+the devices. On a CPU each core trains on an image at a time (`parallel.py`).
+"""
 
 import contextlib
-import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -11,69 +18,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import kernels
-from kernelgan_jax.config import DEFAULT, Config
-from kernelgan_jax.estimate import KernelEstimate
-from kernelgan_jax.estimators.kernelgan import crops
 from kernelgan_jax.estimators.kernelgan.algorithm import (
     Batch,
     State,
     generator_kernel,
     kernelgan,
 )
-from kernelgan_jax.parallel import Progress
-from kernelgan_jax.pixels import (
-    check_structure,
-    from_array,
-    luma,
-    textured_window,
-    to_unit,
-)
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.estimators.kernelgan.crops import Training
 
 CHUNK = 100
 """Steps that run on the device between two looks at the losses."""
 
 
-SUM_TOLERANCE = 0.1
-"""Largest distance from 1 of a good generator's sum; failed ones are far off."""
+class Result(NamedTuple):
+    """What a training leaves."""
+
+    raw_kernel: np.ndarray
+    """`n x n` kernel of the generator; the last finite one if training diverged."""
+    losses: dict[str, np.ndarray]
+    """One value for each step that was taken, by the names of `Info`."""
 
 
-class Prepared(NamedTuple):
-    """An image ready for its estimator, of whatever size."""
-
-    image: np.ndarray
-    """`H x W x C` float32 in [0, 1]: what the estimator sees of it."""
-    corners: tuple[np.ndarray, ...]
-    """Of all steps' crops: the generator's and the discriminator's; empty for an
-    estimator that does not train."""
-    init_key: jax.Array
-    train_key: jax.Array
-    restarts: tuple["Prepared", ...] = ()
-    """The same image for the trainings after the first."""
-
-    def crops(self, start: int, config: Config) -> tuple[np.ndarray, np.ndarray]:
-        sides = (config.generator_crop, config.discriminator_crop)
-        first, last = start * config.crops, (start + CHUNK) * config.crops
-        generator, discriminator = (
-            crops.cut(self.image, corners[first:last], side).reshape(
-                -1, config.crops, side, side, 3
-            )
-            for corners, side in zip(self.corners, sides, strict=True)
-        )
-        return generator, discriminator
+_COMPILING = threading.Lock()
 
 
 def train(
-    prepared: Sequence[Prepared],
-    config: Config,
+    trainings: Sequence[Training],
+    config: KernelGANConfig,
     vectorised: bool,
-    tell: Progress,
-) -> list[KernelEstimate]:
-    """Trains on images: one, or if `vectorised` any number.
+    report: Callable[[int, int, dict[str, float]], None],
+) -> list[Result]:
+    """Runs one training, or if `vectorised` any number as one program.
 
-    `tell` is called after each chunk for each image that still trains.
+    Args:
+      trainings: What to train on.
+      config: Settings.
+      vectorised: Whether there may be several.
+      report: Called after each chunk, for each training that is still finite, with its
+        index, the steps done and the latest losses.
     """
-    count, rows, place = len(prepared), list(prepared), jnp.asarray
+    count, rows, place = len(trainings), list(trainings), jnp.asarray
     if vectorised:
         devices = jax.local_devices()
         # The batch must divide among the devices: the last image fills it up.
@@ -83,16 +68,15 @@ def train(
         place = functools.partial(jax.device_put, device=sharding)
 
     def batch(start: int) -> Batch:
-        cut = [row.crops(start, config) for row in rows]
+        cut = [row.crops(start, start + CHUNK, config) for row in rows]
         return Batch(*(place(np.stack(x)) for x in zip(*cut, strict=True)))
 
-    # Settings of the super-resolution are no reason to compile again.
-    init, train = _compiled(dataclasses.replace(config, sr=DEFAULT.sr), vectorised)
+    init, steps = _compiled(config, vectorised)
     keys = place(jnp.stack([row.train_key for row in rows]))
     raw = np.zeros((count, config.kernel_size, config.kernel_size), np.float32)
     history: list[dict[str, np.ndarray]] = []
     alive = np.ones(count, bool)
-    ended = np.full(count, min(CHUNK, config.iterations))  # the steps of each image
+    ended = np.full(count, min(CHUNK, config.iterations))  # the steps of each training
     following = batch(0)
     state = None
     for start in range(0, config.iterations, CHUNK):
@@ -100,7 +84,7 @@ def train(
         with _COMPILING if start == 0 else contextlib.nullcontext():
             if state is None:
                 state = init(place(jnp.stack([row.init_key for row in rows])))
-            state, kernel, losses = train(keys, state, following)
+            state, kernel, losses = steps(keys, state, following)
         done = min(start + CHUNK, config.iterations)
         if done < config.iterations:
             following = batch(done)  # while the device works
@@ -113,70 +97,23 @@ def train(
         if not alive.any():
             break
         for row in np.flatnonzero(alive).tolist():
-            tell(row, done, {n: float(v[row, -1]) for n, v in history[-1].items()})
+            report(row, done, {n: float(v[row, -1]) for n, v in history[-1].items()})
 
     joined = {n: np.concatenate([h[n] for h in history], 1) for n in history[0]}
     return [
-        finish(config, raw[i], {n: v[i, : ended[i]] for n, v in joined.items()})
+        Result(raw[i], {n: v[i, : ended[i]] for n, v in joined.items()})
         for i in range(count)
     ]
 
 
-_COMPILING = threading.Lock()
-
-
-def training_image(image: Any, config: Config) -> np.ndarray:
-    """Checks an image and takes the part that is trained on.
-
-    Returns:
-      `H x W x 3` float32 in [0, 1], with even sides.
-
-    Raises:
-      ValueError: As `estimate_kernel`.
-    """
-    pixels = from_array(image)
-    height, width = pixels.shape[:2]
-    if min(height, width) < config.minimum_side:
-        raise ValueError(
-            f"image is {width}x{height} pixels; the smallest usable side is "
-            f"{config.minimum_side} (a training crop of {config.generator_crop} and a "
-            f"border of {config.border} at each side)"
-        )
-    place = textured_window(
-        pixels, config.border, config.max_pixels, config.generator_crop
-    )
-    window = to_unit(pixels[place])
-    check_structure(luma(window))
-    return np.broadcast_to(window, (*window.shape[:2], 3))
-
-
-def device_bytes(config: Config) -> int:
-    """Device memory that each image of a large batch takes, by the compiler's count."""
-    init, train = _compiled(dataclasses.replace(config, sr=DEFAULT.sr), True)
-    count = 8
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-    sides = (config.generator_crop, config.discriminator_crop)
-    steps = (count, min(CHUNK, config.iterations), config.crops)
-    shapes: list[Any] = [
-        jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides
-    ]
-    state = jax.eval_shape(init, keys)
-    program = train.lower(keys, state, Batch(*shapes)).compile()  # type: ignore[attr-defined]
-    memory = program.memory_analysis()
-    inputs = memory.argument_size_in_bytes
-    # Twice the inputs: the next chunk's crops are there already.
-    total = 2 * inputs + memory.temp_size_in_bytes + memory.output_size_in_bytes
-    return total // count
-
-
 @functools.lru_cache(maxsize=8)
 def _compiled(
-    config: Config, vectorised: bool
+    config: KernelGANConfig, vectorised: bool
 ) -> tuple[Callable[..., State], Callable[..., Any]]:
     """`init` and a chunk of steps, jitted, with a leading axis of images.
 
-    Not `vectorised`, the axis has length 1 and is taken off: XLA's program for a batch
-    of one is slower than the one without.
+    If not `vectorised`, the axis has length 1 and is taken off: XLA's program for a
+    batch of one is slower than the one without.
     """
     init, step = kernelgan(config)
 
@@ -195,7 +132,7 @@ def _compiled(
 
 
 def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with a leading axis of length 1 on all that it takes and gives."""
+    """Gives a function a leading axis of length 1 on all that it takes and returns."""
 
     def with_axis(*arguments: Any) -> Any:
         inner = jax.tree.map(lambda x: x[0], arguments)
@@ -204,28 +141,20 @@ def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_axis
 
 
-def finish(
-    config: Config, raw_kernel: np.ndarray, history: dict[str, np.ndarray]
-) -> KernelEstimate:
-    """Cleans and centres the kernel, and judges how training ended."""
-    raw = raw_kernel.astype(np.float64)
-    steps = len(history["generator_loss"])
-    reason = ""
-    if steps < config.iterations or not np.isfinite(history["generator_loss"]).all():
-        reason = f"training diverged within {steps} steps"
-    elif history["bicubic_weight"][-1] >= config.constraints_below:
-        reason = f"the warm start did not end within {steps} steps"
-        if config.warm_start == "summed":  # it cannot, where colours are strong
-            reason += "; try --config.warm_start=per_channel"
-    elif abs(raw.sum() - 1) > SUM_TOLERANCE:
-        reason = f"the generator's kernel sums to {raw.sum():.2f}, not 1"
-    try:
-        kernel = kernels.remove_floor(raw, config.floor, config.floor_rank)
-    except ValueError:  # nothing positive is left
-        kernel, reason = (
-            np.full_like(raw, 1 / raw.size),
-            reason or "no kernel was found",
-        )
-    kernel = kernels.normalise(kernels.centre(kernel, 2))
-    x4 = kernels.kernel_x4(kernel) if config.scale == 4 else None
-    return KernelEstimate(kernel, x4, raw_kernel, history, not reason, reason)
+def device_bytes(config: KernelGANConfig) -> int:
+    """Device memory that each image of a large batch takes, by the compiler's count."""
+    init, steps_of_chunk = _compiled(config, True)
+    count = 8
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+    sides = (config.generator_crop, config.discriminator_crop)
+    steps = (count, min(CHUNK, config.iterations), config.crops)
+    shapes: list[Any] = [
+        jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides
+    ]
+    state = jax.eval_shape(init, keys)
+    program = steps_of_chunk.lower(keys, state, Batch(*shapes)).compile()  # type: ignore[attr-defined]
+    memory = program.memory_analysis()
+    inputs = memory.argument_size_in_bytes
+    # Twice the inputs: the next chunk's crops are there already.
+    total = 2 * inputs + memory.temp_size_in_bytes + memory.output_size_in_bytes
+    return total // count
