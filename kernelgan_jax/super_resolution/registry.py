@@ -79,8 +79,8 @@ class Method:
     """Class of its settings, a `MethodSettings`; None if it has none."""
     uses_kernel: bool = True
     """Whether the result depends on the kernel."""
-    least_side: int = 1
-    """Smallest legal side of an LR image, pixels, divided by the scale."""
+    least_side: int = 0
+    """Smallest legal side of an LR image, pixels, divided by the scale; 0: any side."""
 
     def default_config(self, config: Any = None) -> Any:
         """The settings that are given, checked for their type, or the default ones.
@@ -124,7 +124,7 @@ class Method:
             raise ValueError(
                 f"image is {width}x{height} pixels; the method {self.name} needs at "
                 f"least {least} at each side for scale {scale}; the method bicubic "
-                "needs fewer"
+                "takes any size"
             )
 
     def load(self) -> Enlarge:
