@@ -53,9 +53,7 @@ def no_cache(monkeypatch):
 @pytest.fixture
 def no_training(monkeypatch):
     """Fails the test if training starts."""
-    monkeypatch.setattr(
-        run, "find", lambda *_, **__: pytest.fail("trained")
-    )
+    monkeypatch.setattr(run, "find", lambda *_, **__: pytest.fail("trained"))
 
 
 @pytest.fixture
@@ -260,7 +258,11 @@ def test_gray_bicubic_needs_no_kernel(tmp_path, no_training):
         ("k.mat", b"rubbish", "damaged or no kernel"),
         ("k.txt", b"1", "must be a .npy or a .mat file"),
         ("k.npy", None, "No such file"),
-        ("k.npy", blur_kernels.gaussian(13, variances=(2, 1), scale=4), "--config.scale=4"),
+        (
+            "k.npy",
+            blur_kernels.gaussian(13, variances=(2, 1), scale=4),
+            "--config.scale=4",
+        ),
     ],
 )
 def test_bad_kernel_files_are_one_line(

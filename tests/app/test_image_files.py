@@ -731,9 +731,7 @@ def test_png_is_written_whole(tmp_path, dtype, channels, has_alpha):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_from_unit_is_the_inverse_of_to_unit(dtype):
     levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 16)
-    np.testing.assert_array_equal(
-        from_unit(to_unit(levels), dtype), levels
-    )
+    np.testing.assert_array_equal(from_unit(to_unit(levels), dtype), levels)
 
 
 def test_from_unit_clips_and_makes_16_bits_of_floats():

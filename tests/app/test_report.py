@@ -164,7 +164,9 @@ def test_figure(tmp_path, pixels):
 
 
 def test_confidence_in_report_figure_and_table(tmp_path):
-    samples = np.stack([KERNEL, blur_kernels.gaussian(15, variances=(3.0, 1.2), scale=2)])
+    samples = np.stack(
+        [KERNEL, blur_kernels.gaussian(15, variances=(3.0, 1.2), scale=2)]
+    )
     said = Confidence("low", "a $reason", 55.0, np.inf, 0.3, 0.1, 0.2, 5.0, samples)
     run = make_run()
     run = dataclasses.replace(
