@@ -226,7 +226,8 @@ def choose(file: Settings, settings: Settings, explicit: Collection[str]) -> Con
 
 def _reads(settings: Settings, group: str) -> bool:
     """Whether the chosen estimator or method reads a group."""
-    return not {settings["estimator"], settings["sr"]}.isdisjoint(readers(group))
+    chosen = [settings["estimator"], settings["sr"]]
+    return any(name in chosen for name in readers(group))
 
 
 # --- Settings in messages ---
