@@ -199,8 +199,14 @@ def _take_config(argv: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def _overridden(argv: Sequence[str]) -> list[str]:
     """Names of the single settings that are given, such as `zssr.crop`."""
-    found = (re.match(r"--?config\.([^=]*)", argument) for argument in argv)
+    found = (re.match(r"--?config\.([^=]*)", text) for text in _before_dashes(argv))
     return [override[1] for override in found if override]
+
+
+def _before_dashes(argv: Sequence[str]) -> list[str]:
+    """The arguments that may be flags: those before `--`."""
+    argv = list(argv)
+    return argv[: argv.index("--")] if "--" in argv else argv
 
 
 def _values(
@@ -215,7 +221,7 @@ def _values(
             "config",
             configuration.changeable(settings),
             flag_values=values,
-            sys_argv=program,
+            sys_argv=_before_dashes(program),
         )
         return values, values(program)[1:]
     except flags.Error as error:

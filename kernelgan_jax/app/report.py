@@ -146,11 +146,10 @@ def measures(kernel: np.ndarray) -> dict[str, Any]:
     found: dict[str, Any] = {"shape": kernel.shape, "sum": total}
     if not (math.isfinite(total) and total > 0):  # It has no centre and no width.
         return found | {"centre_of_mass": None, "widths": None}
-    longer, shorter, angle = kernels.widths(kernel)
-    widths = {"longer": longer, "shorter": shorter, "angle": angle}
+    widths = kernels.widths(kernel)
     return found | {
         "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
-        "widths": widths if longer > MIN_WIDTH else None,
+        "widths": widths._asdict() if widths.longer > MIN_WIDTH else None,
     }
 
 

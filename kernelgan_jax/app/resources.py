@@ -33,8 +33,10 @@ def batch_size(config: Config) -> int:
     device.
     """
     devices = jax.local_devices()
-    each = config.chosen_estimator.device_bytes(config.estimator_config)
-    if devices[0].platform == "cpu" or each is None:
+    each = None
+    if devices[0].platform != "cpu":  # It may take a compilation to find out.
+        each = config.chosen_estimator.device_bytes(config.estimator_config)
+    if each is None:
         fitting = available_memory() / HOST_BYTES
         return int(max(1, min(worker_count(), fitting)))
     stats = devices[0].memory_stats() or {}

@@ -12,7 +12,7 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app import image_decoding, image_files
 
 HEIGHT, WIDTH = 5, 7
 
@@ -167,7 +167,7 @@ def test_8_bit_is_exact(file, suffix, mode):
 
 
 def test_many_bands_of_rows_join(file, monkeypatch):
-    monkeypatch.setattr(image_files, "_BAND_PIXELS", 2 * WIDTH)
+    monkeypatch.setattr(image_decoding, "_BAND_PIXELS", 2 * WIDTH)
     pixels = noise(HEIGHT, WIDTH, 3)
     image = image_files.read(file("a.png", pillow.fromarray(pixels)))
     np.testing.assert_array_equal(image.pixels, pixels)
