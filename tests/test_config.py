@@ -101,21 +101,13 @@ def test_what_is_chosen():
     assert config.chosen_method is None and config.sr_config is None
 
 
+TEXTS = ("plateau", "per_channel", "motion")
+
+
 def changed(group, name):
     """Settings of a group in which one differs from its default."""
     default = getattr(GROUPS[group](), name)
-    for value in (
-        2,
-        3,
-        64,
-        20,
-        10**5,
-        0.25,
-        "plateau",
-        "per_channel",
-        "motion",
-        (9, 5),
-    ):
+    for value in (2, 3, 20, 64, 128, 10**5, 0.25, *TEXTS, (9, 5)):
         try:
             settings = GROUPS[group](**{name: value})
         except (TypeError, ValueError):

@@ -235,7 +235,7 @@ def _reads(settings: Settings, group: str) -> bool:
 _FLAG_FORMS = (
     (rf"(?<![\w.-])(?:config\.)?((?:{'|'.join(GROUPS)})\.\w+=)", r"--config.\1"),
     (r"\buse scale (\d+)", r"use --config.scale=\1"),
-    (r"(the method (\w+) needs fewer)", r"\1 (--sr=\2)"),
+    (r"(the method (\w+) takes any size)", r"\1 (--sr=\2)"),
 )
 
 

@@ -102,7 +102,7 @@ def test_images_of_one_name_do_not_overwrite_each_other(tmp_path, estimation):
     for folder, size in (("x", 90), ("y", 92)):
         save_image(tmp_path / folder / "a.png", size=size)
     out = tmp_path / "out"
-    arguments = [str(tmp_path / "x"), f"--image={tmp_path / 'y'}"]
+    arguments = [str(tmp_path / "x"), f"--image={tmp_path / 'y'}", "--nofigures"]
     assert cli.main([*arguments, f"--output_dir={out}"]) == 0
     sizes = {
         name: helpers.strict_json(out / name / "report.json")["image"]["width"]
@@ -116,10 +116,8 @@ def test_globs_folders_and_arguments_without_a_flag(tmp_path, estimation):
     for name in ("x/a.png", "x/b.png", "y/c.png", "d.png"):
         save_image(tmp_path / name)
     arguments = (f"--image={tmp_path / 'x' / '*.png'}", f"--image={tmp_path / 'y'}")
-    status = cli.main(
-        [*arguments, str(tmp_path / "d.png"), f"--output_dir={tmp_path / 'out'}"]
-    )
-    assert status == 0
+    arguments = [*arguments, str(tmp_path / "d.png"), "--nofigures"]
+    assert cli.main([*arguments, f"--output_dir={tmp_path / 'out'}"]) == 0
     assert folders(tmp_path / "out") == list("abcd")
 
 
@@ -264,7 +262,8 @@ def test_an_unexpected_error_is_a_line_and_the_others_go_on(
         return [makers.estimate()] * len(images)
 
     estimation.function = estimate
-    status = cli.main([*map(str, images), f"--output_dir={tmp_path / 'out'}"])
+    arguments = [*map(str, images), "--nofigures"]
+    status = cli.main([*arguments, f"--output_dir={tmp_path / 'out'}"])
     printed, errors = capsys.readouterr()
     assert status == 1
     assert errors == f"error: {images[0]}: RuntimeError: out of memory\n"
@@ -299,9 +298,10 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch, esti
 def test_quiet_prints_errors_only(tmp_path, capsys, estimation):
     images = [save_image(tmp_path / name) for name in ("a.png", "b.png")]
     out = f"--output_dir={tmp_path / 'out'}"
-    assert cli.main([*map(str, images), out, "--quiet"]) == 0
+    arguments = [*map(str, images), out, "--quiet", "--nofigures"]
+    assert cli.main(arguments) == 0
     assert capsys.readouterr() == ("", "")
-    assert cli.main([*map(str, images), "missing.png", out, "--quiet"]) == 1
+    assert cli.main([*arguments, "missing.png"]) == 1
     assert "missing.png" in makers.error_line(capsys)
 
 

@@ -400,7 +400,7 @@ def test_bad_kernel_files_are_one_line(
         ("try config.zssr.crop=64.", "try --config.zssr.crop=64."),
         ("it is --config.zssr.crop=64", "it is --config.zssr.crop=64"),
         ("use scale 4, or another", "use --config.scale=4, or another"),
-        ("the method bicubic needs fewer", "the method bicubic needs fewer (--sr=bi"),
+        ("the method bicubic takes any size", "the method bicubic takes any size (--s"),
         ("a/kernelgan.png: too small", "a/kernelgan.png: too small"),
     ],
 )
