@@ -1,4 +1,4 @@
-"""`python -m kernelgan_jax`: the command line of `cli.py`."""
+"""`python -m kernelgan_jax`."""
 
 import sys
 

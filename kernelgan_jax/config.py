@@ -65,10 +65,10 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     zssr: ZSSRConfig = ZSSRConfig()
 
     def __post_init__(self) -> None:
-        for name, group in GROUPS.items():
+        for name, settings in GROUPS.items():
             value = getattr(self, name)
             if isinstance(value, Mapping):  # as from a ConfigDict
-                object.__setattr__(self, name, group(**value))
+                object.__setattr__(self, name, settings(**value))
         try:
             find_estimator(self.estimator).check_scale(self.scale)
         except ValueError as error:
@@ -112,8 +112,9 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     def unread(self) -> Iterator[tuple[str, Any]]:
         """Settings (`group.name`) and values that differ from the defaults although
         neither the estimator nor the method reads them."""
-        read = {entry.config for entry in (self.chosen_estimator, self.chosen_method)
-                if entry is not None}  # fmt: skip
+        read = {self.chosen_estimator.config}
+        if self.chosen_method is not None:
+            read.add(self.chosen_method.config)
         for name, group in GROUPS.items():
             if group in read:
                 continue
@@ -156,5 +157,5 @@ def readers(group: str) -> list[str]:
       >>> readers("zssr")
       ['zssr', 'zssr_fast']
     """
-    entries = (*ESTIMATORS.values(), *METHODS.values())
+    entries: list[Estimator | Method] = [*ESTIMATORS.values(), *METHODS.values()]
     return [entry.name for entry in entries if entry.config is GROUPS[group]]

@@ -1,13 +1,13 @@
-"""Antialiased bicubic resizing; downscaling with a kernel, its adjoint and its inverse.
+"""Downscaling with an SR kernel, its adjoint and its regularised inverse.
 
 Alignment, for the whole project: pixel `i` of an image covers the interval `[i, i +
 1)`, so that resizing keeps the corners of the image (not the centres of its corner
 pixels) in place, as MATLAB's `imresize` does: LR pixel `i` sits at HR position `s*i +
 (s - 1)/2`. A kernel therefore has its centre of mass there too (see `kernels.py`), and
-the bicubic enlargement of an LR image lies on top of its HR image.
+the bicubic enlargement of an LR image lies on top of its HR image (`resize.py`).
 
-Images are `H x W x C` (or `H x W`); NumPy arrays in give NumPy arrays out, JAX arrays
-JAX arrays.
+Images are `H x W x C` (or `H x W`). In JAX all three operators can be differentiated
+twice, and work under `jit`, `vmap`, `grad`, `checkpoint` and in `scan`.
 """
 
 from typing import Any
@@ -21,29 +21,36 @@ from jax.typing import ArrayLike
 from kernelgan_jax import checks
 
 BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
-"""What lies outside of an image, and SciPy's and NumPy's names for it."""
+"""Values outside of an image, with SciPy's and NumPy's names for them."""
 
 
 def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
     """Downscales an image with an SR kernel: correlation, then subsampling.
 
     `LR[i, j] = sum_uv kernel[u, v] image[scale*i + u - h//2, scale*j + v - w//2]`.
-    Linear in the image and in the kernel; in JAX differentiable in both.
+    Linear in the image and in the kernel.
 
     Args:
-      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. In bfloat16 and
-        float16 the sums are float32's.
+      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. Sums of bfloat16 and
+        float16 images are computed in float32.
       kernel: `h x w` correlation kernel, floating point, NumPy or JAX; in JAX no larger
         than the image.
       scale: Positive integer.
-      boundary: What lies outside: `mirror` (the edge pixel is repeated) or `wrap`.
+      boundary: Values outside of the image: `mirror` (the edge pixel is repeated) or
+        `wrap`.
 
     Returns:
       `ceil(H/scale) x ceil(W/scale) [x C]`, of the image's dtype; NumPy if image and
       kernel are, else JAX.
 
     Raises:
-      ValueError: If an argument is out of range, or the kernel too large in JAX.
+      ValueError: If an argument is out of range, the kernel is not finite (in NumPy),
+        or the kernel is too large (in JAX).
+
+    Example:
+      >>> image = np.arange(16.0).reshape(4, 4)
+      >>> downscale(image, np.full((2, 2), 0.25), 2).tolist()
+      [[0.0, 1.5], [6.0, 7.5]]
     """
     _check(image, kernel, scale)
     if boundary not in BOUNDARIES:
@@ -51,8 +58,13 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
         raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
     of_scipy, of_numpy = BOUNDARIES[boundary]
     if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
-        kernel = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
-        return scipy.ndimage.correlate(image, kernel, mode=of_scipy)[::scale, ::scale]
+        checks.finite("kernel", kernel)  # SciPy takes NaN for 0
+        weights = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
+        supported = image.astype(
+            np.float32 if image.itemsize < 8 else np.float64, copy=False
+        )
+        blurred = scipy.ndimage.correlate(supported, weights, mode=of_scipy)
+        return blurred[::scale, ::scale].astype(image.dtype, copy=False)
     if any(k > side for k, side in zip(kernel.shape, image.shape[:2], strict=True)):
         raise ValueError(
             f"kernel is {kernel.shape}; it must be no larger than the image "
@@ -93,13 +105,18 @@ def downscale_adjoint(
       kernel: Correlation kernel, floating point, no larger than `shape`.
       scale: Positive integer.
       shape: (H, W) of the HR image: `h = ceil(H/scale)`, `w = ceil(W/scale)`.
-      boundary: As in `downscale`.
+      boundary: Values outside of the HR image: `mirror` or `wrap`.
 
     Returns:
       `H x W [x C]`, a JAX array of the image's dtype.
 
     Raises:
       ValueError: If an argument is out of range or the shapes do not belong together.
+
+    Example:
+      >>> lr = np.ones((1, 2), np.float32)
+      >>> downscale_adjoint(lr, np.float32([[0.25, 0.75]]), 2, shape=(2, 4)).tolist()
+      [[1.0, 0.25, 0.75, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     _check(image, kernel, scale)
@@ -122,7 +139,7 @@ def downscale_inverse(
     kernel: ArrayLike,
     scale: int,
     *,
-    noise: ArrayLike,
+    noise_variance: ArrayLike,
     guess: ArrayLike | None = None,
     spectrum: ArrayLike = 1.0,
 ) -> jax.Array:
@@ -130,26 +147,24 @@ def downscale_inverse(
 
     It minimises
 
-        |downscale(x) - image|^2 / noise + |x - guess|^2 / spectrum
+        |downscale(x) - image|^2 / noise_variance + |x - guess|^2 / spectrum
 
-    where the second term is taken frequency by frequency: Tikhonov's inverse if the
-    spectrum is a number, Wiener's if it is the power spectrum of `x - guess`, and with
-    that and the noise's variance the mean of `x` given the image. Subsampling folds
-    scale x scale frequencies onto one, so that two FFTs do it (Zhao, Wei, Basarab,
-    Dobigeon, Kouamé, Tourneret, "Fast Single Image Super-Resolution Using a New
-    Analytical Solution for l2-l2 Problems", IEEE TIP 2016; the data step of USRNet,
-    Zhang, Van Gool, Timofte, CVPR 2020).
+    where the second term is taken frequency by frequency. A spectrum that is a number
+    gives Tikhonov's inverse. The power spectrum of `x - guess` gives Wiener's, the mean
+    of `x` given the image, if `noise_variance` is the variance of the noise.
+    Subsampling folds scale x scale frequencies onto one, so that two FFTs suffice.
 
     Images that do not wrap around have ringing at their edges unless padded or tapered.
 
     Args:
-      image: `h x w [x C]`, an LR image, floating point; in bfloat16 and float16 the
-        arithmetic is float32's.
+      image: `h x w [x C]`, an LR image, floating point; bfloat16 and float16 are
+        computed in float32.
       kernel: Correlation kernel, no larger than `scale*h x scale*w`.
       scale: Positive integer.
-      noise: A positive number: the weight of the regularisation, or the variance of the
-        noise.
-      guess: `scale*h x scale*w [x C]`, what to fall back on; zeros if not given.
+      noise_variance: Variance of the noise, or the weight of the regularisation: a
+        positive number, at least 1.1e-19 in float32.
+      guess: `scale*h x scale*w [x C]`, the answer where the image says nothing; zeros
+        if not given.
       spectrum: A finite number, at least 0, or `scale*h x scale*w` of them, the
         frequencies in the order of `jnp.fft.fft2`.
 
@@ -158,10 +173,26 @@ def downscale_inverse(
 
     Raises:
       ValueError: If an argument is out of range or the shapes do not belong together.
+
+    References:
+      Zhao, Wei, Basarab, Dobigeon, Kouamé, Tourneret, "Fast Single Image
+      Super-Resolution Using a New Analytical Solution for l2-l2 Problems", IEEE TIP
+      2016, theorem 1.
+      Zhang, Van Gool, Timofte, "Deep Unfolding Network for Image Super-Resolution",
+      CVPR 2020: the data step of USRNet.
+
+    Example:
+      >>> lr, kernel = np.ones((3, 3)), np.full((2, 2), 0.25)
+      >>> hr = downscale_inverse(lr, kernel, 2, noise_variance=0.25)
+      >>> hr.shape, round(float(hr.mean()), 3)
+      ((6, 6), 0.5)
     """
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     _check(image, kernel, scale)
-    checks.number("noise", noise, positive=True)
+    exact = jnp.promote_types(image.dtype, jnp.float32)
+    # Below that, a frequency that the kernel removes would be divided by 0.
+    smallest = float(jnp.finfo(exact).tiny) ** 0.5
+    checks.number("noise_variance", noise_variance, positive=True, minimum=smallest)
     height, width = (scale * side for side in image.shape[:2])
     if jnp.shape(spectrum) not in ((), (height, width)):
         raise ValueError(
@@ -175,8 +206,7 @@ def downscale_inverse(
                 f"spectrum has values from {least} to {largest}; they must be at least "
                 "0 and finite"
             )
-    exact = jnp.promote_types(image.dtype, jnp.float32)
-    noise, spectrum = jnp.asarray(noise, exact), jnp.asarray(spectrum, exact)
+    noise, spectrum = jnp.asarray(noise_variance, exact), jnp.asarray(spectrum, exact)
     wide = (height, width, *image.shape[2:])
     guess = jnp.zeros(wide, exact) if guess is None else jnp.asarray(guess, exact)
     if guess.shape != wide:
@@ -201,7 +231,7 @@ def downscale_inverse(
 
 
 def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """What correlation with a kernel does to each frequency of `shape` images."""
+    """Factor of each frequency of `shape` images under correlation with a kernel."""
     pad = [(0, n - k) for n, k in zip(shape, kernel.shape, strict=True)]
     origin = [-(k // 2) for k in kernel.shape]
     return jnp.fft.fft2(jnp.roll(jnp.pad(kernel, pad), origin, (0, 1))).conj()

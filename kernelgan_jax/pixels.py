@@ -1,6 +1,7 @@
-"""The pixel contract: arrays in, `H x W x C` float32 in [0, 1] inside; luma, windows.
+"""The pixel contract: which arrays are images, their range, luma, structure, windows.
 
-Pixels are checked once, at the door, by `unit_image`; inside, arrays are trusted.
+`unit_image` takes what a caller has and returns `H x W x C` float32 in [0, 1]. Pixels
+are checked there, once; everything behind it trusts its arrays. Nothing here needs JAX.
 """
 
 from typing import Any
@@ -8,25 +9,35 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 
+UNIT_SLACK = 1e-6
+"""Distance from [0, 1] that rounding errors may take a value to."""
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
 
-_UNIT_SLACK = 1e-6
+# --- Arrays and their range ---
 
 
 def from_array(array: Any) -> np.ndarray:
-    """Checks pixels that did not come from a file.
+    """Checks that an array is an image and gives it three axes.
 
     Args:
-        array: H x W, H x W x 1 or H x W x 3, of any kind that NumPy converts:
-            uint8 in [0, 255], uint16 in [0, 65535], bool, or floats in [0, 1],
-            give or take 1e-6.
+      array: `H x W`, `H x W x 1` or `H x W x 3`, of any kind that NumPy converts: uint8
+        in [0, 255], uint16 in [0, 65535], bool, or floats in [0, 1], give or take 1e-6.
 
     Returns:
-        H x W x C pixels, C = 1 or 3, of the same dtype and without a copy where
-        possible: bool becomes uint8 0 and 255, and floats are clipped to [0, 1] if
-        they exceed it. See `to_unit`.
+      `H x W x C` pixels, C = 1 or 3, of the same dtype and without a copy where
+      possible. Bool becomes uint8 0 and 255; floats outside of [0, 1] are clipped.
 
     Raises:
-        ValueError: another shape, type or range.
+      ValueError: If the array has another shape, type or range.
+
+    Example:
+      >>> from_array([[0.0, 0.5, 1.0]]).shape
+      (1, 3, 1)
+      >>> from_array(np.full((2, 2), 300.0))
+      Traceback (most recent call last):
+        ...
+      ValueError: image has values from 300 to 300; scale them to [0, 1], without NaN
     """
     try:
         pixels = np.asarray(array)
@@ -55,43 +66,63 @@ def from_array(array: Any) -> np.ndarray:
     if pixels.size == 0:
         raise ValueError(f"image has shape {np.shape(array)}, which holds no pixels")
     if is_float:
-        low, high = pixels.min(), pixels.max()
-        # Written so that NaN, which passes no comparison, is refused too.
-        if not (low >= -_UNIT_SLACK and high <= 1 + _UNIT_SLACK):
-            raise ValueError(
-                f"image has float values from {low:.6g} to {high:.6g}; scale them to "
-                "[0, 1], without NaN"
-            )
-        if low < 0 or high > 1:
+        check_unit_range("image", pixels)
+        if pixels.min() < 0 or pixels.max() > 1:
             pixels = np.clip(pixels, 0, 1)
     return pixels
 
 
 def unit_image(image: Any) -> np.ndarray:
-    """Checks an image and scales it: what every estimator and method works on.
+    """Checks an image and scales it: the form that estimators and methods work on.
 
     Args:
-      image: As `from_array` takes it.
+      image: `H x W`, `H x W x 1` or `H x W x 3` of a type that `from_array` takes.
 
     Returns:
       `H x W x C` float32 in [0, 1], C = 1 or 3.
 
     Raises:
-      ValueError: As `from_array`.
+      ValueError: If the array has another shape, type or range.
+
+    Example:
+      >>> unit_image(np.array([[0, 51, 255]], np.uint8))[0, :, 0].tolist()
+      [0.0, 0.20000000298023224, 1.0]
     """
     return to_unit(from_array(image))
+
+
+def check_unit_range(name: str, pixels: np.ndarray) -> None:
+    """Checks that floating-point pixels lie in [0, 1], give or take 1e-6, without NaN.
+
+    Args:
+      name: Name of the argument.
+      pixels: Array of any shape, not empty.
+
+    Raises:
+      ValueError: If they do not.
+    """
+    low, high = pixels.min(), pixels.max()
+    # Written so that NaN, which passes no comparison, is refused as well.
+    if not (low >= -UNIT_SLACK and high <= 1 + UNIT_SLACK):
+        raise ValueError(
+            f"{name} has values from {low:.6g} to {high:.6g}; scale them to [0, 1], "
+            "without NaN"
+        )
 
 
 def to_unit(pixels: np.ndarray) -> np.ndarray:
     """Scales pixels to float32 in [0, 1].
 
     Args:
-        pixels: array of any shape as `read` or `from_array` give it: uint8, uint16
-            or floats in [0, 1].
+      pixels: uint8, uint16 or floats in [0, 1], of any shape.
 
     Returns:
-        float32 array of the same shape: uint8 / 255, uint16 / 65535, floats as
-        they are (and not copied if they are float32).
+      float32 array of the same shape: uint8 / 255, uint16 / 65535, floats as they are
+      (not copied if they are float32).
+
+    Example:
+      >>> to_unit(np.array([0, 255], np.uint8)).tolist()
+      [0.0, 1.0]
     """
     if np.issubdtype(pixels.dtype, np.floating):
         return pixels.astype(np.float32, copy=False)
@@ -101,66 +132,93 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
 
 
 def from_unit(image: np.ndarray, dtype: Any) -> np.ndarray:
-    """The inverse of `to_unit`: rounds and clips to uint8 or uint16.
+    """Rounds and clips to uint8 or uint16: the inverse of `to_unit`.
 
     Args:
-        image: floating point, any shape.
-        dtype: uint8 or uint16; a float dtype gives uint16.
+      image: Floating point, of any shape.
+      dtype: uint8 or uint16; a float dtype gives uint16.
 
     Returns:
-        Array of the same shape.
+      Array of the same shape.
+
+    Example:
+      >>> from_unit(np.array([-0.5, 0.5, 1.0]), np.uint8).tolist()
+      [0, 128, 255]
     """
-    wanted = np.dtype(dtype)
-    wanted = wanted if wanted.kind == "u" else np.dtype(np.uint16)
-    stored = np.empty(image.shape, wanted)
-    limit = np.iinfo(wanted).max
-    for row in range(len(image)):  # no further copy of a large image
+    target = np.dtype(dtype)
+    target = target if target.kind == "u" else np.dtype(np.uint16)
+    stored = np.empty(image.shape, target)
+    limit = np.iinfo(target).max
+    for row in range(len(image)):  # row by row: no further copy of a large image
         stored[row] = np.clip(np.rint(image[row] * limit), 0, limit)
     return stored
 
 
-# Gray value of an RGB image (ITU-R BT.601).
-LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in luma (BT.601)."""
+# --- Structure ---
 
 
 def luma(image: np.ndarray) -> np.ndarray:
-    """`H x W` luma of an `H x W x 1` or `H x W x 3` image."""
+    """Gray values of an image (ITU-R BT.601).
+
+    Args:
+      image: `H x W x 1` or `H x W x 3`, floating point.
+
+    Returns:
+      `H x W`, of the image's dtype.
+
+    Example:
+      >>> luma(np.ones((2, 2, 3))).round(6).tolist()
+      [[1.0, 1.0], [1.0, 1.0]]
+    """
     return image[..., 0] if image.shape[-1] == 1 else image @ LUMA.astype(image.dtype)
 
 
-def check_structure(gray: np.ndarray, least: float = 1e-6) -> None:
-    """Checks that an image is not the same all over.
+def check_structure(gray: np.ndarray, *, min_range: float = 1e-6) -> None:
+    """Checks that an image is not the same everywhere.
 
     Args:
       gray: `H x W`.
-      least: Smallest range of values that counts, in the image's units; by default for
-        [0, 1].
+      min_range: Smallest difference of the largest and the smallest value that counts
+        as structure, in the image's units; the default is for [0, 1].
 
     Raises:
       ValueError: If it is.
+
+    Example:
+      >>> check_structure(np.eye(3))
+      >>> check_structure(np.ones((3, 3)))
+      Traceback (most recent call last):
+        ...
+      ValueError: image is constant: it has no structure that could show a kernel
     """
-    if np.ptp(gray) < least:
-        raise ValueError("image is constant: there is nothing to see a kernel by")
+    if np.ptp(gray) < min_range:
+        raise ValueError(
+            "image is constant: it has no structure that could show a kernel"
+        )
 
 
 def textured_window(
     pixels: np.ndarray, border: int, max_pixels: int, crop: int
 ) -> tuple[slice, slice]:
-    """Where in an image the part lies that is trained on.
+    """Finds the part of an image that is trained on.
 
     Drops `border` pixels at each side and makes the sides even. If more than about
     `max_pixels` are left, the window of that many pixels (and the same proportions)
-    with the most gradient is taken.
+    with the largest sum of horizontal gradients is taken.
 
     Args:
       pixels: `H x W x C`, of any dtype; `H, W > 2*border`.
       border: Pixels dropped at each side.
-      max_pixels: Size of the largest window.
-      crop: Even smallest side of the window; the image has at least that inside.
+      max_pixels: Pixels of the largest window.
+      crop: Smallest side of the window, even; inside of its border the image must be
+        at least as large.
 
     Returns:
-      Its rows and its columns.
+      The window's rows and its columns.
+
+    Example:
+      >>> textured_window(np.zeros((101, 120, 3)), 10, 10**6, 64)
+      (slice(10, 90, None), slice(10, 110, None))
     """
     height, width = pixels.shape[:2]
     height, width = (height - 2 * border) // 2 * 2, (width - 2 * border) // 2 * 2
@@ -191,16 +249,21 @@ def textured_window(
 
 
 def gradient_map(image: np.ndarray) -> np.ndarray:
-    """How much structure there is around each pixel.
+    """Measures the structure around each pixel, as the official KernelGAN does.
 
-    The strongest 3 % of horizontal and of vertical gradients count as equal, all others
-    not at all; to these the gradient's magnitude is added, and the sum is smoothed.
+    The strongest 3 % of horizontal and of vertical gradients count equally, all others
+    not at all. The gradient's magnitude is added to these two maps, and the sum is
+    smoothed.
 
     Args:
       image: `H x W x C`, floating point in [0, 1].
 
     Returns:
       `H x W`, non-negative, mean 1 (all ones for an image without structure).
+
+    Example:
+      >>> float(gradient_map(np.ones((16, 16, 3))).mean())
+      1.0
     """
     vertical, horizontal = np.gradient(luma(image))
     parts = [np.abs(horizontal), np.abs(vertical), np.hypot(vertical, horizontal)]
@@ -218,6 +281,12 @@ def gradient_map(image: np.ndarray) -> np.ndarray:
 
 
 def zero_edges(x: np.ndarray, width: int) -> np.ndarray:
+    """Copy of an `H x W` array with zeros in `width` rows and columns at each side.
+
+    Example:
+      >>> zero_edges(np.ones((3, 4)), 1).tolist()
+      [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
     inside = np.zeros_like(x)
     middle = (slice(width, -width),) * 2
     inside[middle] = x[middle]

@@ -1,4 +1,9 @@
-"""TODO docstring."""
+"""Antialiased bicubic resizing, aligned as MATLAB's `imresize` is.
+
+Pixel `i` of an image covers the interval `[i, i + 1)`: resizing keeps the corners of
+the image in place, not the centres of its corner pixels. Images are `H x W` or
+`H x W x C`; NumPy arrays in give NumPy arrays out, JAX arrays give JAX arrays.
+"""
 
 from typing import Any
 
@@ -6,27 +11,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax import checks
+
 
 def cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -1/2."""
+    """Keys' cubic convolution kernel with a = -1/2.
+
+    Args:
+      x: Distances from the centre, of any shape.
+
+    Returns:
+      The kernel's values; 0 from a distance of 2 on.
+
+    References:
+      Keys, "Cubic Convolution Interpolation for Digital Image Processing", IEEE
+      Transactions on Acoustics, Speech, and Signal Processing, 1981.
+
+    Example:
+      >>> cubic(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
+      [1.0, 0.5625, 0.0, -0.0625, 0.0]
+    """
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
-
-
-def _taps(size: int, out: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Source indices and weights, each `out x taps`, of a one-dimensional resize."""
-    stretch = min(scale, 1.0)  # antialiasing: the kernel widens as the image shrinks
-    width = 4 / stretch
-    centre = (np.arange(out) + 0.5) / scale - 0.5
-    first = np.floor(centre - width / 2).astype(int) + 1
-    index = first[:, None] + np.arange(int(np.ceil(width)) + 1)
-    weight = cubic(stretch * (centre[:, None] - index))
-    weight /= weight.sum(axis=1, keepdims=True)
-    used = np.any(weight != 0, axis=0)
-    mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
-    return mirror[index[:, used] % (2 * size)], weight[:, used]
 
 
 def bicubic_resize(image: Any, scale: float) -> Any:
@@ -39,15 +47,19 @@ def bicubic_resize(image: Any, scale: float) -> Any:
       scale: Positive factor of both sides.
 
     Returns:
-      `ceil(scale*H) x ceil(scale*W) [x C]`, of the same kind and dtype.
+      `ceil(scale*H) x ceil(scale*W) [x C]`, of the same kind and dtype. Values can
+      leave the range of the image's.
 
     Raises:
-      ValueError: If the scale or the rank is out of range.
+      ValueError: If the scale is out of range or the image not floating point.
+
+    Example:
+      >>> bicubic_resize(np.ones((6, 8, 3)), 0.5).shape
+      (3, 4, 3)
     """
     if not 0 < scale < np.inf:
         raise ValueError(f"scale is {scale!r}; it must be positive and finite")
-    if image.ndim not in (2, 3):
-        raise ValueError(f"image has {image.ndim} axes; it must have 2 or 3")
+    checks.floating("image", image, (2, 3))
     xp: Any = jnp if isinstance(image, jax.Array) else np
     for axis in (0, 1):
         size = image.shape[axis]
@@ -62,3 +74,17 @@ def bicubic_resize(image: Any, scale: float) -> Any:
             for t in range(index.shape[1])
         )
     return image
+
+
+def _taps(size: int, out: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Source indices and weights, each `out x taps`, of a one-dimensional resize."""
+    shrink = min(scale, 1.0)  # antialiasing: the kernel widens as the image shrinks
+    width = 4 / shrink
+    centre = (np.arange(out) + 0.5) / scale - 0.5
+    first = np.floor(centre - width / 2).astype(int) + 1
+    index = first[:, None] + np.arange(int(np.ceil(width)) + 1)
+    weight = cubic(shrink * (centre[:, None] - index))
+    weight /= weight.sum(axis=1, keepdims=True)
+    used = np.any(weight != 0, axis=0)
+    mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
+    return mirror[index[:, used] % (2 * size)], weight[:, used]

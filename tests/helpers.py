@@ -206,7 +206,7 @@ def generator_params(golden, prefix=""):
 
 def discriminator_variables(golden, prefix):
     """A discriminator's weights in a golden file as Flax variables."""
-    params, spectral = {}, {}
+    params, vectors = {}, {}
 
     def conv(ours, theirs):
         weight = golden[f"{prefix}{theirs}.weight_orig"].transpose(2, 3, 1, 0)
@@ -214,7 +214,7 @@ def discriminator_variables(golden, prefix):
             "kernel": jnp.asarray(weight),
             "bias": jnp.asarray(golden[f"{prefix}{theirs}.bias"]),
         }
-        spectral[ours] = {"u": jnp.asarray(golden[f"{prefix}{theirs}.weight_u"])}
+        vectors[ours] = {"u": jnp.asarray(golden[f"{prefix}{theirs}.weight_u"])}
 
     conv("first", "first_layer")
     for i in range(5):
@@ -225,4 +225,4 @@ def discriminator_variables(golden, prefix):
             "shift": jnp.asarray(golden[f"{norm}.bias"])[:, None],
         }
     conv("last", "final_layer.0")
-    return {"params": params, "spectral": spectral}
+    return {"params": params, "singular_vectors": vectors}

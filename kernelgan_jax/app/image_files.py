@@ -22,7 +22,7 @@ import numpy as np
 from PIL import ExifTags, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
 
-from kernelgan_jax.pixels import _UNIT_SLACK
+from kernelgan_jax.pixels import UNIT_SLACK
 
 MAX_PIXELS = 10**9
 """Largest image that is read, in pixels; a larger one is taken for a bomb."""
@@ -436,7 +436,7 @@ def _read_bands(
         return stored, has_alpha
     limit = 1 if mode == "F" else 65535
     low, high = stored.min(), stored.max()
-    if not (low >= -_UNIT_SLACK and high <= limit + _UNIT_SLACK):  # NaN is outside.
+    if not (low >= -UNIT_SLACK and high <= limit + UNIT_SLACK):  # NaN is outside.
         raise _Unusable(
             f"has values from {low:g} to {high:g}, outside [0, {limit}]; scale them, "
             "or export it as 16-bit PNG"

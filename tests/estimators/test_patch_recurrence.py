@@ -1,26 +1,21 @@
 """The estimator of Michaeli and Irani against its equations, and on known kernels."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import photo
 
+from kernelgan_jax import blur_kernels, estimate_kernel, kernels, metrics
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.patch_recurrence import Data, PATCH, estimate_by_recurrence, patch_recurrence
-from kernelgan_jax.pixels import from_unit, to_unit
-from kernelgan_jax.app import image_files
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import kernels
-from kernelgan_jax import metrics
-
-PHOTO = Path(__file__).parents[1] / "examples/images/chelsea.png"
+from kernelgan_jax.estimators import PatchRecurrenceConfig
+from kernelgan_jax.estimators.patch_recurrence import PATCH, Data, patch_recurrence
+from kernelgan_jax.pixels import from_unit
 
 
-@pytest.fixture(scope="module")
-def photo():
-    return to_unit(image_files.read(PHOTO).pixels)
+def estimate(image, **options):
+    key = jax.random.key(0)
+    return estimate_kernel(key, image, estimator="patch_recurrence", **options).kernel
 
 
 def by_hand(kernel, image, queries, scale, sigma, smoothness):
@@ -68,8 +63,8 @@ def by_hand(kernel, image, queries, scale, sigma, smoothness):
 
 
 @pytest.mark.parametrize("compile", [False, True])
-def test_a_step_is_the_papers(photo, compile):
-    image = photo[100:132, 120:156, 1].astype(np.float64)
+def test_a_step_is_the_papers(compile):
+    image = photo()[100:132, 120:156, 1].astype(np.float64)
     n, scale, sigma, smoothness = 5, 2, 0.05, 3.0
     rng = np.random.default_rng(0)
     patches = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH))
@@ -93,13 +88,13 @@ def test_it_starts_from_an_impulse():
 
 
 @pytest.mark.parametrize(("scale", "gain"), [(2, 6), (3, 2)])
-def test_a_kernel_is_found(photo, scale, gain):
+def test_a_kernel_is_found(scale, gain):
     """Better than the bicubic kernel, and its longer axis as the true one's."""
     variances = (3.6 * scale**2 / 4, 1.2 * scale**2 / 4)
     size = 4 * scale + 3
     true = blur_kernels.gaussian(size, variances=variances, angle=0.6, scale=scale)
-    lr = np.clip(downscale(photo.astype(np.float64), true, scale), 0, 1)
-    found = estimate_by_recurrence(from_unit(lr, np.uint8), scale=scale)
+    lr = np.clip(downscale(photo().astype(np.float64), true, scale), 0, 1)
+    found = estimate(from_unit(lr, np.uint8), scale=scale)
     np.testing.assert_allclose(found.sum(), 1)
     np.testing.assert_allclose(
         kernels.centre_of_mass(found), kernels.alignment(found.shape, scale), atol=0.02
@@ -110,31 +105,34 @@ def test_a_kernel_is_found(photo, scale, gain):
     assert abs(kernels.widths(found)[2] - np.degrees(0.6)) < 30
 
 
-def test_it_repeats(photo):
-    image = photo[:120, :100]
-    first, second = (
-        estimate_by_recurrence(image, iterations=2, size=7) for _ in range(2)
+def test_the_x4_kernel_follows_from_the_x2_kernel():
+    image, config = photo()[:120, :100], PatchRecurrenceConfig(iterations=2)
+    half = estimate(image, config=config)
+    np.testing.assert_array_equal(
+        estimate(image, scale=4, config=config), kernels.kernel_x4(half)
     )
-    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize(
-    ("image", "options", "message"),
+    ("image", "message"),
     [
-        (np.zeros((100, 100)), {}, "constant"),
-        (np.random.default_rng(0).random((20, 100)), {}, "at least 31"),
-        (np.zeros((100, 100)), {"scale": 1}, "scale is 1"),
-        (np.zeros((100, 100)), {"scale": 2.5}, "scale is 2.5"),
-        (np.zeros((100, 100)), {"iterations": 0}, "iterations is 0"),
-        (np.zeros((100, 100, 4)), {}, "alpha"),
+        (np.zeros((100, 100)), "constant"),
+        (np.random.default_rng(0).random((20, 100)), "at least 31"),
     ],
 )
-def test_bad_arguments(image, options, message):
+def test_bad_images(image, message):
     with pytest.raises(ValueError, match=message):
-        estimate_by_recurrence(image, **options)
+        estimate(image)
+
+
+@pytest.mark.parametrize("iterations", [0, 2.5, True])
+def test_bad_settings_name_the_setting(iterations):
+    message = "config.patch_recurrence.iterations is "
+    with pytest.raises(ValueError, match=message):
+        PatchRecurrenceConfig(iterations=iterations)
 
 
 @pytest.mark.parametrize("options", [{"sigma": 0.0}, {"smoothness": -1.0}])
-def test_bad_settings(options):
+def test_bad_parameters(options):
     with pytest.raises(ValueError, match="must be"):
         patch_recurrence(7, **options)

@@ -90,11 +90,11 @@ def prepare(
         init_key, crop_key, train_key = jax.random.split(key, 3)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(crop_key)))
         count = config.iterations * config.crops
-        corners = [
+        generator, discriminator = (
             sample_corners(rng, probability, side, count)
             for probability, side in zip(maps, sides, strict=True)
-        ]
-        return Training(image, *corners, init_key, train_key)
+        )
+        return Training(image, generator, discriminator, init_key, train_key)
 
     # Far from 0, 1 and 2, which give the same keys as split(key, 3).
     others = [jax.random.fold_in(key, 1000 + i) for i in range(1, config.restarts)]

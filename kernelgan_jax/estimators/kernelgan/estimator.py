@@ -147,7 +147,9 @@ def finish(
     elif abs(raw.sum() - 1) > SUM_TOLERANCE:
         failure = f"the generator's kernel sums to {raw.sum():.2f}, not 1"
     try:
-        kernel = kernels.remove_floor(raw, config.floor, config.floor_rank)
+        kernel = kernels.remove_floor(
+            raw, fraction=config.floor, count=config.floor_rank
+        )
     except ValueError:  # nothing positive is left
         kernel = np.full_like(raw, 1 / raw.size)
         failure = failure or "no kernel was found"

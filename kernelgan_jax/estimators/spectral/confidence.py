@@ -1,26 +1,17 @@
-"""How sure a kernel is: what the spectrum of the image has to say of it.
+"""Confidence in an estimated kernel, from the spectrum of its image.
 
-Near its minimum the loss of `spectral.py` is a parabola, and the posterior of kernel
-and spectrum a Gaussian (Laplace's approximation). Its covariance is Huber's "sandwich"
-(5th Berkeley Symposium, 1967), which holds also where the model is not quite true:
+The posterior of the spectral kernel (`posterior.py`) gives 64 kernels that could be the
+true one. The expected errors of an estimated kernel are its mean errors against these.
+So a kernel of another estimator is expected to be at least as far off as it is from the
+spectral kernel. What matters in the end is the super-resolved image, so one of these
+errors is the expected loss of its PSNR.
 
-    V = H^-1 (SPREAD J + PRIORS P) H^-1 + SHARPNESS^2 t t' / 4
-
-H: the Hessian of the loss, its eigenvalues at least 0.001; J: the sum over pairs of
-frequencies of their slopes' products, less by distance as of Newey and West
-(Econometrica, 1987), as neighbours err together; P: the Hessian of the priors; t: the
-kernel's widths. Measured residuals say in J what the image's own content does to its
-spectrum: much where there is signal, next to nothing where there is noise alone. What
-they cannot say is how sharp the image was before it was downscaled: SHARPNESS. A kernel
-of another estimator is as far off, at least, as it is from the spectral one.
-
-What matters in the end is the image: a kernel errs by little where the images that are
-restored with it, if any of the posterior's kernels is the true one, lose little.
+The level follows from the expected errors and from what is known about the image.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,100 +19,140 @@ import numpy as np
 from kernelgan_jax import kernels, metrics
 from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
-from kernelgan_jax.estimators.spectral.posterior import PRIORS, SHARPNESS, SPREAD
-from kernelgan_jax.pixels import LUMA
 
-MAX_MISFIT, MIN_CONTRAST, MAX_NOISE = 0.55, 2.0, 2.5
-"""Least misfit of unusual spectra; contrast of flat images, and noise of noisy ones, in
-gray levels."""
+MIN_CONTRAST = 2.0
+"""Standard deviation of an image that is not almost flat, gray levels."""
 
 
-LOW_ERROR, MEDIUM_ERROR = 0.45, 0.22
-"""Least expected covariance errors of these levels."""
+MAX_MISFIT = 0.55
+"""Misfit up to which a spectrum is like that of photographs (`Evidence.misfit`)."""
+
+
+MAX_NOISE = 2.5
+"""Standard deviation of noise up to which an image is not noisy, gray levels."""
+
+
+LOW_ERROR = 0.45
+"""The level is low if the expected covariance error exceeds this."""
+
+
+MEDIUM_ERROR = 0.22
+"""The level is at most medium if the expected covariance error exceeds this."""
 
 
 MEDIUM_SR_LOSS = 0.2
-"""Least expected loss of super-resolution of the level `medium`, dB."""
+"""The level is at most medium from this expected loss of super-resolution on, dB."""
 
 
-SETTINGS = (
-    SPREAD,
-    PRIORS,
-    SHARPNESS,
-    MAX_MISFIT,
-    MIN_CONTRAST,
-    MAX_NOISE,
-    LOW_ERROR,
-    MEDIUM_ERROR,
-    MEDIUM_SR_LOSS,
-)
-"""What the figures of a benchmark depend on."""
+NARROW = 0.6
+"""Kernels of a smaller width are narrower than a pixel, pixels. A kernel halfway
+between two pixels has a width of at least 0.5."""
 
 
-def judge(kernel: np.ndarray, evidence: Evidence, *, scale: int) -> Confidence:
-    """What is to be expected of an estimated kernel.
+ANY_ANGLE = 52.0
+"""Standard deviation of directions that are all equally likely, degrees."""
+
+
+def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
+    """Rates an estimated kernel by the spectrum of its image.
 
     Args:
-      kernel: `h x w`, aligned for the scale, sum 1; the spectral kernel or another
-        estimator's.
-      evidence: Of the image that it was estimated from.
-      scale: Positive integer.
+      kernel: `h x w`, aligned for `evidence.scale`, sum 1; the spectral kernel or that
+        of another estimator.
+      evidence: Result of `analyse` for the image.
+
+    Returns:
+      The confidence. If the posterior could not be computed, its level is low and the
+      expected errors are infinite.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax.blur_kernels import gaussian
+      >>> from kernelgan_jax.estimate import Evidence, Spectrum
+      >>> from kernelgan_jax.estimators.spectral import judge
+      >>> kernel = gaussian(25, variances=(2.0, 1.0), scale=2)
+      >>> spectrum = Spectrum(np.float32(4), np.float32(2.2), np.zeros(4, np.float32),
+      ...                     np.float32(-2))
+      >>> evidence = Evidence(
+      ...     scale=2, kernel=kernel, raw_kernel=kernel, intermediate=(),
+      ...     samples=kernel[None], spectrum=spectrum, misfit=0.2, contrast=1.0,
+      ...     noise_std=0.002, jpeg=False, converged=True)
+      >>> judge(kernel, evidence)[:2]
+      ('low', 'the image is almost flat')
     """
-    samples = evidence.samples
+    scale = evidence.scale
     framed = metrics.pad_to_frame(kernel, scale=scale)
-    good = np.isfinite(samples).all((1, 2))
-    if not good.all():  # The posterior is none: a spectrum like that of no photograph.
-        samples = samples[good] if good.any() else framed[None]
+    finite = np.isfinite(evidence.samples).all((1, 2))
+    # Samples can be infinite or NaN for spectra unlike any photograph's.
+    usable = bool(finite.all())
+    samples = evidence.samples[finite] if finite.any() else framed[None]
     errors = [metrics.covariance_error(kernel, sample) for sample in samples]
     psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
+    losses = _sr_losses(scale)(
+        framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
+    )
+    expected = _Expected(
+        kernel_psnr=_mean_psnr(psnr) if usable else -np.inf,
+        covariance_error=float(np.sqrt(np.mean(np.square(errors))))
+        if usable
+        else np.inf,
+        sr_loss=float(np.mean(losses)) if usable else np.inf,
+    )
     widths = np.array([kernels.widths(sample) for sample in samples])
-    error = float(np.sqrt(np.mean(np.square(errors)))) if good.all() else np.inf
-    apart = metrics.covariance_error(kernel, evidence.kernel)
-    pair = (x.astype(np.float32) for x in (framed, samples))
-    losses = _sr_losses(scale)(*pair, evidence.spectrum)
-    loss = float(np.mean(losses)) if good.all() else np.inf
-    _, shorter, _ = kernels.widths(kernel)
-
-    def level() -> tuple[Level, str]:
-        if not evidence.ended:
-            return "low", "the search for the spectral kernel did not end"
-        if evidence.contrast < MIN_CONTRAST:
-            return "low", "the image is almost flat"
-        if evidence.misfit > MAX_MISFIT:
-            return "low", "its spectrum is unlike that of photographs"
-        if apart > LOW_ERROR:
-            return "low", "spectrum and GAN disagree"
-        if error > LOW_ERROR:
-            if shorter < 0.6:  # 0.5 is the least between two pixels.
-                return "low", "the kernel is narrower than a pixel"
-            return "low", "many kernels explain the spectrum"
-        if apart > MEDIUM_ERROR:
-            return "medium", "spectrum and GAN differ"
-        if evidence.jpeg:
-            return "medium", "the image bears the blocks of JPEG"
-        if evidence.noise > MAX_NOISE:
-            return "medium", "the image is noisy"
-        if error > MEDIUM_ERROR:
-            return "medium", "several kernels explain the spectrum"
-        if not loss < MEDIUM_SR_LOSS:
-            return "medium", "small errors of this kernel would show"
-        return "high", ""
-
+    level, reason = _level(kernel, evidence, expected)
     return Confidence(
-        *level(),
-        kernel_psnr=_mean_psnr(psnr) if good.all() else -np.inf,
-        covariance_error=error,
-        sr_loss=loss,
-        longer=float(widths[:, 0].std()),
-        shorter=float(widths[:, 1].std()),
-        angle=_spread(widths[:, 2]),
+        level,
+        reason,
+        **expected._asdict(),
+        longer_std=float(widths[:, 0].std()),
+        shorter_std=float(widths[:, 1].std()),
+        angle_std=_angle_std(widths[:, 2]),
         samples=samples,
     )
 
 
+class _Expected(NamedTuple):
+    """Expected errors of a kernel, as in `Confidence`."""
+
+    kernel_psnr: float
+    covariance_error: float
+    sr_loss: float
+
+
+def _level(
+    kernel: np.ndarray, evidence: Evidence, expected: _Expected
+) -> tuple[Level, str]:
+    """The level and its reason: the first rule that applies."""
+    distance = metrics.covariance_error(kernel, evidence.kernel)
+    _, shorter, _ = kernels.widths(kernel)
+    if not evidence.converged:
+        return "low", "the search for the spectral kernel did not converge"
+    if evidence.contrast < MIN_CONTRAST:
+        return "low", "the image is almost flat"
+    if evidence.misfit > MAX_MISFIT:
+        return "low", "its spectrum is unlike that of photographs"
+    if distance > LOW_ERROR:
+        return "low", "the kernel and the spectrum disagree"
+    if expected.covariance_error > LOW_ERROR:
+        if shorter < NARROW:
+            return "low", "the kernel is narrower than a pixel"
+        return "low", "many kernels explain the spectrum"
+    if distance > MEDIUM_ERROR:
+        return "medium", "the kernel and the spectrum differ"
+    if evidence.jpeg:
+        return "medium", "the image shows the blocks of JPEG"
+    if evidence.gray_noise_std > MAX_NOISE:
+        return "medium", "the image is noisy"
+    if expected.covariance_error > MEDIUM_ERROR:
+        return "medium", "several kernels explain the spectrum"
+    if not expected.sr_loss < MEDIUM_SR_LOSS:
+        return "medium", "small errors of this kernel would show"
+    return "high", ""
+
+
 @functools.lru_cache(maxsize=16)
 def _sr_losses(scale: int) -> Callable[..., Any]:
-    """Of a kernel `Likelihood.sr_loss`, were each sample the true one; compiled."""
+    """Compiled `Likelihood.sr_loss` of one kernel for each sample as the true one."""
     loss = spectral_likelihood(scale).sr_loss
 
     @jax.jit
@@ -132,34 +163,12 @@ def _sr_losses(scale: int) -> Callable[..., Any]:
 
 
 def _mean_psnr(psnr: list[float]) -> float:
-    """That of the mean squared error, dB."""
+    """The PSNR of the mean squared error, dB."""
     return float(-10 * np.log10(np.mean(10 ** (-np.array(psnr) / 10))))
 
 
-def _spread(angles: np.ndarray) -> float:
-    """Standard deviation of directions, in degrees; 180 degrees are 0."""
-    together = np.abs(np.exp(2j * np.radians(angles)).mean())
-    radians = np.sqrt(-2 * np.log(np.clip(together, 1e-6, 1))) / 2
+def _angle_std(angles: np.ndarray) -> float:
+    """Circular standard deviation of directions, with a period of 180 degrees."""
+    resultant = np.abs(np.exp(2j * np.radians(angles)).mean())
+    radians = np.sqrt(-2 * np.log(np.clip(resultant, 1e-6, 1))) / 2
     return float(min(np.degrees(radians), ANY_ANGLE))
-
-
-ANY_ANGLE = 52.0
-"""Standard deviation, degrees, of directions that are all as likely."""
-
-
-JPEG_NOISE = 3.0
-"""What JPEG does to an image at least, gray levels: of quality 90 and 75, noise of this
-size on the sons gave the best of four images (2, 3, 4 and 6 were tried)."""
-
-
-def channel_noise(evidence: Evidence, image: np.ndarray) -> float:
-    """Standard deviation of the noise in each channel, as a fraction of the range.
-
-    Args:
-      evidence: Of the image.
-      image: `H x W x C`. Noise of colours that differ is taken for independent: luma
-        has 0.67 of it.
-    """
-    gray = bool((image == image[..., :1]).all())
-    noise = evidence.noise / (1 if gray else np.linalg.norm(LUMA))
-    return float(max(noise, JPEG_NOISE if evidence.jpeg else 0)) / 255

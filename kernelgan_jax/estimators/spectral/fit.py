@@ -1,140 +1,153 @@
-"""TODO docstring."""
+"""The best kernel of a family, and the spectrum, for one periodogram."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral.families import (
-    GENERALISED,
-    KERNEL_PARAMETERS,
+    Parameters,
     families,
+    free_parameters,
+    pack,
+    unpack,
 )
 from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     spectral_likelihood,
 )
+from kernelgan_jax.estimators.spectral.newton import minimise
 
-NEWTON_STEPS = 40
-"""At most."""
+MAX_STEPS = 40
+"""Largest number of Newton steps."""
 
 
-LEAST_PROMISE = 1e-7
-"""Decrease of the loss that a step must promise, or the search ends."""
+TOLERANCE = 1e-7
+"""The search ends when the predicted decrease of the loss is below this."""
 
 
 class Fit(NamedTuple):
     """A minimum of the loss."""
 
     vector: jax.Array
-    """Parameters of the kernel (4) and of the spectrum (7, as `Spectrum` has them)."""
+    """The unknowns, as `families.pack` orders them."""
     loss: jax.Array
-    """Mean misfit over frequencies, and the priors."""
+    """Mean misfit over frequencies, plus the penalties."""
     hessian: jax.Array
-    """Of the loss by the vector, of the free parameters alone: others are 0, 1 on the
-    diagonal."""
-    ended: jax.Array
-    """Whether the search came to its end."""
+    """Hessian of the loss with respect to the vector; for fixed unknowns its rows and
+    columns are those of the identity."""
+    converged: jax.Array
+    """Whether the search converged."""
     misfit: jax.Array
-    """Root mean square over frequencies of `log P/M`."""
+    """Root mean square over frequencies of log(P / M): the logarithm of measured power
+    over expected power."""
     kernel: jax.Array
-    """`n x n`, aligned for the scale."""
+    """The kernel, `n x n`, aligned for the scale, sum 1."""
 
 
-def unpack_spectrum(vector: jax.Array) -> Spectrum:
-    amplitude, exponent, c, d, e, f, noise = vector[KERNEL_PARAMETERS:]
-    return Spectrum(amplitude, exponent, jnp.stack([c, d, e, f]), noise)
+class Objective(NamedTuple):
+    """The loss that is minimised, and its parts, as functions of the unknowns."""
+
+    misfit: Callable[[Parameters], jax.Array]
+    """`misfit(parameters)`: loss of each frequency, `SHAPE`."""
+    spectrum_penalty: Callable[[Parameters], jax.Array]
+    """`spectrum_penalty(parameters) -> scalar`: penalty of the likelihood."""
+    kernel_penalty: Callable[[Parameters], jax.Array]
+    """`kernel_penalty(parameters) -> scalar`: penalty of the family."""
+    loss: Callable[[Parameters], jax.Array]
+    """`loss(parameters) -> scalar`: weighted mean of the misfit, plus both
+    penalties."""
 
 
-def free_parameters(family: int | jax.Array) -> jax.Array:
-    """1 for parameters that the family has, 0 for the others: `11`."""
-    fixed = (jnp.arange(KERNEL_PARAMETERS + 7) == KERNEL_PARAMETERS - 1) & (
-        family != GENERALISED
-    )
-    return 1 - fixed.astype(jnp.float32)
+def objective(
+    periodogram: jax.Array,
+    family: int | jax.Array,
+    *,
+    weights: Any = FREQUENCY_WEIGHTS,
+    scale: int,
+) -> Objective:
+    """The loss of a family, given a periodogram; arguments as of `fit`."""
+    likelihood, kinds = spectral_likelihood(scale), families(scale)
+    weights = jnp.asarray(weights, jnp.float32)
+
+    def misfit(parameters: Parameters) -> jax.Array:
+        kernel = kinds.kernel(family, parameters.shape)
+        return likelihood.misfit(kernel, parameters.spectrum, periodogram)
+
+    def spectrum_penalty(parameters: Parameters) -> jax.Array:
+        return likelihood.penalty(parameters.spectrum)
+
+    def kernel_penalty(parameters: Parameters) -> jax.Array:
+        return kinds.penalty(family, parameters.shape)
+
+    def loss(parameters: Parameters) -> jax.Array:
+        mean = (weights * misfit(parameters)).sum() / weights.sum()
+        return mean + spectrum_penalty(parameters) + kernel_penalty(parameters)
+
+    return Objective(misfit, spectrum_penalty, kernel_penalty, loss)
+
+
+def starting_vectors(
+    periodogram: jax.Array, family: int | jax.Array, *, scale: int
+) -> jax.Array:
+    """Where the search for a family's best kernel starts: `3 x PARAMETERS`."""
+    spectrum = spectral_likelihood(scale).start(periodogram)
+    shapes = families(scale).starts(family)
+    return jax.vmap(lambda shape: pack(Parameters(shape, spectrum)))(shapes)
 
 
 def fit(
     periodogram: jax.Array,
     family: int | jax.Array,
-    used: Any = FREQUENCY_WEIGHTS,
     *,
+    weights: Any = FREQUENCY_WEIGHTS,
     scale: int,
 ) -> Fit:
-    """The best kernel of a family, and spectrum, by Newton's method.
+    """Finds the best kernel of a family, and the spectrum, by Newton's method.
 
-    Eleven unknowns at most: each step solves with the Hessian, its eigenvalues made
-    positive and damped until the loss falls (Levenberg, Marquardt); the best of three
-    starts.
+    The search runs from three starts; the lowest result counts. Pure: it can be
+    compiled by `jax.jit` and batched by `jax.vmap`.
 
     Args:
-      periodogram: As `whittle.periodogram` gives it, in gray levels^2.
+      periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      used: Weights of the frequencies.
+      weights: Weights of the frequencies, `SHAPE`.
       scale: Positive integer.
+
+    Returns:
+      The fit; not `converged` if no start led to the minimum in `MAX_STEPS` steps.
 
     Raises:
       ValueError: If the scale is no positive integer.
     """
-    likelihood, kinds = spectral_likelihood(scale), families(scale)
     periodogram = jnp.asarray(periodogram, jnp.float32)
-    family, used = jnp.asarray(family), jnp.asarray(used, jnp.float32)
+    family, weights = jnp.asarray(family), jnp.asarray(weights, jnp.float32)
+    loss = objective(periodogram, family, weights=weights, scale=scale).loss
     free = free_parameters(family)
 
-    def loss(vector: jax.Array) -> jax.Array:
-        shape, spectrum = vector[:KERNEL_PARAMETERS], unpack_spectrum(vector)
-        kernel = kinds.kernel(family, shape)
-        misfit = likelihood.misfit(kernel, spectrum, periodogram)
-        mean = (used * misfit).sum() / used.sum()
-        return mean + likelihood.priors(spectrum) + kinds.priors(family, shape)
+    def loss_of_vector(vector: jax.Array) -> jax.Array:
+        return loss(unpack(vector))
 
-    def derivatives(vector: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        def slope_first(vector: jax.Array) -> Any:
-            value, slope = jax.value_and_grad(loss)(vector)
-            return slope, (value, slope)
+    def search(start: jax.Array) -> Any:
+        return minimise(
+            loss_of_vector, start, free=free, max_steps=MAX_STEPS, tolerance=TOLERANCE
+        )
 
-        curvature, (value, slope) = jax.jacfwd(slope_first, has_aux=True)(vector)
-        curvature = (curvature + curvature.T) / 2 * free[:, None] * free[None, :]
-        return value, free * slope, curvature + jnp.diag(1 - free)
-
-    def newton(start: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        def step(state: Any) -> Any:
-            best, damping, count, _ = state
-            vector, (least, slope, curvature) = best
-            values, axes = jnp.linalg.eigh(curvature)
-            ahead = (axes.T @ slope) / (jnp.abs(values) + damping)
-            there = vector - axes @ ahead
-            found = (there, derivatives(there))
-            whole = jnp.isfinite(found[1][2]).all()
-            better = whole & (found[1][0] < least)  # NaN is not.
-            best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
-            damping = jnp.where(better, damping / 3, damping * 4)
-            # What a step promises: where that is next to nothing, the search is over.
-            promise = (ahead**2 * jnp.abs(values)).sum()
-            return best, jnp.clip(damping, 1e-6, 1e3), count + 1, promise
-
-        def running(state: Any) -> jax.Array:
-            _, _, count, promise = state
-            return (count < NEWTON_STEPS) & ((count < 2) | ~(promise < LEAST_PROMISE))
-
-        # The first step stays where it starts, and looks about.
-        none = jnp.zeros_like(start)
-        unknown = (jnp.float32(jnp.inf), none, jnp.diag(none + 1))
-        first = ((start, unknown), jnp.float32(0.01), 0, jnp.float32(0))
-        best, *_, promise = jax.lax.while_loop(running, step, first)
-        vector, (least, _, curvature) = best
-        return vector, least, curvature, promise < LEAST_PROMISE
-
-    usual = jnp.concatenate([jnp.ravel(x) for x in likelihood.start(periodogram)])
-    starts = jnp.concatenate([kinds.starts(family), jnp.tile(usual, (3, 1))], axis=1)
-    vectors, losses, curvatures, ended = jax.vmap(newton)(starts)
-    best = jnp.argmin(losses)
-    # Of starts that lead to one minimum any may be the lowest, by rounding.
-    ended = (ended & (losses < losses[best] + LEAST_PROMISE)).any()
-    vector = vectors[best]
-    kernel = kinds.kernel(family, vector[:KERNEL_PARAMETERS])
-    expected = likelihood.expected(kernel, unpack_spectrum(vector))
+    found = jax.vmap(search)(starting_vectors(periodogram, family, scale=scale))
+    best = jnp.argmin(found.value)
+    # If several starts lead to one minimum, rounding decides which is the lowest.
+    at_minimum = found.value < found.value[best] + TOLERANCE
+    vector = found.position[best]
+    shape, spectrum = unpack(vector)
+    kernel = families(scale).kernel(family, shape)
+    expected = spectral_likelihood(scale).expected(kernel, spectrum)
     square = jnp.log(periodogram / expected) ** 2
-    misfit = jnp.sqrt((used * square).sum() / used.sum())
-    return Fit(vector, losses[best], curvatures[best], ended, misfit, kernel)
+    return Fit(
+        vector,
+        found.value[best],
+        found.hessian[best],
+        converged=(found.converged & at_minimum).any(),
+        misfit=jnp.sqrt((weights * square).sum() / weights.sum()),
+        kernel=kernel,
+    )

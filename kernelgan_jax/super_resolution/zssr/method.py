@@ -1,57 +1,230 @@
-"""ZSSR: a small network for one image, trained on the image alone.
-
-Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning", CVPR
-2018, with a given kernel (SPEC section 2). A crop of the image (the "father") is
-downscaled with the kernel (its "son"); the network learns to undo that, and then
-enlarges the image itself.
+"""The methods `zssr` and `zssr_fast`: ZSSR's training compiled and run, image by image.
 
 `zssr` is the published network, which works at the size of the result. `zssr_fast`
-learns from the same pairs and works at the size of its input, with a pixel shuffle at
-the end, on top of the best linear filter, which a least-squares fit gives at once.
-
-Nothing above `_compiled` is jitted, batched or placed.
+learns from the same pairs, but works at the size of the LR input, with a pixel shuffle
+at the end. It adds to the best linear enlargement, which a least-squares fit gives at
+once (`linear_filter.py`).
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax.config import NOISE_UNIT, SRConfig
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.pixels import textured_window
 from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.super_resolution.planning import Plan, Stage
 from kernelgan_jax.super_resolution.tiles import apply_tiled
-from kernelgan_jax.super_resolution.zssr.algorithm import CHUNK, State, zero_shot
+from kernelgan_jax.super_resolution.zssr.algorithm import (
+    STEPS_PER_CHUNK,
+    State,
+    Training,
+    zero_shot,
+)
+from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 from kernelgan_jax.super_resolution.zssr.linear_filter import (
-    FILTER_RADIUS,
-    FOLDS,
-    RIDGE_FACTORS,
+    base_radius,
     fit_linear,
     linear_enlargement,
 )
 from kernelgan_jax.super_resolution.zssr.network import Architecture
-from kernelgan_jax.super_resolution.zssr.pairs import blur, make_father
+from kernelgan_jax.super_resolution.zssr.pairs import blur, make_pair
+
+FAST_STEPS = (60, 120, 250, 500, 1000)
+"""Training steps that `zssr_fast` chooses from. They are few, as each number is
+compiled anew."""
+
+
+PIXELS_PER_STEP = 20
+"""LR pixels of the images to learn from for each step of `zssr_fast`: many steps on few
+pixels learn what is there by chance."""
+
+
+Report = Callable[[int, int, float], None]
+"""Called with the steps done, the steps at most and the last loss."""
+
+
+def zssr(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """ZSSR as published; arguments and result are those of `registry.Enlarge`.
+
+    References:
+      Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning",
+      CVPR 2018.
+    """
+    return _one_by_one(_zssr_settings, False, keys, images, plans, progress)
+
+
+def zssr_fast(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """ZSSR's idea at LR size; arguments and result are those of `registry.Enlarge`."""
+    return _one_by_one(_fast_settings, True, keys, images, plans, progress)
+
+
+def _zssr_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
+    """The settings of `zssr`, complete."""
+    del lr_pixels
+    return config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
+
+
+def _fast_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
+    """The settings of `zssr_fast`, complete, for so many LR pixels to learn from."""
+    fitting = [n for n in FAST_STEPS if n <= lr_pixels // PIXELS_PER_STEP]
+    steps = max(fitting, default=FAST_STEPS[0])
+    return config.complete(layers=6, channels=32, iterations=steps, schedule="cosine")
+
+
+def _one_by_one(
+    settings: Callable[[ZSSRConfig, int], ZSSRConfig],
+    fast: bool,
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    progress: ProgressCallback | None,
+) -> list[np.ndarray]:
+    """Enlarges one image after the other, each in the stages of its plan."""
+    results = []
+    for index, (key, image, planned) in enumerate(
+        zip(keys, images, plans, strict=True)
+    ):
+
+        def report(
+            step: int,
+            total: int,
+            loss: float,
+            index: int = index,
+            name: str = planned.method,
+        ) -> None:
+            if progress is not None:
+                progress(Progress(index, name, step, total, {"loss": loss}))
+
+        sources: tuple[np.ndarray, ...] = (image,)
+        for i, stage in enumerate(planned.stages):
+            pixels = sum(source[..., 0].size for source in sources) // stage.scale**2
+            config = settings(planned.config, pixels)
+            stage_key = jax.random.fold_in(key, i)
+            result = _run_stage(stage_key, image, stage, sources, config, fast, report)
+            sources = (*sources, result)
+        results.append(sources[-1])
+    return results
+
+
+def _run_stage(
+    key: jax.Array,
+    image: np.ndarray,
+    stage: Stage,
+    sources: Sequence[np.ndarray],
+    config: ZSSRConfig,
+    fast: bool,
+    report: Report,
+) -> np.ndarray:
+    """Trains a network and enlarges the image with it.
+
+    Args:
+      key: JAX random key.
+      image: `H x W x C` float32 in [0, 1].
+      stage: Scale and kernel.
+      sources: Images to learn from: `image`, and results of earlier stages.
+      config: Complete settings.
+      fast: Which network; see `Architecture`.
+      report: Called now and then.
+
+    Returns:
+      `sH x sW x C` float32 in [0, 1].
+
+    Raises:
+      ValueError: If the training diverges.
+    """
+    scale = stage.scale
+    kernels = tuple(kernel.astype(np.float32) for kernel in stage.aligned_kernels())
+    size = (scale, config.layers, config.channels, image.shape[-1])
+    network = Architecture(fast, *size)
+    noise_key, init_key, train_key = jax.random.split(key, 3)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(noise_key)))
+
+    smallest = min(min(source.shape[:2]) for source in sources)
+    crop = min(config.crop, smallest) // scale * scale
+    windows = [
+        source[textured_window(source, 0, config.max_pixels, crop // 2 * 2)]
+        for source in sources
+    ]
+    blurred = [
+        (window, blur(rng, window, kernel, config.noise_std))
+        for window in windows
+        for kernel in kernels
+    ]
+    linear = fit_linear(blurred, scale, config.rounding_std) if fast else None
+    pairs = tuple(make_pair(*pair, linear, scale) for pair in blurred)
+    crop = min(crop, *(int(n) // scale * scale for pair in pairs for n in pair.size))
+
+    init, train = _compiled(
+        network,
+        Training(
+            config.iterations,
+            config.schedule,
+            config.learning_rate,
+            config.min_learning_rate,
+            crop,
+        ),
+    )
+    state, on_device, done = init(init_key), jax.device_put(pairs), -1
+    while done < int(state.step):  # until the policy stops it
+        done = int(state.step)
+        state = train(train_key, state, on_device, done + 10 * STEPS_PER_CHUNK)
+        report(int(state.step), config.iterations, float(state.loss))
+    if not np.isfinite(float(state.loss)):
+        raise ValueError(
+            f"the training of the super-resolution diverged; learning_rate is "
+            f"{config.learning_rate}: try a smaller one"
+        )
+
+    # Agreement with an uncertain kernel is no gain.
+    back_projections = config.back_projections if len(kernels) == 1 else 0
+    # Each back-projection reaches through the kernel and then through bicubic.
+    reach = -(-max(kernels[0].shape) // (2 * scale)) + 4
+    margin = network.radius(base_radius(linear)) + back_projections * reach
+    enlarge = _enlarger(network, back_projections)
+    constants = jax.device_put((state.params, linear, kernels[0]))
+    return apply_tiled(
+        lambda tile: enlarge(*constants, jnp.asarray(tile)),
+        image,
+        scale=scale,
+        margin=margin,
+        tile=max(config.tile, 4 * margin),
+    )
 
 
 @functools.lru_cache(maxsize=8)
 def _compiled(
-    network: Architecture, config: SRConfig, crop: int
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    network: Architecture, training: Training
+) -> tuple[Callable[..., State], Callable[..., State]]:
+    """`init(key)` and `train(key, state, pairs, until)`, jitted."""
     on_cpu = jax.default_backend() == "cpu"
-    algorithm = zero_shot(network, config, crop=crop, as_product=on_cpu)
+    algorithm = zero_shot(network, training, as_product=on_cpu)
 
-    def train(key: jax.Array, state: State, fathers: Any, until: Any) -> State:
+    def train(key: jax.Array, state: State, pairs: Any, until: Any) -> State:
         def body(state: State, _: None) -> tuple[State, None]:
             step_key = jax.random.fold_in(key, state.step)
-            return algorithm.step(step_key, state, fathers), None
+            return algorithm.step(step_key, state, pairs), None
 
         def chunk(state: State) -> State:
-            state, _ = jax.lax.scan(body, state, None, length=CHUNK)
-            return algorithm.policy(state, fathers)
+            state, _ = jax.lax.scan(body, state, None, length=STEPS_PER_CHUNK)
+            return algorithm.policy(state, pairs)
 
         def go_on(state: State) -> jax.Array:
             return algorithm.running(state) & (state.step < until)
@@ -63,7 +236,7 @@ def _compiled(
 
 @functools.lru_cache(maxsize=8)
 def _enlarger(network: Architecture, back_projections: int) -> Callable[..., jax.Array]:
-    """Network and back-projection on one tile, jitted."""
+    """The network and back-projection on one tile, jitted."""
     scale, module = network.scale, network.module()
 
     def enlarge(
@@ -78,107 +251,3 @@ def _enlarger(network: Architecture, back_projections: int) -> Callable[..., jax
         return hr
 
     return jax.jit(enlarge)
-
-
-def _run(
-    network: Architecture,
-    key: jax.Array,
-    image: np.ndarray,
-    kernels: tuple[np.ndarray, ...],
-    fathers: tuple[np.ndarray, ...],
-    config: SRConfig,
-    progress: Callable[[int, int, float], None] | None,
-) -> np.ndarray:
-    scale = network.scale
-    kernels = tuple(kernel.astype(np.float32) for kernel in kernels)
-    noise = NOISE_UNIT * config.noise_scale
-    noise_key, init_key, train_key = jax.random.split(key, 3)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(noise_key)))
-
-    smallest = min(min(father.shape[:2]) for father in fathers)
-    crop = min(config.crop, smallest) // scale * scale
-    windows = [
-        f[textured_window(f, 0, config.max_pixels, crop // 2 * 2)] for f in fathers
-    ]
-    pairs = [
-        (window, blur(rng, window, kernel, noise))
-        for window in windows
-        for kernel in kernels
-    ]
-    linear = None
-    if network.fast:
-        linear = fit_linear(pairs, scale, config.quantisation)
-    data = tuple(make_father(*pair, linear, scale) for pair in pairs)
-    crop = min(crop, *(int(n) // scale * scale for d in data for n in d.size))
-
-    init, train = _compiled(network, config, crop)
-    state, on_device, done = init(init_key), jax.device_put(data), -1
-    while done < int(state.step):  # until the policy stops it
-        done = int(state.step)
-        state = train(train_key, state, on_device, done + 10 * CHUNK)
-        if progress is not None:
-            progress(int(state.step), config.iterations, float(state.loss))
-    if not np.isfinite(float(state.loss)):
-        raise ValueError("the training of the super-resolution diverged")
-
-    # What agrees with an uncertain kernel is not right.
-    back_projections = config.back_projections if len(kernels) == 1 else 0
-    # Each back-projection looks through the kernel and then through bicubic.
-    reach = -(-max(kernels[0].shape) // (2 * scale)) + 4
-    margin = network.radius + back_projections * reach
-    enlarge = _enlarger(network, back_projections)
-    constants = jax.device_put((state.params, linear, kernels[0]))
-    return apply_tiled(
-        lambda tile: enlarge(*constants, jnp.asarray(tile)),
-        image,
-        scale=scale,
-        margin=margin,
-        tile=max(config.tile, 4 * margin),
-    )
-
-
-def zssr(
-    key: jax.Array,
-    image: np.ndarray,
-    kernels: tuple[np.ndarray, ...],
-    *,
-    scale: int,
-    fathers: tuple[np.ndarray, ...],
-    config: SRConfig,
-    progress: Callable[[int, int, float], None] | None = None,
-) -> np.ndarray:
-    """ZSSR as published; see `Method`."""
-    config = config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
-    size = (scale, config.layers, config.channels, image.shape[-1])
-    return _run(
-        Architecture(False, *size), key, image, kernels, fathers, config, progress
-    )
-
-
-_STEPS = (60, 120, 250, 500, 1000)
-"""Few numbers, as each is compiled anew."""
-
-
-SETTINGS = (FILTER_RADIUS, FOLDS, RIDGE_FACTORS, _STEPS)
-"""What the figures of a benchmark depend on."""
-
-
-def zssr_fast(
-    key: jax.Array,
-    image: np.ndarray,
-    kernels: tuple[np.ndarray, ...],
-    *,
-    scale: int,
-    fathers: tuple[np.ndarray, ...],
-    config: SRConfig,
-    progress: Callable[[int, int, float], None] | None = None,
-) -> np.ndarray:
-    """The same idea at LR size, from the best linear filter on; see `Method`."""
-    # On few pixels many steps learn what is there by chance.
-    pixels = sum(f.shape[0] * f.shape[1] for f in fathers) // scale**2
-    steps = max((n for n in _STEPS if n <= pixels // 20), default=_STEPS[0])
-    config = config.complete(layers=6, channels=32, iterations=steps, schedule="cosine")
-    size = (scale, config.layers, config.channels, image.shape[-1])
-    return _run(
-        Architecture(True, *size), key, image, kernels, fathers, config, progress
-    )

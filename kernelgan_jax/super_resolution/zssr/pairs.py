@@ -1,4 +1,9 @@
-"""TODO docstring."""
+"""Training pairs made from one image: an HR target, and the LR input made from it.
+
+The target is a crop of the image that is to be enlarged (ZSSR calls it the "father");
+the input is that crop, downscaled with the image's own kernel (the "son"). A network
+that learns to undo this step can then be applied to the image itself.
+"""
 
 from typing import Any, NamedTuple
 
@@ -8,53 +13,75 @@ from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import gradient_map
 from kernelgan_jax.super_resolution.zssr.linear_filter import linear_enlargement
 
+PAD_MULTIPLE = 128
+"""Heights and widths are padded to multiples of this, so that images of many sizes need
+few compiled programs."""
 
-class Father(NamedTuple):
-    """An image to learn from, padded so that few sizes need to be compiled.
 
-    With the image blurred by the kernel at full size, the son of any crop is every
-    `scale`-th pixel of the same crop of `blurred`. So sons and their linear
-    enlargements are made once; the loop cuts them out.
+class Pair(NamedTuple):
+    """An image as HR target, with the LR inputs of all of its crops; padded with zeros.
+
+    `blurred` is the image correlated with the kernel at full size. The LR input of a
+    crop is every s-th pixel of the same crop of `blurred`. LR inputs and their linear
+    enlargements are therefore computed once; the training loop cuts them out.
     """
 
-    image: Any
-    """`C x H x W` in [0, 1]."""
+    target: Any
+    """`C x H x W`: the image, in [0, 1]."""
     blurred: Any
-    """`C x H x W`: the image correlated with the kernel; with noise, if asked for."""
+    """`C x H x W`: the image correlated with the kernel, with noise if asked for."""
     base: Any
-    """`s*s x C x H x W`: the enlarged sons, by the crop's corner modulo s."""
+    """`s*s x C x H x W`: linear enlargements of the LR inputs, first by the row and the
+    column of the crop's corner, modulo s."""
     weight: Any
-    """`H x W`: the gradient map, by which the loss is weighted, mean 1."""
+    """`H x W`: the weight of each pixel in the loss, the gradient map; mean 1."""
     size: Any
     """Height and width without the padding, int32."""
 
 
-_BUCKET = 128
-
-
 def blur(
-    rng: np.random.Generator, image: np.ndarray, kernel: np.ndarray, noise: float
+    rng: np.random.Generator, image: np.ndarray, kernel: np.ndarray, noise_std: float
 ) -> np.ndarray:
-    """All sons of an image, interleaved: `H x W x C` float32 in [0, 1]."""
+    """The image correlated with the kernel at full size, with white noise added.
+
+    Args:
+      rng: Source of the noise.
+      image: `H x W x C` in [0, 1].
+      kernel: `h x w` correlation kernel, aligned for the scale.
+      noise_std: Standard deviation of the noise, as a fraction of the range.
+
+    Returns:
+      `H x W x C` float32 in [0, 1].
+    """
     blurred = downscale(image, kernel, 1)
-    if noise:
-        blurred = blurred + noise * rng.standard_normal(blurred.shape)
+    if noise_std:
+        blurred = blurred + noise_std * rng.standard_normal(blurred.shape)
     return np.clip(blurred, 0, 1).astype(np.float32)
 
 
-def make_father(
+def make_pair(
     image: np.ndarray, blurred: np.ndarray, linear: np.ndarray | None, scale: int
-) -> Father:
-    """Prepares an image, `H x W x C` float32 in [0, 1]; arrays are NumPy's."""
+) -> Pair:
+    """Prepares an image for training.
+
+    Args:
+      image: `H x W x C` float32 in [0, 1].
+      blurred: What `blur` made of it.
+      linear: The filter of the linear enlargement (`fit_linear`), or None.
+      scale: s.
+
+    Returns:
+      The pair, as NumPy arrays.
+    """
     height, width, channels = image.shape
     base = np.zeros((scale, scale, height, width, channels), np.float32)
     for top, left in np.ndindex(scale, scale):
-        son = blurred[top::scale, left::scale]
-        enlarged = linear_enlargement(son, linear, scale)
+        lr = blurred[top::scale, left::scale]
+        enlarged = linear_enlargement(lr, linear, scale)
         base[top, left, top:, left:] = enlarged[: height - top, : width - left]
-    pad = [(0, -height % _BUCKET), (0, -width % _BUCKET)]
+    pad = [(0, -height % PAD_MULTIPLE), (0, -width % PAD_MULTIPLE)]
     bases = base.reshape(-1, height, width, channels)
-    return Father(
+    return Pair(
         np.pad(image.transpose(2, 0, 1), ((0, 0), *pad)),
         np.pad(blurred.transpose(2, 0, 1), ((0, 0), *pad)),
         np.pad(bases.transpose(0, 3, 1, 2), ((0, 0), (0, 0), *pad)),

@@ -3,22 +3,28 @@
 import jax
 import numpy as np
 import pytest
-from golden_state import discriminator_variables, generator_params
+from helpers import discriminator_variables, generator_params
 
-from kernelgan_jax.config import Config, FLOW_SIZE, PRIORS
-from kernelgan_jax.estimators.kernelgan.algorithm import Batch, generator_kernel, kernelgan
-from kernelgan_jax.priors.flow.files import pretrained
+from kernelgan_jax.estimators.kernelgan import (
+    Batch,
+    KernelGANConfig,
+    generator_kernel,
+    kernelgan,
+)
+from kernelgan_jax.estimators.kernelgan.config import FLOW_SIZE, GENERATORS
+from kernelgan_jax.estimators.kernelgan.generators import GENERATORS as MADE
+from kernelgan_jax.priors.flow import pretrained
 
 
 def follow(golden, warm_start, steps):
     """Runs the recorded crops from the recorded weights; gives states and infos."""
-    config = Config(
+    config = KernelGANConfig(
         iterations=60,
         generator_channels=8,
         discriminator_channels=16,
         decay_every=25,
         bicubic_every=10,
-        noise=0.0,
+        discriminator_noise_std=0.0,
         warm_start=warm_start,
     )
     variables = discriminator_variables(golden, "init.D.")
@@ -28,7 +34,7 @@ def follow(golden, warm_start, steps):
     state = state._replace(
         generator=generator,
         discriminator=variables["params"],
-        spectral=variables["spectral"],
+        singular_vectors=variables["singular_vectors"],
     )
     # Only the values of the fresh optimizers matter: zeros, in float64 here.
     state = jax.tree.map(
@@ -91,7 +97,13 @@ def test_final_weights(trajectories):
         lambda ours, theirs: np.testing.assert_allclose(
             ours, theirs, rtol=0, atol=1e-6
         ),
-        (state.generator, {"params": state.discriminator, "spectral": state.spectral}),
+        (
+            state.generator,
+            {
+                "params": state.discriminator,
+                "singular_vectors": state.singular_vectors,
+            },
+        ),
         (
             generator_params(golden, "final."),
             discriminator_variables(golden, "final.D."),
@@ -99,7 +111,7 @@ def test_final_weights(trajectories):
     )
 
 
-TINY = Config(generator_channels=4, discriminator_channels=4)
+TINY = KernelGANConfig(generator_channels=4, discriminator_channels=4)
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +153,8 @@ def test_vmap_equals_a_loop(tiny):
         state, info = step(keys[i], init(keys[i]), one)
         # Not the biases before a batch norm: their gradients are rounding errors,
         # which Adam's first step makes as large as all others.
-        ours = (states.spectral, states.generator, many)
-        theirs = (state.spectral, state.generator, info)
+        ours = (states.singular_vectors, states.generator, many)
+        theirs = (state.singular_vectors, state.generator, info)
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-6)
 
@@ -160,9 +172,13 @@ def test_step_zero_does_not_count_for_the_warm_start(tiny):
     assert streaks == [0, 1, 2, 3, 3]
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-def test_any_prior_may_be_the_generator(prior):
-    config = Config(
+def test_generators_are_those_that_the_settings_name():
+    assert set(MADE) == set(GENERATORS)
+
+
+@pytest.mark.parametrize("prior", GENERATORS)
+def test_every_prior_can_be_the_generator(prior):
+    config = KernelGANConfig(
         prior=prior, crops=2, generator_channels=4, discriminator_channels=4
     )
     rng = np.random.default_rng(0)
@@ -179,7 +195,7 @@ def test_any_prior_may_be_the_generator(prior):
     assert np.abs(after - before).max() > 0
 
 
-def test_shipped_flow_is_of_the_size_that_the_settings_say():
+def test_pretrained_flow_has_the_size_in_the_settings():
     assert pretrained().shape == (FLOW_SIZE, FLOW_SIZE)
 
 
@@ -195,3 +211,17 @@ def test_bicubic_loss_of_several_crops_is_their_mean():
 
     alone = [bicubic_loss(slice(i, i + 1)) for i in (0, 1)]
     np.testing.assert_allclose(bicubic_loss(slice(2)), np.mean(alone), rtol=1e-5)
+
+
+def test_a_penalty_is_added_to_the_generator_loss(tiny):
+    """One that outweighs all other terms moves the kernel where it points."""
+    (init, _), batch = tiny
+
+    def away(kernel):
+        return {"corner": -1e6 * kernel[0, 0]}
+
+    _, step = kernelgan(TINY, penalty=away)
+    state = init(jax.random.key(1))
+    before = generator_kernel(state, config=TINY)
+    _, info = jax.jit(step)(jax.random.key(2), state, batch)
+    assert info.kernel[0, 0] > before[0, 0]

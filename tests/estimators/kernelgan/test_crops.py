@@ -1,21 +1,12 @@
-"""Gradient maps, probability maps and crops, against the reference."""
+"""Probability maps, crops and trainings, against the reference and by hand."""
 
 import jax
 import numpy as np
 import pytest
+from helpers import TINY_KERNELGAN, noise, texture
 
-from kernelgan_jax.pixels import gradient_map, textured_window
-from kernelgan_jax.estimators.kernelgan import crops
-
-
-def test_gradient_map_equals_the_reference(golden):
-    golden = golden("sampling")
-    for image, expected in (
-        ("image", "gradient_map_lr"),
-        ("small", "gradient_map_small"),
-    ):
-        ours = gradient_map(golden[image])
-        np.testing.assert_allclose(ours, golden[expected], rtol=1e-9, atol=1e-12)
+from kernelgan_jax.estimators.kernelgan import KernelGANConfig, crops
+from kernelgan_jax.pixels import gradient_map
 
 
 def test_probability_maps_equal_the_reference(golden):
@@ -41,9 +32,7 @@ def test_maps_in_float32_are_those_of_float64(golden):
 def test_uniform_where_no_crop_fits_or_nothing_is_to_be_seen(size):
     flat = gradient_map(np.full((*size, 3), 0.5))
     np.testing.assert_array_equal(flat, 1)
-    small = crops.probability_map(
-        gradient_map(np.zeros((*size, 1))), 2 * max(size)
-    )
+    small = crops.probability_map(gradient_map(np.zeros((*size, 1))), 2 * max(size))
     np.testing.assert_allclose(small, 1 / small.size)
 
 
@@ -68,36 +57,6 @@ def test_cut_gives_the_crops_at_the_corners():
         np.testing.assert_array_equal(crop, image[top : top + 10, left : left + 10])
 
 
-@pytest.mark.parametrize("size", [(85, 90), (84, 84), (131, 97)])
-def test_window_of_a_small_image_is_all_but_the_border(size):
-    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
-    window = pixels[textured_window(pixels, 10, 10**6, 64)]
-    height, width = window.shape[:2]
-    assert height % 2 == width % 2 == 0
-    assert (height, width) == ((size[0] - 20) // 2 * 2, (size[1] - 20) // 2 * 2)
-    np.testing.assert_array_equal(window[0, 0], pixels[10, 10])
-
-
-@pytest.mark.parametrize("place", [(0, 0), (500, 300), (640, 960)])
-def test_window_of_a_large_image_is_where_the_structure_is(place):
-    pixels = np.full((960, 1280, 3), 100, np.uint8)
-    top, left = place
-    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
-    pixels[top : top + 300, left : left + 300] = noise
-    window = pixels[textured_window(pixels, 0, 480 * 640, 64)]
-    assert window.base is not None and window.shape[0] * window.shape[1] <= 480 * 640
-    assert abs(window.shape[0] / window.shape[1] - 960 / 1280) < 0.05
-    assert (window != 100).sum() > 0.9 * (noise != 100).sum()
-
-
-@pytest.mark.parametrize("size", [(64, 20000), (20000, 64), (70, 9000)])
-def test_window_of_a_narrow_image_still_holds_a_crop(size):
-    pixels = np.random.default_rng(0).integers(0, 255, (*size, 1)).astype(np.uint8)
-    window = pixels[textured_window(pixels, 0, 100_000, 64)]
-    assert min(window.shape[:2]) >= 64
-    assert window.shape[0] * window.shape[1] <= 100_000
-
-
 def test_crops_depend_on_the_key_alone():
     def draw(seed):
         rng = np.random.default_rng(
@@ -107,3 +66,61 @@ def test_crops_depend_on_the_key_alone():
 
     np.testing.assert_array_equal(draw(1), draw(1))
     assert not np.array_equal(draw(1), draw(2))
+
+
+def test_smallest_usable_image():
+    image = texture(84, 84) / np.float32(255)
+    assert crops.training_image(image, KernelGANConfig()).shape == (64, 64, 3)
+    with pytest.raises(ValueError, match="84x83 pixels; .* usable side is 84"):
+        crops.training_image(image[:83], KernelGANConfig())
+    real = KernelGANConfig(border=0)
+    assert crops.training_image(image[:64, :65, :1], real).shape == (64, 64, 3)
+    with pytest.raises(ValueError, match="smallest usable side is 64"):
+        crops.training_image(image[:63, :65], real)
+
+
+@pytest.mark.parametrize("value", [0, 0.3, 1])
+def test_constant_image_is_refused(value):
+    image = np.full((100, 100, 3), value, np.float32)
+    with pytest.raises(ValueError, match="constant"):
+        crops.training_image(image, KernelGANConfig())
+
+
+def test_large_photo_is_trained_on_a_window_only():
+    image = np.tile(texture(100, 100), (20, 20, 1)) / np.float32(255)
+    window = crops.training_image(image, KernelGANConfig(max_pixels=10**6))
+    assert 0.9e6 < window.shape[0] * window.shape[1] <= 10**6
+
+
+def test_crops_of_a_chunk_are_those_at_its_corners():
+    config = KernelGANConfig(**TINY_KERNELGAN, crops=2)
+    image = noise(100, 110, 3) / np.float32(255)
+    (training,) = crops.prepare(jax.random.key(0), image, config)
+    generator, discriminator = training.crops(2, 5, config)
+    assert generator.shape == (3, 2, 64, 64, 3)
+    assert discriminator.shape == (3, 2, 29, 29, 3)
+    top, left = training.generator_corners[2 * 2 + 1]
+    expected = training.image[top : top + 64, left : left + 64]
+    np.testing.assert_array_equal(generator[0, 1], expected)
+    assert training.crops(4, 104, config)[0].shape[0] == 2  # the last two of six steps
+
+
+def test_the_first_training_does_not_depend_on_the_restarts():
+    key, image = jax.random.key(3), noise(90, 120, 3) / np.float32(255)
+    (alone,) = crops.prepare(key, image, KernelGANConfig(**TINY_KERNELGAN))
+    first, *others = crops.prepare(
+        key, image, KernelGANConfig(**TINY_KERNELGAN, restarts=3)
+    )
+    assert len(others) == 2
+    keys = [
+        tuple(
+            np.concatenate([jax.random.key_data(k) for k in (t.init_key, t.train_key)])
+        )
+        for t in (alone, first, *others)
+    ]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+    np.testing.assert_array_equal(alone.generator_corners, first.generator_corners)
+    np.testing.assert_array_equal(
+        alone.discriminator_corners, first.discriminator_corners
+    )
+    assert not np.array_equal(first.generator_corners, others[0].generator_corners)

@@ -4,11 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_state import discriminator_variables, generator_params
+from helpers import discriminator_variables, generator_params
 
-from kernelgan_jax.estimators.kernelgan.networks import PatchDiscriminator, _patches, downscale_x2
-from kernelgan_jax.priors.deep_linear import DeepLinearGenerator
 from kernelgan_jax import kernels
+from kernelgan_jax.estimators.kernelgan.networks import (
+    PatchDiscriminator,
+    _patches,
+    downscale_x2,
+)
+from kernelgan_jax.priors.deep_linear import DeepLinearGenerator
 
 
 def layer_by_layer(filters, image):
@@ -83,7 +87,7 @@ def test_discriminator_equals_the_reference_over_two_passes(golden, wrap):
     golden = golden("discriminator")
     discriminator = PatchDiscriminator(channels=16)
     variables = discriminator_variables(golden, "before.")
-    apply = wrap(lambda v, x: discriminator.apply(v, x, mutable=["spectral"]))
+    apply = wrap(lambda v, x: discriminator.apply(v, x, mutable=["singular_vectors"]))
     crop = jnp.asarray(golden["input"])
     first, updated = apply(variables, crop)
     np.testing.assert_allclose(first, golden["output1"][:, 0], rtol=1e-5)
@@ -94,7 +98,7 @@ def test_discriminator_equals_the_reference_over_two_passes(golden, wrap):
     }
     for ours, theirs in after.items():
         u = golden[f"after1.{theirs}.weight_u"]
-        np.testing.assert_allclose(updated["spectral"][ours]["u"], u, atol=1e-5)
+        np.testing.assert_allclose(updated["singular_vectors"][ours]["u"], u, atol=1e-5)
     second, _ = apply({**variables, **updated}, crop)
     np.testing.assert_allclose(second, golden["output2"][:, 0], rtol=1e-5)
 
@@ -109,13 +113,11 @@ def test_discriminator_starts_as_the_paper_says():
     assert not first["bias"].any()
     norm = variables["params"]["norm_0"]
     assert 0.01 < norm["scale"].std() < 0.03 and not norm["shift"].any()
-    for u in jax.tree.leaves(variables["spectral"]):
+    for u in jax.tree.leaves(variables["singular_vectors"]):
         np.testing.assert_allclose(jnp.linalg.norm(u), 1, rtol=1e-5)
 
 
 def test_patches_see_only_their_neighbourhood_before_normalisation():
-    from kernelgan_jax.networks import _patches
-
     images = jnp.arange(2 * 2 * 9 * 8.0).reshape(2, 2, 9, 8)
     columns = _patches(images, 3).reshape(3, 3, 2, 2, 7, 6)
     patch = jnp.moveaxis(images[1, :, 4:7, 2:5], 0, -1)

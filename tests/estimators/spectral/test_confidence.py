@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kernelgan_jax import blur_kernels, estimate_spectral, kernels
+from kernelgan_jax.app import image_files
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Evidence, Spectrum
 from kernelgan_jax.estimators.spectral.confidence import channel_noise, judge
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.pixels import from_unit
-from kernelgan_jax.app import image_files
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import kernels
-from kernelgan_jax import estimate_spectral
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,13 +8,22 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
+from kernelgan_jax import blur_kernels
+from kernelgan_jax.app import image_files
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.estimators.spectral.likelihood import HEAVY_TAIL, PRIOR_WEIGHT, spectral_likelihood
-from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW, has_blocks, periodogram
+from kernelgan_jax.estimators.spectral.likelihood import (
+    HEAVY_TAIL,
+    PRIOR_WEIGHT,
+    spectral_likelihood,
+)
+from kernelgan_jax.estimators.spectral.periodogram import (
+    SHAPE,
+    WINDOW,
+    has_blocks,
+    periodogram,
+)
 from kernelgan_jax.pixels import from_unit, luma, to_unit
-from kernelgan_jax.app import image_files
-from kernelgan_jax import blur_kernels
 
 PHOTO = Path(__file__).parents[1] / "examples/images/chelsea.png"
 DIRECTION = np.array([0.1, -0.2, 0.15, -0.05], np.float32)

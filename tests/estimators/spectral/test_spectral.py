@@ -8,22 +8,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernelgan_jax.estimators.spectral.estimator import _compiled, analyse
 from PIL import Image as pillow
 
-from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral.estimator import _compiled, analyse
-from kernelgan_jax.estimators.spectral.families import FAMILIES, GAUSSIAN, GENERALISED, MOTION, families
-from kernelgan_jax.estimators.spectral.fit import Fit, fit, unpack_spectrum
-from kernelgan_jax.estimators.spectral.likelihood import FREQUENCY_WEIGHTS, PRIOR_WEIGHT, spectral_likelihood
-from kernelgan_jax.estimators.spectral.periodogram import SHAPE, to_gray
-from kernelgan_jax.estimators.spectral.posterior import PRIORS, SAMPLES, SHARPNESS, SPREAD, posterior, sample
-from kernelgan_jax.pixels import from_unit, to_unit
+from kernelgan_jax import blur_kernels, estimate_spectral, kernels, metrics
 from kernelgan_jax.app import image_files
-from kernelgan_jax import blur_kernels
+from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral import estimator
-from kernelgan_jax import kernels
-from kernelgan_jax import metrics
-from kernelgan_jax import estimate_spectral
+from kernelgan_jax.estimators.spectral.families import (
+    FAMILIES,
+    GAUSSIAN,
+    GENERALISED,
+    MOTION,
+    families,
+)
+from kernelgan_jax.estimators.spectral.fit import Fit, fit, unpack_spectrum
+from kernelgan_jax.estimators.spectral.likelihood import (
+    FREQUENCY_WEIGHTS,
+    PRIOR_WEIGHT,
+    spectral_likelihood,
+)
+from kernelgan_jax.estimators.spectral.periodogram import SHAPE, to_gray
+from kernelgan_jax.estimators.spectral.posterior import (
+    PRIORS,
+    SAMPLES,
+    SHARPNESS,
+    SPREAD,
+    posterior,
+    sample,
+)
+from kernelgan_jax.pixels import from_unit, to_unit
 
 PHOTO = Path(__file__).parents[1] / "examples/images/chelsea.png"
 VECTOR = np.array(
@@ -59,7 +73,9 @@ def test_what_the_model_says_is_found_again(family):
     vector[6:10] = 0
     vector[5] = 2.2
     true = np.asarray(families(2).kernel(family, vector[:4]))
-    measured = np.asarray(spectral_likelihood(2).expected(true, unpack_spectrum(vector)))
+    measured = np.asarray(
+        spectral_likelihood(2).expected(true, unpack_spectrum(vector))
+    )
 
     both = FIT(np.stack([measured, 4 * measured]), family)
     assert all(both.ended)
@@ -99,9 +115,7 @@ def test_it_stays_in_float32_where_jax_is_in_float64():
     with jax.enable_x64(True):
         measured = jax.ShapeDtypeStruct(SHAPE, np.float32)
         family = jax.ShapeDtypeStruct((), np.int32)
-        found = jax.eval_shape(
-            functools.partial(fit, scale=2), measured, family
-        )
+        found = jax.eval_shape(functools.partial(fit, scale=2), measured, family)
         assert np.dtype(np.float64) not in {leaf.dtype for leaf in found}
         posterior = functools.partial(posterior, scale=2)
         covariance = jax.eval_shape(posterior, found, measured, family)
@@ -210,7 +224,9 @@ def test_samples_of_a_posterior():
 def test_kernels_of_stationary_images(scale):
     """With the spectrum that the model assumes: close at every scale."""
     variances = (3.5 * max(scale, 1.2) ** 2 / 4, 1.5 * max(scale, 1.2) ** 2 / 4)
-    true = blur_kernels.gaussian(8 * scale + 9, variances=variances, angle=0.7, scale=scale)
+    true = blur_kernels.gaussian(
+        8 * scale + 9, variances=variances, angle=0.7, scale=scale
+    )
     hr = power_law((256 * min(scale, 4), 256 * min(scale, 4)), 2.2)
     lr = from_unit(downscale(hr, true, scale)[4:-4, 4:-4], np.uint8)
     found = estimate_spectral(lr, scale=scale)
