@@ -129,8 +129,7 @@ def _run_user(
         output._replace(estimate=_rated(output.estimate, case, spectra))
         for output, (case, _) in zip(outputs, jobs, strict=True)
     ]
-    cost = _cost_of_one([total], len(jobs)) if estimator.timed else Cost()
-    return rated, cost
+    return rated, _cost_of_one([total], len(jobs)) if estimator.timed else Cost()
 
 
 def _rated(

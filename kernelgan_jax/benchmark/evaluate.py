@@ -336,7 +336,9 @@ class _Run:
     def _read_estimate(self, row: KernelRow) -> KernelEstimate:
         """The estimate of a row, as super-resolution needs it."""
         scales = sorted(
-            scale for scale in range(1, row.scale + 1) if kernel_file(scale) in row.files
+            scale
+            for scale in range(1, row.scale + 1)
+            if kernel_file(scale) in row.files
         )
         steps = [(scale, self.store.read_kernel(row, scale)) for scale in scales]
         return KernelEstimate(

@@ -101,7 +101,10 @@ class ImageRow(_Row):
 
 Row = KernelRow | ImageRow
 
-_CLASSES: dict[str, type[KernelRow] | type[ImageRow]] = {KERNEL: KernelRow, SR: ImageRow}
+_CLASSES: dict[str, type[KernelRow] | type[ImageRow]] = {
+    KERNEL: KernelRow,
+    SR: ImageRow,
+}
 
 
 def kernel_file(scale: int) -> str:
@@ -133,16 +136,15 @@ def from_json(line: str) -> Row:
     """
     try:
         values = json.loads(line)
-        row = _CLASSES[values.pop("kind")](**values)
+        row_class = _CLASSES[values.pop("kind")]
+        # JSON has no tuples.
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return row_class(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a row: {line}") from error
-    # JSON has no tuples.
-    tuples = {
-        field.name: tuple(value)
-        for field in dataclasses.fields(row)
-        if isinstance(value := getattr(row, field.name), list)
-    }
-    return dataclasses.replace(row, **tuples)
 
 
 def kernel_rows(rows: Sequence[Row], *, system: str | None = None) -> list[KernelRow]:
@@ -157,5 +159,7 @@ def kernel_rows(rows: Sequence[Row], *, system: str | None = None) -> list[Kerne
 def image_rows(rows: Sequence[Row], *, system: str | None = None) -> list[ImageRow]:
     """The rows of super-resolved images, of all systems or of one (`System.name`)."""
     return [
-        row for row in rows if isinstance(row, ImageRow) and system in (None, row.system)
+        row
+        for row in rows
+        if isinstance(row, ImageRow) and system in (None, row.system)
     ]

@@ -56,9 +56,7 @@ def markdown(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
       Where images of a system are missing, the table says how many there are.
     """
     rows = [row for row in rows if row.scale == scale]
-    images = {
-        system.title: image_rows(rows, system=system.name) for system in systems
-    }
+    images = {system.title: image_rows(rows, system=system.name) for system in systems}
     found = {
         title: kernel_rows(rows, system=name)
         for name, title in kernel_titles(systems).items()
@@ -217,9 +215,12 @@ def _ranks(rated: Sequence[RatedKernel]) -> str:
 def _claims(rows: Sequence[Row], scale: int) -> str:
     lines = []
     for text, first, second in CLAIMS:
-        images = (by_image(image_rows(rows, system=s), "psnr_y") for s in (first, second))
+        images = (
+            by_image(image_rows(rows, system=s), "psnr_y") for s in (first, second)
+        )
         found = (
-            by_image(kernel_rows(rows, system=s), "kernel_psnr") for s in (first, second)
+            by_image(kernel_rows(rows, system=s), "kernel_psnr")
+            for s in (first, second)
         )
         cells = [text, *_difference(*images), *_difference(*found)]
         if any(cells[1:]):

@@ -111,12 +111,12 @@ def read_test_set(folder: Path, scale: int, *, names: Iterable[str] = ()) -> Cas
         problems[name] = f"{name}: no such image in {folder}"
     cases = []
     for name in sorted(wanted - problems.keys(), key=natural_order):
-        found = {what: part.get(name) for what, part in parts.items()}
-        missing = [what for what, file in found.items() if file is None]
+        missing = [what for what, part in parts.items() if name not in part]
         if missing:
             problems[name] = f"{name}: has no {' and no '.join(missing)} at x{scale}"
             continue
-        case = Case(name, scale, *(file for file in found.values() if file), known)
+        lr, hr, kernel = (part[name] for part in parts.values())
+        case = Case(name, scale, lr, hr, kernel, known)
         if problem := _problem(case):
             problems[name] = problem
         else:
@@ -125,9 +125,7 @@ def read_test_set(folder: Path, scale: int, *, names: Iterable[str] = ()) -> Cas
     return CaseList(cases, [problems[name] for name in ordered])
 
 
-def sizes_match(
-    large: tuple[int, ...], small: tuple[int, ...], *, scale: int
-) -> bool:
+def sizes_match(large: tuple[int, ...], small: tuple[int, ...], *, scale: int) -> bool:
     """Whether an image of one shape may be the enlargement of one of the other.
 
     Sides of the larger image need not be multiples of the scale.
