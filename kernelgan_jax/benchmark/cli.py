@@ -1,4 +1,4 @@
-"""The benchmark as a command: `degrade` makes test sets, `evaluate` measures on them."""
+"""The benchmark as a command: `degrade` makes test sets, `evaluate` uses them."""
 
 import argparse
 import re

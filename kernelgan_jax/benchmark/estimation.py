@@ -71,9 +71,9 @@ def images_at_a_time(system: System, scale: int) -> int:
     entry = system.entry
     if entry is None or callable(system.config):
         return 1
-    settings = entry.default_config(system.config)
-    if entry.device_bytes(settings) is None:
+    if not hasattr(entry.implementation, "device_bytes"):
         return 1
+    settings = entry.default_config(system.config)
     group = {group_name(type(settings)): settings}
     return batch_size(Config(estimator=entry.name, scale=scale, sr="none", **group))
 

@@ -28,8 +28,8 @@ from kernelgan_jax.benchmark.rows import (
     KERNEL,
     SR,
     ImageRow,
-    Key,
     KernelRow,
+    Key,
     Row,
     kernel_file,
 )

@@ -214,14 +214,9 @@ def _ranks(rated: Sequence[RatedKernel]) -> str:
 
 def _claims(rows: Sequence[Row], scale: int) -> str:
     lines = []
-    for text, first, second in CLAIMS:
-        images = (
-            by_image(image_rows(rows, system=s), "psnr_y") for s in (first, second)
-        )
-        found = (
-            by_image(kernel_rows(rows, system=s), "kernel_psnr")
-            for s in (first, second)
-        )
+    for text, *pair in CLAIMS:
+        images = [by_image(image_rows(rows, system=s), "psnr_y") for s in pair]
+        found = [by_image(kernel_rows(rows, system=s), "kernel_psnr") for s in pair]
         cells = [text, *_difference(*images), *_difference(*found)]
         if any(cells[1:]):
             lines.append(cells)
@@ -245,7 +240,7 @@ def _difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[str, st
 
 
 def _values(columns: Mapping[str, _Rows], measure: str, title: str, digits: int) -> str:
-    """A measure of every image, all seeds in one cell, with a column for each system."""
+    """A measure of every image; all seeds in one cell, a column for each system."""
     found = {name: values_by_image(rows, measure) for name, rows in columns.items()}
     shown = {name: values for name, values in found.items() if values}
     names = {image for values in shown.values() for image in values}

@@ -1,7 +1,5 @@
 """Test sets: rebuilt bit for bit, true to their protocols and to the kernels beside."""
 
-import math
-
 import helpers
 import numpy as np
 import pytest

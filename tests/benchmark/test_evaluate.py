@@ -99,7 +99,7 @@ def test_the_spectral_system_is_the_library_s_estimate(images, tmp_path, monkeyp
     found = run_benchmark(
         tmp_path / "set", tmp_path / "out", scale=2, systems=systems, method="none"
     )
-    assert sorted(analysed) == [(24, 24, 3), (74, 113, 3)]
+    assert sorted(analysed) == [(24, 24, 3), (75, 113, 3)]
     # An image that is too small for a spectrum is a problem of one system alone.
     assert [p.partition(":")[0] for p in found.problems] == [
         "constant, tiny, seed 0", "spectral, tiny, seed 0"
@@ -292,7 +292,9 @@ def test_methods_of_the_user_get_the_bicubic_kernel_of_failed_estimates(
         blur_kernels.gaussian(5, variances=(1.0, 1.0), scale=2)).max()  # fmt: skip
     assert given[0].max() == pytest.approx(peak)
     np.testing.assert_allclose(
-        kernels.centre_of_mass(given[0]), kernels.alignment(given[0].shape, 2)
+        kernels.centre_of_mass(given[0]),
+        kernels.alignment(given[0].shape, 2),
+        atol=0.05,  # A small Gaussian is cut off unevenly.
     )
     text = tables.markdown(found.rows, [system], 2)
     assert ("3 of 3" if failure else "0 of 3") in text
@@ -321,7 +323,7 @@ def _given(kernel):
 
 
 def test_systems_that_do_not_know_the_scale_are_left_out(images, tmp_path):
-    hr = images(tmp_path / "in", "a", size=(96, 96))
+    hr = images(tmp_path / "in", "a", size=(90, 96))
     make_test_set(hr, tmp_path / "set", scales=[3])
     lines = []
     found = run_benchmark(

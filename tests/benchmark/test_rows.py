@@ -10,8 +10,16 @@ from kernelgan_jax.benchmark import fingerprints, rows
 from kernelgan_jax.benchmark.store import Store, read_rows
 from kernelgan_jax.estimate import Confidence
 
-COMMON = dict(scale=2, system="s", image="a", seed=1, fingerprint="f", files={"image": "d"},
-              seconds=0.5, memory=None)  # fmt: skip
+COMMON = {
+    "scale": 2,
+    "system": "s",
+    "image": "a",
+    "seed": 1,
+    "fingerprint": "f",
+    "files": {"image": "d"},
+    "seconds": 0.5,
+    "memory": None,
+}
 
 
 def confidence(**values):
