@@ -141,6 +141,12 @@ def quadratic_form(
     Args:
       shape: (height, width) of the kernel.
       scale: Scale that the kernel is aligned for.
+
+    Example:
+      >>> square = quadratic_form((1, 3), 1)
+      >>> distances = square(jnp.array([1.0, 0.0, 1.0]), jnp.zeros(2))
+      >>> np.asarray(distances, np.float64).round(2).tolist()
+      [[0.91, 0.0, 0.91]]
     """
     rows, columns = np.indices(shape) - kernels.alignment(shape, scale)[:, None, None]
 
