@@ -38,7 +38,7 @@ def main(output: Path, steps: int = 20_000) -> Flow:
     print(
         f"log-density: training {history[-100:].mean():.1f}, new kernels {density:.1f}"
     )
-    drawn = flow(model)
+    drawn = flow(model=model)
     keys = jax.random.split(jax.random.key(1), len(new))
     own = np.asarray(jax.vmap(lambda key: drawn.kernel(drawn.init(key)))(keys))
     for name, made in (("new kernels", new), ("the flow's", own)):

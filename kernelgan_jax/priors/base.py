@@ -1,24 +1,4 @@
-"""Models of the SR kernel as differentiable components, for KernelGAN and for others.
-
-A `KernelPrior` is a NamedTuple of pure functions: parameters come from `init`, a kernel
-comes of them by `kernel`, and `penalty` and `log_prob` say how plausible a kernel is.
-Minimise over the parameters whatever depends on the kernel:
-
-    model = prior.simplex(13)
-
-    def loss(params):
-        kernel = model.kernel(params)
-        misfit = ((downscale(hr, kernel, 2) - lr) ** 2).sum() / (2 * sigma**2)
-        return misfit + sum(model.penalty(kernel).values())
-
-    params = model.init(key)
-    gradient = jax.grad(loss)(params)
-
-Nothing here is jitted; all of it can be, under `vmap`, `grad` (twice), `checkpoint` and
-in `scan`. Kernels are as `kernelgan_jax.kernels` states, and aligned for the prior's
-scale where the prior knows of an alignment. Computation is in the precision of the
-parameters: for float64, cast what `init` gives.
-"""
+"""The type of a kernel prior, and the check of its shape."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -29,22 +9,40 @@ from kernelgan_jax import checks
 
 Params = Any
 """A pytree of arrays."""
+Penalty = Callable[[jax.Array], dict[str, jax.Array]]
+"""A function of an `h x w` kernel that returns weighted terms of a loss by name; the
+sum of its values is what is minimised."""
 
 
 class KernelPrior(NamedTuple):
-    """A model of the kernel: pure functions, of one kernel each."""
+    """A model of the kernel: pure functions, each for one kernel.
+
+    Example:
+      >>> from kernelgan_jax import priors
+      >>> model = priors.gaussian(13)
+      >>> params = model.init(jax.random.key(0))
+      >>> model.kernel(params).shape
+      (13, 13)
+      >>> sorted(model.penalty(model.kernel(params)))
+      ['boundary', 'centre', 'sparsity', 'sum']
+    """
 
     init: Callable[[jax.Array], Params]
     """Random parameters from a JAX key, float32."""
     kernel: Callable[[Params], jax.Array]
-    """The `h x w` kernel of parameters."""
-    penalty: Callable[[jax.Array], dict[str, jax.Array]]
-    """Weighted penalties of an `h x w` kernel by name; see `penalty`."""
+    """The `h x w` kernel that belongs to parameters."""
+    penalty: Penalty
+    """Weighted terms by name that grow as an `h x w` kernel gets less plausible."""
     log_prob: Callable[[jax.Array], jax.Array] | None = None
     """Logarithm of the density of an `h x w` kernel, where the prior has one."""
 
 
 def check_shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a side or of a pair of sides.
+
+    Raises:
+      ValueError: If a side is not a positive integer, or there are not one or two.
+    """
     pair = tuple(shape) if isinstance(shape, Sequence) else (shape, shape)
     if len(pair) != 2:
         raise ValueError(f"{name} is {shape!r}; it must be an integer or two of them")

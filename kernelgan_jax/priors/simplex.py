@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The prior without assumptions: any kernel of non-negative values and sum 1."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,18 +15,24 @@ def simplex(
     scale: int = 2,
     weights: Mapping[str, Any] = PENALTY_WEIGHTS,
 ) -> KernelPrior:
-    """Any non-negative kernel of sum 1: the softmax of free parameters, `h x w`.
+    """All non-negative kernels of sum 1: the softmax of free parameters, `h x w`.
 
-    It assumes nothing else, so that it also fits motion and disk kernels, and starts
-    close to a uniform kernel.
+    The prior assumes nothing else, so that it also fits motion and disk kernels. It
+    starts close to a uniform kernel.
 
     Args:
       shape: Side, or (height, width), of the kernel.
-      scale: Scale that `penalty` wants the kernel aligned for.
-      weights: Of `penalty`.
+      scale: Scale for which `penalty` draws the kernel to its alignment.
+      weights: Weights of the penalty's terms by name; see `penalty`.
 
     Raises:
       ValueError: If an argument is out of range.
+
+    Example:
+      >>> model = simplex((9, 12), scale=3)
+      >>> kernel = model.kernel(model.init(jax.random.key(0)))
+      >>> kernel.shape, round(float(kernel.sum()), 5)
+      ((9, 12), 1.0)
     """
     shape = check_shape("shape", shape)
 

@@ -7,13 +7,11 @@ import tracemalloc
 import warnings
 import zlib
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.pixels import from_array, from_unit, to_unit
 from kernelgan_jax.app import image_files
 
 HEIGHT, WIDTH = 5, 7
@@ -627,84 +625,6 @@ def test_find_then_read(file):
     np.testing.assert_array_equal(image_files.read(found).pixels, stored(path))
 
 
-# Arrays.
-
-
-@pytest.mark.parametrize("convert", [np.asarray, jnp.asarray])
-@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
-def test_from_array(convert, shape, dtype):
-    values = noise(*shape) if dtype[0] == "u" else noise(*shape) / 255
-    array = convert(values.astype(dtype))
-    pixels = from_array(array)
-    assert isinstance(pixels, np.ndarray)
-    assert pixels.dtype == dtype
-    np.testing.assert_array_equal(pixels, np.asarray(array).reshape(4, 5, -1))
-
-
-def test_from_array_does_not_copy():
-    for array in noise(4, 5), noise(4, 5, 3), noise(4, 5, 3) / 255:
-        assert np.shares_memory(from_array(array), array)
-
-
-def test_from_array_bool():
-    pixels = from_array(np.array([[True, False]]))
-    np.testing.assert_array_equal(pixels, np.array([[[255], [0]]], np.uint8))
-    assert pixels.dtype == np.uint8
-
-
-def test_from_array_forgives_rounding_errors():
-    array = np.array([[-1e-7, 0.5, 1 + 1e-7]])
-    np.testing.assert_array_equal(from_array(array)[..., 0], [[0, 0.5, 1]])
-    assert array[0, 0] == -1e-7
-
-
-@pytest.mark.parametrize(
-    "array, word",
-    [
-        (np.zeros((4, 5, 4), np.uint8), "alpha"),
-        (np.zeros((4, 5, 2), np.uint8), "alpha"),
-        (np.zeros((3, 4, 5), np.uint8), "(3, 4, 5)"),
-        (np.zeros(4, np.uint8), "(4,)"),
-        (np.zeros((1, 4, 5, 3), np.uint8), "(1, 4, 5, 3)"),
-        (np.zeros((0, 5), np.uint8), "no pixels"),
-        (np.zeros((4, 0, 3), np.float32), "no pixels"),
-        (np.zeros((4, 5), np.int64), "int64"),
-        (np.zeros((4, 5), complex), "complex128"),
-        (np.zeros((4, 5), object), "object"),
-        (np.full((4, 5), "a"), "<U1"),
-        (None, "object"),
-        ([[1.0], [0.0, 1.0]], "no array"),
-        (np.array([[0.0, 1.01]]), "to 1.01"),
-        (np.array([[-0.01, 1.0]]), "from -0.01"),
-        (np.array([[0.0, np.nan]]), "nan"),
-        (np.array([[0.0, np.inf]]), "inf"),
-        (np.array([[0.0, 255.0]]), "255"),
-    ],
-)
-def test_from_array_refuses(array, word):
-    with pytest.raises(image_files.ImageError) as caught:
-        from_array(array)
-    assert word in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "values, expected",
-    [
-        (np.array([0, 51, 255], np.uint8), [0, 0.2, 1]),
-        (np.array([0, 13107, 65535], np.uint16), [0, 0.2, 1]),
-        (np.array([0, 0.2, 1], np.float64), [0, 0.2, 1]),
-        (np.array([0, 0.2, 1], np.float32), [0, 0.2, 1]),
-    ],
-)
-def test_to_unit(values, expected):
-    unit = to_unit(values)
-    assert unit.dtype == np.float32
-    np.testing.assert_array_equal(unit, np.array(expected, np.float32))
-    assert np.shares_memory(unit, values) == (values.dtype == np.float32)
-
-
 # --- Writing ---
 
 
@@ -726,16 +646,3 @@ def test_png_is_written_whole(tmp_path, dtype, channels, has_alpha):
     else:
         assert found.alpha is None
     assert (found.icc_profile, found.exif) == (b"a profile", exif.tobytes())
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_from_unit_is_the_inverse_of_to_unit(dtype):
-    levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 16)
-    np.testing.assert_array_equal(
-        from_unit(to_unit(levels), dtype), levels
-    )
-
-
-def test_from_unit_clips_and_makes_16_bits_of_floats():
-    found = from_unit(np.array([-1.0, 0.5, 2.0]), np.float32)
-    np.testing.assert_array_equal(found, np.array([0, 32768, 65535], np.uint16))

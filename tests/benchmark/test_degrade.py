@@ -1,6 +1,5 @@
 """Test sets: rebuilt bit for bit, true to their protocols and to the kernels beside."""
 
-import math
 
 import numpy as np
 import pytest
@@ -154,39 +153,6 @@ def test_liang_kernels():
     assert 1.5 < ratio.max() / ratio.min() < 2.7  # 1.4 / 0.6, and a small shift
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_disks_and_motions(scale):
-    """Second moments: r^2/4 of a disk; L^2/12 along a line, s^2/12 of an LR pixel."""
-    disk = blur_kernels.disk(6 * scale + 1, radius=1.5 * scale, scale=scale)
-    np.testing.assert_allclose(
-        kernels.covariance(disk),
-        (1.5 * scale) ** 2 / 4 * np.eye(2),
-        rtol=0.1,
-        atol=0.02,
-    )
-    length, angle = 3.0 * scale, math.radians(30)
-    line = blur_kernels.motion(6 * scale + 1, length=length, angle=angle, scale=scale)
-    longer, shorter, found = kernels.widths(line)
-    assert abs(found - 30) < 1
-    np.testing.assert_allclose(longer**2, (length**2 + scale**2) / 12, rtol=0.1)
-    np.testing.assert_allclose(shorter**2, scale**2 / 12, rtol=0.35)
-    for kernel in (disk, line):
-        assert kernel[0].max() == kernel[:, 0].max() == 0  # Nothing is cut off.
-        assert kernel[-1].max() == kernel[:, -1].max() == 0
-        np.testing.assert_allclose(
-            kernels.centre_of_mass(kernel),
-            kernels.alignment(kernel.shape, scale),
-            atol=0.01,
-        )
-
-
-def test_still_motion_is_an_lr_pixel():
-    still = blur_kernels.motion(5, length=0.0, scale=2)
-    expected = np.zeros((5, 5))
-    expected[2:4, 2:4] = 1 / 4
-    np.testing.assert_allclose(still, expected, atol=0.02)
-
-
 def test_image_noise(tmp_path):
     hr = write_images(tmp_path / "in", "a")
     lrs = []
@@ -233,19 +199,6 @@ def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         degrade([], tmp_path / "set", **options)
     assert not (tmp_path / "set").exists()
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: blur_kernels.disk(0, radius=1.0), "size is 0"),
-        (lambda: blur_kernels.disk(5, radius=0.0), "radius is 0"),
-        (lambda: blur_kernels.motion(5, length=-1.0), "length is -1"),
-    ],
-)
-def test_bad_kernels(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
 
 
 def test_jpeg(tmp_path):

@@ -17,7 +17,7 @@ def generator_prior(config: Config) -> KernelPrior:
     """The kernel prior that the settings choose for the generator."""
     if config.prior == "deep_linear":
         layers, channels = config.generator_kernels, config.generator_channels
-        return deep_linear(layers, channels=channels)
+        return deep_linear(filters=layers, channels=channels)
     if config.prior == "flow":
         # Training moves it little, so that a random start would decide the result.
         size, variances = config.kernel_size, (FLOW_START, FLOW_START)

@@ -220,7 +220,9 @@ def finish(
     elif abs(raw.sum() - 1) > SUM_TOLERANCE:
         reason = f"the generator's kernel sums to {raw.sum():.2f}, not 1"
     try:
-        kernel = kernels.remove_floor(raw, config.floor, config.floor_rank)
+        kernel = kernels.remove_floor(
+            raw, fraction=config.floor, count=config.floor_rank
+        )
     except ValueError:  # nothing positive is left
         kernel, reason = (
             np.full_like(raw, 1 / raw.size),

@@ -1,15 +1,4 @@
-"""A normalising flow on SR kernels: an invertible map between noise and kernels.
-
-Trained on samples of a family of kernels, it makes of the normal distribution that
-family's (Liang, Zhang, Gu, Van Gool, Timofte, "Flow-based Kernel Prior with Application
-to Blind Super-Resolution", CVPR 2021), with couplings as in RealNVP (Dinh,
-Sohl-Dickstein, Bengio, ICLR 2017). Kernels are positive and sum to 1, so the flow works
-on their log-ratios (Aitchison, "The Statistical Analysis of Compositional Data", 1986),
-and every latent vector gives a valid kernel. As kernels fade to 0, where log-ratios
-have no end, a little of a uniform kernel is mixed in before, and taken out afterwards.
-
-`shipped()` is the flow that comes with the package; `fit` trains one of your own.
-"""
+"""The normalising flow itself: couplings, and the map between kernels and noise."""
 
 import dataclasses
 import math
@@ -22,8 +11,6 @@ from flax import linen as nn
 
 FLOOR = 1e-3
 """Share of a uniform kernel that is mixed in, as no kernel value may be 0."""
-
-
 EXACT = jax.lax.Precision.HIGHEST
 """The whitening is ill-conditioned; GPUs and TPUs round to fewer bits by default."""
 
@@ -34,7 +21,7 @@ class MLP(nn.Module):
     Attributes:
       hidden: Width of the two hidden layers.
       out: Number of outputs.
-      relu: Whether the hidden units are ReLUs, else tanh.
+      relu: Whether the hidden units are ReLUs; otherwise they are tanh units.
     """
 
     hidden: int
@@ -57,7 +44,7 @@ class Couplings(nn.Module):
 
     Attributes:
       depth: Number of couplings.
-      hidden: Hidden units of their networks.
+      hidden: Hidden units of the couplings' networks.
     """
 
     depth: int
@@ -65,12 +52,12 @@ class Couplings(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, backwards: bool) -> tuple[jax.Array, jax.Array]:
-        """Maps a vector, `d`; also gives the log-determinant of the map."""
+        """Maps a vector of `d` numbers; also gives the log-determinant of the map."""
         log_det = jnp.zeros((), x.dtype)
         order, bits = range(self.depth), (len(x) - 1).bit_length()
         for i in reversed(order) if backwards else order:
-            # Parted by the bits of the index, lowest first: the first components, which
-            # vary most, are soon parted from each other.
+            # Components are separated by the bits of their index, lowest first, so that
+            # the first ones, which vary most, soon depend on each other.
             bit = (np.arange(len(x)) >> (i // 2 % bits)) & 1
             given, changed = (np.flatnonzero(bit == (i + n) % 2) for n in (0, 1))
             size, condition, part = len(changed), x[given], x[changed]
@@ -87,17 +74,25 @@ class Couplings(nn.Module):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flow:
-    """A trained flow. Its methods are pure functions of one vector or kernel.
+    """A trained flow, whose methods are pure functions of one vector or kernel.
 
-    They compute in the precision of what they are given.
+    Methods compute in the precision of their argument.
 
     Attributes:
-      shape: (h, w) of its kernels.
-      scale: The scale that they are aligned for.
+      shape: (h, w) of the kernels.
+      scale: Scale that the kernels are aligned for.
       mean: `h*w`, mean of the logarithms of the (floored) kernels.
-      basis: `h*w x d`, d = h*w - 1: their principal directions, orthonormal.
-      deviations: `d`, standard deviations along these.
+      basis: `h*w x d`, d = h*w - 1, principal directions of the logarithms,
+        orthonormal.
+      deviations: `d`, standard deviations along the principal directions.
       params: Parameters of the couplings.
+
+    Example:
+      >>> from kernelgan_jax.priors.flow import pretrained
+      >>> model = pretrained()
+      >>> kernel = model.kernel(jnp.zeros(model.size))
+      >>> kernel.shape, round(float(kernel.sum()), 5)
+      ((13, 13), 1.0)
     """
 
     shape: tuple[int, int]
@@ -116,7 +111,7 @@ class Flow:
         """The kernel of a latent vector.
 
         Args:
-          latent: `d`.
+          latent: `d` numbers.
 
         Returns:
           `h x w`, non-negative, sum 1.
@@ -141,7 +136,8 @@ class Flow:
           kernel: `h x w`. Negative values count as 0, and it is divided by its sum.
 
         Returns:
-          `d`, and the log-determinant of the map from log-ratios to it.
+          The latent vector, `d`, and the log-determinant of the map from log-ratios to
+          it.
 
         Raises:
           ValueError: If the kernel has another shape than the flow's.
@@ -151,9 +147,9 @@ class Flow:
     def log_prob(self, kernel: jax.Array) -> jax.Array:
         """Logarithm of the density of a kernel.
 
-        The density is that of its log-ratios (with a little of a uniform kernel mixed
-        in): with respect to Aitchison's measure on positive vectors of sum 1, not
-        Lebesgue's. Gradients are finite everywhere.
+        This is the density of the kernel's log-ratios, after a little of a uniform
+        kernel is mixed in: a density with respect to Aitchison's measure on positive
+        vectors of sum 1, not to Lebesgue's. Gradients are finite everywhere.
 
         Args:
           kernel: `h x w`. Negative values count as 0, and it is divided by its sum.
@@ -199,7 +195,7 @@ def _floored_logarithms(kernel: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         raise ValueError(f"kernel has shape {kernel.shape}; it must be {shape}")
     positive = jnp.maximum(kernel.reshape(-1), 0)
     total = positive.sum()
-    # A kernel of next to nothing counts as uniform: its gradients would overflow.
+    # A kernel whose sum is almost 0 counts as uniform: its gradients would overflow.
     counts = total > jnp.finfo(positive.dtype).eps ** 2
     positive = positive / jnp.where(counts, total, 1)
     return jnp.log((1 - FLOOR) * positive + FLOOR / positive.size)

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The kernel prior of a flow: latent vectors on a sphere."""
 
 import math
 from collections.abc import Mapping
@@ -15,30 +15,40 @@ from kernelgan_jax.priors.flow.files import pretrained
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 START_NOISE = (-0.25, 0.25)
-"""Multiplicative noise on the kernel that `flow` starts from: DIV2KRK's."""
+"""Range of the multiplicative noise on the start's values, as in DIV2KRK."""
 
 
 def flow(
-    model: Flow | None = None,
     *,
+    model: Flow | None = None,
     start: ArrayLike | None = None,
     weights: Mapping[str, Any] = PENALTY_WEIGHTS,
 ) -> KernelPrior:
-    """A normalising flow: the latent code of a kernel, on a sphere (Liang et al. 2021).
+    """Kernels of a normalising flow: latent vectors on a sphere.
 
     The latent vectors of random kernels lie close to the sphere of radius sqrt(d). The
-    parameters are a vector of `d` numbers, of which only the direction matters.
+    parameters are a vector of `d` numbers, of which only the direction matters. This
+    prior has a density, `log_prob`.
 
     Args:
-      model: The flow; by default the one that comes with the package: 13 x 13, x2,
-        trained on anisotropic Gaussians of variances 0.35 to 5 pixels^2 with
-        multiplicative noise of up to 25 %.
-      start: A kernel, non-negative, of the flow's shape: `init` then gives codes of it
-        with random noise on its values; otherwise random ones.
-      weights: Of `penalty`.
+      model: The flow; `pretrained()` if not given.
+      start: A kernel, non-negative, of the flow's shape: `init` then gives its latent
+        vector, with random noise on the kernel's values. If not given, `init` gives
+        random vectors.
+      weights: Weights of the penalty's terms by name; see `penalty`.
 
     Raises:
       ValueError: If an argument is out of range.
+
+    References:
+      Liang, Zhang, Gu, Van Gool, Timofte, "Flow-based Kernel Prior with Application to
+      Blind Super-Resolution", CVPR 2021, section 3.
+
+    Example:
+      >>> prior = flow()
+      >>> kernel = prior.kernel(prior.init(jax.random.key(0)))
+      >>> kernel.shape, bool(prior.log_prob(kernel) > prior.log_prob(jnp.eye(13)))
+      ((13, 13), True)
     """
     model = pretrained() if model is None else model
     if start is not None:
@@ -56,7 +66,7 @@ def flow(
 
     def kernel(params: Params) -> jax.Array:
         square = params @ params
-        square = jnp.where(square > 0, square, 1)  # 0 has no direction: it stays 0
+        square = jnp.where(square > 0, square, 1)  # 0 has no direction and stays 0
         return model.kernel(params * jnp.sqrt(model.size / square))
 
     return KernelPrior(init, kernel, bind_penalty(model.scale, weights), model.log_prob)

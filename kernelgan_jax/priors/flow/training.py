@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Training of a flow on samples of kernels, by maximum likelihood."""
 
 import math
 from typing import Any
@@ -12,8 +12,8 @@ from kernelgan_jax import checks
 from kernelgan_jax.priors.flow.couplings import Couplings, Flow, _floored_logarithms
 
 DITHER = 0.05
-"""Standard deviation of noise on the log-ratios in training; without it the density of
-kernels that fade to nothing would grow without bounds."""
+"""Standard deviation of the noise on log-ratios in training; without it the density of
+kernels that fade to 0 would grow without bounds."""
 
 
 def fit(
@@ -31,13 +31,13 @@ def fit(
 
     Args:
       key: JAX random key.
-      kernels: `N x h x w`, `N > h*w >= 3`, of values at least 0, all aligned alike. A
-        few thousand are learned by heart: take tens of thousands.
-      scale: The scale that they are aligned for.
+      kernels: `N x h x w`, `N > h*w >= 3`, non-negative, all aligned for `scale`. A few
+        thousand would be overfitted; take tens of thousands.
+      scale: Scale that the kernels are aligned for.
       steps: Training steps, positive.
       depth: Number of couplings, positive.
-      hidden: Hidden units of their networks, positive.
-      batch: Kernels a step, positive.
+      hidden: Hidden units of the couplings' networks, positive.
+      batch: Kernels per step, positive.
       learning_rate: Adam's first rate, positive; it falls to 0 along a cosine.
 
     Returns:
@@ -45,6 +45,12 @@ def fit(
 
     Raises:
       ValueError: If an argument is out of range.
+
+    Example:
+      >>> kernels = np.random.default_rng(0).random((50, 2, 2))
+      >>> model, losses = fit(jax.random.key(0), kernels, steps=2, depth=1, hidden=4)
+      >>> model.shape, losses.shape
+      ((2, 2), (2,))
     """
     kernels = np.asarray(kernels)
     if kernels.ndim != 3 or not 3 <= math.prod(kernels.shape[1:]) < len(kernels):
@@ -96,7 +102,7 @@ def _whitening(logarithms: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """Mean, principal directions and standard deviations of the dithered log-ratios."""
     ratios = logarithms - logarithms.mean(1, keepdims=True)
     variance, basis = np.linalg.eigh(np.cov(ratios.T))
-    order = slice(None, 0, -1)  # all but (1, ..., 1), along which nothing varies
+    order = slice(None, 0, -1)  # all but (1, ..., 1), along which the ratios are 0
     deviations = np.sqrt(variance[order] + DITHER**2)
     single = np.float32
     return (
