@@ -13,7 +13,6 @@ from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 MIN_VARIANCE = 0.1
 """Smallest variance of a Gaussian, pixels^2: narrower ones fall between the pixels."""
-LEAST_VARIANCE = MIN_VARIANCE  # TODO: the old name, until families.py has the new one
 
 
 class Covariance(NamedTuple):
