@@ -24,7 +24,7 @@ from kernelgan_jax.app.report import Result, SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators import run
 from kernelgan_jax.parallel import worker_count
-from kernelgan_jax.pixels import from_unit, to_unit, unit_image
+from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import super_resolve_planned
@@ -39,10 +39,16 @@ class _Ready(NamedTuple):
     """Its file and folder."""
     image: image_files.Image
     """The contents of the file."""
-    unit: np.ndarray
-    """Its pixels, `H x W x C` float32 in [0, 1]."""
     fingerprint: str
     """See `results.fingerprint`; of the file as it was read."""
+
+    def unit(self) -> np.ndarray:
+        """Its pixels, `H x W x C` float32 in [0, 1].
+
+        They are four times as large as those of most files, so images that wait do not
+        keep them.
+        """
+        return to_unit(self.image.pixels)
 
 
 class _Estimated(NamedTuple):
@@ -172,15 +178,13 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
             resources.check_memory(image.pixels.shape, config.scale)
             method.check_image_size(image.pixels.shape, scale=config.scale)
         if job.needs_kernel:
-            unit = run.check_image(
+            run.check_image(
                 image.pixels,
                 scale=config.scale,
                 entry=config.chosen_estimator,
                 config=config.estimator_config,
             )
-        else:
-            unit = unit_image(image.pixels)
-        return _Ready(number, task, image, unit, fingerprint)
+        return _Ready(number, task, image, fingerprint)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
 
@@ -222,7 +226,7 @@ def _estimate(
     try:
         estimates = run.estimate_checked(
             [jax.random.key(job.seed)] * len(ready),
-            [item.unit for item in ready],
+            [item.unit() for item in ready],
             scale=job.config.scale,
             entry=job.config.chosen_estimator,
             config=job.config.estimator_config,
@@ -293,11 +297,11 @@ def _super_resolve(
         scale=config.scale,
         method=config.sr,
         config=config.sr_config,
-        image_shape=ready.unit.shape,
+        image_shape=ready.image.pixels.shape,
     )
     (enlarged,) = super_resolve_planned(
         [jax.random.key(job.seed)],
-        [ready.unit],
+        [ready.unit()],
         [planned],
         progress=_numbered([ready], progress),
     )
