@@ -60,9 +60,9 @@ def check_name(name: str) -> None:
             f"config.{name} is a group of settings; name one of them, as config."
             f"{example}"
         )
-    *others, last = (f"config.{guess}" for guess in _guesses(name, known))
-    named = f"{', '.join(others)} or {last}" if others else last
-    raise UsageError(f"there is no setting config.{name}; did you mean {named}?")
+    *others, last = [f"config.{guess}" for guess in _guesses(name, known)]
+    meant = f"{', '.join(others)} or {last}" if others else last
+    raise UsageError(f"there is no setting config.{name}; did you mean {meant}?")
 
 
 def _guesses(name: str, known: list[str]) -> list[str]:
@@ -75,8 +75,8 @@ def _guesses(name: str, known: list[str]) -> list[str]:
     if group in known:  # It is a setting and has none inside, as sr.
         return [group]
     last_parts = [other.rpartition(".")[2] for other in known]
-    for near in difflib.get_close_matches(last, last_parts, 1):
-        return [other for other in known if other.rpartition(".")[2] == near]
+    for near_part in difflib.get_close_matches(last, last_parts, 1):
+        return [other for other in known if other.rpartition(".")[2] == near_part]
     return difflib.get_close_matches(name, known, 1, cutoff=0)
 
 

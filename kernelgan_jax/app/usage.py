@@ -1,6 +1,5 @@
 """The text of `--help`: flags, presets, and all settings with who reads them."""
 
-import dataclasses
 from typing import Any
 
 from absl import flags
@@ -73,12 +72,13 @@ def usage() -> str:
 def _flags() -> list[str]:
     values = flags.FlagValues()
     define(values)
-    described = [_wrap(f"--config: {_CONFIG}")]
+    described = {}
     for name, flag in FLAGS.items():
         default = f" (default: {flag.default})" if name in _SHOWN_DEFAULTS else ""
         text = f"--{name}: {' '.join(values[name].help.split())}{default}"
-        described.append(_wrap(text))
-    return [described[1], described[0], *described[2:]]
+        described[name] = _wrap(text)
+    config = _wrap(f"--config: {_CONFIG}")
+    return [described.pop("image"), config, *described.values()]
 
 
 def _preset(name: str) -> str:
@@ -113,8 +113,3 @@ def _setting(name: str, default: Any, about: str) -> str:
 
 def _wrap(text: str) -> str:
     return flags.text_wrap(text, WIDTH, "      ", "  ")
-
-
-assert set(_CHOICES) == {
-    field.name for field in dataclasses.fields(Config) if field.name not in GROUPS
-}
