@@ -119,7 +119,8 @@ def covariance(cholesky: Any) -> Covariance:
     For `generalised_gaussian` this is the matrix of its quadratic form.
 
     Args:
-      cholesky: The three values of the lower triangle L, row by row; NumPy or JAX.
+      cholesky: The three values of the lower triangle L, row by row: an array, NumPy or
+        JAX, or three scalars.
 
     Example:
       >>> [round(float(value), 3) for value in covariance(np.array([2.0, 1.0, 1.5]))]
@@ -127,8 +128,9 @@ def covariance(cholesky: Any) -> Covariance:
     """
     top, corner, bottom = cholesky
     rows = top**2 + MIN_VARIANCE
+    mixed = top * corner
     columns = corner**2 + bottom**2 + MIN_VARIANCE
-    return Covariance(rows, top * corner, columns)
+    return Covariance(rows, mixed, columns)
 
 
 def quadratic_form(
@@ -145,7 +147,7 @@ def quadratic_form(
     def square(cholesky: jax.Array, shift: jax.Array) -> jax.Array:
         top, corner, bottom = cholesky
         dtype, v = top.dtype, MIN_VARIANCE
-        a, b, c = covariance(cholesky)
+        a, b, c = covariance((top, corner, bottom))
         # a c - b^2, without its cancellation.
         determinant = (top * bottom) ** 2 + v * (top**2 + corner**2 + bottom**2 + v)
         row = jnp.asarray(rows, dtype) - shift[0]

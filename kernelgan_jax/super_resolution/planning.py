@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import blur_kernels, checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate
-from kernelgan_jax.super_resolution.registry import METHODS, Method
+from kernelgan_jax.super_resolution.registry import find_method
 
 WIDTHS = (0.65, 1.0, 1.35)
 """Factors on the width of an estimated kernel that is not trusted.
@@ -119,7 +119,7 @@ def plan(
       Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning",
       CVPR 2018, section 3, for gradual super-resolution.
     """
-    chosen = get_method(method)
+    chosen = find_method(method)
     scale = _scale(estimate, scale)
     notes: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
@@ -134,53 +134,12 @@ def plan(
         noise_std = float(evidence.noise_std)
     elif isinstance(estimate, KernelEstimate):
         noise_std = float(estimate.noise_std)
-    config = _settings(chosen, config)
+    config = chosen.default_config(config)
     if config is not None:
         shape = None if image_shape is None else (image_shape[0], image_shape[1])
         config, more = config.for_image(noise_std=noise_std, image_shape=shape)
         notes = (*more, *notes)
     return Plan(method, scale, stages, config, noise_std, source, notes)
-
-
-def get_method(name: str) -> Method:
-    """The method of a name.
-
-    Raises:
-      ValueError: If there is none.
-    """
-    if name not in METHODS:
-        raise ValueError(f"method is {name!r}; it must be {' or '.join(METHODS)}")
-    return METHODS[name]
-
-
-def check_image_size(
-    image_shape: Sequence[int], *, scale: int, method: str = "zssr_fast"
-) -> None:
-    """Checks that an image is large enough for a method to learn from.
-
-    Args:
-      image_shape: Height and width of the LR image; more numbers are ignored.
-      scale: The scale of the result.
-      method: Name in `METHODS`.
-
-    Raises:
-      ValueError: If the image is too small, or the method unknown.
-
-    Example:
-      >>> from kernelgan_jax.super_resolution import check_image_size
-      >>> check_image_size((16, 16), scale=2)
-      >>> check_image_size((15, 100), scale=2)  # doctest: +ELLIPSIS
-      Traceback (most recent call last):
-      ValueError: image is 100x15 pixels; the method 'zssr_fast' needs at least 16 ...
-    """
-    height, width = image_shape[:2]
-    least = get_method(method).least_side * scale
-    if min(height, width) < least:
-        raise ValueError(
-            f"image is {width}x{height} pixels; the method {method!r} needs at least "
-            f"{least} at each side for scale {scale}; the method 'bicubic' takes any "
-            "size"
-        )
 
 
 def _scale(estimate: Any, scale: int | None) -> int:
@@ -205,7 +164,7 @@ def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], 
     if estimate is None:
         raise ValueError(
             f"estimate is None; it must be an estimate or a kernel for the method "
-            f"{method!r}"
+            f"{method}"
         )
     if not isinstance(estimate, KernelEstimate):
         return (Stage(scale, np.asarray(estimate)),), "given"
@@ -215,22 +174,3 @@ def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], 
         return (Stage(scale, estimate.kernel),), "estimated"
     steps = (*estimate.intermediate, (scale, estimate.kernel))
     return tuple(Stage(at, kernel, WIDTHS) for at, kernel in steps), "estimated"
-
-
-def _settings(method: Method, config: Any) -> Any:
-    """The settings of a method: those given or its defaults."""
-    if method.config is None:
-        if config is not None:
-            raise ValueError(
-                f"config is {config!r}; it must be None: the method {method.name!r} "
-                "has no settings"
-            )
-        return None
-    if config is None:
-        return method.config()
-    if not isinstance(config, method.config):
-        raise ValueError(
-            f"config is {config!r}; it must be a {method.config.__name__} for the "
-            f"method {method.name!r}"
-        )
-    return config

@@ -1,13 +1,16 @@
-"""The super-resolution methods by name: the only list of them. Needs no JAX.
+"""The super-resolution methods: one line each, read by the library, the command and the
+benchmark.
 
-A method is a function of the method's name, in a file or a folder of its own, for a
-batch of images (`Enlarge`), and one line in `METHODS`. Its settings, if it has any, are
-a frozen dataclass in a file that needs no JAX.
+A method is a function of the method's name, in a module of its own, for a batch of
+images (`Enlarge`). Its settings, if it has any, are a frozen dataclass
+(`MethodSettings`). This module and the settings classes need no JAX, so that the
+command can read its flags before it starts to work.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
@@ -35,7 +38,7 @@ class Enlarge(Protocol):
         Args:
           keys: JAX random keys, one for each image.
           images: `H x W x C` float32 in [0, 1], C = 1 or 3, checked; sizes may differ.
-          plans: What to do with each image, for this method, checked.
+          plans: What to do with each image, checked; all are for this method.
           progress: Called now and then.
 
         Returns:
@@ -44,7 +47,7 @@ class Enlarge(Protocol):
 
 
 class MethodSettings(Protocol):
-    """What the settings class of a method has besides its fields."""
+    """What a method's settings class has besides its fields."""
 
     def for_image(
         self, *, noise_std: float, image_shape: tuple[int, int] | None
@@ -62,43 +65,115 @@ class MethodSettings(Protocol):
         """
 
 
-class Method(NamedTuple):
-    """One way to super-resolve."""
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """An entry of the registry."""
 
     name: str
-    """The method's name, and that of its function in `module`."""
-    config: type[Any] | None
-    """Its settings class, a `MethodSettings`; None if it has no settings."""
+    """The method's name, and that of its function."""
     module: str
-    """The module of its function, imported on first use."""
-    uses_kernel: bool
-    """Whether the result depends on the kernel."""
-    least_side: int
-    """Smallest legal side of an LR image, pixels, divided by the scale."""
+    """The module of its function, below `kernelgan_jax.super_resolution`."""
     about: str
-    """What the method does, in one line."""
+    """One line for the user."""
+    config: type | None = None
+    """Class of its settings, a `MethodSettings`; None if it has none."""
+    uses_kernel: bool = True
+    """Whether the result depends on the kernel."""
+    least_side: int = 0
+    """Smallest legal side of an LR image, pixels, divided by the scale; 0: any side."""
+
+    def default_config(self, config: Any = None) -> Any:
+        """The settings that are given, checked for their type, or the default ones.
+
+        Raises:
+          ValueError: If they are those of another method.
+        """
+        if self.config is None:
+            if config is not None:
+                raise ValueError(
+                    f"config is {config!r}; it must be None, as the method {self.name} "
+                    "has no settings"
+                )
+            return None
+        if config is None:
+            return self.config()
+        if not isinstance(config, self.config):
+            raise ValueError(
+                f"config is {config!r}; it must be a {self.config.__name__} for the "
+                f"method {self.name}"
+            )
+        return config
+
+    def check_image_size(self, image_shape: Sequence[int], *, scale: int) -> None:
+        """Checks that an image is large enough for the method to learn from.
+
+        Args:
+          image_shape: Height and width of the LR image; more numbers are ignored.
+          scale: The scale of the result.
+
+        Raises:
+          ValueError: If the image is too small.
+
+        Example:
+          >>> METHODS["zssr_fast"].check_image_size((16, 16), scale=2)
+          >>> METHODS["bicubic"].check_image_size((1, 1), scale=1)
+        """
+        height, width = image_shape[:2]
+        least = self.least_side * scale
+        if min(height, width) < least:
+            raise ValueError(
+                f"image is {width}x{height} pixels; the method {self.name} needs at "
+                f"least {least} at each side for scale {scale}; the method bicubic "
+                "takes any size"
+            )
 
     def load(self) -> Enlarge:
         """Imports the method's module and returns its function."""
-        function: Enlarge = getattr(importlib.import_module(self.module), self.name)
+        module = importlib.import_module(
+            f"kernelgan_jax.super_resolution.{self.module}"
+        )
+        function: Enlarge = getattr(module, self.name)
         return function
 
 
-_HERE = "kernelgan_jax.super_resolution"
-_METHODS = (
-    Method(
-        "bicubic", None, f"{_HERE}.bicubic", False, 1,
-        "bicubic enlargement, without the kernel",
-    ),
-    Method(
-        "zssr", ZSSRConfig, f"{_HERE}.zssr.method", True, 8,
-        "a network trained on the image alone, as published (Shocher et al. 2018)",
-    ),
-    Method(
-        "zssr_fast", ZSSRConfig, f"{_HERE}.zssr.method", True, 8,
-        "the same at the size of the LR image, on top of the best linear filter",
-    ),
-)  # fmt: skip
+METHODS: dict[str, Method] = {
+    entry.name: entry
+    for entry in (
+        Method(
+            "bicubic",
+            "bicubic",
+            "bicubic enlargement, without the kernel",
+            uses_kernel=False,
+        ),
+        Method(
+            "zssr",
+            "zssr.method",
+            "a network trained on the image alone (Shocher et al. 2018)",
+            config=ZSSRConfig,
+            least_side=8,
+        ),
+        Method(
+            "zssr_fast",
+            "zssr.method",
+            "the same at the size of the LR image, on top of a linear filter",
+            config=ZSSRConfig,
+            least_side=8,
+        ),
+    )
+}
+"""The methods by name."""
 
-METHODS: dict[str, Method] = {method.name: method for method in _METHODS}
-"""All methods by name."""
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+      ValueError: If there is none.
+
+    Example:
+      >>> find_method("zssr_fast").config.__name__
+      'ZSSRConfig'
+    """
+    if name not in METHODS:
+        raise ValueError(f"method is {name!r}; it must be {' or '.join(METHODS)}")
+    return METHODS[name]

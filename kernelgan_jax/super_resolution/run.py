@@ -10,12 +10,8 @@ from jax.typing import ArrayLike
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.pixels import unit_image
-from kernelgan_jax.super_resolution.planning import (
-    Plan,
-    check_image_size,
-    get_method,
-    plan,
-)
+from kernelgan_jax.super_resolution.planning import Plan, plan
+from kernelgan_jax.super_resolution.registry import find_method
 
 
 def super_resolve(
@@ -131,7 +127,7 @@ def super_resolve_planned(
         _check(unit, planned)
     if not plans:
         return []
-    return get_method(methods[0]).load()(keys, units, plans, progress=progress)
+    return find_method(methods[0]).load()(keys, units, plans, progress=progress)
 
 
 def _check(unit: np.ndarray, planned: Plan) -> None:
@@ -141,6 +137,7 @@ def _check(unit: np.ndarray, planned: Plan) -> None:
       ValueError: If it cannot.
     """
     height, width = unit.shape[:2]
-    check_image_size((height, width), scale=planned.scale, method=planned.method)
+    method = find_method(planned.method)
+    method.check_image_size((height, width), scale=planned.scale)
     for stage in planned.stages:
         kernels.check(stage.kernel, scale=stage.scale, image_shape=(height, width))

@@ -13,9 +13,7 @@ those that it was trained on."""
 
 def _deep_linear(config: KernelGANConfig) -> KernelPrior:
     channels = config.generator_channels
-    return priors.deep_linear(
-        filters=config.generator_kernels, channels=channels
-    )
+    return priors.deep_linear(filters=config.generator_kernels, channels=channels)
 
 
 def _flow(config: KernelGANConfig) -> KernelPrior:

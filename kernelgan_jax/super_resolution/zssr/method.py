@@ -16,7 +16,6 @@ import numpy as np
 
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback
-from kernelgan_jax.pixels import textured_window
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, Stage
 from kernelgan_jax.super_resolution.tiles import apply_tiled
@@ -29,11 +28,10 @@ from kernelgan_jax.super_resolution.zssr.algorithm import (
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 from kernelgan_jax.super_resolution.zssr.linear_filter import (
     base_radius,
-    fit_linear,
     linear_enlargement,
 )
 from kernelgan_jax.super_resolution.zssr.network import Architecture
-from kernelgan_jax.super_resolution.zssr.pairs import blur, make_pair
+from kernelgan_jax.super_resolution.zssr.pairs import training_pairs
 
 FAST_STEPS = (60, 120, 250, 500, 1000)
 """Training steps that `zssr_fast` chooses from. They are few, as each number is
@@ -98,27 +96,25 @@ def _one_by_one(
     progress: ProgressCallback | None,
 ) -> list[np.ndarray]:
     """Enlarges one image after the other, each in the stages of its plan."""
+
+    def report(index: int, name: str, step: int, total: int, loss: float) -> None:
+        if progress is not None:
+            progress(Progress(index, name, step, total, {"loss": loss}))
+
     results = []
-    for index, (key, image, planned) in enumerate(
-        zip(keys, images, plans, strict=True)
-    ):
-
-        def report(
-            step: int,
-            total: int,
-            loss: float,
-            index: int = index,
-            name: str = planned.method,
-        ) -> None:
-            if progress is not None:
-                progress(Progress(index, name, step, total, {"loss": loss}))
-
+    rows = zip(keys, images, plans, strict=True)
+    for index, (key, image, planned) in enumerate(rows):
         sources: tuple[np.ndarray, ...] = (image,)
         for i, stage in enumerate(planned.stages):
             pixels = sum(source[..., 0].size for source in sources) // stage.scale**2
-            config = settings(planned.config, pixels)
-            stage_key = jax.random.fold_in(key, i)
-            result = _run_stage(stage_key, image, stage, sources, config, fast, report)
+            result = _run_stage(
+                jax.random.fold_in(key, i),
+                sources,
+                stage,
+                settings(planned.config, pixels),
+                fast,
+                functools.partial(report, index, planned.method),
+            )
             sources = (*sources, result)
         results.append(sources[-1])
     return results
@@ -126,9 +122,8 @@ def _one_by_one(
 
 def _run_stage(
     key: jax.Array,
-    image: np.ndarray,
-    stage: Stage,
     sources: Sequence[np.ndarray],
+    stage: Stage,
     config: ZSSRConfig,
     fast: bool,
     report: Report,
@@ -137,9 +132,9 @@ def _run_stage(
 
     Args:
       key: JAX random key.
-      image: `H x W x C` float32 in [0, 1].
+      sources: Images to learn from, `H x W x C` float32 in [0, 1]: the image that is to
+        be enlarged, and the results of earlier stages.
       stage: Scale and kernel.
-      sources: Images to learn from: `image`, and results of earlier stages.
       config: Complete settings.
       fast: Which network; see `Architecture`.
       report: Called now and then.
@@ -150,43 +145,30 @@ def _run_stage(
     Raises:
       ValueError: If the training diverges.
     """
-    scale = stage.scale
+    image, scale = sources[0], stage.scale
     kernels = tuple(kernel.astype(np.float32) for kernel in stage.aligned_kernels())
     size = (scale, config.layers, config.channels, image.shape[-1])
     network = Architecture(fast, *size)
     noise_key, init_key, train_key = jax.random.split(key, 3)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(noise_key)))
-
-    smallest = min(min(source.shape[:2]) for source in sources)
-    crop = min(config.crop, smallest) // scale * scale
-    windows = [
-        source[textured_window(source, 0, config.max_pixels, crop // 2 * 2)]
-        for source in sources
-    ]
-    blurred = [
-        (window, blur(rng, window, kernel, config.noise_std))
-        for window in windows
-        for kernel in kernels
-    ]
-    linear = fit_linear(blurred, scale, config.rounding_std) if fast else None
-    pairs = tuple(make_pair(*pair, linear, scale) for pair in blurred)
-    crop = min(crop, *(int(n) // scale * scale for pair in pairs for n in pair.size))
-
-    init, train = _compiled(
-        network,
-        Training(
-            config.iterations,
-            config.schedule,
-            config.learning_rate,
-            config.min_learning_rate,
-            crop,
-        ),
+    pairs, linear, crop = training_pairs(
+        rng, sources, kernels, scale=scale, config=config, fit_filter=fast
     )
+    training = Training(
+        config.iterations,
+        config.schedule,
+        config.learning_rate,
+        config.min_learning_rate,
+        crop,
+    )
+
+    init, train = _compiled(network, training)
     state, on_device, done = init(init_key), jax.device_put(pairs), -1
     while done < int(state.step):  # until the policy stops it
         done = int(state.step)
         state = train(train_key, state, on_device, done + 10 * STEPS_PER_CHUNK)
-        report(int(state.step), config.iterations, float(state.loss))
+        if int(state.step) > done:
+            report(int(state.step), config.iterations, float(state.loss))
     if not np.isfinite(float(state.loss)):
         raise ValueError(
             f"the training of the super-resolution diverged; learning_rate is "
@@ -209,7 +191,7 @@ def _run_stage(
     )
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def _compiled(
     network: Architecture, training: Training
 ) -> tuple[Callable[..., State], Callable[..., State]]:
@@ -234,7 +216,7 @@ def _compiled(
     return jax.jit(algorithm.init), jax.jit(train, donate_argnames="state")
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def _enlarger(network: Architecture, back_projections: int) -> Callable[..., jax.Array]:
     """The network and back-projection on one tile, jitted."""
     scale, module = network.scale, network.module()

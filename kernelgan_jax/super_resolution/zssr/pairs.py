@@ -5,13 +5,18 @@ the input is that crop, downscaled with the image's own kernel (the "son"). A ne
 that learns to undo this step can then be applied to the image itself.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.pixels import gradient_map
-from kernelgan_jax.super_resolution.zssr.linear_filter import linear_enlargement
+from kernelgan_jax.pixels import gradient_map, textured_window
+from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+from kernelgan_jax.super_resolution.zssr.linear_filter import (
+    fit_linear,
+    linear_enlargement,
+)
 
 PAD_MULTIPLE = 128
 """Heights and widths are padded to multiples of this, so that images of many sizes need
@@ -37,6 +42,53 @@ class Pair(NamedTuple):
     """`H x W`: the weight of each pixel in the loss, the gradient map; mean 1."""
     size: Any
     """Height and width without the padding, int32."""
+
+
+class TrainingPairs(NamedTuple):
+    """All that a network is trained on."""
+
+    pairs: tuple[Pair, ...]
+    """One for each image to learn from and each kernel."""
+    linear: np.ndarray | None
+    """The filter of the linear enlargement, or None."""
+    crop: int
+    """Side of the crops of the HR target, a multiple of the scale."""
+
+
+def training_pairs(
+    rng: np.random.Generator,
+    sources: Sequence[np.ndarray],
+    kernels: Sequence[np.ndarray],
+    *,
+    scale: int,
+    config: ZSSRConfig,
+    fit_filter: bool,
+) -> TrainingPairs:
+    """Makes the pairs of several images and equally likely kernels.
+
+    Args:
+      rng: Source of the noise.
+      sources: Images to learn from, `H x W x C` float32 in [0, 1].
+      kernels: Float32, aligned for the scale.
+      scale: Factor by which the network enlarges.
+      config: The settings.
+      fit_filter: Whether a linear filter is fitted to the pairs (`fit_linear`).
+    """
+    smallest = min(min(source.shape[:2]) for source in sources)
+    crop = min(config.crop, smallest) // scale * scale
+    windows = [
+        source[textured_window(source, 0, config.max_pixels, crop // 2 * 2)]
+        for source in sources
+    ]
+    blurred = [
+        (window, blur(rng, window, kernel, config.noise_std))
+        for window in windows
+        for kernel in kernels
+    ]
+    linear = fit_linear(blurred, scale, config.rounding_std) if fit_filter else None
+    pairs = tuple(make_pair(*pair, linear, scale) for pair in blurred)
+    sides = (int(side) // scale * scale for pair in pairs for side in pair.size)
+    return TrainingPairs(pairs, linear, min(crop, *sides))
 
 
 def blur(
