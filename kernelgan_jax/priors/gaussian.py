@@ -13,7 +13,6 @@ from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 MIN_VARIANCE = 0.1
 """Smallest variance of a Gaussian, pixels^2: narrower ones fall between the pixels."""
-LEAST_VARIANCE = MIN_VARIANCE  # TODO: the old name, until families.py has the new one
 
 
 class Covariance(NamedTuple):
@@ -141,6 +140,12 @@ def quadratic_form(
     Args:
       shape: (height, width) of the kernel.
       scale: Scale that the kernel is aligned for.
+
+    Example:
+      >>> square = quadratic_form((1, 3), 1)
+      >>> distances = square(jnp.array([1.0, 0.0, 1.0]), jnp.zeros(2))
+      >>> np.asarray(distances, np.float64).round(2).tolist()
+      [[0.91, 0.0, 0.91]]
     """
     rows, columns = np.indices(shape) - kernels.alignment(shape, scale)[:, None, None]
 
