@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelgan_jax.app import figures
 from kernelgan_jax.benchmark.rows import KernelRow, Row, kernel_rows
 from kernelgan_jax.benchmark.summaries import LEVELS, RatedKernel, rated_kernels
 from kernelgan_jax.benchmark.systems import System, kernel_titles
@@ -47,20 +48,15 @@ def write(
         if found:
             shown[title] = found
     if shown:
-        _widths(shown, scale).savefig(folder / f"x{scale}_widths.png")
+        figures.save(_widths(shown, scale), folder / f"x{scale}_widths.png")
     rated = {title: rated_kernels(rows, name) for name, title in titles.items()}
     rated = {title: found for title, found in rated.items() if found}
     if rated:
-        _confidence(rated, scale).savefig(folder / f"x{scale}_confidence.png")
+        figures.save(_confidence(rated, scale), folder / f"x{scale}_confidence.png")
 
 
 def _figure(columns: int) -> tuple[Any, Any]:
-    # Without pyplot there is no state outside the figure; slow to import.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * columns, 5), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.new_figure(5.5 * columns, 5)
     return figure, figure.subplots(1, columns)
 
 

@@ -6,7 +6,7 @@ name. Systems that share an estimator and its settings share its kernels.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -172,7 +172,7 @@ SYSTEMS: dict[str, System] = {
 """The package's own systems by name, in the order of the table."""
 
 
-def kernel_titles(systems: Any) -> dict[str, str]:
+def kernel_titles(systems: Iterable[System]) -> dict[str, str]:
     """Titles of the systems in tables of kernels, by `kernel_name`, each once."""
     titles: dict[str, str] = {}
     for system in systems:
@@ -181,7 +181,7 @@ def kernel_titles(systems: Any) -> dict[str, str]:
     return titles
 
 
-def check_names(systems: Any) -> None:
+def check_names(systems: Sequence[System]) -> None:
     """Checks that names differ and that the same kernels have the same name.
 
     Raises:

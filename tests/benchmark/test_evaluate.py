@@ -12,8 +12,9 @@ from kernelgan_jax.benchmark import (
     SYSTEMS,
     System,
     estimation,
-    evaluate,
     finished_results,
+    image_pass,
+    kernel_pass,
     make_test_set,
     read_test_set,
     run_benchmark,
@@ -145,8 +146,8 @@ def test_batches(data, tmp_path, monkeypatch):
             raise RuntimeError("two\nlines")
         return estimation.run_system(system, jobs, spectra)
 
-    monkeypatch.setattr(evaluate, "images_at_a_time", lambda system, scale: 2)
-    monkeypatch.setattr(evaluate, "run_system", run_system)
+    monkeypatch.setattr(kernel_pass, "images_at_a_time", lambda system, scale: 2)
+    monkeypatch.setattr(kernel_pass, "run_system", run_system)
     options = dict(scale=2, systems=[SYSTEMS["constant"]], method="none")
     found = run_benchmark(data, tmp_path / "out", **options)
     assert batches == [("10", "one"), ("two",)]
@@ -256,7 +257,7 @@ def test_super_resolution_gets_the_estimate_as_it_was(
         planned.append(plan(found, scale=options["scale"], method=options["method"]))
         return np.zeros((image.shape[0] * 4, image.shape[1] * 4, 3), np.float32)
 
-    monkeypatch.setattr(evaluate, "super_resolve", instead)
+    monkeypatch.setattr(image_pass, "super_resolve", instead)
     ours = counter(estimate=estimate)
     found = run_benchmark(
         data, tmp_path, scale=4, systems=[ours.system], seeds=1, names=["one"]

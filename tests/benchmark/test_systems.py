@@ -46,7 +46,7 @@ def test_the_nine_systems_are_built_from_the_registries(data):
             settings = system.settings(case)
             assert settings is None or type(settings) in GROUPS.values()
     assert used == set(ESTIMATORS)
-    check_names(SYSTEMS.values())
+    check_names(list(SYSTEMS.values()))
     assert "bicubic" not in kernel_titles(SYSTEMS.values())
     np.testing.assert_array_equal(
         np.array(SYSTEMS["true"].settings(case).kernel), case.kernel()

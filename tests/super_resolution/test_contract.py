@@ -1,5 +1,6 @@
 """What every super-resolution method promises; each entry of the registry is tested."""
 
+import dataclasses
 import functools
 
 import helpers
@@ -120,9 +121,14 @@ def test_alone_and_in_a_batch_the_bits_are_the_same(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("scale", [1, 2])
-def test_a_constant_image_stays_constant(method, scale):
-    sr = enlarge(method, np.full((*LR_SHAPE, 3), 0.4, np.float32), scale)
+def test_a_constant_image_stays_constant(method):
+    """Networks learn it, but not in the few steps that do for the other tests."""
+    image = np.full((*LR_SHAPE, 3), 0.4, np.float32)
+    config = config_of(method)
+    if isinstance(config, ZSSRConfig):
+        config = dataclasses.replace(config, iterations=200)
+    kernel = pair(2)[1]
+    sr = super_resolve(KEY, image, kernel, scale=2, method=method, config=config)
     np.testing.assert_allclose(sr, 0.4, atol=0.01)
 
 
@@ -140,8 +146,8 @@ def test_gray_in_gray_out(method):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.full((64, 64), np.nan), "image has float values from nan"),
-        (np.full((64, 64), 2.0), r"image has float values from 2 to 2; scale them to"),
+        (np.full((64, 64), np.nan), "image has values from nan"),
+        (np.full((64, 64), 2.0), "image has values from 2 to 2; scale them to"),
         (np.zeros((64, 64, 5)), r"image has shape \(64, 64, 5\)"),
         (np.zeros((0, 64)), "which holds no pixels"),
     ],

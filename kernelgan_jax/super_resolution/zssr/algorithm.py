@@ -71,7 +71,7 @@ class ZSSR(NamedTuple):
     """The algorithm as pure functions for one image."""
 
     init: Callable[..., State]
-    """`init(key) -> state`."""
+    """`init(params) -> state`, with the parameters of `Architecture.init(key)`."""
     step: Callable[..., State]
     """`step(key, state, pairs) -> state`: one training step."""
     policy: Callable[..., State]
@@ -96,10 +96,7 @@ def zero_shot(
     crop = training.crop
     cosine = training.schedule == "cosine"
 
-    def init(key: jax.Array) -> State:
-        side = crop // scale if network.fast else crop
-        shape = (network.colours, side, side)
-        params = module.init(key, jnp.zeros(shape, jnp.float32))
+    def init(params: Any) -> State:
         return State(
             jnp.int32(0),
             params,

@@ -163,7 +163,11 @@ def _run_stage(
     )
 
     init, train = _compiled(network, training)
-    state, on_device, done = init(init_key), jax.device_put(pairs), -1
+    state, on_device, done = (
+        init(_initial(network)(init_key)),
+        jax.device_put(pairs),
+        -1,
+    )
     while done < int(state.step):  # until the policy stops it
         done = int(state.step)
         state = train(train_key, state, on_device, done + 10 * STEPS_PER_CHUNK)
@@ -192,10 +196,16 @@ def _run_stage(
 
 
 @functools.lru_cache(maxsize=32)
+def _initial(network: Architecture) -> Callable[[jax.Array], Any]:
+    """`params(key)`, jitted; apart, as it takes longest to compile."""
+    return jax.jit(network.init)
+
+
+@functools.lru_cache(maxsize=32)
 def _compiled(
     network: Architecture, training: Training
 ) -> tuple[Callable[..., State], Callable[..., State]]:
-    """`init(key)` and `train(key, state, pairs, until)`, jitted."""
+    """`init(params)` and `train(key, state, pairs, until)`, jitted."""
     on_cpu = jax.default_backend() == "cpu"
     algorithm = zero_shot(network, training, as_product=on_cpu)
 

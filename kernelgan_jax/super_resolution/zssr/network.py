@@ -106,6 +106,11 @@ class Architecture(NamedTuple):
         out = self.colours * (self.scale**2 if self.fast else 1)
         return Layers(self.layers, self.channels, out, as_product)
 
+    def init(self, key: jax.Array) -> Any:
+        """Random parameters: normal, of variance 0.1 / fan-in."""
+        side = 2 * self.scale  # Any size gives the same parameters.
+        return self.module().init(key, jnp.zeros((self.colours, side, side)))
+
     def apply(
         self, module: Layers, params: Any, lr: jax.Array, base: jax.Array
     ) -> jax.Array:

@@ -19,8 +19,14 @@ from kernelgan_jax.super_resolution.zssr.pairs import blur, make_pair
 
 KEY = jax.random.key(0)
 TRAINING = Training(3000, "plateau", 1e-3, 9e-6, 32)
-ALGORITHM = zero_shot(Architecture(True, 2, 2, 4, 3), TRAINING)
-init, step = jax.jit(ALGORITHM.init), jax.jit(ALGORITHM.step)
+NETWORK = Architecture(True, 2, 2, 4, 3)
+ALGORITHM = zero_shot(NETWORK, TRAINING)
+step = jax.jit(ALGORITHM.step)
+
+
+@jax.jit
+def init(key):
+    return ALGORITHM.init(NETWORK.init(key))
 
 
 def pair(seed=0):
@@ -66,9 +72,7 @@ def test_the_policy_drops_the_rate_and_ends_the_training():
 
 
 def test_the_policy_of_a_cosine_schedule_does_nothing():
-    algorithm = zero_shot(
-        Architecture(True, 2, 2, 4, 3), TRAINING._replace(schedule="cosine")
-    )
+    algorithm = zero_shot(NETWORK, TRAINING._replace(schedule="cosine"))
     state = init(KEY)
     assert algorithm.policy(state, (PAIRS[0],)) is state
 
@@ -89,7 +93,7 @@ def test_training_lowers_the_loss():
 def test_images_and_restarts_in_one_batch():
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *PAIRS)
     keys = jax.random.split(KEY, 2)
-    states = jax.jit(jax.vmap(ALGORITHM.init))(keys)
+    states = jax.jit(jax.vmap(init))(keys)
     batched = jax.jit(jax.vmap(lambda k, s, p: ALGORITHM.step(k, s, (p,))))
     together = batched(keys, states, stacked)
     for i in range(2):
@@ -104,7 +108,7 @@ def test_images_and_restarts_in_one_batch():
 
 def test_training_stays_in_float32_where_jax_is_in_float64():
     with jax.enable_x64(True):
-        state = jax.eval_shape(ALGORITHM.init, KEY)
+        state = jax.eval_shape(init, KEY)
         pairs = tuple(PAIRS)
         after = jax.eval_shape(
             ALGORITHM.policy, jax.eval_shape(ALGORITHM.step, KEY, state, pairs), pairs
