@@ -14,15 +14,14 @@ from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral.analysis import (
-    JPEG_NOISE,
     _best_family,
     analyse,
-    channel_noise_std,
     check,
     estimate,
     estimate_spectral,
 )
 from kernelgan_jax.estimators.spectral.families import GAUSSIAN, GENERALISED, MOTION
+from kernelgan_jax.estimators.spectral.noise import JPEG_NOISE, channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, to_gray
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.search import fit_families
