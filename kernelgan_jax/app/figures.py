@@ -40,8 +40,11 @@ _DRAWING = threading.Lock()
 
 
 def write(folder: Path, result: Result) -> None:
-    """Draws the figures of an image: kernel.png if a kernel was estimated, and
-    comparison.png if the image was super-resolved."""
+    """Draws the figures of an image.
+
+    kernel.png if a kernel was estimated, comparison.png if the image was
+    super-resolved.
+    """
     if result.estimate is not None:
         write_kernel_figure(folder / "kernel.png", result, result.estimate)
     if result.sr is not None:
@@ -116,8 +119,7 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
 
 
 def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
-    """Draws the bicubic and the super-resolved image, whole and as crops at 4x, and the
-    kernel."""
+    """Draws the kernel, and the bicubic and the super-resolved image: whole, and crops."""
     scale, pixels = result.scale, result.image.pixels
     whole = to_unit(pixels)
     if max(pixels.shape) <= LONGEST_SIDE:

@@ -77,8 +77,12 @@ def available_memory() -> float:
 
 @contextlib.contextmanager
 def peak_memory() -> Iterator[Callable[[], int | None]]:
-    """Gives a function that returns the process's peak memory, MiB, since the start of
-    the `with` block; None where that is not known, as on other systems than Linux."""
+    """Measures the process's peak memory since the start of the `with` block.
+
+    Yields:
+      A function that returns it in MiB; None where it is not known, as on systems other
+      than Linux.
+    """
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def peak() -> int | None:

@@ -80,15 +80,19 @@ def as_ellipse(shape: Any) -> dict[str, Any]:
 
 
 def as_line(shape: Any) -> dict[str, Any]:
-    """Shape of a motion: (rows, columns) of the line, and the width of its blur. The
-    fourth number is not used."""
+    """Shape of a motion: (rows, columns) of the line, and the width of its blur.
+
+    The fourth number is not used.
+    """
     lengths = shape[:LENGTH_PARAMETERS]
     return {"line": lengths[:2], "width": lengths[2]}
 
 
 def free_parameters(family: int | jax.Array) -> jax.Array:
-    """1 for the numbers of the vector that a family has, 0 for the others: log b is an
-    unknown of the generalised Gaussian only."""
+    """1 for the numbers of the vector that a family has, 0 for the others.
+
+    log b is an unknown of the generalised Gaussian only.
+    """
     is_power = jnp.arange(PARAMETERS) == SHAPE_PARAMETERS - 1
     return 1 - (is_power & (family != GENERALISED)).astype(jnp.float32)
 
