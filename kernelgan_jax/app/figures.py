@@ -119,7 +119,7 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
 
 
 def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
-    """Draws the kernel, and the bicubic and the super-resolved image: whole, and crops."""
+    """Draws the kernel and both enlargements, bicubic and learned: whole, and crops."""
     scale, pixels = result.scale, result.image.pixels
     whole = to_unit(pixels)
     if max(pixels.shape) <= LONGEST_SIDE:

@@ -234,9 +234,7 @@ def generator_kernel(
 ) -> jax.Array:
     """The raw `n x n` kernel of the generator in a state.
 
-    Args:
-      state: The state of a training.
-      config: The settings that it was made with; by default KernelGAN's own.
+    `config` has the settings of the training; by default KernelGAN's own.
 
     Example:
       >>> import jax
