@@ -7,8 +7,9 @@ Minimises over the image x and the parameters of a kernel prior
     |downscale(x, k, 2) - lr|^2 / (2 sigma^2) + weight * TV(x)
 
 Prints the PSNR of image and kernel, and draws FOLDER/joint_map.png (results/ by
-default). Larger weights prefer a kernel that does nothing (Levin et al., CVPR 2009); a
-prior that knows which widths kernels have, as the flow, resists longer.
+default). With larger weights a
+kernel that does nothing wins (Levin et al., CVPR 2009); a prior that knows usual widths
+of kernels, such as the flow, prevents that for longer.
 """
 
 import sys
@@ -20,12 +21,9 @@ import numpy as np
 import optax
 import pictures
 
-from kernelgan_jax.degradation import downscale
-from kernelgan_jax.priors.base import KernelPrior
-from kernelgan_jax.priors.flow.prior import flow
+from kernelgan_jax import blur_kernels, downscale, metrics, priors
+from kernelgan_jax.priors import KernelPrior
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import metrics
 
 SIGMA = 1 / 255
 TV_WEIGHT = 1.0
@@ -67,9 +65,9 @@ def main(folder: Path) -> dict[str, float]:
     true = blur_kernels.gaussian(13, variances=(5.0, 2.0), angle=0.8, scale=2)
     lr = downscale(jnp.asarray(hr), jnp.asarray(true), 2)
     bicubic = bicubic_resize(lr, 2)
-    sharp, kernel = map(np.asarray, solve(lr, flow()))
+    sharp, kernel = map(np.asarray, solve(lr, priors.flow()))
     found = {"bicubic": psnr(bicubic, hr), "joint MAP": psnr(sharp, hr)}
-    found["kernel"] = metrics.kernel_psnr(kernel, true)
+    found["kernel"] = metrics.kernel_psnr(kernel, true, scale=2)
     titles = [f"{name}: {value:.1f} dB" for name, value in found.items()]
     print(", ".join(titles))
     row = list(zip(titles, (bicubic, sharp, kernel), strict=True))

@@ -1,10 +1,10 @@
-"""Makes `examples/images`: small LR images with known kernels.
+"""Makes the images of `examples/images`: small LR images with known kernels.
 
     python examples/make_images.py
 
-HR images are CC0 photographs that scikit-image ships. They are downscaled by 2 with
-random anisotropic Gaussian kernels with multiplicative noise, as the images of DIV2KRK.
-Each `NAME.png` gets its true kernel in `NAME_kernel_x2.npy`.
+The HR images are CC0 photographs of scikit-image. They are downscaled by 2 with random
+anisotropic Gaussian kernels with multiplicative noise, as the images of DIV2KRK are.
+The true kernel of `NAME.png` is written to `NAME_kernel_x2.npy`.
 """
 
 import pathlib
@@ -13,8 +13,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from kernelgan_jax.degradation import downscale
-from kernelgan_jax import blur_kernels
+from kernelgan_jax import blur_kernels, downscale
 
 NAMES = ("chelsea", "coffee", "camera")
 

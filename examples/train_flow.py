@@ -4,8 +4,8 @@
 
 The kernels are x2 Gaussians of all widths and directions with multiplicative noise, as
 in Liang et al., CVPR 2021. Prints how well the flow's own kernels match them, and draws
-both beside OUTPUT.npz (results/flow_x2.npz by default). Use it with
-`prior.flow(flow.load("OUTPUT.npz"))`.
+both beside OUTPUT.npz (results/flow_x2.npz by default). The flow is used with
+`priors.flow(model=load("OUTPUT.npz"))`, where `load` is in `kernelgan_jax.priors.flow`.
 """
 
 import sys
@@ -15,12 +15,8 @@ import jax
 import numpy as np
 import pictures
 
-from kernelgan_jax.priors.flow.couplings import Flow
-from kernelgan_jax.priors.flow.files import save
-from kernelgan_jax.priors.flow.prior import flow
-from kernelgan_jax.priors.flow.training import fit
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import kernels
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.priors.flow import Flow, fit, flow, save
 
 
 def sample(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -2,8 +2,8 @@
 
     python examples/train_network.py [FOLDER]
 
-A small Flax network looks at a patch of an LR image and says which kernel made it. It
-trains on two photographs and is tried on a third; see FOLDER/train_network.png.
+A small Flax network estimates the kernel from a patch of an LR image. It is trained on
+two photographs and tested on a third; FOLDER/train_network.png shows its kernels.
 """
 
 import sys
@@ -16,10 +16,8 @@ import optax
 import pictures
 from flax import linen as nn
 
-from kernelgan_jax.degradation import downscale
-from kernelgan_jax.priors.penalties import penalty
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import metrics
+from kernelgan_jax import blur_kernels, downscale, metrics
+from kernelgan_jax.priors import penalty
 
 PATCH, BATCH, STEPS = 96, 16, 1500
 
@@ -68,7 +66,9 @@ def main(folder: Path) -> dict[str, float]:
     ours = jax.vmap(lambda x, k: network.apply(params, downscale(x, k, 2)))
     ours = np.asarray(ours(patches, true))
     found = {
-        name: np.mean([metrics.kernel_psnr(k, t) for k, t in zip(x, true, strict=True)])
+        name: np.mean(
+            [metrics.kernel_psnr(k, t, scale=2) for k, t in zip(x, true, strict=True)]
+        )
         for name, x in (("network", ours), ("mean", [true.mean(0)] * len(true)))
     }
     print(f"network: {found['network']:.1f} dB, mean kernel: {found['mean']:.1f} dB")

@@ -1,4 +1,4 @@
-"""`python -m kernelgan_jax`."""
+"""`python -m kernelgan_jax`: the command of `app/cli.py`."""
 
 import sys
 

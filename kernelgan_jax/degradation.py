@@ -192,7 +192,7 @@ def downscale_inverse(
     exact = jnp.promote_types(image.dtype, jnp.float32)
     # Below that, a frequency that the kernel removes would be divided by 0.
     smallest = float(jnp.finfo(exact).tiny) ** 0.5
-    checks.number("noise_variance", noise_variance, positive=True, minimum=smallest)
+    checks.number("noise_variance", noise_variance, minimum=smallest)
     height, width = (scale * side for side in image.shape[:2])
     if jnp.shape(spectrum) not in ((), (height, width)):
         raise ValueError(

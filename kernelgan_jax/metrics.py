@@ -175,7 +175,12 @@ def ssim_y(image: np.ndarray, truth: np.ndarray, *, scale: int) -> float:
       >>> ssim_y(truth, truth, scale=2)
       1.0
     """
-    from skimage.metrics import structural_similarity  # slow to import
+    try:
+        from skimage.metrics import structural_similarity  # slow to import
+    except ImportError as error:
+        raise ImportError(
+            'SSIM needs scikit-image: pip install "kernelgan-jax[benchmark]"'
+        ) from error
 
     a, b = _y_channels(image, truth, scale, smallest=SSIM_WINDOW)
     return float(

@@ -100,6 +100,12 @@ def check_unit_range(name: str, pixels: np.ndarray) -> None:
 
     Raises:
       ValueError: If they do not.
+
+    Example:
+      >>> check_unit_range("truth", np.array([0.5, np.nan]))
+      Traceback (most recent call last):
+        ...
+      ValueError: truth has values from nan to nan; scale them to [0, 1], without NaN
     """
     low, high = pixels.min(), pixels.max()
     # Written so that NaN, which passes no comparison, is refused as well.

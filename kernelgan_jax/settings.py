@@ -26,7 +26,7 @@ class Check:
 
 
 def whole(
-    least: int = 0, *, most: int | None = None, multiple_of: int = 1, odd: bool = False
+    least: int, *, most: int | None = None, multiple_of: int = 1, odd: bool = False
 ) -> Check:
     """A check for whole numbers; `True` and `False` do not pass.
 
@@ -65,9 +65,9 @@ def whole(
 
 
 def number(
+    *,
     least: float | None = None,
     most: float | None = None,
-    *,
     above: float | None = None,
     under: float | None = None,
 ) -> Check:
@@ -80,9 +80,9 @@ def number(
       under: Legal values are smaller than this one.
 
     Example:
-      >>> number(0, under=1).legal
+      >>> number(least=0, under=1).legal
       'a finite number, at least 0 and under 1'
-      >>> number(0)(3), number(above=0)(0.0), number(0)(float("inf"))
+      >>> number(least=0)(3), number(above=0)(0.0), number(least=0)(float("inf"))
       (True, False, False)
     """
     limits = {"at least": least, "above": above, "at most": most, "under": under}

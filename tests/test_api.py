@@ -22,6 +22,7 @@ FUNCTIONS = {
     if inspect.isfunction(function)
     and function.__module__ == module.__name__
     and not name.startswith("_")
+    and name != "main"  # of a command
 }
 
 EXPORTED = {

@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(page):
-    """Python blocks of a page, in order; those with the word `no-run` are left out."""
+    """Python blocks of a page, in order; `{.python .no-run}` ones are left out."""
     return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
 
 

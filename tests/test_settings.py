@@ -57,7 +57,12 @@ def test_the_error_has_the_name_the_value_and_what_is_legal(name, value, legal):
 
 
 def test_the_limits_of_numbers():
-    assert [number(0, 1)(x) for x in (-0.1, 0, 1, 1.1)] == [False, True, True, False]
+    assert [number(least=0, most=1)(x) for x in (-0.1, 0, 1, 1.1)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     ends = number(above=0, under=1)
     assert [ends(x) for x in (0, 0.5, 1)] == [False, True, False]
     assert [whole(1, most=3)(n) for n in range(5)] == [False, True, True, True, False]

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command: flags, files, threads, reports and figures around the library."""

@@ -1,19 +1,22 @@
-"""The pipeline on many machines: Ray places batches and retries what dead workers held.
+"""The pipeline on many machines: Ray places batches and repeats those of dead workers.
 
-Images do not depend on each other, so nothing but their names goes over the network,
-and their outcomes back: workers read and write a folder that all machines share.
+Images do not depend on each other. Only their names are sent to the workers, and their
+outcomes back: the workers read and write a folder that all machines share.
 """
 
+import contextlib
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import ray
 
-from kernelgan_jax.app.pipeline import Job, Outcome, Task
+from kernelgan_jax.app.job import Job, Outcome, Task
 
 CPU_BATCH, DEVICE_BATCH = 4, 256
-"""Images that a worker takes at a time, if the user does not say."""
+"""Images that a worker without and with a GPU takes at a time, by default."""
+
+_Submit = Callable[[Sequence[Task]], "ray.ObjectRef"]
 
 
 def process(
@@ -22,70 +25,91 @@ def process(
     """Works on images on a Ray cluster; yields their outcomes as they end.
 
     The cluster is that of the environment variable `RAY_ADDRESS`, or the one that was
-    started on this machine, or else a new one of this machine's cores. Each GPU works
-    on a batch at a time; in a cluster without, each core.
+    started on this machine, or else a new one on this machine's cores. Each GPU works
+    on one batch at a time; in a cluster without GPUs, each core does.
 
     Args:
       tasks: The images. Their paths and folders must be the same on all machines.
-      job: What is asked.
+      job: What is done with each image.
       batch_size: Images of a batch.
     """
+    with _cluster() as (workers, has_gpus):
+        submit = _submitter(job, batch_size, has_gpus)
+        size = batch_size or (DEVICE_BATCH if has_gpus else CPU_BATCH)
+        # Each worker gets few batches at the end, so that all end at about one time.
+        size = max(1, min(size, -(-len(tasks) // (2 * workers))))
+        starts = range(0, len(tasks), size)
+        batches = (tasks[start : start + size] for start in starts)
+        yield from _outcomes(batches, submit, 2 * workers)
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[tuple[int, bool]]:
+    """The cluster's number of workers, and whether they are GPUs."""
     started_here = not ray.is_initialized()
     if started_here:
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    workers = gpus or int(ray.cluster_resources().get("CPU", 1))
-    # Ray retries what a dead worker or machine held; other errors are outcomes.
-    remote = ray.remote(_work).options(
-        num_cpus=1, num_gpus=1 if gpus else 0, max_retries=3
-    )
-    job_everywhere = ray.put(job)
-    size = batch_size or (DEVICE_BATCH if gpus else CPU_BATCH)
-    # Few batches for each worker at the end, so that all end at about the same time.
-    size = max(1, min(size, -(-len(tasks) // (2 * workers))))
-    waiting: Iterator[Sequence[int]] = (
-        range(len(tasks))[start : start + size] for start in range(0, len(tasks), size)
-    )
-    running: dict[ray.ObjectRef, Sequence[int]] = {}
-
-    def submit(numbers: Sequence[int]) -> None:
-        # The workers' working folder is another.
-        batch = [Task(*(p.absolute() for p in tasks[n])) for n in numbers]
-        running[remote.remote(batch, job_everywhere, batch_size)] = numbers
-
     try:
-        for numbers in itertools.islice(waiting, 2 * workers):
-            submit(numbers)
-        while running:
-            (ended,), _ = ray.wait(list(running), num_returns=1)
-            numbers = running.pop(ended)
-            try:
-                outcomes = ray.get(ended)
-            except ray.exceptions.RayError as error:
-                if len(numbers) > 1:
-                    # One of them may kill every worker that takes it: each alone.
-                    for number in numbers:
-                        submit([number])
-                    continue
-                reason = type(error).__name__
-                text = f"{tasks[numbers[0]].path}: its workers died ({reason})"
-                outcomes = [Outcome(tasks[numbers[0]], "failed", error=text)]
-            for number, outcome in zip(numbers, outcomes, strict=True):
-                yield outcome._replace(task=tasks[number])
-            for more in itertools.islice(waiting, 1):
-                submit(more)
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        yield gpus or int(ray.cluster_resources().get("CPU", 1)), gpus > 0
     finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
         if started_here:
             ray.shutdown()
 
 
+def _submitter(job: Job, batch_size: int | None, has_gpus: bool) -> _Submit:
+    """A function that hands a batch to the cluster."""
+    # Ray repeats what a dead worker or machine had; other errors are outcomes.
+    remote = ray.remote(_work).options(
+        num_cpus=1, num_gpus=1 if has_gpus else 0, max_retries=3
+    )
+    shared_job = ray.put(job)
+
+    def submit(batch: Sequence[Task]) -> "ray.ObjectRef":
+        # The working folder of the workers is another one.
+        absolute = [Task(*(path.absolute() for path in task)) for task in batch]
+        return remote.remote(absolute, shared_job, batch_size)
+
+    return submit
+
+
+def _outcomes(
+    waiting: Iterator[Sequence[Task]], submit: _Submit, at_a_time: int
+) -> Iterator[Outcome]:
+    """Outcomes of batches, of which so many are with the cluster at a time."""
+    running = {submit(batch): batch for batch in itertools.islice(waiting, at_a_time)}
+    try:
+        while running:
+            (ended,), _ = ray.wait(list(running), num_returns=1)
+            batch = running.pop(ended)
+            try:
+                outcomes = ray.get(ended)
+            except ray.exceptions.RayError as error:
+                if len(batch) > 1:
+                    # One of them may kill every worker that takes it: each goes alone.
+                    running |= {submit([task]): [task] for task in batch}
+                    continue
+                outcomes = [_died(batch[0], error)]
+            for task, outcome in zip(batch, outcomes, strict=True):
+                yield outcome._replace(task=task)
+            for more in itertools.islice(waiting, 1):
+                running[submit(more)] = more
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+
+
+def _died(task: Task, error: Exception) -> Outcome:
+    """The outcome of an image that no worker has survived."""
+    text = f"{task.path}: its workers died ({type(error).__name__})"
+    return Outcome(task, "failed", error=text)
+
+
 def _work(batch: list[Task], job: Job, batch_size: int | None) -> list[Outcome]:
-    """Runs in a worker: the pipeline on one batch."""
-    from kernelgan_jax.app import pipeline
-    from kernelgan_jax.compilation_cache import keep_compilations
+    """Runs the pipeline on one batch; called in a worker."""
+    from kernelgan_jax.app import pipeline, resources
+    from kernelgan_jax.app.compilation_cache import keep_compilations
 
     keep_compilations()
-    size = batch_size or batch_size(job.config, job.kernel is not None)
+    size = batch_size or resources.batch_size(job.config)
     return list(pipeline.process(batch, job, batch_size=size))

@@ -18,7 +18,7 @@ def keep_compilations() -> None:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
-        return  # No home, or a read-only one: compile every time.
+        return  # Without a home that can be written to, every run compiles.
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,131 +1,287 @@
-"""TODO docstring."""
+"""The command line: from arguments to `Options`. Needs no JAX."""
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-import ml_collections
-import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-if TYPE_CHECKING:
-    pass
-
-from kernelgan_jax import blur_kernels, kernels
-from kernelgan_jax.app import kernel_files
-from kernelgan_jax.config import BEST, SR_METHODS, Config, SRConfig
-
-_USAGE = """\
-Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
-
-Finds the kernel that each image was downscaled with (by its power spectrum or, with
---config=configs/x2_paper.py, by KernelGAN), and super-resolves the image with it
-(ZSSR). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png, comparison.png,
-kernel_x2.npy, kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.png (to
-look at) and report.json. OUTPUT_DIR/manifest.jsonl has a line on each image. Images
-that are finished with the same settings are left out.
-
-Flags:
-{flags}
-
-Settings and their defaults, explained in kernelgan_jax/config.py:
-{settings}
-
-Exit status: 0 if all images were done, 1 if some failed, 2 for a mistake in the flags,
-130 or 143 if interrupted or terminated: the same command then goes on where it stopped.
-"""
+from kernelgan_jax.app import configuration
+from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.job import Job
+from kernelgan_jax.config import NO_SR, Config
+from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.super_resolution.registry import METHODS
 
 
-class UsageError(Exception):
-    """A mistake in the flags or the config; the message is one line."""
-
-
-class Options(NamedTuple):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
     """What the command line asks for."""
 
-    image_files: list[str]
-    config: Config
+    images: list[str]
+    """Files, folders and globs."""
+    job: Job
+    """What is done with each image."""
     output_dir: Path
-    seed: int
-    quiet: bool
-    kernel: np.ndarray | None = None
-    """A known kernel, in place of the estimated one."""
-    kernel_source: str = "estimated"
-    """`estimated`, `bicubic`, or the file of the known kernel."""
+    """The folder for all results."""
     batch_size: int | None = None
-    """None: as fits."""
-    resume: bool = True
-    figures: bool = True
+    """Images at a time; None for as many as fit."""
     shard: tuple[int, int] = (0, 1)
-    """Which part of the images, of how many."""
+    """Which part of the images is worked on, and of how many parts."""
     cluster: str | None = None
     """`ray`, or None for this machine alone."""
+    quiet: bool = False
+    """Whether only errors are printed."""
+
+
+class Flag(NamedTuple):
+    """A flag of the command."""
+
+    define: Callable[..., Any]
+    """The function of absl that defines it."""
+    default: Any
+    """The default value."""
+    about: str
+    """What it does, in plain words."""
+    options: dict[str, Any] = {}
+    """Further arguments for absl."""
+
+
+FLAGS = {
+    "image": Flag(
+        flags.DEFINE_multi_string,
+        [],
+        # absl adds that it may be repeated.
+        "Image file, folder or glob. Arguments without a flag are images as well, as "
+        "from a glob that the shell expands",
+    ),
+    "output_dir": Flag(
+        flags.DEFINE_string,
+        "results",
+        "Folder for the results, or a URL that fsspec knows (s3://...).",
+    ),
+    "seed": Flag(
+        flags.DEFINE_integer,
+        0,
+        "Random seed. Each image starts from it anew, so that its kernel does not "
+        "depend on the other images.",
+        {"lower_bound": 0, "upper_bound": 2**32 - 1},  # JAX drops higher bits.
+    ),
+    "quiet": Flag(
+        flags.DEFINE_boolean,
+        False,
+        "Print errors only.",
+    ),
+    "sr": Flag(
+        flags.DEFINE_enum,
+        None,
+        "How to super-resolve, short for --config.sr; none: the kernel alone.",
+        {"enum_values": [*METHODS, NO_SR]},
+    ),
+    "kernel": Flag(
+        flags.DEFINE_string,
+        None,
+        "Known kernel for the super-resolution (.npy, or .mat with Kernel), in place "
+        "of an estimated one.",
+    ),
+    "sr_kernel": Flag(
+        flags.DEFINE_enum,
+        "estimated",
+        "Kernel for the super-resolution; bicubic: the ideal bicubic kernel, in place "
+        "of an estimated one.",
+        {"enum_values": ["estimated", "bicubic"]},
+    ),
+    "batch_size": Flag(
+        flags.DEFINE_string,
+        "auto",
+        "Images at a time; auto: one per CPU core or, for KernelGAN on GPUs and TPUs, "
+        "as many as fit in memory.",
+    ),
+    "resume": Flag(
+        flags.DEFINE_boolean,
+        True,
+        "Leave out images that are finished with the same settings; --noresume does "
+        "them again.",
+    ),
+    "figures": Flag(
+        flags.DEFINE_boolean,
+        True,
+        "Draw kernel.png and comparison.png; --nofigures saves about a second of one "
+        "core per image.",
+    ),
+    "shard": Flag(
+        flags.DEFINE_string,
+        "0/1",
+        "I/N: only every Nth image, from the Ith on, counted from 0: the part of one "
+        "machine among N.",
+    ),
+    "cluster": Flag(
+        flags.DEFINE_enum,
+        None,
+        "Work on a Ray cluster: that of RAY_ADDRESS, or one of this machine's cores. "
+        'Needs pip install "kernelgan-jax[cluster]"; see docs/cluster.md.',
+        {"enum_values": ["ray"]},
+    ),
+}
+"""The flags by name, apart from `--config`."""
 
 
 def parse(argv: Sequence[str]) -> Options:
     """Makes options of the arguments.
 
     Raises:
-      UsageError: For flags that are unknown or of a wrong value, a config file that
+      UsageError: For flags that are unknown or have a wrong value, a config file that
         does not work, or if there is no image.
     """
-    for argument in argv:
-        if override := re.match(r"--?config\.([^=]*)", argument):
-            _check_setting(override[1])
-    values = flags.FlagValues()
-    try:
-        _define_flags(values, argv)
-        images = values(["kernelgan-jax", *argv])[1:]
-        settings = {
-            name: value.to_dict()
-            if isinstance(value, ml_collections.ConfigDict)
-            else value
-            for name, value in dict(values.config).items()
-        }
-    except flags.Error as error:
-        first, *more = str(error).splitlines()
-        raise UsageError(" ".join([first, *more[-1:]])) from error
-    except Exception as error:  # A config file is a program: it can raise anything.
-        last_line = f"{type(error).__name__}: {error}".splitlines()[-1]
-        raise UsageError(f"--config: {last_line}") from error
-    sr = settings.get("sr", {})
-    if not isinstance(sr, dict):
-        raise UsageError("config.sr must hold settings, as config.sr.method")
-    for name in (*settings, *(f"sr.{name}" for name in sr)):
-        _check_setting(name)
-    if values.sr is not None:
-        settings["sr"] = sr | {"method": values.sr}
-    try:
-        config = Config(**settings)
-    except (TypeError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    source, argv = _take_config(argv)
+    explicit = _overridden(argv)
+    for name in explicit:
+        configuration.check_name(name)
+    file = configuration.load(source)
+    values, images = _values(argv, file)
+    settings = configuration.changed(file, values.config)
     images = values.image + images
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
-    kernel, source = _known_kernel(values, config)
-    output_dir = _output_dir(values.output_dir)
+    config = _config(values, file, settings, explicit)
     return Options(
-        images,
-        config,
-        output_dir,
-        values.seed,
-        values.quiet,
-        kernel,
-        source,
-        _batch_size(values.batch_size),
-        values.resume,
-        values.figures,
-        _shard(values.shard),
-        values.cluster,
+        images=images,
+        job=Job(
+            config=config,
+            seed=values.seed,
+            figures=values.figures,
+            resume=values.resume,
+        ),
+        output_dir=_output_dir(values.output_dir),
+        batch_size=_batch_size(values.batch_size),
+        shard=_shard(values.shard),
+        cluster=values.cluster,
+        quiet=values.quiet,
     )
 
 
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags, apart from `--config`.
+
+    They get values of their own instead of absl's global ones, so that `main` can be
+    called again and that `--help` shows only them.
+    """
+    for name, flag in FLAGS.items():
+        flag.define(
+            name=name,
+            default=flag.default,
+            help=flag.about,
+            flag_values=values,
+            **flag.options,
+        )
+
+
+def _take_config(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of `--config`, the last one if there are several, and the rest."""
+    source, rest = None, []
+    arguments = iter(argv)
+    for argument in arguments:
+        if argument == "--":
+            rest += [argument, *arguments]
+        elif argument in ("--config", "-config"):
+            source = next(arguments, "")
+        elif found := re.fullmatch("--?config=(.*)", argument, re.DOTALL):
+            source = found[1]
+        else:
+            rest.append(argument)
+    if source == "":
+        raise UsageError("--config: name a Python file or a preset")
+    return source, rest
+
+
+def _overridden(argv: Sequence[str]) -> list[str]:
+    """Names of the single settings that are given, such as `zssr.crop`."""
+    found = (re.match(r"--?config\.([^=]*)", text) for text in _before_dashes(argv))
+    return [override[1] for override in found if override]
+
+
+def _before_dashes(argv: Sequence[str]) -> list[str]:
+    """The arguments that may be flags: those before `--`."""
+    argv = list(argv)
+    return argv[: argv.index("--")] if "--" in argv else argv
+
+
+def _values(
+    argv: Sequence[str], settings: configuration.Settings
+) -> tuple[flags.FlagValues, list[str]]:
+    """The values of the flags and the arguments without a flag."""
+    values = flags.FlagValues()
+    define(values)
+    program = ["kernelgan-jax", *argv]
+    try:
+        config_flags.DEFINE_config_dict(
+            "config",
+            configuration.changeable(settings),
+            flag_values=values,
+            sys_argv=_before_dashes(program),
+        )
+        return values, values(program)[1:]
+    except flags.Error as error:
+        first, *more = str(error).splitlines()
+        raise UsageError(" ".join([first, *more[-1:]])) from error
+    except (TypeError, ValueError) as error:  # of ml_collections, for wrong types
+        raise UsageError(" ".join(str(error).split())) from error
+
+
+def _config(
+    values: flags.FlagValues,
+    file: configuration.Settings,
+    settings: configuration.Settings,
+    explicit: Sequence[str],
+) -> Config:
+    """The config, with the known kernel if there is one."""
+    if values.sr is not None:
+        if "sr" in explicit and settings["sr"] != values.sr:
+            raise UsageError("--sr and --config.sr exclude each other")
+        settings["sr"] = values.sr
+    known = None
+    if values.kernel is not None:
+        known = "--kernel"
+        settings["estimator"] = "given"
+    if values.sr_kernel == "bicubic":
+        if known:
+            raise UsageError("--kernel and --sr_kernel=bicubic exclude each other")
+        known = "--sr_kernel=bicubic"
+        settings["estimator"] = "bicubic"
+    if known and "estimator" in explicit:
+        raise UsageError(f"{known} and --config.estimator exclude each other")
+    config = configuration.choose(file, settings, explicit)
+    if not config.chosen_estimator.estimates and config.chosen_method is None:
+        raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
+    if values.kernel is not None:
+        return dataclasses.replace(config, given=_known_kernel(values.kernel, config))
+    if config.estimator == "given" and not config.given.kernel:
+        raise UsageError("config.estimator is 'given'; name the kernel with --kernel=")
+    return config
+
+
+def _known_kernel(path: str, config: Config) -> GivenConfig:
+    """The kernel of a file, checked for the scale."""
+    from kernelgan_jax import kernels
+    from kernelgan_jax.app import kernel_files
+
+    try:
+        kernel = kernel_files.read(path)
+    except kernel_files.KernelFileError as error:
+        raise UsageError(f"--kernel: {error}") from error
+    try:
+        kernels.check(kernel, scale=config.scale)
+    except ValueError as error:
+        message = configuration.name_flags(str(error))
+        raise UsageError(f"--kernel: {path}: {message}") from error
+    return GivenConfig(kernel=tuple(map(tuple, kernel.tolist())), source=path)
+
+
 def _output_dir(text: str) -> Path:
-    """A folder, or what has the methods of a `Path` for a URL, and is none."""
+    """A folder; for a URL an object that has the methods of a `Path` but is none."""
     if "://" not in text:
         return Path(text)
     try:
@@ -152,169 +308,3 @@ def _shard(text: str) -> tuple[int, int]:
     if not found or int(found[1]) >= int(found[2]):
         raise UsageError(f"--shard={text}: it must be I/N, with I from 0 to N - 1")
     return int(found[1]), int(found[2])
-
-
-def _known_kernel(
-    values: flags.FlagValues, config: Config
-) -> tuple[np.ndarray | None, str]:
-    if values.kernel is None and values.sr_kernel != "bicubic":
-        return None, "estimated"
-    if values.kernel is not None and values.sr_kernel == "bicubic":
-        raise UsageError("--kernel and --sr_kernel=bicubic exclude each other")
-    if config.sr.method == "none":
-        raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
-
-    if values.kernel is None:
-        return blur_kernels.bicubic(config.scale), "bicubic"
-    try:
-        kernel = kernel_files.read(values.kernel)
-    except kernel_files.KernelFileError as error:
-        raise UsageError(f"--kernel: {error}") from error
-    try:
-        kernels.check(kernel, scale=config.scale)
-    except ValueError as error:
-        raise UsageError(f"--kernel: {values.kernel}: {error}") from error
-    return kernel, values.kernel
-
-
-_FLAGS = (
-    "image", "config", "output_dir", "seed", "quiet", "sr", "kernel", "sr_kernel",
-    "batch_size", "resume", "figures", "shard", "cluster",
-)  # fmt: skip
-
-
-def _define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
-    # In values of its own instead of absl's global ones, so that `main` can be called
-    # again and that --help shows only this.
-    flags.DEFINE_multi_string(
-        "image",
-        [],
-        # absl adds that it may be repeated.
-        "Image file, folder or glob. Arguments without a flag are images too, as from "
-        "a glob that the shell expands",
-        flag_values=values,
-    )
-    config_help = (
-        "Python file with get_config() -> ConfigDict, such as those in configs/. After "
-        "it, single settings can be changed: --config.iterations=500"
-    )
-    argv = list(argv)
-    if any(re.match(r"--?config(=|$)", argument) for argument in argv):
-        config_flags.DEFINE_config_file(
-            "config", None, config_help, flag_values=values, sys_argv=argv
-        )
-    else:
-        default = ml_collections.ConfigDict(BEST.asdict())
-        config_flags.DEFINE_config_dict(
-            "config", default, config_help, flag_values=values, sys_argv=argv
-        )
-    flags.DEFINE_string(
-        "output_dir",
-        "results",
-        "Folder for the results, or a URL that fsspec knows (s3://...).",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "seed",
-        0,
-        "Random seed. Each image starts from it anew, so that its kernel does not "
-        "depend on the other images.",
-        lower_bound=0,
-        upper_bound=2**32 - 1,  # JAX drops higher bits.
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "sr",
-        None,
-        SR_METHODS,
-        "How to super-resolve, short for --config.sr.method; none: the kernel alone.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "kernel",
-        None,
-        "Known kernel for the super-resolution (.npy, or .mat with Kernel); none is "
-        "estimated then.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "sr_kernel",
-        "estimated",
-        ["estimated", "bicubic"],
-        "Kernel for the super-resolution; bicubic: the ideal one, without estimation.",
-        flag_values=values,
-    )
-    flags.DEFINE_boolean("quiet", False, "Print errors only.", flag_values=values)
-    flags.DEFINE_string(
-        "batch_size",
-        "auto",
-        "Images to work on at a time; auto: one a core on CPU, else what fits into the "
-        "memory of the devices.",
-        flag_values=values,
-    )
-    flags.DEFINE_boolean(
-        "resume",
-        True,
-        "Leave out images that are finished with the same settings; --noresume does "
-        "them again.",
-        flag_values=values,
-    )
-    flags.DEFINE_boolean(
-        "figures",
-        True,
-        "Draw kernel.png and comparison.png; --nofigures saves about a second of one "
-        "core an image.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "shard",
-        "0/1",
-        "I/N: only every Nth image, from the Ith on, counted from 0: the part of one "
-        "machine among N.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "cluster",
-        None,
-        ["ray"],
-        "Work on a Ray cluster: that of RAY_ADDRESS, or one of this machine's cores. "
-        'Needs pip install "kernelgan-jax[cluster]"; see docs/cluster.md.',
-        flag_values=values,
-    )
-
-
-def _check_setting(name: str) -> None:
-    known = [field.name for field in dataclasses.fields(Config)]
-    known += [f"sr.{field.name}" for field in dataclasses.fields(SRConfig)]
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
-        raise UsageError(
-            f"there is no setting config.{name}; did you mean config.{nearest}?"
-        )
-
-
-def usage() -> str:
-    """The text of --help."""
-    values = flags.FlagValues()
-    _define_flags(values, [])
-    described = []
-    shown_defaults = ("output_dir", "seed", "batch_size", "shard")
-    for name in _FLAGS:
-        default = values[name].default
-        shown = f" (default: {default})" if name in shown_defaults else ""
-        text = f"--{name}: {' '.join(values[name].help.split())}{shown}"
-        described.append(flags.text_wrap(text, 88, "      ", "  "))
-    settings = [
-        f"  --config.{name}="
-        + (f'"{value}"' if isinstance(value, tuple) else f"{value}")
-        for name, value in _flat(BEST.asdict())
-    ]
-    return _USAGE.format(flags="\n".join(described), settings="\n".join(settings))
-
-
-def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", v) for inner, v in _flat(value))
-        else:
-            yield name, value

@@ -1,4 +1,4 @@
-"""Kernel files: the only place that knows their formats."""
+"""Kernel files: `.npy`, and `.mat` with the variable `Kernel`."""
 
 import io
 import os
@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+_DESCRIPTION = 116
+"""Bytes of text at the start of a .mat file."""
+
 
 class KernelFileError(ValueError):
     """A problem with a kernel file; its message is one line to show to the user."""
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a kernel: `.npy`, or `.mat` with `Kernel` or one matrix only.
+    """Reads a kernel from `.npy`, or from `.mat` with `Kernel` or a single matrix.
 
     Args:
       path: The file.
@@ -21,8 +24,8 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
       The array, float64, not checked further (see `kernels.check`).
 
     Raises:
-      KernelFileError: If the file is missing, damaged, of another kind, or holds no
-        real matrix, or several.
+      KernelFileError: If the file is missing, damaged or of another kind, or if it
+        does not hold exactly one real matrix.
     """
     path = Path(path)
     if path.suffix.lower() not in (".npy", ".mat"):
@@ -38,13 +41,16 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
         reason = error.strerror or error
         raise KernelFileError(f"{path}: cannot be read: {reason}") from error
     except Exception as error:  # A damaged file makes the readers raise anything.
-        raise KernelFileError(f"{path}: is damaged or no kernel ({error})") from error
+        raise KernelFileError(
+            f"{path}: is damaged or not a kernel ({error})"
+        ) from error
     if kernel.dtype.kind not in "fiub":
         raise KernelFileError(f"{path}: holds {kernel.dtype}, not real numbers")
     return kernel.astype(np.float64)
 
 
 def _matrix(path: Path) -> np.ndarray:
+    """The variable `Kernel` of a .mat file, or its only variable."""
     import scipy.io  # Slow to import.
 
     with path.open("rb") as file:  # A missing file then raises OSError.
@@ -66,16 +72,15 @@ def write(path: Path, kernel: np.ndarray) -> None:
 
 
 def write_mat(path: Path, kernel: np.ndarray) -> None:
-    """Writes a kernel as a .mat file, variable `Kernel`; the same one bit for bit."""
+    """Writes a kernel as a .mat file, variable `Kernel`.
+
+    The same kernel gives the same file, byte for byte.
+    """
     import scipy.io
 
     data = io.BytesIO()
     scipy.io.savemat(data, {"Kernel": kernel})
     stored = bytearray(data.getvalue())
-    # The file's description, which would hold the date.
+    # The description of the file would otherwise have the date in it.
     stored[:_DESCRIPTION] = b"MATLAB 5.0 MAT-file".ljust(_DESCRIPTION)
     path.write_bytes(stored)
-
-
-_DESCRIPTION = 116
-"""Bytes of text that a .mat file starts with."""

@@ -1,4 +1,4 @@
-"""The list of what became of every image: `manifest.jsonl`, one line an image."""
+"""The list of what became of every image: `manifest.jsonl`, one line per image."""
 
 import json
 import os
@@ -7,17 +7,17 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from kernelgan_jax.app.pipeline import Outcome
+from kernelgan_jax.app.job import Outcome
 
 UPLOAD_EVERY = 60
-"""Seconds between two writings of a manifest at a URL."""
+"""Seconds between two uploads of a manifest to a URL."""
 
 
 class Manifest:
-    """Adds lines as images end, so that a run that is killed leaves what it knew.
+    """Adds a line when an image ends, so that nothing is lost if the run is killed.
 
-    Of several lines on one image the last one counts; `tidy`, also done when the file
-    is opened and at the end of a `with` block, leaves one.
+    If an image has several lines, the last one counts. `tidy` removes the others; it is
+    also done when the file is opened and at the end of a `with` block.
     """
 
     def __init__(self, path: Path):
@@ -33,7 +33,7 @@ class Manifest:
         self.tidy()
 
     def add(self, outcome: Outcome) -> None:
-        """Adds a line on an image."""
+        """Adds a line for an image."""
         image = str(outcome.task.path)
         if outcome.status == "kept":
             if self._records.get(image, {}).get("status") == "done":
@@ -45,17 +45,17 @@ class Manifest:
             "seconds": round(outcome.seconds, 3),
             "error": outcome.error,
         }
-        if outcome.summary is not None and outcome.summary.reason is not None:
-            record["converged"] = not outcome.summary.reason
+        if outcome.summary is not None and outcome.summary.failure is not None:
+            record["converged"] = not outcome.summary.failure
         self._records[image] = record
         if isinstance(self.path, Path):
             with self.path.open("a") as file:
                 file.write(json.dumps(record) + "\n")
         elif time.monotonic() > self._tidied + UPLOAD_EVERY:
-            self.tidy()  # Objects of a store cannot grow.
+            self.tidy()  # Nothing can be added to an object in a store.
 
     def tidy(self) -> None:
-        """Leaves one line an image, the last one; atomically."""
+        """Leaves one line per image, the last one, in one step."""
         if not self._records:
             return
         lines = [json.dumps(record) + "\n" for record in self._records.values()]
@@ -70,7 +70,7 @@ class Manifest:
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The last line on each image, by the image; without lines that were cut off."""
+    """The last line of each image; lines that were cut off are skipped."""
     records = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         try:

@@ -1,17 +1,16 @@
 """Many images, from their files to their saved results, batch by batch.
 
-Files are decoded ahead in threads while the device trains on a batch, and the batch
-before it is super-resolved and written meanwhile. What goes wrong with one image is
-its `Outcome`, and the others go on.
+Files are read ahead in threads while kernels of a batch are estimated, and the batch
+before it is super-resolved and written at the same time. What goes wrong with one image
+is its `Outcome`, and the others go on.
 """
 
 import collections
-import dataclasses
 import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -19,73 +18,52 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels, super_resolution
-from kernelgan_jax.app import image_files, results
-from kernelgan_jax.app.report import Run, SuperResolved
-from kernelgan_jax.app.terminal import Summary, summary
-from kernelgan_jax.config import NOISE_UNIT, Config
-from kernelgan_jax.estimate import KernelEstimate
-from kernelgan_jax.estimators.kernelgan.train import Prepared
-from kernelgan_jax.estimators.run import find, prepare
-from kernelgan_jax.estimators.spectral.estimator import noise
+from kernelgan_jax.app import configuration, image_files, report, resources, results
+from kernelgan_jax.app.job import Job, Outcome, Task
+from kernelgan_jax.app.report import Result, SuperResolved
+from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
+from kernelgan_jax.estimators import run
 from kernelgan_jax.parallel import worker_count
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.super_resolution.planning import Plan, plan
+from kernelgan_jax.super_resolution.run import super_resolve_planned
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Job:
-    """What is asked of every image."""
+class _Ready(NamedTuple):
+    """An image that has been read and can be worked on."""
 
-    config: Config
-    seed: int = 0
-    kernel: np.ndarray | None = None
-    """A known kernel, in place of the estimated one."""
-    kernel_source: str = "estimated"
-    """`estimated`, `bicubic`, or the file of the known kernel."""
-    figures: bool = True
-    resume: bool = True
-    """Whether images that are finished with the same settings are left out."""
-
-
-class Task(NamedTuple):
-    """One image."""
-
-    path: Path
-    folder: Path
-    """Of its results."""
-
-
-class Outcome(NamedTuple):
-    """What became of one image."""
-
+    number: int
+    """Its place among the tasks."""
     task: Task
-    status: str
-    """`done`; `kept`: it was before, with the same settings; `failed`."""
+    """Its file and folder."""
+    image: image_files.Image
+    """The contents of the file."""
+    fingerprint: str
+    """See `results.fingerprint`; of the file as it was read."""
+
+    def unit(self) -> np.ndarray:
+        """Its pixels, `H x W x C` float32 in [0, 1].
+
+        They are four times as large as those of most files, so images that wait do not
+        keep them.
+        """
+        return to_unit(self.image.pixels)
+
+
+class _Estimated(NamedTuple):
+    """What the estimation of one image's kernel gave."""
+
+    estimate: KernelEstimate | None
+    """The estimate; None if no kernel is needed, or after an error."""
     seconds: float = 0.0
-    """Of its super-resolution, plus its share of its batch's training."""
-    error: str = ""
-    """One line, if it failed."""
-    summary: Summary | None = None
-
-
-Watch = Callable[[Path, str, int, int, dict[str, float]], None]
-"""Called with image, phase, steps done, steps at most and losses; from threads."""
+    """The image's share of the time."""
+    error: Exception | None = None
+    """What went wrong."""
 
 
 class _Stopped(BaseException):
     """Ends a thread whose results nobody waits for."""
-
-
-class _Ready(NamedTuple):
-    """An image that has been read, and can be worked on."""
-
-    task: Task
-    image: image_files.Image
-    prepared: Prepared | None
-    """None if the kernel is known."""
-    fingerprint: str
-    """Of the file as it was read."""
 
 
 def process(
@@ -93,36 +71,35 @@ def process(
     job: Job,
     *,
     batch_size: int,
-    watch: Watch | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Iterator[Outcome]:
     """Works on images, in batches; yields their outcomes in order.
 
-    Closing the iterator, and what is raised while it waits, ends the threads.
+    Closing the iterator, and an exception while it waits, ends the threads.
+
+    Args:
+      tasks: The images.
+      job: What is done with each.
+      batch_size: Images of a batch.
+      progress: Called now and then, from several threads; `Progress.image` is the place
+        of the image among the tasks.
     """
     stop = threading.Event()
 
-    def watched(path: Path, phase: str, step: int, total: int, losses: dict) -> None:
+    def report_or_stop(done: Progress) -> None:
         if stop.is_set():
             raise _Stopped
-        if watch is not None:
-            watch(path, phase, step, total, losses)
+        if progress is not None:
+            progress(done)
 
     workers = max(2, min(batch_size, worker_count()))
     readers = ThreadPoolExecutor(workers, "read")
     finishers = ThreadPoolExecutor(workers, "finish")
     try:
         before: list[Future[Outcome]] = []
-        read = _ahead(readers, lambda task: _read(task, job), tasks, 2 * batch_size)
+        read = _ahead(readers, job, tasks, 2 * batch_size)
         for batch in _batches(read, batch_size):
-            now = []
-            ready = [item for item in batch if isinstance(item, _Ready)]
-            estimates = iter(_estimate(ready, job, watched))
-            for item in batch:
-                if isinstance(item, _Ready):
-                    arguments = (item, *next(estimates), job, watched)
-                    now.append(finishers.submit(_finish, *arguments))
-                else:
-                    now.append(_known(item))
+            now = _start_batch(finishers, batch, job, report_or_stop)
             yield from (future.result() for future in before)
             before = now
         yield from (future.result() for future in before)
@@ -133,28 +110,25 @@ def process(
 
 
 def _ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Task], "_Ready | Outcome"],
-    tasks: Iterable[Task],
-    ahead: int,
-) -> Iterator["_Ready | Outcome"]:
-    """Results of a function in order, computed up to `ahead` before they are taken."""
-    tasks = iter(tasks)
+    pool: ThreadPoolExecutor, job: Job, tasks: Iterable[Task], ahead: int
+) -> Iterator[_Ready | Outcome]:
+    """Images in order, of which up to `ahead` are read before they are needed."""
+    waiting = enumerate(tasks)
     pending = collections.deque(
-        pool.submit(function, task) for task in itertools.islice(tasks, ahead)
+        pool.submit(_read, number, task, job)
+        for number, task in itertools.islice(waiting, ahead)
     )
     while pending:
         result = pending.popleft().result()
-        pending.extend(
-            pool.submit(function, task) for task in itertools.islice(tasks, 1)
-        )
+        for number, task in itertools.islice(waiting, 1):
+            pending.append(pool.submit(_read, number, task, job))
         yield result
 
 
 def _batches(
-    items: Iterable["_Ready | Outcome"], size: int
-) -> Iterator[list["_Ready | Outcome"]]:
-    """Runs of items with `size` images to work on; no longer than 64 batches."""
+    items: Iterable[_Ready | Outcome], size: int
+) -> Iterator[list[_Ready | Outcome]]:
+    """Runs of items with `size` images to work on; none is longer than 64 batches."""
     batch: list[_Ready | Outcome] = []
     ready = 0
     for item in items:
@@ -167,10 +141,65 @@ def _batches(
         yield batch
 
 
-def _known(outcome: Outcome) -> Future[Outcome]:
-    future: Future[Outcome] = Future()
-    future.set_result(outcome)
-    return future
+def _start_batch(
+    finishers: ThreadPoolExecutor,
+    batch: Sequence[_Ready | Outcome],
+    job: Job,
+    progress: ProgressCallback,
+) -> list[Future[Outcome]]:
+    """Estimates the kernels of a batch; super-resolution then goes on in threads."""
+    ready = [item for item in batch if isinstance(item, _Ready)]
+    estimated = iter(_estimate(ready, job, progress))
+    futures = []
+    for item in batch:
+        if isinstance(item, _Ready):
+            arguments = (item, next(estimated), job, progress)
+            futures.append(finishers.submit(_finish, *arguments))
+        else:
+            future: Future[Outcome] = Future()
+            future.set_result(item)
+            futures.append(future)
+    return futures
+
+
+# --- Reading ---
+
+
+def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
+    """Reads an image, and refuses it early if it cannot be finished."""
+    config = job.config
+    try:
+        fingerprint = results.fingerprint(job, _size_and_time(task.path))
+        if job.resume and results.is_finished(task.folder, fingerprint):
+            return Outcome(task, "kept")
+        image = image_files.read(task.path)
+        results.check_writable(task.folder)
+        if (method := config.chosen_method) is not None:
+            resources.check_memory(image.pixels.shape, config.scale)
+            method.check_image_size(image.pixels.shape, scale=config.scale)
+        if job.needs_kernel:
+            run.check_image(
+                image.pixels,
+                scale=config.scale,
+                entry=config.chosen_estimator,
+                config=config.estimator_config,
+            )
+        return _Ready(number, task, image, fingerprint)
+    except Exception as error:  # Whatever it is, the other images go on.
+        return _failed(task, error)
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Size and time of a file.
+
+    Raises:
+      ImageError: If there is no such file.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error
+    return status.st_size, status.st_mtime_ns
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -178,151 +207,127 @@ def _failed(task: Task, error: Exception) -> Outcome:
     if isinstance(error, image_files.ImageError | results.OutputError):
         text = str(error)  # It names the file.
     elif isinstance(error, ValueError):
-        text = f"{task.path}: {error}"
+        text = f"{task.path}: {configuration.name_flags(str(error))}"
     else:
         text = f"{task.path}: {type(error).__name__}: {error}"
     return Outcome(task, "failed", error=" ".join(text.split()))
 
 
-def _read(task: Task, job: Job) -> _Ready | Outcome:
-    """Reads an image, and refuses what cannot end well before any training."""
-    config = job.config
-    try:
-        mark = fingerprint(task.path, job)
-        if job.resume and results.is_finished(task.folder, mark):
-            return Outcome(task, "kept")
-        image = image_files.read(task.path)
-        results.check_writable(task.folder)
-        shape = image.pixels.shape[0], image.pixels.shape[1]
-        if config.sr.method != "none":
-            super_resolution.check_size(shape, config.scale, config.sr)
-            if job.kernel is not None and config.sr.method != "bicubic":
-                kernels.check(job.kernel, scale=config.scale, image_shape=shape)
-        prepared = None
-        if job.kernel is None:
-            key = jax.random.key(job.seed)
-            prepared = prepare(key, image.pixels, config)
-        return _Ready(task, image, prepared, mark)
-    except Exception as error:  # Whatever it is, the other images go on.
-        return _failed(task, error)
+# --- The kernel ---
 
 
 def _estimate(
-    ready: Sequence[_Ready], job: Job, watch: Watch
-) -> list[tuple[KernelEstimate | Exception | None, float]]:
-    """Estimates and seconds of images; if training fails as a whole, one by one."""
-    prepared = [item.prepared for item in ready if item.prepared is not None]
-    if len(prepared) < len(ready) or not ready:
-        return [(None, 0.0)] * len(ready)  # The kernel is known.
-
-    def progress(row: int, step: int, losses: dict[str, float]) -> None:
-        path, total = ready[row].task.path, job.config.iterations
-        watch(path, "kernel", step, total, losses)
-
+    ready: Sequence[_Ready], job: Job, progress: ProgressCallback
+) -> list[_Estimated]:
+    """Estimates kernels; if that fails for a batch as a whole, one by one."""
+    if not (ready and job.needs_kernel):
+        return [_Estimated(None)] * len(ready)
     started = time.perf_counter()
     try:
-        found = find(prepared, job.config, progress=progress)
-    except Exception as error:  # Out of memory, for one: fewer may go.
+        estimates = run.estimate_checked(
+            [jax.random.key(job.seed)] * len(ready),
+            [item.unit() for item in ready],
+            scale=job.config.scale,
+            entry=job.config.chosen_estimator,
+            config=job.config.estimator_config,
+            progress=_numbered(ready, progress),
+        )
+    except Exception as error:  # For one, less memory may be enough for fewer images.
         if len(ready) == 1:
-            return [(error, 0.0)]
-        return [_estimate([item], job, watch)[0] for item in ready]
+            return [_Estimated(None, error=error)]
+        return [_estimate([item], job, progress)[0] for item in ready]
     share = (time.perf_counter() - started) / len(ready)
-    return [(one, share) for one in found]
+    return [_Estimated(_with_flags(estimate), share) for estimate in estimates]
+
+
+def _numbered(ready: Sequence[_Ready], progress: ProgressCallback) -> ProgressCallback:
+    """A callback for some images that reports their places among the tasks."""
+    return lambda done: progress(done._replace(image=ready[done.image].number))
+
+
+def _with_flags(estimate: KernelEstimate) -> KernelEstimate:
+    """The estimate with flags where its messages advise other settings."""
+    failure = configuration.name_flags(estimate.failure)
+    confidence = estimate.confidence
+    if confidence is not None:
+        reason = configuration.name_flags(confidence.reason)
+        confidence = confidence._replace(reason=reason)
+    return estimate._replace(failure=failure, confidence=confidence)
+
+
+# --- Super-resolution and results ---
 
 
 def _finish(
-    ready: _Ready,
-    found: KernelEstimate | Exception | None,
-    seconds: float,
-    job: Job,
-    watch: Watch,
+    ready: _Ready, estimated: _Estimated, job: Job, progress: ProgressCallback
 ) -> Outcome:
-    """Super-resolves an image, and writes its results."""
-    task, image, _, mark = ready
+    """Super-resolves an image and writes its results."""
     try:
-        if isinstance(found, Exception):
-            raise found
-        sr = None
-        if job.config.sr.method != "none":
-            sr = _super_resolve(task.path, image, found, job, watch)
-        run = Run(
-            task.path,
-            image,
-            job.config,
-            job.seed,
-            found,
-            seconds,
-            sr,
-            mark,
-            job.figures,
+        if estimated.error is not None:
+            raise estimated.error
+        result = Result(
+            task=ready.task,
+            image=ready.image,
+            job=job,
+            estimate=estimated.estimate if job.writes_kernel else None,
+            seconds=estimated.seconds,
+            sr=_super_resolve(ready, estimated.estimate, job, progress),
+            fingerprint=ready.fingerprint,
         )
-        results.write(task.folder, run)
-        said = summary(task.folder, run)
-    except Exception as error:
-        return _failed(task, error)
-    return Outcome(task, "done", said.seconds, summary=said)
+        results.write(result)
+        summary = report.summary(result)
+    except Exception as error:  # Whatever it is, the other images go on.
+        return _failed(ready.task, error)
+    return Outcome(ready.task, "done", summary.seconds, summary=summary)
 
 
 def _super_resolve(
-    path: Path,
-    image: image_files.Image,
-    found: KernelEstimate | None,
+    ready: _Ready,
+    estimate: KernelEstimate | None,
     job: Job,
-    watch: Watch,
-) -> SuperResolved:
+    progress: ProgressCallback,
+) -> SuperResolved | None:
+    """Super-resolves an image; None if that is not asked for."""
     config = job.config
+    if config.chosen_method is None:
+        return None
     started = time.perf_counter()
-    sr = config.sr
-    if sr.method != "bicubic":
-        if found is None:
-            noise_std = noise(image.pixels, scale=config.scale)
-        else:
-            noise_std = found.noise
-        sr = super_resolution.adapt_to_noise(sr, noise_std)
-    jumps = super_resolution.plan(config.scale, found, job.kernel)
-    result = super_resolution.super_resolve(
-        jax.random.key(job.seed),
-        image.pixels,
-        jumps,
-        config=sr,
-        progress=lambda step, total, loss: watch(
-            path, config.sr.method, step, total, {"loss": loss}
-        ),
+    planned = plan(
+        estimate,
+        scale=config.scale,
+        method=config.sr,
+        config=config.sr_config,
+        image_shape=ready.image.pixels.shape,
     )
-    dtype, alpha = image.pixels.dtype, image.alpha
-    if alpha is not None:
-        enlarged = bicubic_resize(to_unit(alpha), config.scale)
-        alpha = from_unit(enlarged, alpha.dtype)
-    pixels = from_unit(result, dtype)
-    uses_kernel = config.sr.method != "bicubic"
-    source, notes = job.kernel_source, []
-    if note := super_resolution.note(image.pixels.shape[:2], config.sr):
-        notes.append(note)
-    if uses_kernel and sr is not config.sr:
-        gray_levels = 255 * sr.noise_scale * NOISE_UNIT
-        notes.append(f"as an image with noise of {gray_levels:.1f} gray levels")
-    if uses_kernel and found is not None and not found.converged:
-        source = "bicubic"
-        notes.append("with the bicubic kernel, as the estimate did not converge")
+    (enlarged,) = super_resolve_planned(
+        [jax.random.key(job.seed)],
+        [ready.unit()],
+        [planned],
+        progress=_numbered([ready], progress),
+    )
     return SuperResolved(
-        image_files.Image(pixels, alpha, image.icc_profile, image.exif, ""),
-        jumps[-1].kernel if uses_kernel else None,
-        source if uses_kernel else "",
-        time.perf_counter() - started,
-        " and ".join(notes),
+        image=_as_stored(enlarged, ready.image, config.scale),
+        kernel=planned.kernel,
+        source=_source(planned, job),
+        seconds=time.perf_counter() - started,
+        note=" and ".join(planned.notes),
     )
 
 
-def fingerprint(path: Path, job: Job) -> str:
-    """Of all that an image's results depend on; the file by its size and time.
+def _as_stored(
+    enlarged: np.ndarray, image: image_files.Image, scale: int
+) -> image_files.Image:
+    """The result in the form of the image's file: its depth, alpha and metadata."""
+    alpha = image.alpha
+    if alpha is not None:
+        alpha = from_unit(bicubic_resize(to_unit(alpha), scale), alpha.dtype)
+    pixels = from_unit(enlarged, image.pixels.dtype)
+    return image_files.Image(pixels, alpha, image.icc_profile, image.exif)
 
-    Raises:
-      images.ImageError: If there is no such file.
-    """
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error
-    return results.fingerprint(
-        job.config, job.seed, job.kernel, (status.st_size, status.st_mtime_ns)
-    )
+
+def _source(planned: Plan, job: Job) -> str:
+    """Where the kernel comes from: `estimated`, `bicubic` or the name of a file."""
+    if job.writes_kernel or not planned.source:
+        return planned.source
+    # A known kernel, that of a file or one that needs no settings.
+    return getattr(job.config.estimator_config, "source", job.config.estimator)

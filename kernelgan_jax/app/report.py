@@ -1,124 +1,135 @@
-"""TODO docstring."""
+"""One image's results in memory, and `report.json` and the summary made of them."""
 
 import dataclasses
 import importlib.metadata
 import math
 import platform
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app import image_files
-from kernelgan_jax.config import Config
-from kernelgan_jax.estimate import Confidence, KernelEstimate
+from kernelgan_jax.app.image_files import Image
+from kernelgan_jax.app.job import Job, Summary, Task
+from kernelgan_jax.app.provenance import provenance
+from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.version import __version__
 
+MIN_WIDTH = 0.01
+"""Smallest width, pixels, that is shown. The second moments of the bicubic kernel are
+0, which says nothing about its width."""
 
-@dataclasses.dataclass(frozen=True, eq=False)
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class SuperResolved:
     """One image's super-resolution."""
 
-    image: image_files.Image
+    image: Image
     """The result, as it is written."""
     kernel: np.ndarray | None
-    """The kernel of the last jump; None if the method uses none."""
+    """The kernel of the last stage; None if the method uses none."""
     source: str
-    """Where the kernel is from: `estimated`, `bicubic` or a file; may be empty."""
+    """Where the kernel comes from: `estimated`, `bicubic` or the name of a file; empty
+    if the method uses none."""
     seconds: float
-    note: str
-    """What the user should know of it; may be empty."""
+    """Time that it took."""
+    note: str = ""
+    """What was not done as usual; may be empty."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-    """One image: what was asked, and what came out."""
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """Everything about one image: what was asked for, and what came out."""
 
-    path: Path
-    image: image_files.Image
-    config: Config
-    seed: int
+    task: Task
+    """The image file and the folder for its results."""
+    image: Image
+    """The contents of the file."""
+    job: Job
+    """What was asked for."""
     estimate: KernelEstimate | None
-    """None if the kernel was given."""
+    """The estimated kernel; None if it was known."""
     seconds: float
-    """Of the estimation."""
+    """Time of the estimation."""
     sr: SuperResolved | None = None
+    """The super-resolution; None without one."""
     fingerprint: str = ""
-    """Of all that the results depend on, see `fingerprint`."""
-    figures: bool = True
+    """Text that differs where the results would; see `results.fingerprint`."""
+
+    @property
+    def scale(self) -> int:
+        """The scale of the kernel and of the super-resolution."""
+        return self.job.config.scale
+
+    @property
+    def kernels(self) -> tuple[tuple[int, np.ndarray], ...]:
+        """(scale, kernel) of all estimated kernels; the scale asked for comes last."""
+        if self.estimate is None:
+            return ()
+        return (*self.estimate.intermediate, (self.scale, self.estimate.kernel))
 
 
-def scaled_kernels(estimate: KernelEstimate) -> list[tuple[int, np.ndarray]]:
-    """All kernels of an estimate, with their scales; the one asked for comes last."""
-    found = [(estimate.scale, estimate.kernel)]
-    if estimate.kernel_x4 is not None:
-        found.append((4, estimate.kernel_x4))
-    return found
+def to_dict(result: Result, files: list[str]) -> dict[str, Any]:
+    """The contents of `report.json`.
 
-
-def to_dict(run: Run, files: list[str]) -> dict[str, Any]:
-    height, width, channels = run.image.pixels.shape
+    Args:
+      result: The results.
+      files: Names of the files that are written.
+    """
+    height, width, channels = result.image.pixels.shape
     device = jax.devices()[0]
-    return _strict(
-        {
-            "image": {
-                "path": str(run.path),
-                "width": width,
-                "height": height,
-                "channels": channels,
-                "dtype": str(run.image.pixels.dtype),
-                "note": run.image.note,
-            },
-            **({} if run.estimate is None else _estimate_report(run.estimate)),
-            "super_resolution": None if run.sr is None else _sr_report(run, run.sr),
-            "seconds": round(run.seconds, 3),
-            "seed": run.seed,
-            "config": run.config.asdict(),
-            "device": {"platform": device.platform, "kind": device.device_kind},
-            "versions": _versions(),
-            "files": files,
-            "fingerprint": run.fingerprint,
-        }
-    )
-
-
-def _estimate_report(estimate: KernelEstimate) -> dict[str, Any]:
-    history = estimate.history
-    return {
-        "converged": estimate.converged,
-        "reason": estimate.reason,
-        "confidence": _confidence_report(estimate.confidence),
-        "noise": estimate.noise,
-        **{f"kernel_x{scale}": measures(k) for scale, k in scaled_kernels(estimate)},
-        "steps": len(history["generator_loss"]) if history else 0,
-        "final_losses": {k: float(v[-1]) for k, v in history.items()},
-    }
-
-
-def _confidence_report(confidence: Confidence | None) -> dict[str, Any] | None:
-    if confidence is None:
-        return None
-    return {
-        "level": confidence.level,
-        "reason": confidence.reason,
-        "expected_kernel_psnr": confidence.kernel_psnr,
-        "expected_covariance_error": confidence.covariance_error,
-        "expected_sr_loss": confidence.sr_loss,
-        "standard_deviations": {
-            "longer": confidence.longer,
-            "shorter": confidence.shorter,
-            "angle": confidence.angle,
+    settings = result.job.config.to_dict()
+    # The values of a known kernel are in the file that `source` names.
+    settings.get("given", {}).pop("kernel", None)
+    found = {
+        "image": {
+            "path": str(result.task.path),
+            "width": width,
+            "height": height,
+            "channels": channels,
+            "dtype": str(result.image.pixels.dtype),
+            "note": result.image.note,
         },
+        **_estimate(result),
+        "super_resolution": _super_resolution(result),
+        "seconds": round(result.seconds, 3),
+        "seed": result.job.seed,
+        "config": settings,
+        "device": {"platform": device.platform, "kind": device.device_kind},
+        "versions": _versions(),
+        "provenance": provenance(),
+        "files": files,
+        "fingerprint": result.fingerprint,
+    }
+    return finite(found)
+
+
+def _estimate(result: Result) -> dict[str, Any]:
+    estimate = result.estimate
+    if estimate is None:
+        return {}
+    confidence, diagnostics = estimate.confidence, estimate.diagnostics
+    losses = {} if diagnostics is None else diagnostics.losses
+    return {
+        "converged": not estimate.failure,
+        "reason": estimate.failure,
+        "confidence": None if confidence is None else confidence.to_dict(),
+        "noise": estimate.noise_std,
+        **{f"kernel_x{scale}": measures(kernel) for scale, kernel in result.kernels},
+        "steps": max(map(len, losses.values()), default=0),
+        "final_losses": {name: float(values[-1]) for name, values in losses.items()},
     }
 
 
-def _sr_report(run: Run, sr: SuperResolved) -> dict[str, Any]:
+def _super_resolution(result: Result) -> dict[str, Any] | None:
+    sr = result.sr
+    if sr is None:
+        return None
     height, width = sr.image.pixels.shape[:2]
     return {
-        "file": f"sr_x{run.config.scale}.png",
-        "method": run.config.sr.method,
+        "file": f"sr_x{result.scale}.png",
+        "method": result.job.config.sr,
         "kernel": sr.source,
         "kernel_measures": None if sr.kernel is None else measures(sr.kernel),
         "width": width,
@@ -130,17 +141,42 @@ def _sr_report(run: Run, sr: SuperResolved) -> dict[str, Any]:
 
 
 def measures(kernel: np.ndarray) -> dict[str, Any]:
+    """Shape, sum, centre of mass and widths of a kernel, as far as it has them."""
     total = float(kernel.sum())
-    measures = {"shape": kernel.shape, "sum": total}
+    found: dict[str, Any] = {"shape": kernel.shape, "sum": total}
     if not (math.isfinite(total) and total > 0):  # It has no centre and no width.
-        return measures | {"centre_of_mass": None, "widths": None}
-    longer, shorter, angle = kernels.widths(kernel)
-    widths = {"longer": longer, "shorter": shorter, "angle": angle}
-    return measures | {
+        return found | {"centre_of_mass": None, "widths": None}
+    widths = kernels.widths(kernel)
+    return found | {
         "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
-        # The second moments of the bicubic kernel are 0: they say nothing of its width.
-        "widths": widths if longer > 0.01 else None,
+        "widths": widths._asdict() if widths.longer > MIN_WIDTH else None,
     }
+
+
+def size(widths: dict[str, float]) -> str:
+    """Both widths of a kernel as text."""
+    return f"{widths['longer']:.2f} × {widths['shorter']:.2f} px"
+
+
+def summary(result: Result) -> Summary:
+    """What the terminal shows of an image."""
+    estimate, sr = result.estimate, result.sr
+    kernel = sr.kernel if sr is not None else None
+    if estimate is not None:
+        kernel = estimate.kernel
+    widths = None if kernel is None else measures(kernel)["widths"]
+    confidence = None if estimate is None else estimate.confidence
+    return Summary(
+        path=result.task.path,
+        folder=result.task.folder,
+        widths="-" if widths is None else size(widths),
+        angle="-" if widths is None else f"{widths['angle']:.0f}°",
+        seconds=result.seconds + (0 if sr is None else sr.seconds),
+        failure=None if estimate is None else estimate.failure,
+        level="-" if confidence is None else confidence.level,
+        reason="" if confidence is None else confidence.reason,
+        note="" if sr is None else sr.note,
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -150,12 +186,12 @@ def _versions() -> dict[str, str]:
     return own | versions
 
 
-def _strict(value: Any) -> Any:
-    """The value with null for what JSON cannot say: NaN and infinities."""
+def finite(value: Any) -> Any:
+    """The value with None in place of NaN and infinities, which JSON does not have."""
     if isinstance(value, dict):
-        return {name: _strict(v) for name, v in value.items()}
+        return {name: finite(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(v) for v in value]
+        return [finite(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -1,7 +1,7 @@
-"""What a run leaves behind: kernels, a figure and a report per image, and a summary.
+"""The files that a run leaves: their folders, how they are written, what is finished.
 
 The files of an image appear together: they are written into a hidden folder next to
-their own and then renamed into place, `report.json` last. So a folder with a
+their own and then renamed into place, `report.json` last. So a folder that has a
 `report.json` is complete, whenever the run was killed.
 """
 
@@ -16,15 +16,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
+from kernelgan_jax.app import figures, image_files, kernel_files
+from kernelgan_jax.app.job import Job
+from kernelgan_jax.app.provenance import provenance
+from kernelgan_jax.app.report import Result, to_dict
+from kernelgan_jax.kernels import MAX_SCALE
 
-from kernelgan_jax.app import image_files, kernel_files
-from kernelgan_jax.app.figures import save_comparison, save_kernel_figure
-from kernelgan_jax.app.report import Run, scaled_kernels, to_dict
-from kernelgan_jax.config import LARGEST_SCALE, Config
-
-_SCALES = range(1, LARGEST_SCALE + 1)
-
+_SCALES = range(1, MAX_SCALE + 1)
 
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
@@ -33,14 +31,13 @@ FILES = (
     "comparison.png",
     "report.json",
 )
-"""All that `write` may leave in a folder, in the order in which it appears."""
-
+"""All files that `write` may leave in a folder, in the order in which they appear."""
 
 _TEMPORARY = ".kernelgan-"
-
+"""Start of the name of a hidden folder, which lives for seconds."""
 
 _STALE = 3600
-"""Age in seconds of a temporary folder whose run is surely dead; they live seconds."""
+"""Age in seconds of a hidden folder whose run is certainly dead."""
 
 
 class OutputError(OSError):
@@ -50,30 +47,30 @@ class OutputError(OSError):
 def folders(paths: Sequence[Path], output_dir: Path) -> list[Path]:
     """Chooses a folder in `output_dir` for the results of each image.
 
-    It bears the name of the image without suffix. Of several images of one name the
-    later ones get `_2`, `_3`, ..., and never the name of another image of the list.
+    It has the name of the image without suffix. If several images have the same name,
+    the later ones get `_2`, `_3`, ..., and never the name of another image in the list.
     Names that some file system takes for the same (case, composed accents) count as
-    such.
+    the same.
     """
-    stems = {_same(path.stem) for path in paths}
+    stems = {_normalised(path.stem) for path in paths}
     taken: set[str] = set()
     chosen = []
     for path in paths:
         name, number = path.stem, 1
-        while _same(name) in taken or (number > 1 and _same(name) in stems):
+        while _normalised(name) in taken or (number > 1 and _normalised(name) in stems):
             number += 1
             name = f"{path.stem}_{number}"
-        taken.add(_same(name))
+        taken.add(_normalised(name))
         chosen.append(output_dir / name)
     return chosen
 
 
-def _same(name: str) -> str:
+def _normalised(name: str) -> str:
     return unicodedata.normalize("NFC", name.casefold())
 
 
 def prepare(output_dir: Path) -> None:
-    """Creates the output folder, and clears what killed runs left in it.
+    """Creates the output folder and removes what killed runs left in it.
 
     Raises:
       OutputError: If it cannot be created or written to.
@@ -86,8 +83,8 @@ def prepare(output_dir: Path) -> None:
             probe.unlink()
             return
         for folder in output_dir.glob(f"{_TEMPORARY}*"):
-            # By age, not by process: the run may be on another machine. If it lives,
-            # its folder may be gone by now.
+            # By age, not by process, as the run may be on another machine. If it is
+            # alive, its folder may be gone by now.
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - folder.stat().st_mtime > _STALE:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +95,7 @@ def check_writable(folder: Path) -> None:
     """Checks that files can be made in a folder, if it exists.
 
     Raises:
-      OutputError: If they cannot, or this is no folder.
+      OutputError: If they cannot, or if something else has the folder's name.
     """
     with _naming(folder):
         if isinstance(folder, Path) and folder.exists():
@@ -107,6 +104,7 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _naming(folder: Path) -> Iterator[None]:
+    """Turns errors into an `OutputError` that names the folder."""
     try:
         yield
     except OSError as error:
@@ -119,15 +117,17 @@ def _naming(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder}: cannot be written: {error}") from error
 
 
-def fingerprint(
-    config: Config, seed: int, kernel: np.ndarray | None, file: tuple[int, int]
-) -> str:
-    """A short text that differs where results would; `file` is what tells the image."""
-    settings = json.dumps([config.asdict(), seed, file], sort_keys=True)
-    digest = hashlib.sha256(settings.encode())
-    if kernel is not None:
-        digest.update(np.ascontiguousarray(kernel).tobytes())
-    return digest.hexdigest()[:32]
+def fingerprint(job: Job, file: tuple[int, int]) -> str:
+    """Text that differs wherever an image's results would.
+
+    Args:
+      job: What is asked for: the settings, with a known kernel, and the seed count.
+      file: Size and time of the image file.
+    """
+    text = json.dumps(
+        [provenance(), job.config.to_dict(), job.seed, file], sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:
@@ -140,31 +140,17 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
         return False
 
 
-def write(folder: Path, run: Run) -> None:
-    """Writes the results of an image, in place of those of an earlier run.
+def write(result: Result) -> None:
+    """Writes the results of an image in place of those of an earlier run.
 
-    Args:
-      folder: Where to; its parent exists. Other files in it are left alone.
-      run: The results.
+    The parent of the task's folder exists. Other files in the folder stay as they are.
 
     Raises:
       OutputError: If that is impossible (full disk, no permission).
     """
+    folder = result.task.folder
     with _naming(folder), _temporary(folder.parent) as temporary:
-        if run.estimate is not None:
-            for scale, kernel in scaled_kernels(run.estimate):
-                kernel_files.write(temporary / f"kernel_x{scale}", kernel)
-            if run.figures:
-                save_kernel_figure(temporary / "kernel.png", run, run.estimate)
-        if run.sr is not None:
-            name = f"sr_x{run.config.scale}.png"
-            image_files.write_png(temporary / name, run.sr.image)
-            if run.figures:
-                save_comparison(temporary / "comparison.png", run, run.sr)
-        files = [name for name in FILES if (temporary / name).exists()]
-        (temporary / "report.json").write_text(
-            json.dumps(to_dict(run, files), indent=2, allow_nan=False) + "\n"
-        )
+        _write_files(temporary, result)
         folder.mkdir(parents=True, exist_ok=True)
         # The earlier report goes first: from here on the folder is incomplete.
         for name in reversed(FILES):
@@ -178,8 +164,22 @@ def write(folder: Path, run: Run) -> None:
                 (folder / name).write_bytes((temporary / name).read_bytes())
 
 
+def _write_files(folder: Path, result: Result) -> None:
+    for scale, kernel in result.kernels:
+        kernel_files.write(folder / f"kernel_x{scale}", kernel)
+    if result.sr is not None:
+        image_files.write_png(folder / f"sr_x{result.scale}.png", result.sr.image)
+    if result.job.figures:
+        figures.write(folder, result)
+    files = [name for name in FILES if (folder / name).exists()]
+    (folder / "report.json").write_text(
+        json.dumps(to_dict(result, files), indent=2, allow_nan=False) + "\n"
+    )
+
+
 @contextlib.contextmanager
 def _temporary(parent: Path) -> Iterator[Path]:
+    """A hidden folder beside the results; for a URL, on this machine."""
     place = parent if isinstance(parent, Path) else None
     temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=place))
     try:

@@ -1,3 +1,4 @@
+from .kernelgan.config import KernelGANConfig as KernelGANConfig
 from .registry import ESTIMATORS as ESTIMATORS
 from .registry import ConstantConfig as ConstantConfig
 from .registry import Estimator as Estimator

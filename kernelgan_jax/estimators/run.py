@@ -97,6 +97,14 @@ def estimate_kernels(
     Raises:
       ValueError: As `estimate_kernel`, with the index of the image, before any work
         starts.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> from kernelgan_jax import estimate_kernels
+      >>> images = list(np.random.default_rng(0).random((2, 48, 48)))
+      >>> key = jax.random.key(0)
+      >>> [e.scale for e in estimate_kernels(key, images, estimator="bicubic")]
+      [2, 2]
     """
     if not len(images):
         raise ValueError("images is empty; there must be at least one")

@@ -13,7 +13,6 @@ from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 MIN_VARIANCE = 0.1
 """Smallest variance of a Gaussian, pixels^2: narrower ones fall between the pixels."""
-LEAST_VARIANCE = MIN_VARIANCE  # TODO: the old name, until families.py has the new one
 
 
 class Covariance(NamedTuple):
@@ -119,7 +118,8 @@ def covariance(cholesky: Any) -> Covariance:
     For `generalised_gaussian` this is the matrix of its quadratic form.
 
     Args:
-      cholesky: The three values of the lower triangle L, row by row; NumPy or JAX.
+      cholesky: The three values of the lower triangle L, row by row: an array, NumPy or
+        JAX, or three scalars.
 
     Example:
       >>> [round(float(value), 3) for value in covariance(np.array([2.0, 1.0, 1.5]))]
@@ -127,8 +127,9 @@ def covariance(cholesky: Any) -> Covariance:
     """
     top, corner, bottom = cholesky
     rows = top**2 + MIN_VARIANCE
+    mixed = top * corner
     columns = corner**2 + bottom**2 + MIN_VARIANCE
-    return Covariance(rows, top * corner, columns)
+    return Covariance(rows, mixed, columns)
 
 
 def quadratic_form(
@@ -139,13 +140,19 @@ def quadratic_form(
     Args:
       shape: (height, width) of the kernel.
       scale: Scale that the kernel is aligned for.
+
+    Example:
+      >>> square = quadratic_form((1, 3), 1)
+      >>> distances = square(jnp.array([1.0, 0.0, 1.0]), jnp.zeros(2))
+      >>> np.asarray(distances, np.float64).round(2).tolist()
+      [[0.91, 0.0, 0.91]]
     """
     rows, columns = np.indices(shape) - kernels.alignment(shape, scale)[:, None, None]
 
     def square(cholesky: jax.Array, shift: jax.Array) -> jax.Array:
         top, corner, bottom = cholesky
         dtype, v = top.dtype, MIN_VARIANCE
-        a, b, c = covariance(cholesky)
+        a, b, c = covariance((top, corner, bottom))
         # a c - b^2, without its cancellation.
         determinant = (top * bottom) ** 2 + v * (top**2 + corner**2 + bottom**2 + v)
         row = jnp.asarray(rows, dtype) - shift[0]

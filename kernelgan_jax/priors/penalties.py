@@ -20,12 +20,22 @@ from kernelgan_jax.priors.base import Penalty
 
 
 def sum_to_one(kernel: jax.Array) -> jax.Array:
-    """Distance of the kernel's sum from 1."""
+    """Distance of the kernel's sum from 1.
+
+    Example:
+      >>> float(sum_to_one(jnp.full((2, 2), 0.5)))
+      1.0
+    """
     return jnp.abs(1 - kernel.sum())
 
 
 def boundaries(kernel: jax.Array) -> jax.Array:
-    """Mean absolute value of the kernel, weighted by closeness to the boundary."""
+    """Mean absolute value of the kernel, weighted by closeness to the boundary.
+
+    Example:
+      >>> float(boundaries(jnp.zeros((13, 13)).at[6, 6].set(1.0)))
+      0.0
+    """
     return jnp.abs(kernel * boundary_mask(kernel.shape).astype(kernel.dtype)).mean()
 
 
@@ -34,6 +44,10 @@ def boundary_mask(shape: tuple[int, ...]) -> np.ndarray:
 
     It is `30 (1 - g / max g)` for a Gaussian g of standard deviation 13 in the two
     pixels along each side, and 0 elsewhere.
+
+    Example:
+      >>> boundary_mask((7, 7)).round(1)[3].tolist()
+      [0.8, 0.4, 0.0, 0.0, 0.0, 0.4, 0.8]
     """
     rows, columns = (
         np.exp(-((np.arange(side) - (side - 1) / 2) ** 2) / (2 * 13.0**2))
@@ -45,13 +59,27 @@ def boundary_mask(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def centralised(kernel: jax.Array, *, scale: int = 2) -> jax.Array:
-    """Mean squared distance, pixels^2, of the centre of mass from the alignment."""
+    """Mean squared distance, pixels^2, of the centre of mass from the alignment.
+
+    Args:
+      kernel: `h x w`.
+      scale: Scale that the kernel is to be aligned for.
+
+    Example:
+      >>> float(centralised(jnp.ones((4, 4)), scale=2))  # (1.5, 1.5), not (2.5, 2.5)
+      1.0
+    """
     target = jnp.asarray(kernels.alignment(kernel.shape, scale), kernel.dtype)
     return ((kernels.centre_of_mass(kernel) - target) ** 2).mean()
 
 
 def sparsity(kernel: jax.Array) -> jax.Array:
-    """Mean of `|k|^0.2`, where values under 1e-19 (in float32) count as 0."""
+    """Mean of `|k|^0.2`, where values under 1e-19 (in float32) count as 0.
+
+    Example:
+      >>> float(sparsity(jnp.array([[1.0, 0.0]])))
+      0.5
+    """
     magnitude = jnp.abs(kernel)
     # Below that, the second derivative, of the order of k^-1.8, overflows.
     counts = magnitude > jnp.finfo(kernel.dtype).tiny ** 0.5

@@ -1,4 +1,4 @@
-"""Whatever is killed in the middle: nothing missing, nothing twice, all of it right."""
+"""Killed runs: no image is missing, none comes twice, and all results are right."""
 
 import json
 import os
@@ -7,32 +7,31 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
+import helpers
 import jax
 import numpy as np
 import pytest
-from PIL import Image as pillow
 
-from kernelgan_jax.app.pipeline import Job, Outcome, Task
-from kernelgan_jax.app import cli
-from kernelgan_jax.app import cluster
-from kernelgan_jax.app import image_files
-from kernelgan_jax import Config
 from kernelgan_jax import estimate_kernels
+from kernelgan_jax.app import cli, image_files
+from kernelgan_jax.app.job import Job, Outcome, Task
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 
-ROOT = Path(__file__).parent.parent
-SETTINGS = {
-    "estimator": "kernelgan",
-    "iterations": 200,
-    "generator_kernels": (5, 3),
-    "generator_channels": 4,
-    "discriminator_channels": 4,
-    "discriminator_blocks": 1,
-}
-FLAGS = [f"--config.{name}={value}" for name, value in SETTINGS.items()]
-FLAGS += ["--sr=none", "--nofigures"]
-BAD = {"05": b"\x89PNG\r\n\x1a\nrubbish", "17": b"", "30": None}
+SETTINGS = helpers.TINY_KERNELGAN | {"iterations": 30}
+FLAGS = [
+    "--config.estimator=kernelgan",
+    *helpers.flags("kernelgan", SETTINGS),
+    "--sr=none",
+    "--nofigures",
+]
+COUNT = 24
+"""Images."""
+BAD = {"05": b"\x89PNG\r\n\x1a\nrubbish", "12": b"", "17": None}
+"""Images that cannot be used: corrupt, empty, too small."""
+GOOD = COUNT - len(BAD)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
@@ -42,13 +41,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """40 images: two corrupt ones and one too small among them."""
+    """Image files, the bad ones among them."""
     folder = tmp_path_factory.mktemp("images")
-    for i in range(40):
+    for i in range(COUNT):
         path = folder / f"{i:02d}.png"
         side = 20 if BAD.get(path.stem, b"") is None else 90
-        pixels = np.random.default_rng(i).integers(0, 256, (side, side, 3), np.uint8)
-        pillow.fromarray(pixels).save(path)
+        helpers.write_image(path, helpers.noise(side, side, 3, seed=i))
         if BAD.get(path.stem) is not None:
             path.write_bytes(BAD[path.stem])
     return folder
@@ -61,27 +59,30 @@ def expected(folder):
     found = estimate_kernels(
         jax.random.key(0),
         [image_files.read(path).pixels for path in paths],
-        config=Config(**SETTINGS),
+        estimator="kernelgan",
+        config=KernelGANConfig(**SETTINGS),
     )
-    return {path.stem: k for path, k in zip(paths, found.kernel, strict=True)}
+    return {path.stem: e.kernel for path, e in zip(paths, found, strict=True)}
 
 
-@pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    monkeypatch.setattr(cli, "keep_compilations", lambda: None)
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Environment of other processes: what one of them compiles, the next ones have."""
+    cache = tmp_path_factory.mktemp("cache")
+    return {"PYTHONPATH": str(helpers.ROOT), "XDG_CACHE_HOME": str(cache)}
 
 
 def finished(out):
-    # What was killed while it wrote leaves a hidden folder, for a later run to clear.
+    # What was killed while it wrote leaves a hidden folder, which a later run clears.
     return {path.parent.name: path for path in out.glob("[!.]*/report.json")}
 
 
 def wait_for(out, count, process=None):
     """Waits until so many images are finished, and some are not."""
-    for _ in range(3000):
+    for _ in range(6000):
         done = finished(out)
         if len(done) >= count:
-            assert len(done) < 37
+            assert len(done) < GOOD
             return done
         assert process is None or process.poll() is None, "it ended too early"
         time.sleep(0.05)
@@ -89,15 +90,14 @@ def wait_for(out, count, process=None):
 
 
 def check(out, expected):
-    """37 right results, 3 clear errors, none missing, none twice."""
+    """All right results, clear errors for the others, none missing, none twice."""
     assert set(finished(out)) == set(expected)
     for name, kernel in expected.items():
         found = np.load(out / name / "kernel_x2.npy")
-        pad = (len(kernel) - len(found)) // 2
-        np.testing.assert_array_equal(np.pad(found, pad), kernel, err_msg=name)
+        np.testing.assert_array_equal(found, kernel, err_msg=name)
     lines = (out / "manifest.jsonl").read_text().splitlines()
     records = {Path(r["image"]).stem: r for r in map(json.loads, lines)}
-    assert len(lines) == len(records) == 40
+    assert len(lines) == len(records) == COUNT
     for name, record in records.items():
         assert record["status"] == ("failed" if name in BAD else "done"), name
         assert (f"{name}.png: " in record["error"]) == (name in BAD)
@@ -105,10 +105,11 @@ def check(out, expected):
     assert leftovers == []
 
 
-def start(folder, out):
-    command = [sys.executable, ROOT / "main.py", f"--image={folder}", *FLAGS]
+def start(folder, out, environment):
+    main = helpers.ROOT / "main.py"
     return subprocess.Popen(
-        [*command, f"--output_dir={out}"],
+        [sys.executable, main, f"--image={folder}", *FLAGS, f"--output_dir={out}"],
+        env=os.environ | environment,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -116,26 +117,29 @@ def start(folder, out):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_goes_on(tmp_path, folder, expected, capsys, how):
+def test_a_run_that_is_killed_goes_on(
+    tmp_path, folder, expected, compiled, capsys, how
+):
     out = tmp_path / "out"
-    with start(folder, out) as process:
+    with start(folder, out, compiled) as process:
         wait_for(out, 6, process)
         process.send_signal(how)
-        _, complained = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     if how == signal.SIGTERM:
         assert process.returncode == 143
-        assert complained.splitlines()[-1].startswith("error: terminated; ")
+        assert errors.splitlines()[-1].startswith("error: terminated; ")
     before = {name: path.stat().st_mtime_ns for name, path in finished(out).items()}
-    assert 6 <= len(before) < 37
+    assert 6 <= len(before) < GOOD
     assert cli.main([f"--image={folder}", *FLAGS, f"--output_dir={out}"]) == 1
-    said, complained = capsys.readouterr()
-    assert len(complained.splitlines()) == 3
+    printed, errors = capsys.readouterr()
+    assert len(errors.splitlines()) == len(BAD)
     assert (
-        f"{37 - len(before)} of 40 images done, {len(before)} finished before" in said
+        f"{GOOD - len(before)} of {COUNT} images done, {len(before)} finished before"
+        in printed
     )
     check(out, expected)
-    for name, time_ in before.items():
-        assert finished(out)[name].stat().st_mtime_ns == time_
+    for name, changed in before.items():
+        assert finished(out)[name].stat().st_mtime_ns == changed
 
 
 def kill_a_worker(out, killed, ended):
@@ -152,10 +156,19 @@ def kill_a_worker(out, killed, ended):
                 return
 
 
-def test_an_image_that_kills_its_workers_fails_alone(monkeypatch):
+@pytest.fixture
+def ray(monkeypatch, compiled):
+    """A cluster of two cores on this machine."""
     ray = pytest.importorskip("ray")
-    from kernelgan_jax import cluster
-    from kernelgan_jax.pipeline import Job, Outcome, Task
+    for name, value in compiled.items():
+        monkeypatch.setenv(name, value)
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    yield ray
+    ray.shutdown()
+
+
+def test_an_image_that_kills_its_workers_fails_alone(monkeypatch, ray):
+    from kernelgan_jax.app import cluster
 
     def work(batch, job, batch_size):  # Nested, so that Ray sends its code.
         import os
@@ -167,30 +180,32 @@ def test_an_image_that_kills_its_workers_fails_alone(monkeypatch):
     monkeypatch.setattr(cluster, "_work", work)
     names = ["a.png", "deadly.png", "b.png", "c.png", "d.png"]
     tasks = [Task(Path(name), Path("out") / name) for name in names]
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
-    try:
-        outcomes = list(cluster.process(tasks, Job(Config()), batch_size=2))
-    finally:
-        ray.shutdown()
+    outcomes = list(cluster.process(tasks, Job(), batch_size=2))
     assert sorted(outcome.task for outcome in outcomes) == sorted(tasks)
     (failed,) = [o for o in outcomes if o.status == "failed"]
     assert failed.error == "deadly.png: its workers died (WorkerCrashedError)"
 
 
-def test_a_ray_worker_that_is_killed_loses_nothing(tmp_path, folder, expected, capsys):
-    ray = pytest.importorskip("ray")
+def test_a_ray_worker_that_is_killed_loses_nothing(
+    tmp_path, folder, expected, capsys, ray
+):
     out, killed, ended = tmp_path / "out", [], threading.Event()
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    killer = threading.Thread(target=kill_a_worker, args=(out, killed, ended))
+    killer.start()
+    arguments = [f"--image={folder}", *FLAGS, f"--output_dir={out}"]
     try:
-        killer = threading.Thread(target=kill_a_worker, args=(out, killed, ended))
-        killer.start()
-        arguments = [f"--image={folder}", *FLAGS, f"--output_dir={out}"]
         assert cli.main([*arguments, "--cluster=ray"]) == 1
     finally:
         ended.set()
-        ray.shutdown()
     killer.join()
     assert killed
-    said, complained = capsys.readouterr()
-    assert len([x for x in complained.splitlines() if x.startswith("error: ")]) == 3
+    errors = capsys.readouterr().err.splitlines()
+    assert len([line for line in errors if line.startswith("error: ")]) == len(BAD)
     check(out, expected)
+
+
+def test_the_settings_of_the_flags_are_those_of_the_expected_kernels():
+    from kernelgan_jax.app.flags import parse
+
+    config = parse([*FLAGS, "a.png"]).job.config
+    assert asdict(config.kernelgan) == asdict(KernelGANConfig(**SETTINGS))

@@ -7,29 +7,15 @@ import tracemalloc
 import warnings
 import zlib
 
+import helpers
 import numpy as np
 import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app import image_decoding, image_files
 
 HEIGHT, WIDTH = 5, 7
-
-
-def noise(*shape, dtype=np.uint8):
-    """Pixels of which every value shows a swap, a shift or a lost bit."""
-    top = np.iinfo(dtype).max
-    pixels = np.random.default_rng(0).integers(0, top, shape, dtype, endpoint=True)
-    pixels.flat[:2] = 0, top
-    return pixels
-
-
-def smooth(height, width):
-    """RGB that survives JPEG within a few gray levels and has no symmetry."""
-    rows, columns = np.mgrid[:height, :width]
-    channels = rows * 200 // height, columns * 250 // width, 0 * rows + 90
-    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 def stored(path):
@@ -152,7 +138,11 @@ def fails(path, *words):
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "webp", "ppm"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_8_bit_is_exact(file, suffix, mode):
-    pixels = noise(HEIGHT, WIDTH, 3) if mode == "RGB" else noise(HEIGHT, WIDTH)
+    pixels = (
+        helpers.noise(HEIGHT, WIDTH, 3)
+        if mode == "RGB"
+        else helpers.noise(HEIGHT, WIDTH)
+    )
     options = {"lossless": True} if suffix == "webp" else {}
     image = image_files.read(file(f"a.{suffix}", pillow.fromarray(pixels), **options))
     if suffix == "webp" and mode == "L":  # WebP knows colour only.
@@ -167,8 +157,8 @@ def test_8_bit_is_exact(file, suffix, mode):
 
 
 def test_many_bands_of_rows_join(file, monkeypatch):
-    monkeypatch.setattr(image_files, "_BAND_PIXELS", 2 * WIDTH)
-    pixels = noise(HEIGHT, WIDTH, 3)
+    monkeypatch.setattr(image_decoding, "_BAND_PIXELS", 2 * WIDTH)
+    pixels = helpers.noise(HEIGHT, WIDTH, 3)
     image = image_files.read(file("a.png", pillow.fromarray(pixels)))
     np.testing.assert_array_equal(image.pixels, pixels)
 
@@ -187,7 +177,7 @@ def test_many_bands_of_rows_join(file, monkeypatch):
 def test_16_bits_are_all_kept(file, kind, options, channels):
     if kind == "tif" and (channels == 2 or channels == 1 and "planar" in options):
         pytest.skip("Pillow opens no such TIFF")
-    pixels = noise(HEIGHT, WIDTH, channels, dtype=np.uint16)
+    pixels = helpers.noise(HEIGHT, WIDTH, channels, dtype=np.uint16)
     if kind == "tif" and channels == 4:
         options = options | {"extra": 2}
     image = image_files.read(
@@ -205,7 +195,7 @@ def test_16_bits_are_all_kept(file, kind, options, channels):
 
 
 def test_16_bit_tiff_padding_is_no_alpha(file):
-    pixels = noise(HEIGHT, WIDTH, 4, dtype=np.uint16)
+    pixels = helpers.noise(HEIGHT, WIDTH, 4, dtype=np.uint16)
     image = image_files.read(file("a.tif", tiff(pixels, extra=0)))
     np.testing.assert_array_equal(image.pixels, pixels[..., :3])
     assert image.alpha is None
@@ -222,7 +212,7 @@ def test_16_bit_tiff_premultiplied_alpha_is_divided_out(file):
 
 
 def test_16_bit_pgm_is_exact(file):
-    pixels = noise(HEIGHT, WIDTH, dtype=np.uint16)
+    pixels = helpers.noise(HEIGHT, WIDTH, dtype=np.uint16)
     content = b"P5 7 5 65535\n" + pixels.astype(">u2").tobytes()
     image = image_files.read(file("a.pgm", content))
     np.testing.assert_array_equal(image.pixels[..., 0], pixels)
@@ -230,7 +220,7 @@ def test_16_bit_pgm_is_exact(file):
 
 
 def test_16_bit_ppm_says_that_bits_are_lost(file):
-    pixels = noise(HEIGHT, WIDTH, 3, dtype=np.uint16)
+    pixels = helpers.noise(HEIGHT, WIDTH, 3, dtype=np.uint16)
     content = b"P6 7 5 65535\n" + pixels.astype(">u2").tobytes()
     image = image_files.read(file("a.ppm", content))
     np.testing.assert_allclose(image.pixels, pixels / 257, atol=1)
@@ -271,7 +261,7 @@ def test_values_that_do_not_fit(file, value, dtype, word):
 
 
 def test_one_bit_is_black_and_white(file):
-    bits = noise(HEIGHT, WIDTH) > 127
+    bits = helpers.noise(HEIGHT, WIDTH) > 127
     image = image_files.read(file("a.png", pillow.fromarray(bits)))
     np.testing.assert_array_equal(image.pixels[..., 0], np.where(bits, 255, 0))
     assert image.pixels.dtype == np.uint8
@@ -279,10 +269,10 @@ def test_one_bit_is_black_and_white(file):
 
 
 def test_cmyk_becomes_rgb_without_its_profile(file):
-    picture = pillow.fromarray(smooth(64, 64)).convert("CMYK")
+    picture = pillow.fromarray(helpers.ramps(64, 64)).convert("CMYK")
     path = file("a.jpg", picture, quality=95, icc_profile=b"of inks")
     image = image_files.read(path)
-    np.testing.assert_allclose(image.pixels, smooth(64, 64).astype(int), atol=8)
+    np.testing.assert_allclose(image.pixels, helpers.ramps(64, 64).astype(int), atol=8)
     assert image.icc_profile is None
     assert "CMYK" in image.note
 
@@ -306,7 +296,7 @@ def test_palette(file, transparency):
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_colour_under_alpha_is_as_stored(file, channels):
-    pixels = noise(HEIGHT, WIDTH, channels)
+    pixels = helpers.noise(HEIGHT, WIDTH, channels)
     pixels[0, :, -1] = 0
     image = image_files.read(file("a.png", png(pixels)))
     np.testing.assert_array_equal(image.pixels, pixels[..., :-1])
@@ -318,7 +308,7 @@ def test_colour_under_alpha_is_as_stored(file, channels):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_transparent_colour_becomes_alpha(file, dtype, channels):
-    pixels = noise(HEIGHT, WIDTH, channels, dtype=dtype)
+    pixels = helpers.noise(HEIGHT, WIDTH, channels, dtype=dtype)
     key = pixels[2, 3].astype(">u2")
     image = image_files.read(
         file("a.png", png(pixels, before=chunk(b"tRNS", key.tobytes())))
@@ -361,7 +351,7 @@ TURNS = {
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif", "png16", "tif16"])
 def test_orientation(file, kind, orientation):
-    upright = smooth(48, 32)
+    upright = helpers.ramps(48, 32)
     if kind.endswith("16"):
         upright = upright * np.uint16(257)
     turned = np.ascontiguousarray(TURNS[orientation](upright))
@@ -389,12 +379,12 @@ def test_orientation(file, kind, orientation):
 
 
 def test_orientation_that_makes_no_sense(file):
-    path = file("a.png", pillow.fromarray(smooth(48, 32)), exif=exif_block(9))
-    np.testing.assert_array_equal(image_files.read(path).pixels, smooth(48, 32))
+    path = file("a.png", pillow.fromarray(helpers.ramps(48, 32)), exif=exif_block(9))
+    np.testing.assert_array_equal(image_files.read(path).pixels, helpers.ramps(48, 32))
 
 
 def test_alpha_turns_with_colour(file):
-    pixels = noise(HEIGHT, WIDTH, 4)
+    pixels = helpers.noise(HEIGHT, WIDTH, 4)
     turned = pillow.fromarray(np.ascontiguousarray(TURNS[6](pixels)))
     image = image_files.read(file("a.png", turned, exif=exif_block(6)))
     np.testing.assert_array_equal(image.pixels, pixels[..., :3])
@@ -403,7 +393,9 @@ def test_alpha_turns_with_colour(file):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_icc_profile_is_kept(file, suffix):
-    path = file(f"a.{suffix}", pillow.fromarray(smooth(8, 8)), icc_profile=b"profile")
+    path = file(
+        f"a.{suffix}", pillow.fromarray(helpers.ramps(8, 8)), icc_profile=b"profile"
+    )
     assert image_files.read(path).icc_profile == b"profile"
 
 
@@ -412,7 +404,7 @@ def test_icc_profile_is_kept(file, suffix):
     [("png", b"rubbish rubbish"), ("jpg", b"II*\0\x08\0\0\0\xff\xff\0")],
 )
 def test_broken_exif_does_not_cost_the_image(file, suffix, block):
-    picture = pillow.fromarray(smooth(16, 16))
+    picture = pillow.fromarray(helpers.ramps(16, 16))
     image = image_files.read(file(f"a.{suffix}", picture, exif=b"Exif\0\0" + block))
     assert image.pixels.shape == (16, 16, 3)
     assert image.exif is None
@@ -470,10 +462,10 @@ def test_permission_by_any_user(file, monkeypatch):
 def test_truncated_is_not_filled(file, monkeypatch, kind, fill):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", fill)
     if kind.endswith("16"):
-        pixels = noise(64, 64, 3, dtype=np.uint16)
+        pixels = helpers.noise(64, 64, 3, dtype=np.uint16)
         whole = file(f"whole.{kind[:3]}", {"png16": png, "tif16": tiff}[kind](pixels))
     else:
-        whole = file(f"whole.{kind}", pillow.fromarray(noise(64, 64, 3)))
+        whole = file(f"whole.{kind}", pillow.fromarray(helpers.noise(64, 64, 3)))
     assert image_files.read(whole).pixels.shape == (64, 64, 3)
     content = whole.read_bytes()
     if kind == "tif16":
@@ -504,7 +496,7 @@ def test_bomb(file, width, height):
 
 
 def test_limit_of_the_importing_process_is_not_ours(file, monkeypatch):
-    path = file("a.png", pillow.fromarray(noise(HEIGHT, WIDTH)))
+    path = file("a.png", pillow.fromarray(helpers.noise(HEIGHT, WIDTH)))
     monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 3)
     with pytest.raises(pillow.DecompressionBombError):
         pillow.open(path)
@@ -620,7 +612,7 @@ def test_find_reports_and_goes_on(folder, pattern, words):
 
 
 def test_find_then_read(file):
-    path = file("a.png", pillow.fromarray(noise(HEIGHT, WIDTH, 3)))
+    path = file("a.png", pillow.fromarray(helpers.noise(HEIGHT, WIDTH, 3)))
     (found,) = image_files.find([str(path.parent)]).paths
     np.testing.assert_array_equal(image_files.read(found).pixels, stored(path))
 
@@ -632,8 +624,8 @@ def test_find_then_read(file):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("has_alpha", [False, True])
 def test_png_is_written_whole(tmp_path, dtype, channels, has_alpha):
-    pixels = noise(9, 12, channels, dtype=dtype)
-    alpha = noise(9, 12, dtype=dtype) if has_alpha else None
+    pixels = helpers.noise(9, 12, channels, dtype=dtype)
+    alpha = helpers.noise(9, 12, dtype=dtype) if has_alpha else None
     exif = pillow.Exif()
     exif[ExifTags.Base.Artist] = "me"
     written = image_files.Image(pixels, alpha, b"a profile", exif.tobytes(), "")

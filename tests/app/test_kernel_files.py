@@ -45,7 +45,7 @@ def test_no_numbers(tmp_path):
 
 def test_objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / "k.npy", np.array([{}]), allow_pickle=True)
-    fails(tmp_path / "k.npy", "damaged or no kernel")
+    fails(tmp_path / "k.npy", "damaged or not a kernel")
 
 
 @pytest.mark.parametrize("name", ["k.npy", "k.mat"])

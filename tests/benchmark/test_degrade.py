@@ -1,66 +1,41 @@
 """Test sets: rebuilt bit for bit, true to their protocols and to the kernels beside."""
 
-
+import helpers
 import numpy as np
 import pytest
 
+from kernelgan_jax import blur_kernels, kernels, metrics
+from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.benchmark import PROTOCOLS, make_test_set, read_test_set
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.pixels import from_unit, to_unit
-from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.app import image_files
-from kernelgan_jax.app import kernel_files
-from kernelgan_jax import blur_kernels
-from kernelgan_jax import kernels
-from kernelgan_jax import metrics
-from kernelgan_jax.benchmark import PROTOCOLS
-from kernelgan_jax.benchmark import degrade
-from kernelgan_jax.benchmark import read
-
-
-def write_images(folder, *names, size=(101, 126)):
-    folder.mkdir(exist_ok=True)
-    for i, name in enumerate(names):
-        rng = np.random.default_rng(i)
-        coarse = rng.random((size[0] // 8 + 1, size[1] // 8 + 1, 3))
-        pixels = np.clip(bicubic_resize(coarse, 8)[: size[0], : size[1]], 0, 1)
-        stored = image_files.Image(from_unit(pixels, np.uint8))
-        image_files.write_png(folder / f"{name}.png", stored)
-    return [folder / f"{name}.png" for name in names]
-
-
-def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+from kernelgan_jax.pixels import to_unit
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_it_rebuilds_bit_for_bit(tmp_path, protocol):
+def test_it_rebuilds_bit_for_bit(images, tmp_path, protocol):
     """Also an image alone, and whatever the clock says."""
-    hr = write_images(tmp_path / "in", "a", "b.c")
+    hr = images(tmp_path / "in", "a", "b.c", size=(101, 126))
     options = dict(protocol=protocol, scales=[2, 4], seed=3, image_noise=5.0)
-    made = degrade(hr, tmp_path / "one", **options)
+    made = make_test_set(hr, tmp_path / "one", **options)
     assert made.names == ["a", "b.c"] and not made.problems
-    first = contents(tmp_path / "one")
+    first = helpers.contents(tmp_path / "one")
     assert sorted(first) == sorted(
         ["degrade.json"]
         + [f"hr/{n}.png" for n in made.names]
         + [f"lr_x{s}/{n}.png" for n in made.names for s in (2, 4)]
         + [f"gt_k_x{s}/{n}.mat" for n in made.names for s in (2, 4)]
     )
-    degrade(hr[::-1], tmp_path / "two", **options)
-    assert contents(tmp_path / "two") == first
-    degrade(hr[1:], tmp_path / "three", **options)
-    alone = contents(tmp_path / "three")
+    make_test_set(hr[::-1], tmp_path / "two", **options)
+    assert helpers.contents(tmp_path / "two") == first
+    make_test_set(hr[1:], tmp_path / "three", **options)
+    alone = helpers.contents(tmp_path / "three")
     assert alone == {name: first[name] for name in alone}
-    degrade(hr, tmp_path / "four", **(options | {"seed": 4}))
-    other = contents(tmp_path / "four")
+    make_test_set(hr, tmp_path / "four", **(options | {"seed": 4}))
+    other = helpers.contents(tmp_path / "four")
     assert all(other[n] != first[n] for n in first if not n.startswith("hr"))
     with pytest.raises(ValueError, match="another seed"):
-        degrade(hr, tmp_path / "one", **(options | {"seed": 4}))
-    assert contents(tmp_path / "one") == first
+        make_test_set(hr, tmp_path / "one", **(options | {"seed": 4}))
+    assert helpers.contents(tmp_path / "one") == first
 
 
 def test_no_date_in_kernel_files(tmp_path):
@@ -72,11 +47,11 @@ def test_no_date_in_kernel_files(tmp_path):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("protocol", [p for p in PROTOCOLS if "composed" not in p])
-def test_lr_images_are_what_the_kernels_make(tmp_path, protocol, scale):
+def test_lr_images_are_what_the_kernels_make(images, tmp_path, protocol, scale):
     """By the formula at the top of kernels.py, pixel by pixel."""
-    hr = write_images(tmp_path / "in", "a")
-    degrade(hr, tmp_path / "set", protocol=protocol, scales=[scale])
-    (case,) = read(tmp_path / "set", scale).cases
+    hr = images(tmp_path / "in", "a", size=(101, 126))
+    make_test_set(hr, tmp_path / "set", protocol=protocol, scales=[scale])
+    (case,) = read_test_set(tmp_path / "set", scale).cases
     image, lr, kernel = to_unit(case.hr()), case.lr(), case.kernel()
     assert image.shape[0] % scale == image.shape[1] % scale == 0
     assert lr.shape[:2] == (image.shape[0] // scale, image.shape[1] // scale)
@@ -101,10 +76,6 @@ def mirrored(index, size):
     return np.where(index < size, index, 2 * size - 1 - index)
 
 
-def variances(kernel):
-    return np.linalg.eigvalsh(kernels.covariance(kernel))
-
-
 def drawn(protocol, scale, count=200, noise=None):
     rng = np.random.default_rng(0)
     return [PROTOCOLS[protocol].draw(rng, scale, noise) for _ in range(count)]
@@ -115,21 +86,23 @@ def test_div2krk_kernels():
     found = drawn("div2krk", 2)
     assert {k.shape for k in found} == {(11, 11)}
     assert {k.shape for k in drawn("div2krk", 4, 3)} == {(31, 31)}
-    exact = np.array([variances(k) for k in drawn("div2krk", 2, 400, noise=0.0)])
+    exact = np.array(
+        [helpers.variances(k) for k in drawn("div2krk", 2, 400, noise=0.0)]
+    )
     assert 0.55 < exact.min() < 0.75 and 4 < exact.max() < 5
-    own = tuple(variances(found[0]))
+    own = tuple(helpers.variances(found[0]))
     rough = found[0] / blur_kernels.gaussian(11, variances=own, scale=2)
     assert not np.allclose(rough, rough.mean(), rtol=0.1)
-    wide = np.array([variances(k) for k in drawn("div2krk", 4, 100, noise=0.0)])
+    wide = np.array([helpers.variances(k) for k in drawn("div2krk", 4, 100, noise=0.0)])
     assert 2.3 < wide.min() and 12 < wide.max() < 20
 
 
-def test_composed_kernels_are_two_downscalings(tmp_path):
+def test_composed_kernels_are_two_downscalings(images, tmp_path):
     """Once by 4 is twice by 2 (paper, section 4.2), away from the borders."""
-    hr = write_images(tmp_path / "in", "a", size=(160, 160))
-    degrade(hr, tmp_path / "set", protocol="div2krk_composed", scales=[2, 4])
-    (small,) = read(tmp_path / "set", 2).cases
-    (smaller,) = read(tmp_path / "set", 4).cases
+    hr = images(tmp_path / "in", "a", size=(160, 160))
+    make_test_set(hr, tmp_path / "set", protocol="div2krk_composed", scales=[2, 4])
+    (small,) = read_test_set(tmp_path / "set", 2).cases
+    (smaller,) = read_test_set(tmp_path / "set", 4).cases
     k2, k4 = small.kernel(), smaller.kernel()
     image = np.random.default_rng(0).random((160, 160))
     twice = downscale(downscale(image, k2, 2), k2, 2)
@@ -144,7 +117,7 @@ def test_liang_kernels():
     for scale in (2, 3, 4):
         found = drawn("liang", scale, 300)
         assert {k.shape for k in found} == {(4 * scale + 3,) * 2}
-        spread = np.array([variances(k) for k in found])
+        spread = np.array([helpers.variances(k) for k in found])
         assert 0.17 * scale < spread.min() < 0.25 * scale
         assert 1.8 * scale < spread.max() < 2.5 * scale
     clean, noisy = drawn("liang", 2, 1)[0], drawn("liang", 2, 1, noise=0.4)[0]
@@ -153,25 +126,25 @@ def test_liang_kernels():
     assert 1.5 < ratio.max() / ratio.min() < 2.7  # 1.4 / 0.6, and a small shift
 
 
-def test_image_noise(tmp_path):
-    hr = write_images(tmp_path / "in", "a")
+def test_image_noise(images, tmp_path):
+    hr = images(tmp_path / "in", "a", size=(101, 126))
     lrs = []
     for noise in (0.0, 10.0):
-        degrade(hr, tmp_path / f"{noise}", scales=[2], image_noise=noise)
-        (case,) = read(tmp_path / f"{noise}", 2).cases
+        make_test_set(hr, tmp_path / f"{noise}", scales=[2], image_noise=noise)
+        (case,) = read_test_set(tmp_path / f"{noise}", 2).cases
         lrs.append(case.lr().astype(float))
     inside = (lrs[0] > 40) & (lrs[0] < 215)
     assert 9 < (lrs[1] - lrs[0])[inside].std() < 11
 
 
-def test_images_that_cannot_be_used(tmp_path):
+def test_images_that_cannot_be_used(images, tmp_path):
     """Each is named, and the others are made."""
-    hr = write_images(tmp_path / "in", "a", "b")
+    hr = images(tmp_path / "in", "a", "b", size=(101, 126))
     (tmp_path / "in/broken.png").write_bytes(b"no image")
-    tiny = write_images(tmp_path / "in", "tiny", size=(20, 20))
-    again = write_images(tmp_path / "more", "b")
+    tiny = images(tmp_path / "in", "tiny", size=(20, 20))
+    again = images(tmp_path / "more", "b")
     missing = tmp_path / "in/missing.png"
-    made = degrade(
+    made = make_test_set(
         [*hr, tmp_path / "in/broken.png", *tiny, *again, missing], tmp_path / "set"
     )
     assert made.names == ["a", "b"]
@@ -179,7 +152,10 @@ def test_images_that_cannot_be_used(tmp_path):
         ("broken.png", "tiny.png", "another image named b", "missing.png"),
         made.problems, strict=True,
     )] == [True] * 4  # fmt: skip
-    assert [case.name for case in read(tmp_path / "set", 4).cases] == ["a", "b"]
+    assert [case.name for case in read_test_set(tmp_path / "set", 4).cases] == [
+        "a",
+        "b",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +173,7 @@ def test_images_that_cannot_be_used(tmp_path):
 )
 def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        degrade([], tmp_path / "set", **options)
+        make_test_set([], tmp_path / "set", **options)
     assert not (tmp_path / "set").exists()
 
 
@@ -210,7 +186,7 @@ def test_jpeg(tmp_path):
     made = {}
     for quality in (None, 75, 30):
         folder = tmp_path / f"{quality}"
-        degrade([hr], folder, scales=(2,), jpeg_quality=quality)
+        make_test_set([hr], folder, scales=(2,), jpeg_quality=quality)
         made[quality] = image_files.read(folder / "lr_x2" / "a.png").pixels.astype(int)
         np.testing.assert_array_equal(
             image_files.read(folder / "hr" / "a.png").pixels, pixels
@@ -218,13 +194,13 @@ def test_jpeg(tmp_path):
     errors = [np.abs(made[q] - made[None]).mean() for q in (75, 30)]
     assert 0.5 < errors[0] < errors[1]
     with pytest.raises(ValueError, match="another jpeg_quality"):
-        degrade([hr], tmp_path / "75", scales=(2,), jpeg_quality=74)
+        make_test_set([hr], tmp_path / "75", scales=(2,), jpeg_quality=74)
     with pytest.raises(ValueError, match="jpeg_quality is 0"):
-        degrade([hr], tmp_path / "0", jpeg_quality=0)
+        make_test_set([hr], tmp_path / "0", jpeg_quality=0)
 
 
 def test_jpeg_needs_8_bits(tmp_path):
     hr = tmp_path / "a.png"
     image_files.write_png(hr, image_files.Image(np.zeros((64, 64, 1), np.uint16)))
-    made = degrade([hr], tmp_path / "out", scales=(2,), jpeg_quality=90)
+    made = make_test_set([hr], tmp_path / "out", scales=(2,), jpeg_quality=90)
     assert made.names == [] and "JPEG has 8 bits" in made.problems[0]

@@ -1,15 +1,25 @@
-"""Every term of the losses, against the reference and finite differences."""
+"""KernelGAN's penalty: the reference, known answers, derivatives, refusals."""
 
+import functools
+import math
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernelgan_jax.blur_kernels import gaussian
-from kernelgan_jax.estimators.kernelgan.losses import adversarial, bicubic_target
-from kernelgan_jax.estimators.kernelgan.networks import downscale_x2
-from kernelgan_jax.priors.penalties import boundaries, boundary_mask, centralised, sparsity, sum_to_one
-from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax import kernels
+from kernelgan_jax.priors.penalties import (
+    KERNEL_TERMS,
+    PENALTY_WEIGHTS,
+    boundaries,
+    boundary_mask,
+    centralised,
+    penalty,
+    sparsity,
+    sum_to_one,
+)
 
 TERMS = {
     "loss_sum2one": sum_to_one,
@@ -33,50 +43,117 @@ def test_boundary_mask_equals_the_reference(golden):
     np.testing.assert_allclose(mask, golden("generator")["boundary_mask"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", TERMS)
-def test_gradient_against_finite_differences(name):
+def test_penalty_is_the_weighted_losses():
+    kernel = jnp.zeros((13, 13)).at[6, 7].set(0.25).at[0, 3].set(0.25)
+    terms = penalty(kernel, scale=2)
+    assert list(terms) == list(KERNEL_TERMS) == list(PENALTY_WEIGHTS)
+    np.testing.assert_allclose(terms["sum"], 0.5 * 0.5)
+    np.testing.assert_allclose(
+        terms["centre"], ((3 - 6.5) ** 2 + (5 - 6.5) ** 2) / 2, rtol=1e-6
+    )
+    np.testing.assert_allclose(terms["sparsity"], 5 * 2 * 0.25**0.2 / 169, rtol=1e-6)
+    doubled = penalty(kernel, weights={"boundary": 1.0})
+    np.testing.assert_allclose(doubled["boundary"], 2 * terms["boundary"])
+    assert list(doubled) == ["boundary"]
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(9, 12), (13, 13)])
+def test_penalty_of_the_centre_is_least_at_the_alignment(shape, scale):
+    place = kernels.alignment(shape, scale)
+    kernel = np.zeros(shape, np.float32)
+    for row in {math.floor(place[0]), math.ceil(place[0])}:
+        for column in {math.floor(place[1]), math.ceil(place[1])}:
+            kernel[row, column] = 0.25
+    centre = penalty(kernel, scale=scale, weights={"centre": 1})["centre"]
+    np.testing.assert_allclose(centre, 0, atol=1e-9)
+
+
+# --- Derivatives: of all terms in one program ---
+
+
+def weighted(kernel):
+    """All terms, `4`, in the order of `PENALTY_WEIGHTS`."""
+    return jnp.stack(list(penalty(kernel).values()))
+
+
+def curved_along(kernel, direction):
+    """The terms, their gradients, and their Hessians times a direction."""
+    gradients, curved = jax.jvp(jax.jacrev(weighted), (kernel,), (direction,))
+    return weighted(kernel), gradients, curved
+
+
+@functools.cache
+def derivatives(shape):
+    """Of the terms at a random kernel, and by finite differences, in float64."""
     with jax.enable_x64(True):
-        kernel = jax.random.uniform(jax.random.key(0), (13, 13), np.float64) + 0.5
-        direction = jax.random.normal(jax.random.key(1), (13, 13), np.float64)
-        step = 1e-5
-        ahead, behind = (TERMS[name](kernel + s * direction) for s in (step, -step))
-        slope = (jax.grad(TERMS[name])(kernel) * direction).sum()
-        np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-6)
+        kernel = jax.random.uniform(jax.random.key(0), shape, np.float64) + 0.1
+        direction = jax.random.normal(jax.random.key(1), shape, np.float64)
+        program, step = jax.jit(curved_along), 1e-5
+        _, gradients, curved = program(kernel, direction)
+        ahead, behind = (
+            program(kernel + s * direction, direction) for s in (step, -step)
+        )
+        ours = (gradients * direction[None]).sum((1, 2)), curved
+        expected = [(a - b) / (2 * step) for a, b in zip(ahead, behind, strict=True)]
+        return jax.tree.map(np.asarray, (ours, expected[:2]))
 
 
-@pytest.mark.parametrize("name", TERMS)
-@pytest.mark.parametrize("kernel", [np.zeros((13, 13)), np.eye(13)[:, :1] * np.eye(13)])
-def test_gradient_is_finite_where_values_are_zero(name, kernel):
-    assert np.isfinite(jax.grad(TERMS[name])(jnp.asarray(kernel, np.float32))).all()
+@pytest.mark.parametrize("shape", [(7, 8), (13, 13)])
+@pytest.mark.parametrize("term", PENALTY_WEIGHTS)
+def test_derivatives_against_finite_differences(term, shape):
+    (slopes, curved), expected = derivatives(shape)
+    i = list(PENALTY_WEIGHTS).index(term)
+    np.testing.assert_allclose(slopes[i], expected[0][i], rtol=1e-6)
+    np.testing.assert_allclose(curved[i], expected[1][i], rtol=1e-6, atol=1e-8)
 
 
-def test_bicubic_target_is_the_middle_of_the_bicubic_half():
-    crop = np.random.default_rng(0).random((64, 64, 3))
-    half = np.moveaxis(bicubic_resize(crop, 0.5), -1, 0)[:, 3:-3, 3:-3]
-    channels = jnp.asarray(np.moveaxis(crop, -1, 0), np.float32)
-    ours = bicubic_target(channels, 13, "per_channel")
-    np.testing.assert_allclose(ours, half, atol=1e-6)
-    summed = bicubic_target(channels, 13, "summed")
-    np.testing.assert_allclose(summed[1], half.sum(0), rtol=1e-5)
+SPECIAL = {
+    "zero": np.zeros((13, 13), np.float32),
+    "one-hot": np.eye(13, dtype=np.float32)[:, 3:4] * np.eye(13, dtype=np.float32)[5],
+    "corner": np.eye(13, dtype=np.float32)[:, :1] * np.eye(13, dtype=np.float32),
+}
 
 
-@pytest.mark.parametrize("size", [7, 9, 11, 13, 15])
-def test_bicubic_target_is_aligned_with_the_generator(size):
-    """A ramp stays the same ramp under any kernel that is aligned for x2."""
-    from kernelgan_jax.blur_kernels import gaussian
-    from kernelgan_jax.networks import downscale_x2
-
-    ramp = jnp.broadcast_to(jnp.arange(64.0), (3, 64, 64))
-    kernel = np.pad(gaussian(size - 1, variances=(0.3, 0.3), scale=1), ((0, 1), (0, 1)))
-    # An even Gaussian centred on n//2, moved half a pixel by averaging neighbours.
-    kernel = (kernel + np.roll(kernel, 1, 1)) / 2
-    kernel = jnp.asarray(np.roll(kernel, size // 2 - (size - 1) // 2, 1), np.float32)
-    ours = downscale_x2(ramp, kernel)
-    target = bicubic_target(ramp, size, "per_channel")
-    np.testing.assert_allclose(ours[:, 3:-3, 3:-3], target[:, 3:-3, 3:-3], atol=1e-3)
+@functools.cache
+def all_derivatives():
+    return jax.jit(lambda k: (jax.jacrev(weighted)(k), jax.hessian(weighted)(k)))
 
 
-def test_adversarial():
-    probability = jnp.asarray([[0.25, 1.0]])
-    np.testing.assert_allclose(adversarial(probability, real=True), 0.375)
-    np.testing.assert_allclose(adversarial(probability, real=False), 0.625)
+@pytest.mark.parametrize("term", PENALTY_WEIGHTS)
+@pytest.mark.parametrize("special", SPECIAL)
+def test_derivatives_are_finite_where_values_are_zero(special, term):
+    i = list(PENALTY_WEIGHTS).index(term)
+    gradients, hessians = all_derivatives()(SPECIAL[special])
+    assert gradients[i].shape == (13, 13) and np.isfinite(gradients[i]).all()
+    assert hessians[i].shape == (13,) * 4 and np.isfinite(hessians[i]).all()
+
+
+# --- Transformations and refusals ---
+
+
+def test_weights_may_be_traced():
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def f(weight, kernel):
+        return penalty(kernel, weights={"sum": weight})["sum"]
+
+    chex.clear_trace_counter()
+    for weight in (0.5, 2.0):
+        np.testing.assert_allclose(f(weight, jnp.zeros((3, 3))), weight)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "message"),
+    [
+        (jnp.zeros((1, 3, 3)), {}, "kernel has 3 axes; .* 2"),
+        (jnp.zeros(9), {}, "kernel has 1 axes; .* 2"),
+        (jnp.eye(5, dtype=int), {}, "kernel holds int32; .* floating"),
+        (jnp.eye(5), {"scale": 0}, "scale is 0"),
+        (jnp.eye(5), {"weights": {"total": 1.0}}, "'total'; it must name some of"),
+        (jnp.eye(5), {"weights": {"sum": -1.0}}, "'sum'.* is -1.0; .* least 0"),
+    ],
+)
+def test_bad_arguments_are_named(kernel, options, message):
+    with pytest.raises(ValueError, match=message):
+        penalty(kernel, **options)

@@ -232,5 +232,18 @@ def kernelgan(
 def generator_kernel(
     state: State, *, config: KernelGANConfig | None = None
 ) -> jax.Array:
-    """The raw `n x n` kernel of the generator in a state, given the settings."""
+    """The raw `n x n` kernel of the generator in a state.
+
+    `config` has the settings of the training; by default KernelGAN's own.
+
+    Example:
+      >>> import jax
+      >>> from kernelgan_jax.estimators.kernelgan import (
+      ...     KernelGANConfig, generator_kernel, kernelgan,
+      ... )
+      >>> init, step = kernelgan(KernelGANConfig())
+      >>> state = jax.eval_shape(init, jax.random.key(0))
+      >>> jax.eval_shape(generator_kernel, state).shape
+      (13, 13)
+    """
     return generator_prior(config or KernelGANConfig()).kernel(state.generator)

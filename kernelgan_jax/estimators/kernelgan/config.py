@@ -17,7 +17,7 @@ GENERATORS = (
 )
 """Kernel priors that can be the generator; `generators.py` makes them."""
 
-_at_least_0 = number(0)
+_at_least_0 = number(least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,12 +113,12 @@ class KernelGANConfig:
     )
     adam_b1: float = setting(
         0.5,
-        check=number(0, under=1),
+        check=number(least=0, under=1),
         about="Decay of Adam's first moment.",
     )
     adam_b2: float = setting(
         0.999,
-        check=number(0, under=1),
+        check=number(least=0, under=1),
         about="Decay of Adam's second moment.",
     )
     decay_every: int = setting(
@@ -191,7 +191,7 @@ class KernelGANConfig:
 
     floor: float = setting(
         0.0,
-        check=number(0, 1),
+        check=number(least=0, most=1),
         about="Fraction of the (floor_rank + 1)-th largest kernel value that is "
         "subtracted from the trained kernel as noise; 0 only removes negative "
         "values. The reference takes 0.75 (docs/kernelgan.md, section 'Read-out').",

@@ -13,9 +13,7 @@ those that it was trained on."""
 
 def _deep_linear(config: KernelGANConfig) -> KernelPrior:
     channels = config.generator_channels
-    return priors.deep_linear(
-        filters=config.generator_kernels, channels=channels
-    )
+    return priors.deep_linear(filters=config.generator_kernels, channels=channels)
 
 
 def _flow(config: KernelGANConfig) -> KernelPrior:
@@ -38,5 +36,15 @@ GENERATORS: dict[str, Callable[[KernelGANConfig], KernelPrior]] = {
 
 
 def generator_prior(config: KernelGANConfig) -> KernelPrior:
-    """The kernel prior that the settings choose for the generator."""
+    """The kernel prior that the settings choose for the generator.
+
+    Example:
+      >>> import jax
+      >>> from kernelgan_jax.estimators.kernelgan import (
+      ...     KernelGANConfig, generator_prior,
+      ... )
+      >>> prior = generator_prior(KernelGANConfig(prior="simplex"))
+      >>> prior.kernel(prior.init(jax.random.key(0))).shape
+      (13, 13)
+    """
     return GENERATORS[config.prior](config)

@@ -1,4 +1,7 @@
-"""TODO docstring."""
+"""The losses of KernelGAN that look at images (paper, equations 1 and 2).
+
+The terms on the kernel alone are penalties of kernel priors: `priors/penalties.py`.
+"""
 
 import jax
 import jax.numpy as jnp

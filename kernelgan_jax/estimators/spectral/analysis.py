@@ -24,7 +24,6 @@ from kernelgan_jax.estimate import (
     KernelEstimate,
     Progress,
     ProgressCallback,
-    Spectrum,
 )
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.families import families, halve, unpack
@@ -33,6 +32,7 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     JPEG_FREQUENCY_WEIGHTS,
 )
+from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
     has_blocks,
@@ -40,17 +40,11 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     to_gray,
 )
 from kernelgan_jax.estimators.spectral.search import choose_family, fit_families
-from kernelgan_jax.pixels import LUMA, unit_image
+from kernelgan_jax.pixels import unit_image
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
 frequencies without power. It is far below the power of rounding to 8 bits, 1/12."""
-
-
-JPEG_NOISE = 3.0
-"""Smallest noise that is assumed for an image with JPEG's blocks, gray levels. At
-qualities 90 and 75, super-resolution trained with noise of this standard deviation was
-the best on four images (2, 3, 4 and 6 were tried)."""
 
 
 def analyse(image: Any, *, scale: int) -> Evidence:
@@ -186,24 +180,6 @@ def estimate(
         if progress is not None:
             progress(Progress(image=i, phase="spectral", step=1, total=1))
     return estimates
-
-
-def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> float:
-    """Standard deviation of the noise in each channel, as a fraction of the range.
-
-    In a colour image the noise of the channels is taken to be independent, so that the
-    gray image has 0.67 times as much of it.
-
-    Args:
-      spectrum: Fitted spectrum of the gray image.
-      image: `H x W x C`.
-      jpeg: Whether the image shows JPEG's blocks; the noise is then at least
-        `JPEG_NOISE`.
-    """
-    is_gray = bool((image == image[..., :1]).all())
-    gray_noise = float(np.exp(spectrum.log_noise / 2))
-    noise = gray_noise / (1 if is_gray else float(np.linalg.norm(LUMA)))
-    return max(noise, JPEG_NOISE if jpeg else 0) / 255
 
 
 class _BestFamily(NamedTuple):

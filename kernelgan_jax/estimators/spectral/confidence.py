@@ -75,7 +75,8 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
       ...                     np.float32(-2))
       >>> evidence = Evidence(
       ...     scale=2, kernel=kernel, raw_kernel=kernel, intermediate=(),
-      ...     samples=kernel[None], spectrum=spectrum, misfit=0.2, contrast=1.0,
+      ...     samples=gaussian(25, variances=(2.2, 0.9), scale=2)[None],
+      ...     spectrum=spectrum, misfit=0.2, contrast=1.0,
       ...     noise_std=0.002, jpeg=False, converged=True)
       >>> judge(kernel, evidence)[:2]
       ('low', 'the image is almost flat')
@@ -163,8 +164,9 @@ def _sr_losses(scale: int) -> Callable[..., Any]:
 
 
 def _mean_psnr(psnr: list[float]) -> float:
-    """The PSNR of the mean squared error, dB."""
-    return float(-10 * np.log10(np.mean(10 ** (-np.array(psnr) / 10))))
+    """The PSNR of the mean squared error, dB; infinite if there is no error."""
+    mse = np.mean(10 ** (-np.array(psnr) / 10))
+    return float(-10 * np.log10(mse)) if mse > 0 else np.inf
 
 
 def _angle_std(angles: np.ndarray) -> float:

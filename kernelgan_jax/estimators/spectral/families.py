@@ -1,7 +1,7 @@
 """Families of kernels, and the vector of unknowns that is fitted to a spectrum.
 
 The families are those of `kernelgan_jax.priors`, q being the quadratic form of an
-ellipse with covariance `L L' + LEAST_VARIANCE I`:
+ellipse with covariance `L L' + MIN_VARIANCE I`:
 
     GAUSSIAN      exp(-q / 2)                                                        (1)
     GENERALISED   exp(-q^b / 2)                                                      (2)
@@ -29,8 +29,12 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     spectral_likelihood,
 )
 from kernelgan_jax.kernels import variance_growth
-from kernelgan_jax.priors.gaussian import LEAST_VARIANCE, generalised_gaussian
-from kernelgan_jax.priors.motion import motion
+from kernelgan_jax.priors.gaussian import (
+    MIN_VARIANCE,
+    covariance,
+    generalised_gaussian,
+)
+from kernelgan_jax.priors.motion import motion, principal_variances
 
 FAMILIES = GAUSSIAN, GENERALISED, MOTION = 0, 1, 2
 """The families by number; a number may be traced."""
@@ -76,15 +80,19 @@ def as_ellipse(shape: Any) -> dict[str, Any]:
 
 
 def as_line(shape: Any) -> dict[str, Any]:
-    """Shape of a motion: (rows, columns) of the line, and the width of its blur. The
-    fourth number is not used."""
+    """Shape of a motion: (rows, columns) of the line, and the width of its blur.
+
+    The fourth number is not used.
+    """
     lengths = shape[:LENGTH_PARAMETERS]
     return {"line": lengths[:2], "width": lengths[2]}
 
 
 def free_parameters(family: int | jax.Array) -> jax.Array:
-    """1 for the numbers of the vector that a family has, 0 for the others: log b is an
-    unknown of the generalised Gaussian only."""
+    """1 for the numbers of the vector that a family has, 0 for the others.
+
+    log b is an unknown of the generalised Gaussian only.
+    """
     is_power = jnp.arange(PARAMETERS) == SHAPE_PARAMETERS - 1
     return 1 - (is_power & (family != GENERALISED)).astype(jnp.float32)
 
@@ -145,8 +153,8 @@ def families(scale: int) -> Families:
     def penalty(family: int | jax.Array, shape: jax.Array) -> jax.Array:
         # The triangle of L row by row; or rows and columns of a line, and its width.
         *lengths, log_power = shape
-        a, b, c = _ellipse_covariance(*lengths)
-        along, across = _line_variances(*lengths)
+        a, b, c = covariance(lengths)
+        along, across = principal_variances(lengths[:2], lengths[2])
         is_motion = family == MOTION
         area = jnp.sqrt(jnp.where(is_motion, along * across, a * c - b**2))
         of_all = jnp.log(area / (2 * usual)) ** 2  # (4)
@@ -155,19 +163,6 @@ def families(scale: int) -> Families:
         return PRIOR_WEIGHT * (of_all + jnp.where(is_motion, of_motion, of_ellipse))
 
     return Families(starts, kernel, penalty)
-
-
-def _ellipse_covariance(top: Any, corner: Any, bottom: Any) -> tuple[Any, Any, Any]:
-    """a, b, c of the covariance [[a, b], [b, c]] of an ellipse, pixels^2."""
-    a, b = top**2 + LEAST_VARIANCE, top * corner
-    return a, b, corner**2 + bottom**2 + LEAST_VARIANCE
-
-
-def _line_variances(rows: Any, columns: Any, width: Any) -> tuple[Any, Any]:
-    """Variances of a motion along and across its line, pixels^2."""
-    across = width**2 + LEAST_VARIANCE
-    # A line of length l has the variance l^2 / 12.
-    return across + (rows**2 + columns**2) / 12, across
 
 
 def halve(family: int, shape: np.ndarray) -> np.ndarray:
@@ -186,12 +181,12 @@ def halve(family: int, shape: np.ndarray) -> np.ndarray:
     *lengths, log_power = shape
     if family == MOTION:
         rows, columns, width = lengths
-        _, across = _line_variances(rows, columns, width)
-        halved = math.sqrt(max(across / 5 - LEAST_VARIANCE, 0))
+        _, across = principal_variances((rows, columns), width)
+        halved = math.sqrt(max(across / 5 - MIN_VARIANCE, 0))
         line = np.array([rows, columns]) / math.sqrt(5)
         return np.array([*line, halved, log_power], np.float32)
-    a, b, c = _ellipse_covariance(*np.asarray(lengths, np.float64))
+    a, b, c = covariance(np.asarray(lengths, np.float64))
     fifth = np.array([[a, b], [b, c]]) / 5
-    values, axes = np.linalg.eigh(fifth - LEAST_VARIANCE * np.eye(2))
+    values, axes = np.linalg.eigh(fifth - MIN_VARIANCE * np.eye(2))
     lower = np.linalg.cholesky((axes * np.maximum(values, 1e-4)) @ axes.T)
     return np.array([lower[0, 0], *lower[1], log_power], np.float32)

@@ -68,13 +68,13 @@ class ZSSRConfig:
     )
     noise_std: float = setting(
         0.0,
-        check=number(0, under=1),
+        check=number(least=0, under=1),
         about="Standard deviation of the noise on training inputs, as a fraction of "
         "the range; 0: as much as is found in the image.",
     )
     rounding_std: float = setting(
         0.5 / 255,
-        check=number(0, under=1),
+        check=number(least=0, under=1),
         about="Standard deviation of the image's rounding and noise that the linear "
         "filter of zssr_fast allows for, as a fraction of the range.",
     )

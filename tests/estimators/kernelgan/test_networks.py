@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from helpers import discriminator_variables, generator_params
 
-from kernelgan_jax import kernels
 from kernelgan_jax.estimators.kernelgan.networks import (
     PatchDiscriminator,
     _patches,
     downscale_x2,
 )
-from kernelgan_jax.priors.deep_linear import DeepLinearGenerator
+from kernelgan_jax.priors.deep_linear import DeepLinearGenerator, collapse
 
 
 def layer_by_layer(filters, image):
@@ -61,7 +60,7 @@ def test_gradient_flows_through_the_collapse():
         image = jax.random.normal(jax.random.key(1), (3, 30, 30), np.float64)
 
         def through_kernel(filters):
-            return (downscale_x2(image, kernels.collapse(filters)) ** 2).sum()
+            return (downscale_x2(image, collapse(filters)) ** 2).sum()
 
         def through_layers(filters):
             return (layer_by_layer(filters, image) ** 2).sum()
