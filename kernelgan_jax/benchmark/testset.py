@@ -156,7 +156,7 @@ def natural_order(name: str) -> list[tuple[int, str]]:
 
     Example:
       >>> sorted(["10", "9", "a"], key=natural_order)
-      ['a', '9', '10']
+      ['9', '10', 'a']
     """
     parts = re.split(r"(\d+)", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
