@@ -6,4 +6,5 @@ from .registry import Method as Method
 from .registry import find_method as find_method
 from .run import super_resolve as super_resolve
 from .run import super_resolve_planned as super_resolve_planned
+from .wiener import wiener_filter as wiener_filter
 from .zssr.config import ZSSRConfig as ZSSRConfig

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from kernelgan_jax import blur_kernels, checks, kernels
-from kernelgan_jax.estimate import Evidence, KernelEstimate
+from kernelgan_jax.estimate import Evidence, KernelEstimate, Spectrum
 from kernelgan_jax.super_resolution.registry import find_method
 
 WIDTHS = (0.65, 1.0, 1.35)
@@ -59,6 +59,8 @@ class Plan(NamedTuple):
     noise_std: float = 0.0
     """Standard deviation of the image's noise, as a fraction of the range; 0 if there
     is none or it is not known."""
+    spectrum: Spectrum | None = None
+    """The power spectrum that was fitted to the image; None if it is not known."""
     source: str = ""
     """Where the kernel comes from: `estimated`, `given`, or `bicubic`, which stands in
     for an estimate that cannot be used; empty if the method uses no kernel."""
@@ -95,7 +97,7 @@ def plan(
       method: Name in `METHODS`.
       config: The method's settings, such as a `ZSSRConfig`; None for the defaults.
       evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it:
-        here, its noise. None for the noise that the estimate reports.
+        here, its noise and its power spectrum. None for those of the estimate.
       image_shape: Height and width of the LR image, if known, for the notes.
 
     Raises:
@@ -130,16 +132,18 @@ def plan(
             failure = getattr(estimate, "failure", "")
             notes = (f"with the bicubic kernel, as the estimate failed ({failure})",)
     noise_std = 0.0
+    if isinstance(estimate, KernelEstimate):
+        evidence = evidence or estimate.evidence
+        noise_std = float(estimate.noise_std)
     if evidence is not None:
         noise_std = float(evidence.noise_std)
-    elif isinstance(estimate, KernelEstimate):
-        noise_std = float(estimate.noise_std)
+    spectrum = None if evidence is None else evidence.spectrum
     config = chosen.default_config(config)
     if config is not None:
         shape = None if image_shape is None else (image_shape[0], image_shape[1])
         config, more = config.for_image(noise_std=noise_std, image_shape=shape)
         notes = (*more, *notes)
-    return Plan(method, scale, stages, config, noise_std, source, notes)
+    return Plan(method, scale, stages, config, noise_std, spectrum, source, notes)
 
 
 def _scale(estimate: Any, scale: int | None) -> int:

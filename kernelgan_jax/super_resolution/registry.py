@@ -146,6 +146,11 @@ METHODS: dict[str, Method] = {
             uses_kernel=False,
         ),
         Method(
+            "wiener",
+            "closed_form",
+            "a Wiener filter with the image's own spectrum: at once, without training",
+        ),
+        Method(
             "zssr",
             "zssr.method",
             "a network trained on the image alone (Shocher et al. 2018)",
