@@ -2,6 +2,7 @@
 
 import doctest
 import re
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -29,7 +30,7 @@ def test_readme_has_blocks():
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in MODULES if ">>> " in "".join(open(m.__file__))],
+    [m for m in MODULES if ">>> " in Path(m.__file__).read_text()],
     ids=lambda module: module.__name__,
 )
 def test_the_examples_of_docstrings(module):

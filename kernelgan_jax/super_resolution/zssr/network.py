@@ -109,7 +109,9 @@ class Architecture(NamedTuple):
     def init(self, key: jax.Array) -> Any:
         """Random parameters: normal, of variance 0.1 / fan-in."""
         side = 2 * self.scale  # Any size gives the same parameters.
-        return self.module().init(key, jnp.zeros((self.colours, side, side)))
+        return self.module().init(
+            key, jnp.zeros((self.colours, side, side), jnp.float32)
+        )
 
     def apply(
         self, module: Layers, params: Any, lr: jax.Array, base: jax.Array
