@@ -7,9 +7,8 @@ Minimises over the image x and the parameters of a kernel prior
     |downscale(x, k, 2) - lr|^2 / (2 sigma^2) + weight * TV(x)
 
 Prints the PSNR of image and kernel, and draws FOLDER/joint_map.png (results/ by
-default). With larger weights a
-kernel that does nothing wins (Levin et al., CVPR 2009); a prior that knows usual widths
-of kernels, such as the flow, prevents that for longer.
+default). With larger weights a kernel that does nothing wins (Levin et al., CVPR 2009);
+a prior that knows usual widths of kernels, as the flow does, prevents that for longer.
 """
 
 import sys

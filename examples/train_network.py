@@ -6,6 +6,7 @@ A small Flax network estimates the kernel from a patch of an LR image. It is tra
 two photographs and tested on a third; FOLDER/train_network.png shows its kernels.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -63,14 +64,11 @@ def main(folder: Path) -> dict[str, float]:
         params, memory = step(params, memory, *sample(rng, photos, BATCH))
 
     patches, true = sample(np.random.default_rng(1), [pictures.photo("chelsea")], 64)
-    ours = jax.vmap(lambda x, k: network.apply(params, downscale(x, k, 2)))
-    ours = np.asarray(ours(patches, true))
-    found = {
-        name: np.mean(
-            [metrics.kernel_psnr(k, t, scale=2) for k, t in zip(x, true, strict=True)]
-        )
-        for name, x in (("network", ours), ("mean", [true.mean(0)] * len(true)))
-    }
+    estimate = jax.vmap(lambda x, k: network.apply(params, downscale(x, k, 2)))
+    ours = np.asarray(estimate(patches, true))
+    psnr = functools.partial(metrics.kernel_psnr, scale=2)
+    names = {"network": ours, "mean": [true.mean(0)] * len(true)}
+    found = {name: np.mean([*map(psnr, x, true)]) for name, x in names.items()}
     print(f"network: {found['network']:.1f} dB, mean kernel: {found['mean']:.1f} dB")
     rows = [[(n, k) for k in x[:8]] for n, x in (("true", true), ("network", ours))]
     pictures.save(folder / "train_network.png", rows)
