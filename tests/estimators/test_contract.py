@@ -12,7 +12,6 @@ from kernelgan_jax.kernels import frame_size
 SETTINGS = {
     "kernelgan": {**TINY_KERNELGAN, "generator_kernels": (7, 5, 3)},
     "patch_recurrence": {"iterations": 3},
-    "given": {},
 }
 """Small settings, where the default ones are slow; `given` needs a kernel."""
 
@@ -32,10 +31,6 @@ def images():
 @pytest.fixture(scope="module", params=ESTIMATORS)
 def name(request):
     return request.param
-
-
-def smallest(name):
-    return next(scale for scale in (2, 1) if scale in ESTIMATORS[name].scales)
 
 
 @pytest.fixture(scope="module")
