@@ -1,0 +1,169 @@
+"""Blur and its inverse for images that wrap around, in the frequency domain.
+
+Everything here is for one image, pure, differentiable, and can be jitted and vmapped.
+`wiener.py` states the formulas.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax import kernels
+
+GAP = {1: 32}
+"""LR pixels, at least, between the end of an image and its next period, by scale."""
+
+DEFAULT_GAP = 16
+"""The same for scales that are not in `GAP`."""
+
+# --- Images that wrap around ---
+
+
+def wrapped_size(size: int, *, scale: int, multiple: int = 1) -> int:
+    """Length of an image axis with the gap in which its ends are joined.
+
+    Args:
+      size: Pixels of the image along the axis, at least 1.
+      scale: Scale of the super-resolution; it decides the least gap (`GAP`).
+      multiple: The result is a multiple of this.
+
+    Returns:
+      The least length from `size` plus the gap on whose prime factors are 2, 3 and 5.
+    """
+    length = size + GAP.get(scale, DEFAULT_GAP)
+    while length % multiple or not _is_smooth(length):
+        length += 1
+    return length
+
+
+def _is_smooth(number: int) -> bool:
+    for prime in (2, 3, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1
+
+
+def wrap(image: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Extends an image, at its bottom and right, so that it continues at its start.
+
+    In the gap the mirror image of the end fades into the mirror image of the start.
+
+    Args:
+      image: `H x W x C`.
+      shape: Extended height and width, at least H and W.
+
+    Returns:
+      `shape x C`; the first H x W pixels are the image itself.
+    """
+    for axis, length in enumerate(shape):
+        size = image.shape[axis]
+        gap = length - size
+        if gap == 0:
+            continue
+        mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
+        end = mirror[np.arange(size, length) % (2 * size)]
+        start = mirror[np.arange(-gap, 0) % (2 * size)]
+        fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(gap) + 0.5) / gap)
+        column = jnp.asarray(fade, image.dtype)
+        column = column.reshape([-1 if i == axis else 1 for i in range(3)])
+        joined = (1 - column) * jnp.take(image, end, axis=axis)
+        joined += column * jnp.take(image, start, axis=axis)
+        image = jnp.concatenate([image, joined], axis=axis)
+    return image
+
+
+# --- The blur in the frequency domain ---
+
+
+class Blur(NamedTuple):
+    """A kernel on the frequencies of one HR grid, in the order of `jnp.fft.fft2`."""
+
+    transfer: jax.Array
+    """`H x W` complex: what correlation with the kernel does to each frequency."""
+    spread: jax.Array
+    """`H x W`: squared change of the transfer per relative change of the width."""
+
+
+def blur(kernel: jax.Array, shape: tuple[int, int], *, scale: int) -> Blur:
+    """Transforms a kernel.
+
+    Args:
+      kernel: `h x w` correlation kernel, no larger than `shape`.
+      shape: Height and width of the HR grid.
+      scale: The kernel is aligned for this scale; its width changes about that point.
+    """
+    pad = [(0, n - k) for n, k in zip(shape, kernel.shape, strict=True)]
+    origin = [-(k // 2) for k in kernel.shape]
+
+    def transform(values: jax.Array) -> jax.Array:
+        placed = jnp.roll(jnp.pad(values, pad), origin, (0, 1))
+        return jnp.fft.fft2(placed).conj()
+
+    middle = kernels.alignment(kernel.shape, scale)
+    turn = jnp.zeros(shape, jnp.complex64)
+    for axis in (0, 1):
+        place = np.arange(kernel.shape[axis]) - middle[axis]
+        angle = 2 * np.pi * np.fft.fftfreq(shape[axis])
+        end = (-1, 1) if axis == 0 else (1, -1)
+        moment = kernel * jnp.asarray(place.reshape(end), kernel.dtype)
+        frequency = jnp.asarray(angle.reshape(end), kernel.dtype)
+        turn = turn + frequency * transform(moment)
+    return Blur(transform(kernel), _square(turn))
+
+
+def _square(values: jax.Array) -> jax.Array:
+    # Not abs(values)**2: its second derivative is lost where the value is 0.
+    return values.real**2 + values.imag**2
+
+
+def downscale(image: jax.Array, blurred: Blur, scale: int) -> jax.Array:
+    """Downscales an image that wraps around.
+
+    Args:
+      image: `H x W x C` on the grid of `blurred`, both sides multiples of `scale`.
+
+    Returns:
+      `H/scale x W/scale x C`.
+    """
+    planes = jnp.moveaxis(image, -1, 0)
+    half = blurred.transfer[:, : image.shape[1] // 2 + 1]
+    planes = jnp.fft.irfft2(jnp.fft.rfft2(planes) * half[None], s=image.shape[:2])
+    return jnp.moveaxis(planes[:, ::scale, ::scale], 0, -1)
+
+
+def invert(
+    images: jax.Array,
+    blurred: Blur,
+    signals: jax.Array,
+    noise_variances: jax.Array,
+    kernel_stds: jax.Array,
+    scale: int,
+) -> jax.Array:
+    """Several Wiener filters of one LR image that wraps around.
+
+    Args:
+      images: `h x w x C`.
+      blurred: The blur on the HR grid, `scale*h x scale*w`.
+      signals: `n x scale*h x scale*w` power spectra, or `1 x ...` shared by all.
+      noise_variances: `n`, positive.
+      kernel_stds: `n`, relative standard deviations of the kernel's width.
+      scale: Positive integer.
+
+    Returns:
+      `n x scale*h x scale*w x C`.
+    """
+    height, width = images.shape[:2]
+    grid = (scale * height, scale * width)
+    gains = _square(blurred.transfer)[None]
+    gains = gains + kernel_stds[:, None, None] ** 2 * blurred.spread[None]
+    power = (signals * gains).reshape(-1, scale, height, scale, width).mean((1, 3))
+    seen = jnp.fft.fft2(jnp.moveaxis(images, -1, 0))
+    answer = seen[None] / (power + noise_variances[:, None, None])[:, None]
+    # irfft2 needs half of the columns only.
+    columns = np.arange(grid[1] // 2 + 1)
+    answer = jnp.take(answer, columns % width, axis=-1)
+    answer = jnp.tile(answer, (1, 1, scale, 1))
+    back = (signals * blurred.transfer.conj()[None])[:, None, :, : len(columns)]
+    return jnp.moveaxis(jnp.fft.irfft2(answer * back, s=grid), 1, -1)

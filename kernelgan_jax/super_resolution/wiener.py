@@ -1,0 +1,168 @@
+"""Super-resolution in closed form: the Wiener filter of a known kernel.
+
+The LR image is `y = D K x + noise`: correlation with the kernel (transfer function K on
+the HR grid), subsampling by s (D), white noise of variance n^2. If the HR image x is a
+stationary process of power spectrum S, the linear estimate of least squared error is
+
+    X = S conj(K) Y / (mean over the s^2 aliases of S |K|^2 + n^2)
+
+where Y, the transform of y, repeats s times along each axis of the HR grid. If the
+kernel itself is uncertain, the denominator also holds the expected power of what the
+kernel's error lets through, `u^2 S |w . dK/dw|^2` for a relative error of standard
+deviation u in its width: the filter then trusts high frequencies less.
+
+Everything here is for one image `H x W x C` in [0, 1], pure, differentiable in image
+and kernel, and can be jitted and vmapped. Power spectra are those of images in [0, 1],
+normalised so that their mean over all frequencies is the variance of a pixel.
+
+References:
+  Wiener, "Extrapolation, Interpolation, and Smoothing of Stationary Time Series", 1949.
+  Zhao, Wei, Basarab, Dobigeon, Kouamé, Tourneret, "Fast Single Image Super-Resolution
+  Using a New Analytical Solution for l2-l2 Problems", IEEE TIP 2016 (the aliases).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from kernelgan_jax import checks
+from kernelgan_jax.super_resolution import periodic
+
+MIN_NOISE_STD = 0.3 / 255
+"""Least noise that the filter assumes: rounding to 8 bits makes 0.29 gray levels."""
+
+# --- Power spectra ---
+
+
+def natural_spectrum(shape: tuple[int, int]) -> np.ndarray:
+    """Power spectrum of photographs in general: `2e-5 / (f^2 + 1/200^2)^1.5`.
+
+    Args:
+      shape: Height and width of the HR grid; f is in cycles per HR pixel.
+
+    Returns:
+      `shape` float32.
+    """
+    rows, columns = (np.fft.fftfreq(n) for n in shape)
+    square = rows[:, None] ** 2 + columns**2
+    return (2e-5 / (square + 1 / 200**2) ** 1.5).astype(np.float32)
+
+
+def fitted_spectrum(spectrum: Any, shape: tuple[int, int], *, scale: int) -> jax.Array:
+    """The power spectrum that the spectral likelihood has fitted to an image.
+
+    `A r^-alpha exp(c cos 2t + d sin 2t + e cos 4t + f sin 4t)`, see the module of the
+    likelihood.
+
+    Args:
+      spectrum: Has `log_amplitude`, `exponent` and `direction` (c, d, e, f), in gray
+        levels^2 and cycles per LR pixel, as `Evidence.spectrum` has.
+      shape: Height and width of the HR grid.
+      scale: The scale at which it was fitted.
+
+    Returns:
+      `shape` float32, in units of images in [0, 1].
+    """
+    rows, columns = (np.fft.fftfreq(n) for n in shape)
+    # The likelihood leaves out waves longer than its windows of 32 LR pixels.
+    radius = np.maximum(np.hypot(rows[:, None], columns), 0.5 / 32 / scale)
+    turn = np.arctan2(rows[:, None], columns)
+    harmonics = np.stack([f(n * turn) for n in (2, 4) for f in (np.cos, np.sin)])
+    log_power = (
+        jnp.asarray(spectrum.log_amplitude, jnp.float32)
+        - jnp.asarray(spectrum.exponent, jnp.float32)
+        * jnp.asarray(np.log(scale * radius), jnp.float32)
+        + jnp.tensordot(
+            jnp.asarray(spectrum.direction, jnp.float32),
+            jnp.asarray(harmonics, jnp.float32),
+            1,
+        )
+    )
+    return jnp.exp(log_power) / 255**2
+
+
+# --- For an image ---
+
+
+def wiener(
+    image: ArrayLike,
+    kernel: ArrayLike,
+    *,
+    scale: int,
+    noise_std: ArrayLike = 0.0,
+    kernel_std: ArrayLike = 0.0,
+    spectrum: Any = None,
+) -> jax.Array:
+    """Enlarges an image with the Wiener filter of its kernel.
+
+    Args:
+      image: `H x W x C`, floating point in [0, 1].
+      kernel: `h x w` correlation kernel, aligned for `scale`, sum 1; no larger than the
+        HR image.
+      scale: Positive integer; 1 is deblurring.
+      noise_std: Standard deviation of the noise of each channel, as a fraction of the
+        range; `MIN_NOISE_STD` is assumed if it is less.
+      kernel_std: Relative standard deviation of the kernel's width; 0 if it is known.
+      spectrum: What the spectral likelihood has fitted to the image
+        (`Evidence.spectrum`), or None for `natural_spectrum`.
+
+    Returns:
+      `scale*H x scale*W x C`, not clipped, of the image's dtype.
+
+    Raises:
+      ValueError: If an argument is out of range or the kernel too large.
+    """
+    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)
+    height, width = image.shape[:2]
+    inner = (
+        periodic.wrapped_size(height, scale=scale),
+        periodic.wrapped_size(width, scale=scale),
+    )
+    grid = (scale * inner[0], scale * inner[1])
+    pixels = periodic.wrap(image.astype(jnp.float32), inner)
+    signal = (
+        jnp.asarray(natural_spectrum(grid))
+        if spectrum is None
+        else fitted_spectrum(spectrum, grid, scale=scale)
+    )
+    noise = jnp.maximum(jnp.asarray(noise_std, jnp.float32), MIN_NOISE_STD)
+    (out,) = periodic.invert(
+        pixels,
+        periodic.blur(kernel.astype(jnp.float32), grid, scale=scale),
+        signal[None],
+        noise[None] ** 2,
+        jnp.asarray(kernel_std, jnp.float32)[None],
+        scale,
+    )
+    return out[: scale * height, : scale * width].astype(image.dtype)
+
+
+def check(image: Any, kernel: Any, scale: int, **numbers: Any) -> None:
+    """Checks the arguments of a non-blind super-resolution.
+
+    Args:
+      image: Must be `H x W x C`, C 1 or 3, floating point.
+      kernel: Must be `h x w`, floating point, no larger than the HR image.
+      scale: Must be a positive integer.
+      **numbers: Each must be one finite number, at least 0.
+
+    Raises:
+      ValueError: If one of them is not.
+    """
+    checks.whole("scale", scale)
+    checks.floating("image", image, (3,))
+    if image.shape[2] not in (1, 3):
+        raise ValueError(f"image has {image.shape[2]} channels; it must have 1 or 3")
+    checks.floating("kernel", kernel, (2,))
+    largest = tuple(scale * side for side in image.shape[:2])
+    if any(k > n for k, n in zip(kernel.shape, largest, strict=True)):
+        raise ValueError(
+            f"kernel is {kernel.shape}; it must be no larger than the HR image, "
+            f"{largest}"
+        )
+    for name, value in numbers.items():
+        checks.number(name, value)

@@ -1,0 +1,356 @@
+"""The trained network: its form, its training data, a training of a few steps."""
+
+import functools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernelgan_jax import kernels
+from kernelgan_jax.super_resolution import deep_wiener
+from kernelgan_jax.super_resolution.deep_wiener import (
+    degradation,
+    optimizer,
+    photographs,
+    random_kernels,
+    train,
+    weights,
+)
+from kernelgan_jax.super_resolution.deep_wiener.network import (
+    FACTORS,
+    SCALES,
+    DeepWiener,
+)
+
+TINY = DeepWiener(channels=8, stages=2, blocks=1)
+
+
+@pytest.fixture(scope="module")
+def params() -> deep_wiener.Params:
+    """Random ones; heads as large as if they were trained."""
+    made = deep_wiener.init(jax.random.key(0), network=TINY)
+    return {k: jax.tree.map(lambda x: 5 * x, v) if "head" in k else v
+            for k, v in made.items()}  # fmt: skip
+
+
+enlarge = functools.partial(deep_wiener.apply, network=TINY)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+def gaussian(scale: int, width: float = 0.6, side: int = 13) -> np.ndarray:
+    place = np.arange(side) - kernels.alignment((side, side), scale)[0]
+    line = np.exp(-(place**2) / 2 / (width * scale) ** 2)
+    return (np.outer(line, line) / line.sum() ** 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_any_size_gray_and_colour(params: deep_wiener.Params, scale: int) -> None:
+    for shape in ((21, 34, 3), (18, 23, 1)):
+        result = enlarge(params, noise(*shape), gaussian(scale), scale=scale)
+        assert result.shape == (scale * shape[0], scale * shape[1], shape[2])
+        assert result.dtype == jnp.float32 and np.isfinite(result).all()
+
+
+def test_starts_in_place_of_the_bicubic_enlargement(params: deep_wiener.Params) -> None:
+    rows, columns = np.mgrid[:64, :64] / 64
+    hr = 0.5 + 0.3 * np.sin(9 * rows + 5 * columns)
+    for scale in SCALES:
+        lr = hr.reshape(64 // scale, scale, -1) if 64 % scale == 0 else None
+        if lr is None:
+            continue
+        lr = hr.reshape(64 // scale, scale, 64 // scale, scale).mean((1, 3))
+        lr = lr[..., None].astype(np.float32)
+        small = jax.tree.map(lambda x: 0.1 * x, params)
+        result = enlarge(small, lr, gaussian(scale, 0.3), scale=scale)[..., 0]
+        edge = 3 * scale
+        error = np.asarray(result - hr)[edge:-edge, edge:-edge]
+        down = np.gradient(hr, axis=0)[edge:-edge, edge:-edge]
+        right = np.gradient(hr, axis=1)[edge:-edge, edge:-edge]
+        assert abs((error * down).sum() / (down**2).sum()) < 0.1
+        assert abs((error * right).sum() / (right**2).sum()) < 0.1
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_flat_areas_keep_their_value(params: deep_wiener.Params, scale: int) -> None:
+    flat = np.full((24, 25, 3), 0.37, np.float32)
+    result = enlarge(params, flat, gaussian(scale), scale=scale, kernel_std=0.1)
+    np.testing.assert_allclose(result, 0.37, atol=2 / 255)
+
+
+def test_gray_stays_gray(params: deep_wiener.Params) -> None:
+    gray = np.repeat(noise(20, 22, 1), 3, -1)
+    result = np.asarray(enlarge(params, gray, gaussian(2), scale=2))
+    np.testing.assert_array_equal(result, result[..., :1].repeat(3, -1))
+    alone = enlarge(params, gray[..., :1], gaussian(2), scale=2)
+    np.testing.assert_array_equal(result[..., :1], alone)
+    # One pixel of colour, and it is a colour image.
+    gray[3, 3, 1] += 0.1
+    result = np.asarray(enlarge(params, gray, gaussian(2), scale=2))
+    assert np.ptp(result, axis=-1).max() > 0
+
+
+def test_contrast_and_noise_scale_together(params: deep_wiener.Params) -> None:
+    image = noise(24, 24, 3)
+    once, twice = (
+        enlarge(params, f * image, gaussian(2), scale=2, noise_std=f * 0.05)
+        for f in (0.5, 0.499)
+    )
+    np.testing.assert_allclose(twice, once * 0.499 / 0.5, atol=1e-3)
+
+
+def test_vmap_equals_a_loop_and_gradients_are_finite(
+    params: deep_wiener.Params,
+) -> None:
+    images, stds = noise(2, 20, 20, 3), jnp.asarray([0.0, 0.02])
+    both = jnp.asarray(np.stack([gaussian(2), gaussian(2, 0.4)]))
+
+    @jax.jit
+    @jax.vmap
+    def together(image: jax.Array, kernel: jax.Array, std: jax.Array) -> jax.Array:
+        return enlarge(params, image, kernel, scale=2, noise_std=std, kernel_std=std)
+
+    results = together(images, both, stds)
+    for i in range(2):
+        alone = enlarge(
+            params, images[i], both[i], scale=2, noise_std=stds[i], kernel_std=stds[i]
+        )
+        np.testing.assert_allclose(results[i], alone, atol=1e-4)
+
+    def loss(params: deep_wiener.Params, *x: jax.Array) -> jax.Array:
+        image, kernel, std = x
+        made = enlarge(params, image, kernel, scale=2, noise_std=std, kernel_std=std)
+        return ((made - 0.5) ** 2).mean()
+
+    for std in (0.01, 0.0):  # at 0 the square root of the number that is told
+        slopes = jax.grad(loss, (0, 1, 2))(
+            params, jnp.asarray(images[0]), both[0], jnp.float32(std)
+        )
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"scale": 5}, "scale is 5; it must be one of: 1, 2, 3, 4"),
+        ({"kernel": np.ones((43, 3)) / 129}, r"kernel is \(43, 3\).*at most 41"),
+        ({"kernel": np.ones(3) / 3}, "kernel has 1 axes; it must have 2"),
+        ({"image": np.zeros((30, 30, 4))}, "image has 4 channels.*1 or 3"),
+        ({"noise_std": -0.1}, "noise_std is -0.1; .*at least 0"),
+        ({"kernel_std": np.inf}, "kernel_std is inf; .*finite"),
+        ({"jpeg": "x"}, "jpeg is 'x'; .*number"),
+    ],
+)
+def test_bad_arguments(change: dict, message: str, params: deep_wiener.Params) -> None:
+    arguments = {"image": np.zeros((30, 30, 3)), "kernel": gaussian(2), "scale": 2}
+    arguments |= change
+    with pytest.raises(ValueError, match=message):
+        enlarge(params, arguments.pop("image"), arguments.pop("kernel"), **arguments)
+
+
+# --- Training data ---
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_random_kernels_are_aligned(scale: int) -> None:
+    draw = jax.jit(jax.vmap(functools.partial(random_kernels.draw, scale=scale)))
+    drawn = draw(jax.random.split(jax.random.key(scale), 64))
+    believe = functools.partial(random_kernels.believe, scale=scale, trust=0.7)
+    believed = jax.jit(jax.vmap(believe))(
+        jax.random.split(jax.random.key(9), 64), drawn
+    )
+    side = random_kernels.size(scale)
+    for kernel, estimate, std in zip(drawn.kernel, *believed, strict=True):
+        for each in (np.asarray(kernel), np.asarray(estimate)):
+            assert each.shape == (side, side) and abs(each.sum() - 1) < 1e-4
+            off = np.subtract(
+                kernels.centre_of_mass(each), kernels.alignment(each.shape, scale)
+            )
+            assert np.abs(off).max() < 0.05
+        if std == 0:
+            np.testing.assert_array_equal(kernel, estimate)
+    assert 0.2 < float((believed.kernel_std == 0).mean()) < 0.7
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_pairs_lie_on_each_other(scale: int) -> None:
+    size = degradation.patch_size(scale)
+    rng = np.random.default_rng(0)
+    patches = np.stack([photographs.render(rng, size) for _ in range(16)])
+    make = jax.jit(jax.vmap(functools.partial(degradation.degrade, scale=scale)))
+    pairs = make(jax.random.split(jax.random.key(0), 16), patches)
+    n = degradation.LR_SIZES[scale]
+    assert pairs.lr.shape == (16, n, n, 3) and pairs.hr.shape[1] == scale * n
+    assert 0 <= float(pairs.lr.min()) and float(pairs.lr.max()) <= 1
+    means = pairs.hr.reshape(16, n, scale, n, scale, 3).mean((2, 4))
+    for lr, mean in zip(np.asarray(pairs.lr), np.asarray(means), strict=True):
+        if mean.std() > 0.05:
+            inner = [x[8:-8, 8:-8].ravel() for x in (lr, mean)]
+            assert np.corrcoef(*inner)[0, 1] > 0.6
+
+
+def test_jpeg_is_near_pillows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.random((8, 8, 3)), np.ones((8, 8, 1)))
+    image = np.clip(image + 0.03 * rng.standard_normal(image.shape), 0, 1)
+    pixels = np.rint(255 * image).astype(np.uint8)
+    for quality, subsampling in ((90, 0), (50, 0), (50, 2)):
+        file = tmp_path / "image.jpg"
+        Image.fromarray(pixels).save(file, quality=quality, subsampling=subsampling)
+        wanted = np.asarray(Image.open(file)) / 255
+        found = degradation.jpeg(
+            jnp.asarray(pixels / 255, jnp.float32), quality, subsampling == 2
+        )
+        error = np.sqrt(((found - wanted) ** 2).mean())
+        damage = np.sqrt(((wanted - pixels / 255) ** 2).mean())
+        assert error < 0.35 * damage
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        pixels = photographs.render(rng, 320)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return photographs.find(folder)
+
+
+def test_patches_are_drawn_where_something_is(tmp_path: Path) -> None:
+    pixels = np.full((256, 512, 3), 128, np.uint8)
+    pixels[:, 384:] = np.random.default_rng(0).integers(0, 256, (256, 128, 3))
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    data = photographs.load(photographs.find(tmp_path), least=128)
+    patches = photographs.draw(np.random.default_rng(1), data, size=128, count=40)
+    assert patches.shape == (40, 128, 128, 3)
+    assert (patches.std((1, 2, 3)) > 10).mean() > 0.6
+    with pytest.raises(ValueError, match="at least 600 pixels"):
+        photographs.load(photographs.find(tmp_path), least=600)
+    with pytest.raises(ValueError, match="photos is .*must hold image files"):
+        photographs.find(tmp_path.parent / tmp_path.name / "..")
+
+
+# --- Training ---
+
+SETTINGS = train.Settings(
+    steps=4, batch=2, save_every=2, held_out=1, shares={2: 1.0, 1: 1.0}, network=TINY
+)
+
+
+def same(a: optimizer.State, b: optimizer.State) -> None:
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_resumed_training_ends_in_the_same_state(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    whole = train.train(photos, tmp_path / "whole", settings=SETTINGS)
+    half = train.train(photos, tmp_path / "parts", settings=SETTINGS, stop=0)
+    assert int(half.step) == 1
+    same(whole, train.train(photos, tmp_path / "parts", settings=SETTINGS))
+    assert int(whole.step) == 4
+    records = (tmp_path / "whole/log.jsonl").read_text().splitlines()
+    assert [json.loads(r)["step"] for r in records] == [2, 4]
+    assert "validation_x1" in json.loads(records[1])
+    loaded = weights.load(tmp_path / "whole/weights.npz")
+    assert loaded.network == TINY and loaded.about["steps"] == 4
+    ema = optimizer.merge(whole.ema)
+    for x, y in zip(jax.tree.leaves(ema), jax.tree.leaves(loaded.params), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-6)
+    # A checkpoint of another network is refused.
+    other = SETTINGS._replace(network=DeepWiener(channels=4, stages=2, blocks=1))
+    with pytest.raises(ValueError, match="checkpoint of"):
+        train.train(photos, tmp_path / "whole", settings=other)
+
+
+def test_a_step_trains_its_scale_alone() -> None:
+    functions = optimizer.training(
+        network=TINY, steps=10, decay=0.5, learning_rate=1e-3, muon=True
+    )
+    state = functions.init(jax.random.key(0))
+    size = degradation.patch_size(1)
+    patches = np.random.default_rng(0).integers(0, 255, (2, size, size, 3), np.uint8)
+    after, info = jax.jit(functions.step, static_argnames="scale")(
+        jax.random.key(1), state, patches, scale=1
+    )
+    assert np.isfinite(info.loss) and np.isfinite(info.psnr)
+    changed = {
+        name: any(
+            (x != y).any()
+            for x, y in zip(
+                jax.tree.leaves(state.groups[name]),
+                jax.tree.leaves(after.groups[name]),
+                strict=True,
+            )
+        )
+        for name in state.groups
+    }
+    assert changed == {
+        "shared": True, "x1": True, "x2": False, "x3": False, "x4": False
+    }  # fmt: skip
+
+
+def test_a_few_steps_learn() -> None:
+    functions = optimizer.training(
+        network=TINY, steps=1000, decay=0.1, learning_rate=3e-3, muon=True
+    )
+    step = jax.jit(functions.step, static_argnames="scale")
+    rng = np.random.default_rng(0)
+    size = degradation.patch_size(2)
+    patches = np.stack([photographs.render(rng, size) for _ in range(2)])
+    state, losses = functions.init(jax.random.key(0)), []
+    for _ in range(25):
+        state, info = step(jax.random.key(1), state, patches, scale=2)
+        losses.append(float(info.loss))
+    assert losses[-1] < 0.95 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"batch": 0}, "batch is 0; it must be at least 1"),
+        ({"learning_rate": 1.0}, "learning_rate is 1.0; .*at most 0.1"),
+        ({"decay": 2.0}, "decay is 2.0; it must be from 0 to 1"),
+        ({"held_out": 3}, "held_out is 3; it must be from 1 to 2"),
+        ({"shares": {5: 1.0}}, "shares is .*5.*scales of 1, 2, 3, 4"),
+        ({"shares": {}}, "shares is .*positive"),
+    ],
+)
+def test_bad_settings(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train.check(SETTINGS._replace(**change), 3)
+
+
+def test_weights_of_another_kind_are_refused(
+    params: deep_wiener.Params, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.npz"
+    weights.save(file, weights.Weights(TINY, params, {}))
+    assert weights.load(file).network == TINY
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    np.savez(file, **{**arrays, "a_0/kernel": np.zeros((3, 3, 1, 1), np.float16)})
+    with pytest.raises(ValueError, match="a_0/kernel have shape .*must be"):
+        weights.load(file)
+    header = json.loads(str(arrays["header"])) | {"version": 7}
+    np.savez(file, **{**arrays, "header": np.array(json.dumps(header))})
+    with pytest.raises(ValueError, match="version 7 of the network; it must"):
+        weights.load(file)
+    file.write_text("no weights")
+    with pytest.raises(ValueError, match="is not a file of network weights"):
+        weights.load(file)
+
+
+def test_every_scale_has_whole_positions() -> None:
+    assert all(FACTORS[s] % s == 0 for s in SCALES)
+    for scale in SCALES:
+        assert degradation.LR_SIZES[scale] * scale % FACTORS[scale] == 0
+        assert (degradation.LR_SIZES[scale] + 8) % 8 == 0
