@@ -117,6 +117,7 @@ def wiener(
     """
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)
+    check_room(image, kernel, scale)
     height, width = image.shape[:2]
     inner = (
         periodic.wrapped_size(height, scale=scale),
@@ -142,11 +143,11 @@ def wiener(
 
 
 def check(image: Any, kernel: Any, scale: int, **numbers: Any) -> None:
-    """Checks the arguments of a non-blind super-resolution.
+    """Checks the arguments of a super-resolution with a kernel.
 
     Args:
       image: Must be `H x W x C`, C 1 or 3, floating point.
-      kernel: Must be `h x w`, floating point, no larger than the HR image.
+      kernel: Must be `h x w`, floating point.
       scale: Must be a positive integer.
       **numbers: Each must be one finite number, at least 0.
 
@@ -158,11 +159,19 @@ def check(image: Any, kernel: Any, scale: int, **numbers: Any) -> None:
     if image.shape[2] not in (1, 3):
         raise ValueError(f"image has {image.shape[2]} channels; it must have 1 or 3")
     checks.floating("kernel", kernel, (2,))
+    for name, value in numbers.items():
+        checks.number(name, value)
+
+
+def check_room(image: Any, kernel: Any, scale: int) -> None:
+    """Checks that a kernel is no larger than the HR image.
+
+    Raises:
+      ValueError: If it is.
+    """
     largest = tuple(scale * side for side in image.shape[:2])
     if any(k > n for k, n in zip(kernel.shape, largest, strict=True)):
         raise ValueError(
             f"kernel is {kernel.shape}; it must be no larger than the HR image, "
             f"{largest}"
         )
-    for name, value in numbers.items():
-        checks.number(name, value)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from kernelgan_jax import kernels
+from kernelgan_jax.resize import downscale
 from kernelgan_jax.super_resolution import deep_wiener
 from kernelgan_jax.super_resolution.deep_wiener import (
     degradation,
@@ -20,6 +21,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     train,
     weights,
 )
+from kernelgan_jax.super_resolution.deep_wiener import enlarge as large
 from kernelgan_jax.super_resolution.deep_wiener.network import (
     FACTORS,
     SCALES,
@@ -32,12 +34,15 @@ TINY = DeepWiener(channels=8, stages=2, blocks=1)
 @pytest.fixture(scope="module")
 def params() -> deep_wiener.Params:
     """Random ones; heads as large as if they were trained."""
-    made = deep_wiener.init(jax.random.key(0), network=TINY)
+    init = jax.jit(functools.partial(deep_wiener.init, network=TINY))
+    made = init(jax.random.key(0))
     return {k: jax.tree.map(lambda x: 5 * x, v) if "head" in k else v
             for k, v in made.items()}  # fmt: skip
 
 
-enlarge = functools.partial(deep_wiener.apply, network=TINY)
+enlarge = jax.jit(
+    functools.partial(deep_wiener.apply, network=TINY), static_argnames="scale"
+)
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -51,41 +56,35 @@ def gaussian(scale: int, width: float = 0.6, side: int = 13) -> np.ndarray:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_any_size_gray_and_colour(params: deep_wiener.Params, scale: int) -> None:
-    for shape in ((21, 34, 3), (18, 23, 1)):
-        result = enlarge(params, noise(*shape), gaussian(scale), scale=scale)
-        assert result.shape == (scale * shape[0], scale * shape[1], shape[2])
-        assert result.dtype == jnp.float32 and np.isfinite(result).all()
-
-
-def test_starts_in_place_of_the_bicubic_enlargement(params: deep_wiener.Params) -> None:
-    rows, columns = np.mgrid[:64, :64] / 64
-    hr = 0.5 + 0.3 * np.sin(9 * rows + 5 * columns)
-    for scale in SCALES:
-        lr = hr.reshape(64 // scale, scale, -1) if 64 % scale == 0 else None
-        if lr is None:
-            continue
-        lr = hr.reshape(64 // scale, scale, 64 // scale, scale).mean((1, 3))
-        lr = lr[..., None].astype(np.float32)
-        small = jax.tree.map(lambda x: 0.1 * x, params)
-        result = enlarge(small, lr, gaussian(scale, 0.3), scale=scale)[..., 0]
-        edge = 3 * scale
-        error = np.asarray(result - hr)[edge:-edge, edge:-edge]
-        down = np.gradient(hr, axis=0)[edge:-edge, edge:-edge]
-        right = np.gradient(hr, axis=1)[edge:-edge, edge:-edge]
-        assert abs((error * down).sum() / (down**2).sum()) < 0.1
-        assert abs((error * right).sum() / (right**2).sum()) < 0.1
+def test_any_size_in_place(params: deep_wiener.Params, scale: int) -> None:
+    shape = (scale * 37, scale * 34, 3 if scale == 2 else 1)
+    rows, columns = (np.arange(n) / scale for n in shape[:2])
+    wave = np.sin(rows[:, None] / 4 + columns / 7)[..., None]
+    hr = np.broadcast_to(0.5 + 0.3 * wave, shape).astype(np.float32)
+    lr = downscale(hr, gaussian(scale), scale)
+    small = jax.tree.map(lambda x: 0.1 * x, params)
+    result = np.asarray(enlarge(small, lr, gaussian(scale), scale=scale))
+    assert result.shape == shape and result.dtype == np.float32
+    edge = 4 * scale
+    error, down, right = (
+        x[edge:-edge, edge:-edge]
+        for x in (result - hr, np.gradient(hr, axis=0), np.gradient(hr, axis=1))
+    )
+    assert np.abs(error).max() < 0.02
+    # A shift is an error along the gradient.
+    assert abs((error * down).sum() / (down**2).sum()) < 0.1
+    assert abs((error * right).sum() / (right**2).sum()) < 0.1
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_flat_areas_keep_their_value(params: deep_wiener.Params, scale: int) -> None:
-    flat = np.full((24, 25, 3), 0.37, np.float32)
+    flat = np.full((37, 34, 3 if scale == 2 else 1), 0.37, np.float32)
     result = enlarge(params, flat, gaussian(scale), scale=scale, kernel_std=0.1)
     np.testing.assert_allclose(result, 0.37, atol=2 / 255)
 
 
 def test_gray_stays_gray(params: deep_wiener.Params) -> None:
-    gray = np.repeat(noise(20, 22, 1), 3, -1)
+    gray = np.repeat(noise(37, 34, 1), 3, -1)
     result = np.asarray(enlarge(params, gray, gaussian(2), scale=2))
     np.testing.assert_array_equal(result, result[..., :1].repeat(3, -1))
     alone = enlarge(params, gray[..., :1], gaussian(2), scale=2)
@@ -97,7 +96,7 @@ def test_gray_stays_gray(params: deep_wiener.Params) -> None:
 
 
 def test_contrast_and_noise_scale_together(params: deep_wiener.Params) -> None:
-    image = noise(24, 24, 3)
+    image = noise(37, 34, 3)
     once, twice = (
         enlarge(params, f * image, gaussian(2), scale=2, noise_std=f * 0.05)
         for f in (0.5, 0.499)
@@ -123,15 +122,14 @@ def test_vmap_equals_a_loop_and_gradients_are_finite(
         )
         np.testing.assert_allclose(results[i], alone, atol=1e-4)
 
-    def loss(params: deep_wiener.Params, *x: jax.Array) -> jax.Array:
+    @functools.partial(jax.grad, argnums=(0, 1, 2))
+    def slope(params: deep_wiener.Params, *x: jax.Array) -> jax.Array:
         image, kernel, std = x
         made = enlarge(params, image, kernel, scale=2, noise_std=std, kernel_std=std)
         return ((made - 0.5) ** 2).mean()
 
-    for std in (0.01, 0.0):  # at 0 the square root of the number that is told
-        slopes = jax.grad(loss, (0, 1, 2))(
-            params, jnp.asarray(images[0]), both[0], jnp.float32(std)
-        )
+    for std in (0.01, 0.0):
+        slopes = slope(params, jnp.asarray(images[0]), both[0], jnp.float32(std))
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
 
 
@@ -150,8 +148,51 @@ def test_vmap_equals_a_loop_and_gradients_are_finite(
 def test_bad_arguments(change: dict, message: str, params: deep_wiener.Params) -> None:
     arguments = {"image": np.zeros((30, 30, 3)), "kernel": gaussian(2), "scale": 2}
     arguments |= change
+    apply = functools.partial(deep_wiener.apply, network=TINY)
     with pytest.raises(ValueError, match=message):
-        enlarge(params, arguments.pop("image"), arguments.pop("kernel"), **arguments)
+        apply(params, arguments.pop("image"), arguments.pop("kernel"), **arguments)
+
+
+# --- Images of any size ---
+
+
+def test_tiles_have_no_seams(params: deep_wiener.Params) -> None:
+    trained = weights.Weights(TINY, params, {})
+    image = downscale(noise(150, 448, 1), gaussian(2), 1)
+    image = np.clip(0.5 + 2 * (image - image.mean()), 0, 1).astype(np.float32)
+    whole, tiled = (
+        large.enlarge(trained, image, gaussian(2), scale=2, tile=tile, noise_std=0.01)
+        for tile in (448, 192)
+    )
+    assert whole.shape == (300, 896, 1)
+    assert np.abs(whole - tiled).max() < 1 / 255
+
+
+def test_strength_and_fallback(params: deep_wiener.Params) -> None:
+    trained = weights.Weights(TINY, params, {"scales": [2]})
+    image = noise(20, 30, 3)
+    none, half, full = (
+        large.enlarge(trained, image, gaussian(2), scale=2, strength=strength)
+        for strength in (0.0, 0.5, 1.0)
+    )
+    inner = (none > 0) & (none < 1) & (full > 0) & (full < 1)
+    np.testing.assert_allclose(half[inner], (none + full)[inner] / 2, atol=1e-5)
+    # A scale and a kernel that the network does not know: the Wiener filter's.
+    assert large.enlarge(trained, image, gaussian(3), scale=3).shape == (60, 90, 3)
+    wide = gaussian(2, 4.0, side=51)
+    assert large.enlarge(trained, image, wide, scale=2).shape == (40, 60, 3)
+    for name, value, message in (
+        ("strength", 2.0, "strength is 2.0; it must be from 0 to 1"),
+        ("tile", 70, "tile is 70; it must be a multiple of 64 above 80"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            large.enlarge(trained, image, gaussian(2), scale=2, **{name: value})
+
+
+def test_width_std() -> None:
+    widths = np.exp(np.random.default_rng(0).normal(0, 0.1, 64))
+    samples = np.stack([gaussian(2, 0.8 * w, side=31) for w in widths])
+    assert abs(large.width_std(samples) - np.log(widths).std()) < 0.01
 
 
 # --- Training data ---
@@ -209,7 +250,7 @@ def test_jpeg_is_near_pillows(tmp_path: Path) -> None:
         )
         error = np.sqrt(((found - wanted) ** 2).mean())
         damage = np.sqrt(((wanted - pixels / 255) ** 2).mean())
-        assert error < 0.35 * damage
+        assert error < 0.5 * damage
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +280,7 @@ def test_patches_are_drawn_where_something_is(tmp_path: Path) -> None:
 # --- Training ---
 
 SETTINGS = train.Settings(
-    steps=4, batch=2, save_every=2, held_out=1, shares={2: 1.0, 1: 1.0}, network=TINY
+    steps=4, batch=2, save_every=2, held_out=1, shares={2: 1.0}, network=TINY
 )
 
 
@@ -249,8 +290,9 @@ def same(a: optimizer.State, b: optimizer.State) -> None:
 
 
 def test_resumed_training_ends_in_the_same_state(
-    photos: list[Path], tmp_path: Path
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(train, "VALIDATION_PATCHES", 8)
     whole = train.train(photos, tmp_path / "whole", settings=SETTINGS)
     half = train.train(photos, tmp_path / "parts", settings=SETTINGS, stop=0)
     assert int(half.step) == 1
@@ -258,7 +300,7 @@ def test_resumed_training_ends_in_the_same_state(
     assert int(whole.step) == 4
     records = (tmp_path / "whole/log.jsonl").read_text().splitlines()
     assert [json.loads(r)["step"] for r in records] == [2, 4]
-    assert "validation_x1" in json.loads(records[1])
+    assert "validation_x2" in json.loads(records[1])
     loaded = weights.load(tmp_path / "whole/weights.npz")
     assert loaded.network == TINY and loaded.about["steps"] == 4
     ema = optimizer.merge(whole.ema)
@@ -274,7 +316,7 @@ def test_a_step_trains_its_scale_alone() -> None:
     functions = optimizer.training(
         network=TINY, steps=10, decay=0.5, learning_rate=1e-3, muon=True
     )
-    state = functions.init(jax.random.key(0))
+    state = jax.jit(functions.init)(jax.random.key(0))
     size = degradation.patch_size(1)
     patches = np.random.default_rng(0).integers(0, 255, (2, size, size, 3), np.uint8)
     after, info = jax.jit(functions.step, static_argnames="scale")(
@@ -299,13 +341,13 @@ def test_a_step_trains_its_scale_alone() -> None:
 
 def test_a_few_steps_learn() -> None:
     functions = optimizer.training(
-        network=TINY, steps=1000, decay=0.1, learning_rate=3e-3, muon=True
+        network=TINY, steps=1000, decay=0.1, learning_rate=0.05, muon=True
     )
     step = jax.jit(functions.step, static_argnames="scale")
     rng = np.random.default_rng(0)
     size = degradation.patch_size(2)
     patches = np.stack([photographs.render(rng, size) for _ in range(2)])
-    state, losses = functions.init(jax.random.key(0)), []
+    state, losses = jax.jit(functions.init)(jax.random.key(0)), []
     for _ in range(25):
         state, info = step(jax.random.key(1), state, patches, scale=2)
         losses.append(float(info.loss))

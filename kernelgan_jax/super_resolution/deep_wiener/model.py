@@ -85,6 +85,7 @@ def apply(
         raise ValueError(
             f"kernel is {kernel.shape}; it must be at most {MAX_KERNEL} at each side"
         )
+    wiener.check_room(image, kernel, scale)
     pixels = jnp.broadcast_to(image.astype(jnp.float32), (*image.shape[:2], 3))
     module = network or DeepWiener()
     result: jax.Array = module.apply(  # type: ignore[assignment]

@@ -109,6 +109,7 @@ def training(
         direction = contrib.muon(
             1.0,
             consistent_rms=0.2,
+            adam_learning_rate=0.4,
             adam_b1=0.9,
             adam_b2=0.99,
             muon_weight_dimension_numbers=matrices,
@@ -148,7 +149,9 @@ def training(
             ema[name] = jax.tree.map(
                 lambda a, b: kept * a + (1 - kept) * b, ema[name], groups[name]
             )
-        info = Info(value, psnr, optax.global_norm(slopes))
+        squares = jax.tree.map(lambda x: (x**2).sum(), slopes)
+        norm = jnp.sqrt(jax.tree.reduce(jnp.add, squares))
+        info = Info(value, psnr, norm)
         return State(state.step + 1, groups, states, ema), info
 
     return Training(init_state, step)

@@ -16,7 +16,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,16 +122,14 @@ def train(
     held = list(photos)[every - 1 :: every][: settings.held_out]
     data = photographs.load([p for p in photos if p not in held], least=least)
     validation = _validation(photographs.load(held, least=least), scales)
-    functions = optimizer.training(
-        network=settings.network,
-        steps=settings.steps,
-        decay=settings.decay,
-        learning_rate=settings.learning_rate,
-        muon=settings.muon,
+    init, step, measure = _compiled(
+        settings.network,
+        settings.steps,
+        settings.decay,
+        settings.learning_rate,
+        settings.muon,
     )
-    step = jax.jit(functions.step, static_argnames="scale", donate_argnums=1)
-    measure = jax.jit(_psnr, static_argnames=("scale", "network"))
-    state = jax.jit(functions.init)(jax.random.key(settings.seed))
+    state = init(jax.random.key(settings.seed))
     file = output / "checkpoint.msgpack"
     if file.exists():
         state = restore(file, state)
@@ -143,7 +141,7 @@ def train(
         if (number + 1) % settings.save_every == 0 or ended:
             save(file, state)
             ema = optimizer.merge(state.ema)
-            about = {"steps": number + 1, "shares": dict(settings.shares)}
+            about = {"steps": number + 1, "scales": scales}
             weights.save(
                 output / "weights.npz", weights.Weights(settings.network, ema, about)
             )
@@ -155,7 +153,7 @@ def train(
                     loss, psnr = np.mean(found, 0)
                     record[f"loss_x{s}"] = round(float(loss), 5)
                     record[f"psnr_x{s}"] = round(float(psnr), 3)
-                value = measure(ema, validation[s], scale=s, network=settings.network)
+                value = measure(ema, validation[s], scale=s)
                 record[f"validation_x{s}"] = round(float(value), 3)
             with open(output / "log.jsonl", "a") as log:
                 log.write(json.dumps(record) + "\n")
@@ -194,6 +192,25 @@ def restore(file: Path, like: optimizer.State) -> optimizer.State:
     if shapes[0] != shapes[1]:
         raise ValueError(f"{file}: is a checkpoint of a network of another shape")
     return jax.tree.map(jnp.asarray, state)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(
+    network: DeepWiener, steps: int, decay: float, learning_rate: float, muon: bool
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Compiled: start, step, measure."""
+    functions = optimizer.training(
+        network=network,
+        steps=steps,
+        decay=decay,
+        learning_rate=learning_rate,
+        muon=muon,
+    )
+    return (
+        jax.jit(functions.init),
+        jax.jit(functions.step, static_argnames="scale", donate_argnums=1),
+        jax.jit(functools.partial(_psnr, network=network), static_argnames="scale"),
+    )
 
 
 def _batches(
@@ -247,9 +264,13 @@ def _validation(
         size = degradation.patch_size(scale)
         patches = photographs.draw(rng, data, size=size, count=VALIDATION_PATCHES)
         keys = jax.random.split(jax.random.key(scale), VALIDATION_PATCHES)
-        make = jax.vmap(functools.partial(degradation.degrade, scale=scale))
-        made[scale] = jax.jit(make)(keys, patches)
+        made[scale] = _degrade(keys, patches, scale=scale)
     return made
+
+
+@functools.partial(jax.jit, static_argnames="scale")
+def _degrade(keys: jax.Array, patches: jax.Array, *, scale: int) -> degradation.Pair:
+    return jax.vmap(functools.partial(degradation.degrade, scale=scale))(keys, patches)
 
 
 def _psnr(
