@@ -95,6 +95,22 @@ def test_gray_stays_gray(params: deep_wiener.Params) -> None:
     assert np.ptp(result, axis=-1).max() > 0
 
 
+def test_images_that_wrap(params: deep_wiener.Params) -> None:
+    apply = jax.jit(
+        functools.partial(deep_wiener.apply, network=TINY),
+        static_argnames=("scale", "wraps"),
+    )
+    image = noise(32, 32, 1)
+    result = apply(params, image, gaussian(2), scale=2, wraps=True)
+    moved = np.roll(image, (8, 12), (0, 1))
+    found = apply(params, moved, gaussian(2), scale=2, wraps=True)
+    back = np.roll(found, (-16, -24), (0, 1))
+    inner = np.s_[28:36, 28:36]  # convolutions do not wrap
+    np.testing.assert_allclose(back[inner], result[inner], atol=0.02)
+    with pytest.raises(ValueError, match="multiples of 2 if it wraps"):
+        apply(params, noise(31, 32, 1), gaussian(2), scale=2, wraps=True)
+
+
 def test_contrast_and_noise_scale_together(params: deep_wiener.Params) -> None:
     image = noise(37, 34, 3)
     once, twice = (
@@ -219,12 +235,13 @@ def test_random_kernels_are_aligned(scale: int) -> None:
     assert 0.2 < float((believed.kernel_std == 0).mean()) < 0.7
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-def test_pairs_lie_on_each_other(scale: int) -> None:
+@pytest.mark.parametrize("scale, wraps", [(1, False), (2, True)])
+def test_pairs_lie_on_each_other(scale: int, wraps: bool) -> None:
     size = degradation.patch_size(scale)
     rng = np.random.default_rng(0)
     patches = np.stack([photographs.render(rng, size) for _ in range(16)])
-    make = jax.jit(jax.vmap(functools.partial(degradation.degrade, scale=scale)))
+    degrade = functools.partial(degradation.degrade, scale=scale, wraps=wraps)
+    make = jax.jit(jax.vmap(degrade))
     pairs = make(jax.random.split(jax.random.key(0), 16), patches)
     n = degradation.LR_SIZES[scale]
     assert pairs.lr.shape == (16, n, n, 3) and pairs.hr.shape[1] == scale * n

@@ -43,7 +43,9 @@ def patch_size(scale: int) -> int:
     return scale * (LR_SIZES[scale] + 8) + random_kernels.size(scale) + 7
 
 
-def degrade(key: jax.Array, patch: jax.Array, *, scale: int) -> Pair:
+def degrade(
+    key: jax.Array, patch: jax.Array, *, scale: int, wraps: bool = False
+) -> Pair:
     """Makes a training pair of an HR patch.
 
     Half of the LR patches have noise (up to 25 gray levels; white, or brighter where
@@ -56,6 +58,9 @@ def degrade(key: jax.Array, patch: jax.Array, *, scale: int) -> Pair:
       key: JAX random key.
       patch: `p x p x 3` uint8, p = `patch_size(scale)`.
       scale: Positive integer.
+      wraps: Whether the HR patch is taken to continue at its other side, so that the
+        inverse of the blur is exact up to the borders of the LR patch. Otherwise it is
+        part of a larger image, of which nothing is known.
     """
     keys = iter(jax.random.split(key, 24))
 
@@ -69,11 +74,16 @@ def degrade(key: jax.Array, patch: jax.Array, *, scale: int) -> Pair:
     gray = chance(0.1)
     hr = jnp.where(gray, jnp.broadcast_to(_luma(hr), hr.shape), hr)
     drawn = random_kernels.draw(next(keys), scale=scale)
-    size = LR_SIZES[scale] + 8
-    margin = random_kernels.size(scale) // 2 + 1
-    blurred = _correlate(hr, drawn.kernel)[margin:, margin:]
-    lr = blurred[: scale * size : scale, : scale * size : scale]
-    hr = hr[margin : margin + scale * size, margin : margin + scale * size]
+    n = LR_SIZES[scale]
+    if wraps:
+        hr = hr[: scale * n, : scale * n]
+        lr = _correlate(hr, drawn.kernel)[::scale, ::scale]
+    else:
+        size = n + 8
+        margin = random_kernels.size(scale) // 2 + 1
+        lr = _correlate(hr, drawn.kernel)[margin:, margin:]
+        lr = lr[: scale * size : scale, : scale * size : scale]
+        hr = hr[margin : margin + scale * size, margin : margin + scale * size]
 
     sharpen = uniform(0.2, 0.8) * chance(0.03)
     lr = jnp.clip(lr + sharpen * (lr - _smooth(lr, 1.0)), 0, 1)
@@ -94,7 +104,11 @@ def degrade(key: jax.Array, patch: jax.Array, *, scale: int) -> Pair:
 
     has_jpeg = chance(0.2)
     quality = uniform(30, 100)
-    compressed = jpeg(lr, quality, chance(0.5) & ~gray)
+    # The blocks of JPEG start anywhere.
+    top, left = jax.random.randint(next(keys), (2,), 0, 8)
+    moved = jnp.roll(lr, (top, left), (0, 1))
+    compressed = jpeg(moved, quality, chance(0.5) & ~gray)
+    compressed = jnp.roll(compressed, (-top, -left), (0, 1))
     lr = jnp.where(has_jpeg, compressed, lr)
     lr = jnp.where(chance(0.92), jnp.round(lr * 255) / 255, lr)
 
@@ -108,12 +122,9 @@ def degrade(key: jax.Array, patch: jax.Array, *, scale: int) -> Pair:
     strength = (100 - quality) / 100
     strength = jnp.where(sort < 0.3, 0.25, jnp.where(sort < 0.4, 0.0, strength))
 
-    top, left = jax.random.randint(next(keys), (2,), 0, 8)
-    n = LR_SIZES[scale]
-    lr = jax.lax.dynamic_slice(lr, (top, left, 0), (n, n, 3))
-    hr = jax.lax.dynamic_slice(
-        hr, (scale * top, scale * left, 0), (scale * n, scale * n, 3)
-    )
+    if not wraps:  # What the edges of blocks see beyond the edge is cut off.
+        lr = lr[4 : 4 + n, 4 : 4 + n]
+        hr = hr[4 * scale : (4 + n) * scale, 4 * scale : (4 + n) * scale]
     return Pair(
         lr,
         hr,

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax.super_resolution import wiener
 from kernelgan_jax.super_resolution.deep_wiener.network import (
+    FACTORS,
     MAX_KERNEL,
     SCALES,
     DeepWiener,
@@ -50,6 +51,7 @@ def apply(
     noise_std: ArrayLike = 0.0,
     kernel_std: ArrayLike = 0.0,
     jpeg: ArrayLike = 0.0,
+    wraps: bool = False,
     network: DeepWiener | None = None,
 ) -> jax.Array:
     """Enlarges an image with a kernel. Pure and differentiable; may be jitted and
@@ -66,6 +68,8 @@ def apply(
       kernel_std: Relative standard deviation of the kernel's widths, as a posterior has
         it; 0 for a known kernel. The larger it is, the more cautious the result.
       jpeg: Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none.
+      wraps: Whether the image continues at its other side, as textures do; both sides
+        are then multiples of `FACTORS[scale] / scale`.
       network: The network that `params` belong to; the default one if not given.
 
     Returns:
@@ -86,6 +90,12 @@ def apply(
             f"kernel is {kernel.shape}; it must be at most {MAX_KERNEL} at each side"
         )
     wiener.check_room(image, kernel, scale)
+    unit = FACTORS[scale] // scale
+    if wraps and any(side % unit for side in image.shape[:2]):
+        raise ValueError(
+            f"image is {image.shape[:2]}; its sides must be multiples of {unit} if it "
+            "wraps"
+        )
     pixels = jnp.broadcast_to(image.astype(jnp.float32), (*image.shape[:2], 3))
     module = network or DeepWiener()
     result: jax.Array = module.apply(  # type: ignore[assignment]
@@ -94,6 +104,7 @@ def apply(
         kernel.astype(jnp.float32),
         *(jnp.asarray(x, jnp.float32) for x in (noise_std, kernel_std, jpeg)),
         scale=scale,
+        wraps=wraps,
     )
     mean = result.mean(-1, keepdims=True)
     if image.shape[2] == 1:

@@ -74,15 +74,18 @@ class DeepWiener(nn.Module):
         jpeg: jax.Array,
         *,
         scale: int,
+        wraps: bool = False,
     ) -> jax.Array:
         """Enlarges `H x W x 3` by `scale`; for the arguments see `apply`."""
         height, width = image.shape[:2]
         factor = FACTORS[scale]
         unit = factor // scale
-        inner = (
-            periodic.wrapped_size(height, scale=scale, multiple=unit),
-            periodic.wrapped_size(width, scale=scale, multiple=unit),
-        )
+        inner = (height, width)
+        if not wraps:
+            inner = (
+                periodic.wrapped_size(height, scale=scale, multiple=unit),
+                periodic.wrapped_size(width, scale=scale, multiple=unit),
+            )
         grid = (scale * inner[0], scale * inner[1])
         # What the network sees: whole positions, the image and a little of its gap.
         seen = tuple(-(-n // unit) * unit for n in (height, width))

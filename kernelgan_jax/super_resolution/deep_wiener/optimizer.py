@@ -4,6 +4,7 @@ The blocks are shared by all scales, stems and heads belong to one each. A step 
 one scale; parameters of the others, and their optimizer's state, stay as they are.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,10 @@ from kernelgan_jax.super_resolution.deep_wiener.network import (
 
 EMA_DECAY = 0.999
 """Of the moving average that is kept of the weights; less in the first steps."""
+
+
+EDGE = 3
+"""LR pixels at the borders of patches that wrap which do not count."""
 
 
 class State(NamedTuple):
@@ -57,7 +62,8 @@ class Training(NamedTuple):
     init: Callable[[jax.Array], State]
     """`init(key)`"""
     step: Callable[..., tuple[State, Info]]
-    """`step(key, state, patches, scale=)`: patches are `B x p x p x 3` uint8."""
+    """`step(key, state, patches, scale=, wraps=)`: patches are `B x p x p x 3` uint8;
+    `wraps` as in `degradation.degrade`."""
 
 
 def split(params: Params) -> dict[str, Params]:
@@ -124,15 +130,26 @@ def training(
         return State(jnp.int32(0), groups, states, groups)
 
     def step(
-        key: jax.Array, state: State, patches: jax.Array, *, scale: int
+        key: jax.Array,
+        state: State,
+        patches: jax.Array,
+        *,
+        scale: int,
+        wraps: bool = False,
     ) -> tuple[State, Info]:
         keys = jax.random.split(key, len(patches))
-        pairs = jax.vmap(lambda k, p: degrade(k, p, scale=scale))(keys, patches)
+        make = functools.partial(degrade, scale=scale, wraps=wraps)
+        pairs = jax.vmap(make)(keys, patches)
         names = ("shared", f"x{scale}")
 
         def loss(used: dict[str, Params]) -> tuple[jax.Array, jax.Array]:
-            results = enlarge(merge(used), pairs, scale=scale, network=network)
-            return _loss(results, pairs.hr)
+            results = enlarge(
+                merge(used), pairs, scale=scale, wraps=wraps, network=network
+            )
+            # Where a patch wraps there is a step, which no photograph has.
+            edge = EDGE * scale if wraps else 0
+            inner = slice(edge, results.shape[1] - edge)
+            return _loss(results[:, inner, inner], pairs.hr[:, inner, inner])
 
         used = {name: state.groups[name] for name in names}
         (value, psnr), slopes = jax.value_and_grad(loss, has_aux=True)(used)
@@ -158,7 +175,12 @@ def training(
 
 
 def enlarge(
-    params: Params, pairs: Pair, *, scale: int, network: DeepWiener
+    params: Params,
+    pairs: Pair,
+    *,
+    scale: int,
+    network: DeepWiener,
+    wraps: bool = False,
 ) -> jax.Array:
     """The network's results of a batch of pairs, `B x sn x sn x 3`."""
 
@@ -171,6 +193,7 @@ def enlarge(
             noise_std=pair.noise_std,
             kernel_std=pair.kernel_std,
             jpeg=pair.jpeg,
+            wraps=wraps,
             network=network,
         )
 

@@ -38,6 +38,11 @@ VALIDATION_PATCHES = 48
 """Of each scale."""
 
 
+WRAPPING = 0.7
+"""Part of the steps whose patches wrap around: there the inverse of the blur is exact,
+as it is in the middle of a large image. The others teach what to do at its edges."""
+
+
 class Settings(NamedTuple):
     """Of a run."""
 
@@ -117,7 +122,7 @@ def train(
     check(settings, len(photos))
     output.mkdir(parents=True, exist_ok=True)
     scales = sorted(settings.shares)
-    least = max(degradation.patch_size(scale) for scale in scales)
+    least = max(degradation.patch_size(scale) for scale in SCALES)
     every = len(photos) // settings.held_out
     held = list(photos)[every - 1 :: every][: settings.held_out]
     data = photographs.load([p for p in photos if p not in held], least=least)
@@ -134,8 +139,9 @@ def train(
     if file.exists():
         state = restore(file, state)
     start, key, losses = time.time(), jax.random.key(settings.seed), []
-    for number, scale, patches in _batches(data, int(state.step), settings):
-        state, info = step(jax.random.fold_in(key, number), state, patches, scale=scale)
+    for number, scale, wraps, patches in _batches(data, int(state.step), settings):
+        step_key = jax.random.fold_in(key, number)
+        state, info = step(step_key, state, patches, scale=scale, wraps=wraps)
         losses.append((scale, float(info.loss), float(info.psnr)))
         ended = number + 1 == settings.steps or time.time() > stop
         if (number + 1) % settings.save_every == 0 or ended:
@@ -208,15 +214,16 @@ def _compiled(
     )
     return (
         jax.jit(functions.init),
-        jax.jit(functions.step, static_argnames="scale", donate_argnums=1),
+        jax.jit(functions.step, static_argnames=("scale", "wraps"), donate_argnums=1),
         jax.jit(functools.partial(_psnr, network=network), static_argnames="scale"),
     )
 
 
 def _batches(
     data: photographs.Photographs, first: int, settings: Settings
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Number, scale and patches of each step, prepared ahead by a thread."""
+) -> Iterator[tuple[int, int, bool, np.ndarray]]:
+    """Number, scale, whether they wrap, and patches of each step, prepared ahead by a
+    thread."""
     ready: queue.Queue[Any] = queue.Queue(4)
     done = threading.Event()
     scales = sorted(settings.shares)
@@ -237,7 +244,7 @@ def _batches(
                 scale = int(rng.choice(scales, p=chances))
                 size = degradation.patch_size(scale)
                 patches = photographs.draw(rng, data, size=size, count=settings.batch)
-                put((number, scale, patches))
+                put((number, scale, bool(rng.random() < WRAPPING), patches))
                 if done.is_set():
                     return
             put(None)
@@ -270,7 +277,8 @@ def _validation(
 
 @functools.partial(jax.jit, static_argnames="scale")
 def _degrade(keys: jax.Array, patches: jax.Array, *, scale: int) -> degradation.Pair:
-    return jax.vmap(functools.partial(degradation.degrade, scale=scale))(keys, patches)
+    make = functools.partial(degradation.degrade, scale=scale, wraps=True)
+    return jax.vmap(make)(keys, patches)
 
 
 def _psnr(
@@ -279,7 +287,9 @@ def _psnr(
     """Mean PSNR of luma, clipped, without 4 LR pixels at each border."""
 
     def some(part: degradation.Pair) -> jax.Array:
-        results = optimizer.enlarge(params, part, scale=scale, network=network)
+        results = optimizer.enlarge(
+            params, part, scale=scale, network=network, wraps=True
+        )
         error = (jnp.clip(results, 0, 1) - part.hr) @ degradation.LUMA
         edge = 4 * scale
         inner = error[:, edge:-edge, edge:-edge]
