@@ -1,12 +1,12 @@
-"""Times kernel estimation of many images at once, by batch size.
+"""Times KernelGAN on many images at once, by batch size.
 
     python benchmarks/batch.py --images=examples/images
 
 Each batch size runs in a process of its own, so that its peak memory is its own: first
-a short run that compiles, then the whole estimation. On a CPU the images take a core
-each; `--vectorised` runs them as one `vmap`ped program, as other devices do by default.
-Beside it, in the same process, runs a large matrix product, for the share of its rate
-that training reaches.
+a short run that compiles, then the whole estimation. On a CPU one image per core is
+processed at a time; with `--vectorised` all images are one `vmap`ped program, as on
+GPUs and TPUs. A large matrix product in the same process gives the share of the
+machine's rate that training reaches.
 """
 
 import contextlib
@@ -21,9 +21,13 @@ import jax
 from absl import app, flags
 from machine import matmul_rate, step_operations
 
-from kernelgan_jax import Config, estimate_kernels, images
-from kernelgan_jax.compilation_cache import keep_compilations
-from kernelgan_jax.estimate import Progress
+from kernelgan_jax.app import image_files
+from kernelgan_jax.app.compilation_cache import keep_compilations
+from kernelgan_jax.app.resources import machine
+from kernelgan_jax.estimate import Progress, ProgressCallback
+from kernelgan_jax.estimators.kernelgan import estimator
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.pixels import unit_image
 
 _IMAGES = flags.DEFINE_string("images", "examples/images", "Folder of images.")
 _SIZES = flags.DEFINE_list("sizes", ["1", "2", "4", "8", "16"], "Batch sizes.")
@@ -37,45 +41,47 @@ class _Compiled(Exception):
 
 
 def measure(size: int) -> dict:
-    found = images.find([_IMAGES.value]).paths
-    pixels = [images.read(path).pixels for path in found]
-    batch = [pixels[i % len(pixels)] for i in range(size)]
-    keys = jax.random.split(jax.random.key(0), size)
-    config = Config(iterations=_ITERATIONS.value)
+    """Speed and memory of a batch of so many images."""
+    found = image_files.find([_IMAGES.value]).paths
+    images = [unit_image(image_files.read(path).pixels) for path in found]
+    batch = [images[i % len(images)] for i in range(size)]
+    keys = list(jax.random.split(jax.random.key(0), size))
+    config = KernelGANConfig(iterations=_ITERATIONS.value)
 
-    def run(progress: Progress | None = None) -> float:
+    def run(progress: ProgressCallback | None = None) -> float:
         started = time.perf_counter()
-        estimate_kernels(
+        estimator.estimate(
             keys,
             batch,
+            scale=2,
             config=config,
+            evidence=[None] * size,
             vectorised=_VECTORISED.value,
             progress=progress,
         )
         return time.perf_counter() - started
 
-    def enough(image: int, step: int, losses: dict) -> None:
+    def stop(_: Progress) -> None:
         raise _Compiled
 
     with contextlib.suppress(_Compiled):
-        run(enough)
+        run(stop)
     seconds = run()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     stats = jax.local_devices()[0].memory_stats() or {}
     rate = size * config.iterations * step_operations(config) / seconds
     return {
-        "batch": size,
         "seconds": round(seconds, 1),
         "images_per_s": round(size / seconds, 4),
         "host_MiB": round(peak),
         "device_MiB": round(stats.get("peak_bytes_in_use", 0) / 2**20),
         "GFLOP_per_s": round(rate / 1e9, 1),
         "share": round(rate / matmul_rate(), 3),
-        "device": jax.local_devices()[0].device_kind,
+        "machine": machine(),
     }
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
     if _ONE.value:
         keep_compilations()
         print(json.dumps(measure(int(_SIZES.value[0]))))
@@ -84,7 +90,7 @@ def main(_) -> None:
         "| batch | images/s | against 1 | s an image | host MiB | device MiB | rate |"
     )
     print("|---|---|---|---|---|---|---|")
-    first = None
+    first, row = None, {}
     for size in _SIZES.value:
         command = [sys.executable, pathlib.Path(__file__), *sys.argv[1:], "--one"]
         done = subprocess.run(
@@ -94,11 +100,12 @@ def main(_) -> None:
         first = first or row["images_per_s"]
         print(
             f"| {size} | {row['images_per_s']:.3g} | {row['images_per_s'] / first:.2f} "
-            f"| {row['seconds'] / row['batch']:.2f} | {row['host_MiB']} "
+            f"| {row['seconds'] / int(size):.2f} | {row['host_MiB']} "
             f"| {row['device_MiB']} | {row['GFLOP_per_s']} GFLOP/s, "
             f"{row['share']:.0%} of a matrix product |",
             flush=True,
         )
+    print(f"\n{row.get('machine', '')}")
 
 
 if __name__ == "__main__":

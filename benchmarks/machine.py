@@ -1,4 +1,7 @@
-"""What the machine could do, and what an algorithm asks of it."""
+"""The arithmetic rate of this machine, and the operations of a training step.
+
+The machine itself is named by `kernelgan_jax.app.resources.machine`.
+"""
 
 import time
 
@@ -6,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import Batch, Config, kernelgan
+from kernelgan_jax.estimators.kernelgan.algorithm import Batch, kernelgan
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 
 
 def matmul_rate(size: int = 2048) -> float:
@@ -22,12 +26,13 @@ def matmul_rate(size: int = 2048) -> float:
     return 2 * size**3 / best
 
 
-def step_operations(config: Config) -> float:
-    """Floating-point operations of one training step, as XLA counts them."""
+def step_operations(config: KernelGANConfig) -> float:
+    """Floating-point operations of one training step of KernelGAN, as XLA counts."""
     init, step = kernelgan(config)
     key = jax.eval_shape(lambda: jax.random.key(0))
     sides = (config.generator_crop, config.discriminator_crop)
     shapes = [(config.crops, side, side, 3) for side in sides]
     batch = Batch(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
     lowered = jax.jit(step).lower(key, jax.eval_shape(init, key), batch)
-    return lowered.cost_analysis()["flops"]
+    operations: float = lowered.cost_analysis()["flops"]
+    return operations

@@ -1,55 +1,60 @@
-"""What would KernelGAN gain from restarts? Its seeds' kernels, combined.
+"""What would KernelGAN gain from restarts? Combines the kernels of its seeds.
 
 python benchmarks/restarts.py --data=SET --results=OUT [--scale=2]
 
-OUT is what `kernelgan-benchmark evaluate --data=SET --output_dir=OUT` wrote. Of each
-image's kernels, one a seed: the single ones; their mean; of those that converged the
-one of which the spectrum expects most, and the mean, weighted by the spectrum's trust
-(the inverse of the squared error that it expects). Prints kernel PSNR, mean and worst.
+OUT is what `kernelgan-benchmark evaluate --data=SET --output_dir=OUT` wrote. For each
+image there is a kernel for each seed. Compared are: single kernels; their mean; of
+those that converged the kernel with the highest expected PSNR; and the mean of these,
+weighted by the inverse of the expected squared error. Prints kernel PSNR, mean and
+worst.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
 
 from kernelgan_jax import kernels, metrics
-from kernelgan_jax.benchmark import testset
+from kernelgan_jax.benchmark.rows import KernelRow, kernel_rows
+from kernelgan_jax.benchmark.store import Store, read_rows
+from kernelgan_jax.benchmark.testset import read_test_set
 
-_DATA = flags.DEFINE_string("data", None, "test set", required=True)
-_RESULTS = flags.DEFINE_string("results", None, "folder of results", required=True)
-_SCALE = flags.DEFINE_integer("scale", 2, "of the images")
+_DATA = flags.DEFINE_string("data", None, "Test set.", required=True)
+_RESULTS = flags.DEFINE_string("results", None, "Folder of results.", required=True)
+_SCALE = flags.DEFINE_integer("scale", 2, "Scale of the images.")
+_SYSTEM = flags.DEFINE_string("system", "kernelgan", "System whose seeds are combined.")
 
 
-def combined(found, expected):
-    """Ways to one kernel: `N x n x n` kernels, and their expected PSNR, dB."""
-    trust = 10.0 ** (expected / 10)
-    trust /= trust.sum()
+def combined(found: np.ndarray, expected: np.ndarray) -> dict[str, np.ndarray]:
+    """Ways to make one kernel of `N x n x n` kernels and their expected PSNR, dB."""
+    weights = 10.0 ** (expected / 10)
+    weights /= weights.sum()
     return {
         "their mean": found.mean(0),
-        "the one that the spectrum trusts most": found[trust.argmax()],
-        "their mean, weighted by trust": np.tensordot(trust, found, 1),
+        "the one with the highest expected PSNR": found[weights.argmax()],
+        "their mean, weighted": np.tensordot(weights, found, 1),
     }
 
 
-def main(_):
+def _expected_psnr(row: KernelRow) -> float:
+    confidence = row.confidence or {}
+    value: float = confidence["expected_kernel_psnr"]
+    return value
+
+
+def main(_: list[str]) -> None:
     folder, scale = Path(_RESULTS.value), _SCALE.value
-    rows = [json.loads(line) for line in (folder / "runs.jsonl").open()]
-    latest = {
-        (row["image"], row["seed"]): row
-        for row in rows
-        if (row["kind"], row["system"], row["scale"]) == ("kernel", "kernelgan", scale)
-    }
+    store = Store(folder, scale)
+    rows = kernel_rows(read_rows(folder / "runs.jsonl"), system=_SYSTEM.value)
     psnr: dict[str, list[float]] = {}
-    for case in testset.read(Path(_DATA.value), scale).cases:
-        mine = {seed: row for (name, seed), row in latest.items() if name == case.name}
-        kept = folder / f"x{scale}/kernels/kernelgan"
-        files = [kept / f"seed{seed}/{case.name}_x{scale}.npy" for seed in mine]
-        found = kernels.stack([np.load(file) for file in files])
-        expected = np.array([r["confidence"]["kernel_psnr"] for r in mine.values()])
-        failed = np.array([r["reason"] != "" for r in mine.values()])
-        if not failed.all():  # as `config.restarts` does
+    for case in read_test_set(Path(_DATA.value), scale).cases:
+        own = [row for row in rows if (row.image, row.scale) == (case.name, scale)]
+        if not own:
+            continue
+        found = kernels.stack([store.read_kernel(row, scale) for row in own])
+        expected = np.array([_expected_psnr(row) for row in own])
+        failed = np.array([row.failure != "" for row in own])
+        if not failed.all():  # as the setting kernelgan.restarts does
             expected[failed] = -np.inf
         answers = [("single seeds", kernel) for kernel in found]
         for name, kernel in answers + list(combined(found, expected).items()):

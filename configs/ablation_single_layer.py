@@ -3,10 +3,6 @@
 python main.py --config=configs/ablation_single_layer.py --image=photo.png
 """
 
-from ml_collections import ConfigDict
+from kernelgan_jax.presets.ablation_single_layer import get_config
 
-from kernelgan_jax.config import Config
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(Config(generator_kernels=(13,)).asdict())
+__all__ = ["get_config"]

@@ -1,18 +1,8 @@
-"""Camera photos: the super-resolution learns with noise and does not back-project it.
+"""Camera photos: trained with noise, and not made to agree with the noisy image.
 
 python main.py --config=configs/real.py --image=photo.jpg
 """
 
-from ml_collections import ConfigDict
+from kernelgan_jax.presets.real import get_config
 
-from kernelgan_jax.config import Config, SRConfig
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(
-        Config(
-            estimator="spectral",
-            border=0,
-            sr=SRConfig(noise_scale=1.0, back_projections=0),
-        ).asdict()
-    )
+__all__ = ["get_config"]

@@ -1,4 +1,4 @@
-"""The best we have for the x2 kernel, and super-resolution with it.
+"""The best settings for scale 2: the spectral kernel, and super-resolution with it.
 
 python main.py --config=configs/x2.py --image=photo.png
 
@@ -8,10 +8,6 @@ Measured on 2 CPU cores on 2026-11-25: kernel PSNR 59.72 dB, worst 56.11, on 24 
 images; SR 0.26 dB below that with the true kernels (benchmarks/README.md).
 """
 
-from ml_collections import ConfigDict
+from kernelgan_jax.presets.x2 import get_config
 
-from kernelgan_jax.config import BEST
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(BEST.asdict())
+__all__ = ["get_config"]

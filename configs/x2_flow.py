@@ -1,4 +1,4 @@
-"""KernelGAN-FKP: the x2 kernel, a normalising flow on Gaussian kernels as generator.
+"""KernelGAN-FKP: the x2 kernel, with a normalising flow as generator.
 
 python main.py --config=configs/x2_flow.py --image=photo.png
 
@@ -7,13 +7,9 @@ Super-Resolution", CVPR 2021: the latent code of the kernel is trained in place 
 weights, for fewer steps, without warm start and penalties.
 
 Measured on 2 CPU cores on 2026-11-25: a sixth of the time of configs/x2_paper.py,
-kernel PSNR 53.59 dB on 24 Kodak images x 3 seeds (benchmarks/README.md).
+kernel PSNR 53.49 dB on 24 Kodak images x 3 seeds (benchmarks/kodakrk.md).
 """
 
-from ml_collections import ConfigDict
+from kernelgan_jax.presets.x2_flow import get_config
 
-from kernelgan_jax.config import FLOW
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(FLOW.asdict())
+__all__ = ["get_config"]

@@ -2,14 +2,10 @@
 
 python main.py --config=configs/x2_paper.py --image=photo.png
 
-Measured on 2 CPU cores on 2026-11-24: 11 s an image; kernel PSNR 53.05 dB on 24 Kodak
-images x 3 seeds (benchmarks/README.md).
+Measured on 2 CPU cores on 2026-11-25: kernel PSNR 52.78 dB on 24 Kodak images x 3 seeds
+(benchmarks/kodakrk.md); 11 s for each image.
 """
 
-from ml_collections import ConfigDict
+from kernelgan_jax.presets.x2_paper import get_config
 
-from kernelgan_jax.config import DEFAULT
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(DEFAULT.asdict())
+__all__ = ["get_config"]

@@ -1,15 +1,8 @@
-"""The x2 kernel alone, at once: seconds of compilation, then 0.2 s an image.
+"""The x2 kernel alone: seconds of compilation, then 0.2 s for each image.
 
 python main.py --config=configs/x2_spectral.py --image=photo.png
 """
 
-import dataclasses
+from kernelgan_jax.presets.x2_spectral import get_config
 
-from ml_collections import ConfigDict
-
-from kernelgan_jax.config import BEST, SRConfig
-
-
-def get_config() -> ConfigDict:
-    config = dataclasses.replace(BEST, sr=SRConfig(method="none"))
-    return ConfigDict(config.asdict())
+__all__ = ["get_config"]

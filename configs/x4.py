@@ -1,14 +1,8 @@
-"""The best we have for the x4 kernel, and super-resolution with it: see x2.py.
+"""The best settings for scale 4; see x2.py.
 
 python main.py --config=configs/x4.py --image=photo.png
 """
 
-import dataclasses
+from kernelgan_jax.presets.x4 import get_config
 
-from ml_collections import ConfigDict
-
-from kernelgan_jax.config import BEST
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(dataclasses.replace(BEST, scale=4).asdict())
+__all__ = ["get_config"]

@@ -1,12 +1,8 @@
-"""The x4 kernel, which follows analytically from the x2 kernel (paper, section 4.2).
+"""KernelGAN's x4 kernel, which follows from its x2 kernel (paper, section 4.2).
 
 python main.py --config=configs/x4_paper.py --image=photo.png
 """
 
-from ml_collections import ConfigDict
+from kernelgan_jax.presets.x4_paper import get_config
 
-from kernelgan_jax.config import Config
-
-
-def get_config() -> ConfigDict:
-    return ConfigDict(Config(scale=4).asdict())
+__all__ = ["get_config"]

@@ -1,10 +1,10 @@
-"""Makes `examples/images`: small LR images with known kernels.
+"""Makes the images of `examples/images`: small LR images with known kernels.
 
     python examples/make_images.py
 
-HR images are CC0 photographs that scikit-image ships. They are downscaled by 2 with
-random anisotropic Gaussian kernels with multiplicative noise, as the images of DIV2KRK.
-Each `NAME.png` gets its true kernel in `NAME_kernel_x2.npy`.
+The HR images are CC0 photographs of scikit-image. They are downscaled by 2 with random
+anisotropic Gaussian kernels with multiplicative noise, as the images of DIV2KRK are.
+The true kernel of `NAME.png` is written to `NAME_kernel_x2.npy`.
 """
 
 import pathlib
@@ -13,8 +13,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from kernelgan_jax import kernels
-from kernelgan_jax.resize import downscale
+from kernelgan_jax import blur_kernels, downscale
 
 NAMES = ("chelsea", "coffee", "camera")
 
@@ -22,7 +21,7 @@ NAMES = ("chelsea", "coffee", "camera")
 def main() -> None:
     folder = pathlib.Path(__file__).parent / "images"
     for seed, name in enumerate(NAMES):
-        kernel = kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
+        kernel = blur_kernels.random_gaussian(np.random.default_rng(seed), 11, scale=2)
         hr = getattr(skimage.data, name)() / 255
         lr = np.clip(downscale(hr, kernel, 2), 0, 1)
         Image.fromarray(np.round(lr * 255).astype(np.uint8)).save(

@@ -1,21 +1,22 @@
-"""What the examples look at, and how they draw what they found."""
+"""The images that the examples use, and how they draw their results."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kernelgan_jax import images
+from kernelgan_jax.app import image_files
+from kernelgan_jax.pixels import to_unit
 
 
 def photo(name: str) -> np.ndarray:
-    """A photograph of `examples/images`, gray, `H x W` in [0, 1]."""
+    """One of the photographs of `examples/images` in gray, `H x W` in [0, 1]."""
     path = Path(__file__).parent / "images" / f"{name}.png"
-    return images.to_unit(images.read(path).pixels).mean(-1)
+    return to_unit(image_files.read(path).pixels).mean(-1)
 
 
-def save(path: Path, rows) -> None:
-    """Draws rows of (title, picture); images in gray, kernels in colour."""
+def save(path: Path, rows: list[list[tuple[str, np.ndarray]]]) -> None:
+    """Draws rows of titles and pictures; images in gray, kernels in colour."""
     figure, axes = plt.subplots(
         len(rows),
         len(rows[0]),

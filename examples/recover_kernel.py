@@ -1,10 +1,10 @@
-"""Non-blind to blind: a kernel by gradient descent from an HR/LR pair, for each prior.
+"""Finds the kernel of an HR/LR pair by gradient descent, once with each kernel prior.
 
     python examples/recover_kernel.py [FOLDER]
 
-An image is downscaled by 2 with a Gaussian and with a motion kernel; each prior looks
-for the kernel that explains the pair. Prints the PSNR of what it finds, and draws it in
-FOLDER/recover_kernel.png (results/ by default).
+An image is downscaled by 2 with a Gaussian and with a motion kernel. For each prior the
+kernel that explains the pair best is found. Prints the PSNR of these kernels, and draws
+them in FOLDER/recover_kernel.png (results/ by default).
 """
 
 import sys
@@ -16,15 +16,15 @@ import numpy as np
 import optax
 import pictures
 
-from kernelgan_jax import kernels, metrics, prior
-from kernelgan_jax.resize import downscale
+from kernelgan_jax import blur_kernels, downscale, metrics, priors
+from kernelgan_jax.priors import KernelPrior
 
 # Each prior, and Adam's first learning rate for its parameters.
 PRIORS = {
-    "deep_linear": (prior.deep_linear(channels=16), 0.005),
-    "simplex": (prior.simplex(13), 0.05),
-    "gaussian": (prior.gaussian(13), 0.02),
-    "flow": (prior.flow(), 0.05),
+    "deep_linear": (priors.deep_linear(channels=16), 0.005),
+    "simplex": (priors.simplex(13), 0.05),
+    "gaussian": (priors.gaussian(13), 0.02),
+    "flow": (priors.flow(), 0.05),
 }
 
 
@@ -33,12 +33,12 @@ def true_kernels() -> dict[str, np.ndarray]:
     motion[np.arange(10, 2, -1), np.arange(2, 10)] = 1  # a diagonal of 8 pixels
     motion[2:4, 10] = 1
     return {
-        "gaussian": kernels.gaussian(13, variances=(4.0, 1.5), angle=0.5, scale=2),
+        "gaussian": blur_kernels.gaussian(13, variances=(4.0, 1.5), angle=0.5, scale=2),
         "motion": motion / motion.sum(),
     }
 
 
-def recover(model: prior.KernelPrior, rate: float, hr, lr, steps: int = 6000):
+def recover(model: KernelPrior, rate: float, hr, lr, steps: int = 6000):
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
     def loss(params):
@@ -63,7 +63,7 @@ def main(folder: Path) -> dict[tuple[str, str], float]:
         lr = downscale(hr, jnp.asarray(true), 2)
         for prior_name, (model, rate) in PRIORS.items():
             kernel = recover(model, rate, hr, lr)
-            psnr = found[name, prior_name] = metrics.kernel_psnr(kernel, true)
+            psnr = found[name, prior_name] = metrics.kernel_psnr(kernel, true, scale=2)
             print(f"{name} kernel, {prior_name} prior: {psnr:.1f} dB")
             rows[-1].append((f"{prior_name}: {psnr:.1f} dB", kernel))
     pictures.save(folder / "recover_kernel.png", rows)

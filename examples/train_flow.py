@@ -4,8 +4,8 @@
 
 The kernels are x2 Gaussians of all widths and directions with multiplicative noise, as
 in Liang et al., CVPR 2021. Prints how well the flow's own kernels match them, and draws
-both beside OUTPUT.npz (results/flow_x2.npz by default). Use it with
-`prior.flow(flow.load("OUTPUT.npz"))`.
+both beside OUTPUT.npz (results/flow_x2.npz by default). The flow is used with
+`priors.flow(model=load("OUTPUT.npz"))`, where `load` is in `kernelgan_jax.priors.flow`.
 """
 
 import sys
@@ -15,25 +15,26 @@ import jax
 import numpy as np
 import pictures
 
-from kernelgan_jax import flow, kernels, prior
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.priors.flow import Flow, fit, flow, save
 
 
 def sample(rng: np.random.Generator, count: int) -> np.ndarray:
-    draw = kernels.random_gaussian
+    draw = blur_kernels.random_gaussian
     return np.stack(
         [draw(rng, 13, scale=2, variances=(0.35, 5.0)) for _ in range(count)]
     )
 
 
-def main(output: Path, steps: int = 20_000) -> flow.Flow:
+def main(output: Path, steps: int = 20_000) -> Flow:
     rng = np.random.default_rng(0)
-    model, history = flow.fit(jax.random.key(0), sample(rng, 50_000), steps=steps)
+    model, history = fit(jax.random.key(0), sample(rng, 50_000), steps=steps)
     new = sample(rng, 2000)
     density = jax.vmap(model.log_prob)(new.astype(np.float32)).mean()
     print(
         f"log-density: training {history[-100:].mean():.1f}, new kernels {density:.1f}"
     )
-    drawn = prior.flow(model)
+    drawn = flow(model=model)
     keys = jax.random.split(jax.random.key(1), len(new))
     own = np.asarray(jax.vmap(lambda key: drawn.kernel(drawn.init(key)))(keys))
     for name, made in (("new kernels", new), ("the flow's", own)):
@@ -42,7 +43,7 @@ def main(output: Path, steps: int = 20_000) -> flow.Flow:
         print(f"{name}: longer, shorter width {mean} +- {spread} px")
     rows = [[(title, k) for k in x[:8]] for title, x in (("true", new), ("flow", own))]
     pictures.save(output.with_suffix(".png"), rows)
-    flow.save(output, model)
+    save(output, model)
     return model
 
 

@@ -2,10 +2,11 @@
 
     python examples/train_network.py [FOLDER]
 
-A small Flax network looks at a patch of an LR image and says which kernel made it. It
-trains on two photographs and is tried on a third; see FOLDER/train_network.png.
+A small Flax network estimates the kernel from a patch of an LR image. It is trained on
+two photographs and tested on a third; FOLDER/train_network.png shows its kernels.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -16,8 +17,8 @@ import optax
 import pictures
 from flax import linen as nn
 
-from kernelgan_jax import kernels, metrics, prior
-from kernelgan_jax.resize import downscale
+from kernelgan_jax import blur_kernels, downscale, metrics
+from kernelgan_jax.priors import penalty
 
 PATCH, BATCH, STEPS = 96, 16, 1500
 
@@ -37,7 +38,7 @@ def sample(rng: np.random.Generator, photos, count: int):
     for i in rng.integers(len(photos), size=count):
         row, column = rng.integers(np.array(photos[i].shape) - PATCH)
         patches.append(photos[i][row:, column:][:PATCH, :PATCH])
-    made = [kernels.random_gaussian(rng, 13, scale=2) for _ in range(count)]
+    made = [blur_kernels.random_gaussian(rng, 13, scale=2) for _ in range(count)]
     return np.stack(patches), np.stack(made).astype(np.float32)
 
 
@@ -46,7 +47,7 @@ def main(folder: Path) -> dict[str, float]:
 
     def loss(params, patch, true):
         kernel = network.apply(params, downscale(patch, true, 2))
-        terms = prior.penalty(kernel, weights={"boundary": 1.0, "centre": 0.1})
+        terms = penalty(kernel, weights={"boundary": 1.0, "centre": 0.1})
         return 1e3 * ((kernel - true) ** 2).sum() + sum(terms.values())
 
     @jax.jit
@@ -63,12 +64,11 @@ def main(folder: Path) -> dict[str, float]:
         params, memory = step(params, memory, *sample(rng, photos, BATCH))
 
     patches, true = sample(np.random.default_rng(1), [pictures.photo("chelsea")], 64)
-    ours = jax.vmap(lambda x, k: network.apply(params, downscale(x, k, 2)))
-    ours = np.asarray(ours(patches, true))
-    found = {
-        name: np.mean([metrics.kernel_psnr(k, t) for k, t in zip(x, true, strict=True)])
-        for name, x in (("network", ours), ("mean", [true.mean(0)] * len(true)))
-    }
+    estimate = jax.vmap(lambda x, k: network.apply(params, downscale(x, k, 2)))
+    ours = np.asarray(estimate(patches, true))
+    psnr = functools.partial(metrics.kernel_psnr, scale=2)
+    names = {"network": ours, "mean": [true.mean(0)] * len(true)}
+    found = {name: np.mean([*map(psnr, x, true)]) for name, x in names.items()}
     print(f"network: {found['network']:.1f} dB, mean kernel: {found['mean']:.1f} dB")
     rows = [[(n, k) for k in x[:8]] for n, x in (("true", true), ("network", ours))]
     pictures.save(folder / "train_network.png", rows)

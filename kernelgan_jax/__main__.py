@@ -1,8 +1,8 @@
-"""`python -m kernelgan_jax`: the command line of `cli.py`."""
+"""`python -m kernelgan_jax`: the command of `app/cli.py`."""
 
 import sys
 
-from kernelgan_jax.cli import main
+from kernelgan_jax.app.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""SR kernels as arrays: composing, cleaning, centring, measuring and making them.
+"""SR kernels as arrays: the convention, and composing, cleaning, placing, measuring.
 
 The convention, for the whole project: a kernel is an `h x w` **correlation** kernel,
 rows first, sum 1. It makes an LR image from an HR image with scale `s` by
@@ -6,87 +6,185 @@ rows first, sum 1. It makes an LR image from an HR image with scale `s` by
     LR[i, j] = sum_uv kernel[u, v] HR[s*i + u - h//2, s*j + v - w//2]
 
 and it is aligned when its centre of mass lies at `(h//2, w//2) + (s - 1)/2`, so that
-the bicubic enlargement of LR lies on top of HR (see `resize.py`). Positions are in HR
-pixels, (row, column), 0 at the centre of the first value.
+the bicubic enlargement of LR lies on top of HR (see `degradation.py`). Positions are in
+HR pixels, (row, column), 0 at the centre of the first value.
+
+All functions take and return NumPy arrays; `centre_of_mass` takes JAX arrays as well.
+Kernels are made in `blur_kernels.py`.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax.resize import cubic
+MAX_SCALE = 8
+"""Largest scale that kernels are estimated and checked for."""
 
-# --- Composition of a deep linear generator (JAX, differentiable) ---
+
+class Widths(NamedTuple):
+    """Size and direction of a kernel; see `widths`."""
+
+    longer: float
+    """Standard deviation along the longer principal axis, pixels."""
+    shorter: float
+    """Standard deviation along the shorter principal axis, pixels."""
+    angle: float
+    """Direction of the longer axis against the horizontal, degrees from -90 to 90,
+    counter-clockwise as seen in a picture."""
 
 
-def collapse(
-    filters: Sequence[jax.Array], strides: Sequence[int] | None = None
-) -> jax.Array:
-    """Composes the filters of a deep linear network into the one kernel they stand for.
+# --- The convention ---
 
-    Correlating with `filters[0]`, then `filters[1]`, ... equals correlating once with
-    the result (paper, section 4.1). The composition runs from the output side, where
-    there is one channel: for the paper's generator 1.1 M multiply-adds, a thousandth of
-    what the layers themselves take on a crop.
+
+def frame_size(scale: int) -> int:
+    """Side of the square frame in which kernels of a scale are compared and fitted.
 
     Args:
-      filters: Filters in the order in which they apply, each `h x w x in x out` (Flax's
-        layout), the first with 1 input channel, the last with 1 output channel.
-      strides: The stride of each layer; all 1 if not given. The last one's does not
-        matter for the kernel.
+      scale: Positive integer.
 
     Returns:
-      `h x w` kernel, of side `1 + sum_i (h_i - 1) s_0 ... s_(i-1)`. Its sum is not
-      normalised.
+      `8 scale + 9` pixels: the field's 25 at x2 and 41 at x4.
+
+    Example:
+      >>> [frame_size(scale) for scale in (2, 3, 4)]
+      [25, 33, 41]
     """
-    strides = strides or [1] * len(filters)
-    kernel = filters[-1][..., 0]
-    for filter_, stride in reversed(list(zip(filters, strides, strict=True))[:-1]):
-        kernel = _dilate(kernel, stride)
-        products = jnp.einsum("hwo,pqio->hpwqi", kernel, filter_)
-        kernel = _overlap_add(_overlap_add(products, 0), 1)
-    return kernel[..., 0]
+    return 8 * scale + 9
 
 
-def _dilate(kernel: jax.Array, stride: int) -> jax.Array:
-    """Puts `stride - 1` zeros between the rows and columns of `h x w x channels`."""
-    between = (0, 0, stride - 1)
-    zero = jnp.zeros((), kernel.dtype)
-    return jax.lax.pad(kernel, zero, (between, between, (0, 0, 0)))
+def alignment(shape: Sequence[int], scale: int) -> np.ndarray:
+    """Position at which an aligned kernel has its centre of mass.
 
+    Args:
+      shape: (h, w) of the kernel.
+      scale: Positive integer.
 
-def _overlap_add(x: jax.Array, axis: int) -> jax.Array:
-    """Sums `x[.., i, j, ..]` over all `i + j = n`: the sum in a full convolution.
+    Returns:
+      (row, column) in pixels.
 
-    Padding each row by its number of rows and cutting the flattened array short shears
-    it, row `i` by `i` places, so that one sum along the columns does it.
+    Example:
+      >>> alignment((13, 12), 2).tolist()
+      [6.5, 6.5]
     """
-    rows, columns = x.shape[axis : axis + 2]
-    before, after = x.shape[:axis], x.shape[axis + 2 :]
-    width = [(0, 0)] * x.ndim
-    width[axis + 1] = (0, rows)
-    flat = jnp.pad(x, width).reshape(*before, rows * (columns + rows), *after)
-    out = rows + columns - 1
-    flat = jax.lax.slice_in_dim(flat, 0, rows * out, axis=axis)
-    return flat.reshape(*before, rows, out, *after).sum(axis)
+    return np.array(shape) // 2 + (scale - 1) / 2
 
 
-# --- From the generator's kernel to the kernel that is given out ---
+def variance_growth(scale: int) -> float:
+    """Variance of a scale's kernel where the x2 kernel has variance 1.
+
+    Downscaling by 4 is downscaling twice by 2, and the second kernel acts on pixels
+    twice as large: its variance counts 4 times, and that of the x4 kernel is 1 + 4.
+    For `s = 2**n` the sum is `1 + 4 + ... + 4**(n - 1) = (s**2 - 1) / 3`, which is
+    taken for all other scales, too.
+
+    Args:
+      scale: Positive integer.
+
+    Returns:
+      `(scale**2 - 1) / 3`; 0 for scale 1, which has no kernel.
+
+    Example:
+      >>> [variance_growth(scale) for scale in (1, 2, 4, 8)]
+      [0.0, 1.0, 5.0, 21.0]
+    """
+    return (scale**2 - 1) / 3
+
+
+def check(
+    kernel: np.ndarray, *, scale: int, image_shape: tuple[int, int] | None = None
+) -> None:
+    """Checks that an image can be super-resolved with a kernel.
+
+    Args:
+      kernel: Any array.
+      scale: The scale at which the kernel is to be used.
+      image_shape: Height and width of the LR image, if known.
+
+    Raises:
+      ValueError: If the kernel is not two-dimensional, is empty, is not finite or too
+        large for float32, sums to 0 or less, is larger than the image, or is aligned
+        for another scale than this one.
+
+    Example:
+      >>> check(np.eye(3), scale=2)
+      >>> check(np.zeros((3, 3)), scale=2)
+      Traceback (most recent call last):
+        ...
+      ValueError: kernel sums to 0; it must be positive
+    """
+    if kernel.ndim != 2 or kernel.size == 0:
+        raise ValueError(
+            f"kernel has shape {kernel.shape}; it must be height x width, not empty"
+        )
+    if not np.issubdtype(kernel.dtype, np.number) or np.iscomplexobj(kernel):
+        raise ValueError(f"kernel holds {kernel.dtype}, not real numbers")
+    if not np.isfinite(kernel).all():
+        raise ValueError("kernel has values that are not finite")
+    largest = float(np.abs(kernel).max())
+    if largest > _MAX_VALUE:
+        raise ValueError(
+            f"kernel has values up to {largest:g}; they must be at most {_MAX_VALUE:g}"
+        )
+    total = float(kernel.sum())
+    if not total > 1e-6 * largest:
+        raise ValueError(f"kernel sums to {total:g}; it must be positive")
+    height, width = kernel.shape
+    if image_shape is not None and (height > image_shape[0] or width > image_shape[1]):
+        raise ValueError(
+            f"kernel is {width}x{height}, larger than the image, "
+            f"{image_shape[1]}x{image_shape[0]}; crop the kernel's empty margin"
+        )
+    # The place of its centre of mass shows which scale a kernel was made for. Kernels
+    # that are symmetric about their own middle do not show it and are accepted.
+    middle = np.array(kernel.shape) // 2
+    found = 2 * (centre_of_mass(kernel.astype(np.float64)) - middle) + 1
+    symmetric = np.abs(found - np.array(kernel.shape) % 2).max() < 0.1
+    for other in range(1, MAX_SCALE + 1):
+        if other != scale and not symmetric and np.abs(found - other).max() < 0.45:
+            raise ValueError(
+                f"kernel is aligned for scale {other}, not {scale} (its centre of mass "
+                f"is {(other - 1) / 2:g} pixels off its middle value); use scale "
+                f"{other}, or the kernel of scale {scale}"
+            )
+
+
+_MAX_VALUE = 1e30
+"""Largest value of a kernel; its sums and moments then stay within float32's range."""
+
+
+# --- Cleaning and placing ---
+
+
+def normalise(kernel: np.ndarray) -> np.ndarray:
+    """The kernel divided by its sum.
+
+    Args:
+      kernel: Array of any shape.
+
+    Raises:
+      ValueError: If the sum is not a positive finite number.
+
+    Example:
+      >>> normalise(np.array([[1.0, 3.0]])).tolist()
+      [[0.25, 0.75]]
+    """
+    total = kernel.sum()
+    if not (np.isfinite(total) and total > 0):
+        raise ValueError(f"the kernel's sum is {total}; it must be positive and finite")
+    return kernel / total
 
 
 def remove_floor(
-    kernel: np.ndarray, fraction: float = 0.0, count: int = 40
+    kernel: np.ndarray, *, fraction: float = 0.0, count: int = 40
 ) -> np.ndarray:
     """Removes negative values and a noise floor, and makes the sum 1.
 
     The floor that is subtracted is `fraction` of the (count + 1)-th largest value. The
-    reference subtracts 0.75 of the 41st, which makes kernels narrower by a third in
-    variance, even true ones; 0 only clips what is negative.
+    official KernelGAN subtracts 0.75 of the 41st, which makes kernels narrower by a
+    third in variance, even true ones; 0 only clips what is negative.
 
     Args:
       kernel: `h x w`.
@@ -98,6 +196,13 @@ def remove_floor(
 
     Raises:
       ValueError: If an argument is out of range or nothing positive is left.
+
+    Example:
+      >>> kernel = np.array([[0.0, 0.25], [0.75, -0.5]])
+      >>> remove_floor(kernel, count=1).tolist()
+      [[0.0, 0.25], [0.75, 0.0]]
+      >>> remove_floor(kernel, fraction=1, count=1).tolist()
+      [[0.0, 0.0], [1.0, 0.0]]
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction is {fraction}; it must be from 0 to 1")
@@ -118,40 +223,87 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
 
     Returns:
       `(h + 2p) x (w + 2p)`, p = 1 + the shift rounded up.
+
+    Example:
+      >>> kernel = centre(np.ones((3, 3)) / 9, 2)
+      >>> kernel.shape, alignment(kernel.shape, 2).tolist()
+      ((7, 7), [3.5, 3.5])
+      >>> centre_of_mass(kernel).round(2).tolist()
+      [3.5, 3.5]
     """
     shift = alignment(kernel.shape, scale) - centre_of_mass(kernel)
     pad = math.ceil(np.abs(shift).max()) + 1
     return scipy.ndimage.shift(np.pad(kernel, pad), shift)
 
 
-def stretch(kernel: np.ndarray, factor: float) -> np.ndarray:
+def scale_width(kernel: np.ndarray, factor: float) -> np.ndarray:
     """Makes a kernel wider or narrower around its centre of mass, linearly.
 
     Args:
       kernel: `h x w`, sum not 0.
-      factor: By how much; above 1 the kernel grows by as much.
+      factor: Positive factor of the widths; above 1 the array grows with it.
 
     Returns:
       `(h + 2p) x (w + 2p)`, sum 1, p as much as the growth needs.
+
+    Raises:
+      ValueError: If the factor is not positive and finite, or nothing is left of the
+        kernel.
+
+    Example:
+      >>> from kernelgan_jax.blur_kernels import gaussian
+      >>> kernel = gaussian(15, variances=(4.0, 4.0), scale=2)
+      >>> wider = scale_width(kernel, 1.5)
+      >>> wider.shape, round(widths(wider).longer)
+      ((23, 23), 3)
     """
+    if not 0 < factor < math.inf:
+        raise ValueError(f"factor is {factor}; it must be positive and finite")
     pad = math.ceil(max(factor - 1, 0) * max(kernel.shape) / 2)
     padded = np.pad(kernel, pad)
     centre = np.array(centre_of_mass(padded))
-    stretched = scipy.ndimage.affine_transform(
+    scaled = scipy.ndimage.affine_transform(
         padded, np.eye(2) / factor, offset=centre - centre / factor, order=1
     )
-    return normalise(stretched)
+    return normalise(scaled)
+
+
+def trim(kernel: np.ndarray) -> np.ndarray:
+    """Removes rows and columns at the border of a kernel that hold next to nothing.
+
+    Args:
+      kernel: `h x w`, sum 1, non-negative.
+
+    Returns:
+      The part of the kernel outside of which each row and column sums to under 1e-5.
+      The same margin is taken from all sides, so that the kernel stays aligned; sum 1.
+
+    Example:
+      >>> trim(np.pad(np.full((3, 3), 1 / 9), 4)).shape
+      (3, 3)
+    """
+    margins = []
+    for axis in (0, 1):
+        found = np.flatnonzero(kernel.sum(1 - axis) >= 1e-5)
+        margins += [found[0], kernel.shape[axis] - 1 - found[-1]]
+    margin = min(margins)
+    height, width = kernel.shape
+    return normalise(kernel[margin : height - margin, margin : width - margin])
 
 
 def stack(kernels: Sequence[np.ndarray]) -> np.ndarray:
-    """Kernels of several sizes in one array, with zeros around the smaller ones.
+    """Puts kernels of several sizes into one array, with zeros around smaller ones.
 
     Args:
-      kernels: N of them, `h_i x w_i`, whose sizes differ by even numbers, as those of
-        `centre` do: so all stay aligned.
+      kernels: N kernels `h_i x w_i` whose sizes differ by even numbers, as those of
+        `centre` do, so that all stay aligned.
 
     Returns:
-      `N x h x w`, of the largest height and width.
+      `N x h x w` of the largest height and width.
+
+    Example:
+      >>> stack([np.ones((3, 3)), np.ones((5, 7))]).shape
+      (2, 5, 7)
     """
     sizes = np.array([kernel.shape for kernel in kernels])
     pads = (sizes.max(0) - sizes) // 2
@@ -163,116 +315,84 @@ def stack(kernels: Sequence[np.ndarray]) -> np.ndarray:
     )
 
 
-def kernel_x4(kernel: np.ndarray) -> np.ndarray:
-    """The x4 kernel that follows from a x2 kernel (paper, section 4.2).
+# --- Composing ---
 
-    Downscaling twice by 2 is downscaling once by 4, with the x2 kernel convolved with
-    itself dilated by 2.
+
+def compose(first: np.ndarray, second: np.ndarray, *, scale: int) -> np.ndarray:
+    """The kernel of downscaling by `scale` with one kernel, then with another.
+
+    This is the full convolution of the first kernel with the second, whose values are
+    moved `scale` pixels apart.
 
     Args:
-      kernel: `n x n`, aligned for scale 2.
+      first: `h x w`, applied to the HR image.
+      second: `n x m`, applied to the result.
+      scale: Scale of the first downscaling, a positive integer.
 
     Returns:
-      `m x m` with `m = 3n - 2 - 2*(n//2)`, aligned for scale 4, sum 1.
+      `(h + scale (n - 1)) x (w + scale (m - 1))`, of the first kernel's dtype.
+
+    Example:
+      >>> compose(np.array([[1.0, 2.0]]), np.array([[1.0, 10.0]]), scale=2).tolist()
+      [[1.0, 2.0, 10.0, 20.0]]
+    """
+    height, width = first.shape
+    sides = (np.array(second.shape) - 1) * scale + first.shape
+    full = np.zeros(sides, first.dtype)
+    for (u, v), value in np.ndenumerate(second):
+        row, column = scale * u, scale * v
+        full[row : row + height, column : column + width] += value * first
+    return full
+
+
+def kernel_x4(kernel: np.ndarray) -> np.ndarray:
+    """The x4 kernel that follows from a x2 kernel: downscaling by 2, twice.
+
+    The margin of the composed kernel, `n//2` pixels at the top and left and as many as
+    the alignment needs at the bottom and right, is cut off.
+
+    Args:
+      kernel: `n x n`, n at least 3, aligned for scale 2.
+
+    Returns:
+      `m x m`, aligned for scale 4, sum 1; m is `2n - 1` for odd n and `2n` for even n.
+
+    References:
+      Bell-Kligler, Shocher, Irani, "Blind Super-Resolution Kernel Estimation using an
+      Internal-GAN", NeurIPS 2019, section 4.2.
+
+    Example:
+      >>> from kernelgan_jax.blur_kernels import gaussian
+      >>> k2 = gaussian(21, variances=(2.0, 1.0), scale=2)
+      >>> k4 = kernel_x4(k2)
+      >>> k4.shape, [round(float(v), 2) for v in np.diag(covariance(k4))]
+      ((41, 41), [5.0, 10.0])
     """
     n = len(kernel)
-    full = np.zeros((3 * n - 2, 3 * n - 2), kernel.dtype)
-    for (u, v), value in np.ndenumerate(kernel):
-        full[2 * u : 2 * u + n, 2 * v : 2 * v + n] += value * kernel
-    inside = slice(n // 2, len(full) - n // 2)
+    full = compose(kernel, kernel, scale=2)
+    inside = slice(n // 2, n // 2 + (2 * n - n % 2))
     return normalise(full[inside, inside])
-
-
-def without_margin(kernel: np.ndarray) -> np.ndarray:
-    """A kernel without rings at its border that hold next to nothing.
-
-    Args:
-      kernel: `h x w`, sum 1, of no value below 0.
-
-    Returns:
-      The part of it outside of which each row and column sums to under 1e-5, with the
-      same margin taken from all sides, so that it stays aligned; sum 1.
-    """
-    margins = []
-    for axis in (0, 1):
-        found = np.flatnonzero(kernel.sum(1 - axis) >= 1e-5)
-        margins += [found[0], kernel.shape[axis] - 1 - found[-1]]
-    margin = min(margins)
-    height, width = kernel.shape
-    return normalise(kernel[margin : height - margin, margin : width - margin])
-
-
-def normalise(kernel: np.ndarray) -> np.ndarray:
-    """The kernel divided by its sum.
-
-    Raises:
-      ValueError: If the sum is not a positive finite number.
-    """
-    total = kernel.sum()
-    if not (np.isfinite(total) and total > 0):
-        raise ValueError(f"the kernel's sum is {total}; it must be positive and finite")
-    return kernel / total
-
-
-def check(
-    kernel: np.ndarray, *, scale: int, image_shape: tuple[int, int] | None = None
-) -> None:
-    """Checks that an image can be super-resolved with a kernel.
-
-    Args:
-      kernel: Any array.
-      scale: The scale it is to be used at.
-      image_shape: Height and width of the LR image, if known.
-
-    Raises:
-      ValueError: If it is not two-dimensional, empty, not finite, sums to 0, is larger
-        than the image, or is aligned for another scale than this one.
-    """
-    if kernel.ndim != 2 or kernel.size == 0:
-        raise ValueError(
-            f"kernel has shape {kernel.shape}; it must be height x width, not empty"
-        )
-    if not np.issubdtype(kernel.dtype, np.number) or np.iscomplexobj(kernel):
-        raise ValueError(f"kernel holds {kernel.dtype}, not real numbers")
-    if not np.isfinite(kernel).all():
-        raise ValueError("kernel has values that are not finite")
-    total = float(kernel.sum())
-    if not total > 1e-6 * float(np.abs(kernel).max()):
-        raise ValueError(f"kernel sums to {total:g}; it must be positive")
-    height, width = kernel.shape
-    if image_shape is not None and (height > image_shape[0] or width > image_shape[1]):
-        raise ValueError(
-            f"kernel is {width}x{height}, larger than the image, "
-            f"{image_shape[1]}x{image_shape[0]}; crop the kernel's empty margin"
-        )
-    # An aligned kernel says which scale it was made for. Symmetric ones, centred on
-    # themselves, do not say it, and pass.
-    middle = np.array(kernel.shape) // 2
-    found = 2 * (centre_of_mass(kernel.astype(np.float64)) - middle) + 1
-    symmetric = np.abs(found - np.array(kernel.shape) % 2).max() < 0.1
-    for other in range(1, 9):
-        if other != scale and not symmetric and np.abs(found - other).max() < 0.45:
-            raise ValueError(
-                f"kernel is aligned for scale {other}, not {scale} (its centre of mass "
-                f"is {(other - 1) / 2:g} pixels off its middle value); use "
-                f"--config.scale={other}, or the kernel of this scale"
-            )
 
 
 # --- Measuring ---
 
 
-def alignment(shape: Sequence[int], scale: int) -> np.ndarray:
-    """Where an aligned `h x w` kernel has its centre of mass: (row, column), pixels."""
-    return np.array(shape) // 2 + (scale - 1) / 2
-
-
 def centre_of_mass(kernel: Any) -> Any:
-    """Centre of mass, (row, column) in pixels, of an `h x w` kernel, NumPy or JAX.
+    """Centre of mass of a kernel.
 
-    In its place a kernel whose sum is exactly 0 gives its first moments.
+    Args:
+      kernel: `h x w`, NumPy or JAX.
+
+    Returns:
+      (row, column) in pixels, of the kernel's kind and dtype. A kernel whose sum is
+      exactly 0 gives its first moments instead.
+
+    Example:
+      >>> centre_of_mass(np.array([[0.0, 1.0], [0.0, 3.0]])).tolist()
+      [0.75, 1.0]
     """
-    xp: Any = jnp if isinstance(kernel, jax.Array) else np
+    # NumPy's functions, or JAX's, without importing JAX for NumPy arrays.
+    xp: Any = kernel.__array_namespace__()
     total = kernel.sum()
     total = xp.where(total == 0, xp.ones_like(total), total)
     rows = xp.arange(kernel.shape[0], dtype=kernel.dtype)
@@ -283,187 +403,43 @@ def centre_of_mass(kernel: Any) -> Any:
 
 
 def covariance(kernel: np.ndarray) -> np.ndarray:
-    """Covariance of a kernel taken as a distribution: 2 x 2, rows first, pixels^2."""
+    """Covariance of a kernel taken as a distribution.
+
+    Args:
+      kernel: `h x w`, sum not 0.
+
+    Returns:
+      2 x 2, rows first, pixels^2.
+
+    Example:
+      >>> covariance(np.array([[0.5, 0.0, 0.5]])).tolist()
+      [[0.0, 0.0], [0.0, 1.0]]
+    """
     kernel = kernel / kernel.sum()
     position = np.indices(kernel.shape).reshape(2, -1)
     position = position - centre_of_mass(kernel)[:, None]
     return (kernel.ravel() * position) @ position.T
 
 
-def widths(kernel: np.ndarray) -> tuple[float, float, float]:
-    """Standard deviations along the principal axes, and the direction of the longer.
+def widths(kernel: np.ndarray) -> Widths:
+    """Standard deviations of a kernel along its principal axes, and its direction.
 
-    Returns:
-      (longer, shorter) in pixels, and the angle in degrees, from -90 to 90, of the
-      longer axis against the horizontal, counter-clockwise as seen in a picture. A
-      kernel with negative values can have a negative variance: its standard deviation
-      is given as 0.
+    A kernel with negative values can have a negative variance: its standard deviation
+    is then given as 0.
+
+    Args:
+      kernel: `h x w`, sum not 0.
+
+    Example:
+      >>> from kernelgan_jax.blur_kernels import gaussian
+      >>> kernel = gaussian(25, variances=(4.0, 1.0), angle=np.pi / 6, scale=2)
+      >>> longer, shorter, angle = widths(kernel)
+      >>> round(longer, 2), round(shorter, 2), round(angle, 1)
+      (2.0, 1.0, 30.0)
     """
     variance, axis = np.linalg.eigh(covariance(kernel))
     row, column = axis[:, 1]
     angle = math.degrees(math.atan2(-row, column))
     angle = (angle + 90) % 180 - 90
     shorter, longer = np.sqrt(np.clip(variance, 0, None))
-    return float(longer), float(shorter), angle
-
-
-# --- Making ---
-
-
-def bicubic(scale: int) -> np.ndarray:
-    """The antialiased bicubic kernel of `imresize(image, 1/scale)`.
-
-    Args:
-      scale: A positive integer.
-
-    Returns:
-      `4s x 4s` float64, for odd scales `4s - 1` at each side; sum 1, symmetric about
-      its own middle.
-
-    Raises:
-      ValueError: If the scale is out of range.
-    """
-    if scale < 1:
-        raise ValueError(f"scale is {scale}; it must be at least 1")
-    size = 4 * scale - scale % 2  # For odd scales it lies on a pixel.
-    taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
-    return normalise(np.outer(taps, taps))
-
-
-def gaussian(
-    size: int,
-    *,
-    variances: tuple[float, float],
-    angle: float = 0.0,
-    scale: int = 1,
-) -> np.ndarray:
-    """An anisotropic Gaussian kernel, sampled, aligned for `scale`, sum 1.
-
-    Args:
-      size: Side in pixels, at least 1.
-      variances: Variances along the two principal axes, pixels^2, positive.
-      angle: Direction of the first principal axis, radians, counter-clockwise from the
-        horizontal as seen in a picture.
-      scale: Scale that the kernel is aligned for.
-
-    Returns:
-      `size x size` float64.
-
-    Raises:
-      ValueError: If the size or a variance is out of range.
-    """
-    if size < 1:
-        raise ValueError(f"size is {size}; it must be at least 1")
-    if not min(variances) > 0:
-        raise ValueError(f"variances are {variances}; they must be positive")
-    row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
-    along = column * math.cos(angle) - row * math.sin(angle)
-    across = column * math.sin(angle) + row * math.cos(angle)
-    exponent = along**2 / variances[0] + across**2 / variances[1]
-    return normalise(np.exp(-exponent / 2))
-
-
-def random_gaussian(
-    rng: np.random.Generator,
-    size: int,
-    *,
-    scale: int,
-    variances: tuple[float, float] = (0.6, 5.0),
-    noise: float = 0.25,
-) -> np.ndarray:
-    """A random anisotropic Gaussian with multiplicative noise.
-
-    The defaults are those of DIV2KRK at scale 2 (Bell-Kligler et al. 2019, section 5),
-    there with `size` 11.
-
-    Args:
-      rng: Source of randomness.
-      size: Side in pixels, at least 1.
-      scale: Scale that the kernel is aligned for.
-      variances: Least and largest variance along the principal axes, pixels^2.
-      noise: Each value is multiplied by `1 + U(-noise, noise)`, from 0 to 1.
-
-    Returns:
-      `size x size` float64, non-negative, sum 1.
-
-    Raises:
-      ValueError: If the size, a variance or the noise is out of range.
-    """
-    if not 0 < variances[0] <= variances[1] < math.inf:
-        raise ValueError(f"variances are {variances}; they must be positive, ascending")
-    if not 0 <= noise <= 1:
-        raise ValueError(f"noise is {noise}; it must be from 0 to 1")
-    along, across = rng.uniform(*variances, 2)
-    angle = rng.uniform(-math.pi, math.pi)
-    kernel = gaussian(size, variances=(along, across), angle=angle, scale=scale)
-    return normalise(kernel * (1 + rng.uniform(-noise, noise, kernel.shape)))
-
-
-def disk(size: int, *, radius: float, scale: int = 1) -> np.ndarray:
-    """An evenly filled circle, as of a lens out of focus, aligned for `scale`, sum 1.
-
-    Args:
-      size: Side in pixels, at least 1.
-      radius: In pixels, positive.
-      scale: Scale that the kernel is aligned for.
-
-    Returns:
-      `size x size` float64; values at the rim are the part of the pixel that is inside.
-
-    Raises:
-      ValueError: If the size or the radius is out of range, or nothing is left.
-    """
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius is {radius}; it must be positive and finite")
-    row, column = _fine_grid(size, scale)
-    return normalise(_coarse(row**2 + column**2 <= radius**2))
-
-
-def motion(
-    size: int, *, length: float, angle: float = 0.0, scale: int = 1
-) -> np.ndarray:
-    """A straight, even motion, aligned for `scale`, sum 1.
-
-    The picture moves under LR pixels of `scale x scale` HR pixels that collect light
-    all the while: an even square, smeared along a line.
-
-    Args:
-      size: Side in pixels, at least 1.
-      length: Of the line in pixels, at least 0.
-      angle: Direction of the line, radians, counter-clockwise from the horizontal as
-        seen in a picture.
-      scale: Scale that the kernel is aligned for.
-
-    Returns:
-      `size x size` float64.
-
-    Raises:
-      ValueError: If the size or the length is out of range.
-    """
-    if not 0 <= length < math.inf:
-        raise ValueError(f"length is {length}; it must be at least 0 and finite")
-    row, column = _fine_grid(size, scale)
-    # How long each point of the grid is under the moving square.
-    covered = np.zeros(row.shape)
-    steps = np.linspace(-length / 2, length / 2, 2 * math.ceil(length * _FINE) + 1)
-    for step in steps:
-        y, x = row + step * math.sin(angle), column - step * math.cos(angle)
-        covered += (np.abs(y) <= scale / 2) & (np.abs(x) <= scale / 2)
-    return normalise(_coarse(covered))
-
-
-_FINE = 8
-"""Points a pixel and axis at which shapes with sharp edges are sampled."""
-
-
-def _fine_grid(size: int, scale: int) -> np.ndarray:
-    """Rows and columns, pixels from the alignment, of `_FINE` points a pixel."""
-    if size < 1:
-        raise ValueError(f"size is {size}; it must be at least 1")
-    fine = (np.indices((size * _FINE,) * 2) + 0.5) / _FINE - 0.5
-    return fine - alignment((size, size), scale)[0]
-
-
-def _coarse(fine: np.ndarray) -> np.ndarray:
-    side = len(fine) // _FINE
-    return fine.reshape(side, _FINE, side, _FINE).mean((1, 3))
+    return Widths(float(longer), float(shorter), angle)

@@ -1,4 +1,9 @@
-"""How good an estimate is: the field's protocol (SPEC section 3)."""
+"""Measures of kernels and of super-resolved images, as the field computes them.
+
+Kernels are compared on a frame whose middle is the middle value of both, images by
+their Y channel, without `scale` pixels at each border. Images are `H x W x C`, floating
+point in [0, 1], C = 1 or 3; what cannot be measured is refused.
+"""
 
 import math
 
@@ -6,7 +11,15 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import checks, kernels
-from kernelgan_jax.resize import downscale
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.pixels import check_unit_range
+
+SSIM_WINDOW = 11
+"""Side of the window of `ssim_y`, pixels."""
+SHIFT_MARGIN = 16
+"""Pixels at each border that `shift` leaves out."""
+
+# --- Kernels ---
 
 
 def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> float:
@@ -14,32 +27,46 @@ def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> f
 
     Args:
       estimate: `h x w`, aligned as `kernelgan_jax.kernels` states.
-      truth: `h' x w'`, likewise.
-      scale: Positive integer; both kernels are compared as `framed` for it.
+      truth: The true kernel, `h' x w'`, aligned for the same scale.
+      scale: Positive integer; both kernels are put on its frame (`pad_to_frame`).
+
+    Returns:
+      The PSNR; infinite for equal kernels.
 
     Raises:
-      ValueError: If the scale is out of range.
+      ValueError: If the scale is out of range or a kernel is not finite.
+
+    Example:
+      >>> kernel = np.full((13, 13), 1 / 169)
+      >>> round(kernel_psnr(kernel, np.pad(kernel, 1)[1:, 1:], scale=2), 1)
+      55.5
     """
-    difference = framed(estimate, scale=scale) - framed(truth, scale=scale)
+    _check_kernels(estimate, truth)
+    difference = pad_to_frame(estimate, scale=scale) - pad_to_frame(truth, scale=scale)
     mse = (difference**2).mean()
     return float("inf") if mse == 0 else float(-10 * np.log10(mse))
 
 
-def framed(kernel: np.ndarray, *, scale: int) -> np.ndarray:
+def pad_to_frame(kernel: np.ndarray, *, scale: int) -> np.ndarray:
     """Puts the middle value of a kernel on the middle of a square frame.
 
     Args:
-      kernel: `h x w`; what does not fit is cut off.
+      kernel: `h x w`; values outside of the frame are cut off.
       scale: Positive integer.
 
     Returns:
-      `n x n`, n = 8 scale + 9: the field's 25 pixels at x2 and 41 at x4.
+      `n x n` float64, n = `kernels.frame_size(scale)`.
 
     Raises:
       ValueError: If the scale is out of range.
+
+    Example:
+      >>> frame = pad_to_frame(np.ones((1, 1)), scale=2)
+      >>> frame.shape, float(frame[12, 12])
+      ((25, 25), 1.0)
     """
     checks.whole("scale", scale)
-    size = 8 * scale + 9
+    size = kernels.frame_size(scale)
     frame = np.zeros((size, size))
     # Positions on the frame of the kernel's first and last rows and columns.
     first = np.array([size // 2 - side // 2 for side in kernel.shape])
@@ -57,93 +84,180 @@ def framed(kernel: np.ndarray, *, scale: int) -> np.ndarray:
 def covariance_error(estimate: np.ndarray, truth: np.ndarray) -> float:
     """Relative error of the kernel's covariance: `|C - C'| / |C'|`, Frobenius norms.
 
-    Infinite if the true kernel is an impulse, which has none.
+    Args:
+      estimate: `h x w`, sum not 0.
+      truth: The true kernel, `h' x w'`, sum not 0.
+
+    Returns:
+      The error; infinite if the true kernel is an impulse, whose covariance is 0.
+
+    Raises:
+      ValueError: If a kernel is not finite.
+
+    Example:
+      >>> from kernelgan_jax.blur_kernels import gaussian
+      >>> a, b = (gaussian(25, variances=(v, 1.0), scale=2) for v in (1.5, 1.0))
+      >>> round(covariance_error(a, b), 2)
+      0.35
     """
-    wanted = kernels.covariance(truth)
-    found = kernels.covariance(estimate)
-    norm = np.linalg.norm(wanted)
-    return float(np.linalg.norm(found - wanted) / norm) if norm > 0 else math.inf
+    _check_kernels(estimate, truth)
+    true_covariance = kernels.covariance(truth)
+    difference = kernels.covariance(estimate) - true_covariance
+    norm = np.linalg.norm(true_covariance)
+    return float(np.linalg.norm(difference) / norm) if norm > 0 else math.inf
+
+
+def _check_kernels(estimate: np.ndarray, truth: np.ndarray) -> None:
+    for name, kernel in (("estimate", estimate), ("truth", truth)):
+        if np.ndim(kernel) != 2 or np.size(kernel) == 0:
+            raise ValueError(
+                f"{name} has shape {np.shape(kernel)}; it must be height x width, not "
+                "empty"
+            )
+        checks.finite(name, kernel)
+
+
+# --- Images ---
 
 
 def psnr_y(image: np.ndarray, truth: np.ndarray, *, scale: int) -> float:
     """PSNR of the Y channel in dB, peak 255, without `scale` pixels at each border.
 
     Args:
-      image: `H x W x C`, floating point in [0, 1], C = 1 or 3; rounded to 8 bits.
-      truth: The HR image, alike.
-      scale: The scale of the super-resolution.
+      image: The super-resolved image, `H x W x C`, floating point in [0, 1], C = 1 or
+        3; rounded to 8 bits.
+      truth: The HR image, of the same shape and kind.
+      scale: Scale of the super-resolution, a positive integer.
+
+    Returns:
+      The PSNR; infinite for equal images.
 
     Raises:
-      ValueError: If the shapes differ.
+      ValueError: If the shapes differ, an image is not floating point in [0, 1], the
+        scale is out of range or nothing is left inside of the border.
+
+    Example:
+      >>> truth = np.full((20, 20, 3), 0.5)
+      >>> round(psnr_y(truth + 0.1, truth, scale=2), 2)
+      21.69
     """
-    difference = _y(image, truth, scale) - _y(truth, image, scale)
+    a, b = _y_channels(image, truth, scale, smallest=1)
+    difference = a - b
     mse = (difference**2).mean()
     return float("inf") if mse == 0 else float(10 * np.log10(255**2 / mse))
 
 
 def ssim_y(image: np.ndarray, truth: np.ndarray, *, scale: int) -> float:
-    """SSIM of the Y channel (Wang et al. 2004): 11 x 11 Gaussian of 1.5, valid part.
+    """SSIM of the Y channel without `scale` pixels at each border.
 
-    Arguments and errors are those of `psnr_y`.
+    The window is an 11 x 11 Gaussian of standard deviation 1.5, and means are taken
+    where it lies inside of the image.
+
+    Args:
+      image: The super-resolved image, `H x W x C`, floating point in [0, 1], C = 1 or
+        3; rounded to 8 bits.
+      truth: The HR image, of the same shape and kind.
+      scale: Scale of the super-resolution, a positive integer.
+
+    Returns:
+      From -1 to 1; 1 for equal images.
+
+    Raises:
+      ValueError: If the shapes differ, an image is not floating point in [0, 1], the
+        scale is out of range or under 11 pixels are left inside of the border.
+
+    References:
+      Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility
+      to Structural Similarity", IEEE TIP 2004, equation 13.
+
+    Example:
+      >>> truth = np.random.default_rng(0).random((20, 20, 3))
+      >>> ssim_y(truth, truth, scale=2)
+      1.0
     """
-    a, b = _y(image, truth, scale), _y(truth, image, scale)
+    try:
+        from skimage.metrics import structural_similarity  # slow to import
+    except ImportError as error:
+        raise ImportError(
+            'SSIM needs scikit-image: pip install "kernelgan-jax[benchmark]"'
+        ) from error
 
-    def mean(x: np.ndarray) -> np.ndarray:
-        window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
-        window /= window.sum()
-        for axis in (0, 1):
-            x = scipy.ndimage.correlate1d(x, window, axis)
-        return x[5:-5, 5:-5]
-
-    mean_a, mean_b = mean(a), mean(b)
-    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    similarity /= (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
-    return float(similarity.mean())
+    a, b = _y_channels(image, truth, scale, smallest=SSIM_WINDOW)
+    return float(
+        structural_similarity(
+            a,
+            b,
+            gaussian_weights=True,
+            sigma=1.5,
+            data_range=255,
+            use_sample_covariance=False,
+        )
+    )
 
 
 def lr_psnr_y(
     image: np.ndarray, lr: np.ndarray, kernel: np.ndarray, *, scale: int
 ) -> float:
-    """How well an SR image explains its LR image: `psnr_y` of the two at LR size.
+    """PSNR of the LR image that the SR image would give: how well it explains it.
 
     Args:
       image: The SR image, `H x W x C`, floating point in [0, 1], C = 1 or 3.
-      lr: The LR image, `ceil(H/scale) x ceil(W/scale) x C`, alike.
-      kernel: The true kernel, which the SR image is downscaled with.
-      scale: The scale of the super-resolution; as many pixels are left out at each
-        border of the LR image.
+      lr: The LR image, `ceil(H/scale) x ceil(W/scale) x C`, of the same kind.
+      kernel: The true kernel, with which the SR image is downscaled.
+      scale: Scale of the super-resolution; as many pixels are left out at each border
+        of the LR image.
+
+    Returns:
+      `psnr_y` of the two LR images, dB.
 
     Raises:
-      ValueError: If the shapes do not belong together.
+      ValueError: If the shapes do not belong together, or as `psnr_y`.
+
+    Example:
+      >>> kernel = np.full((2, 2), 0.25)
+      >>> hr = np.zeros((20, 20, 1))
+      >>> lr_psnr_y(hr, downscale(hr, kernel, 2), kernel, scale=2)
+      inf
     """
+    checks.floating("image", image, (3,))
+    check_unit_range("image", image)
     again = np.clip(downscale(image.astype(np.float64), kernel, scale), 0, 1)
     return psnr_y(again, lr, scale=scale)
 
 
 def shift(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """How far an image lies off another: (down, right) in pixels.
+    """Displacement of an image against another, (down, right) in pixels.
 
-    One Gauss-Newton step on the gradients (Lucas, Kanade, IJCAI 1981), for shifts under
-    a pixel. Both are smoothed first: what one lacks in detail would be taken for a
-    shift.
+    One Gauss-Newton step on the gradients, for displacements under a pixel. Both images
+    are smoothed first, or detail that one lacks would be taken for a shift.
 
     Args:
       image: `H x W x C`, floating point, of more than 32 pixels at each side.
-      truth: Alike.
+      truth: The image to measure against, of the same shape.
 
     Raises:
-      ValueError: If the shapes differ or a side is too small.
+      ValueError: If the shapes differ, a side is too small or a value is not finite.
+
+    References:
+      Lucas, Kanade, "An Iterative Image Registration Technique with an Application to
+      Stereo Vision", IJCAI 1981.
+
+    Example:
+      >>> waves = np.sin(np.arange(80) / 9)[:, None] + np.sin(np.arange(80) / 7)
+      >>> later = np.sin((np.arange(80) - 0.5) / 9)[:, None] + np.sin(np.arange(80) / 7)
+      >>> [abs(round(x, 2)) for x in shift(later[..., None], waves[..., None])]
+      [0.5, 0.0]
     """
-    if image.shape != truth.shape or min(image.shape[:2]) <= 32:
+    if image.shape != truth.shape or min(image.shape[:2]) <= 2 * SHIFT_MARGIN:
         raise ValueError(
             f"images have shapes {image.shape} and {truth.shape}; they must be the "
-            "same, of more than 32 pixels at each side"
+            f"same, of more than {2 * SHIFT_MARGIN} pixels at each side"
         )
+    checks.finite("image", image)
+    checks.finite("truth", truth)
+    inside = (slice(SHIFT_MARGIN, -SHIFT_MARGIN),) * 2
     a, b = (
-        scipy.ndimage.gaussian_filter(x.mean(-1, dtype=np.float64), 4)[16:-16, 16:-16]
+        scipy.ndimage.gaussian_filter(x.mean(-1, dtype=np.float64), 4)[inside]
         for x in (image, truth)
     )
     gradients = np.stack([g.ravel() for g in np.gradient(a)])
@@ -152,12 +266,29 @@ def shift(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     return -float(found[0]), -float(found[1])
 
 
-def _y(image: np.ndarray, other: np.ndarray, border: int) -> np.ndarray:
-    """Y of MATLAB's rgb2ycbcr (BT.601), 16 to 235, rounded, without the border."""
-    if image.shape != other.shape:
-        raise ValueError(f"images have shapes {image.shape} and {other.shape}")
+def _y_channels(
+    image: np.ndarray, truth: np.ndarray, border: int, *, smallest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks two images and gives their Y channels without the border."""
+    checks.whole("scale", border)
+    for name, pixels in (("image", image), ("truth", truth)):
+        checks.floating(name, pixels, (3,))
+        check_unit_range(name, pixels)
+    if image.shape != truth.shape:
+        raise ValueError(f"images have shapes {image.shape} and {truth.shape}")
+    side = min(image.shape[:2]) - 2 * border
+    if side < smallest:
+        raise ValueError(
+            f"image is {image.shape[0]} x {image.shape[1]}: {max(side, 0)} pixels are "
+            f"left without {border} (scale) at each border; {smallest} are needed"
+        )
+    inside = (slice(border, -border),) * 2
+    return _y(image)[inside], _y(truth)[inside]
+
+
+def _y(image: np.ndarray) -> np.ndarray:
+    """Y of MATLAB's rgb2ycbcr (BT.601), 16 to 235, rounded."""
     rgb = np.broadcast_to(
         np.rint(255 * image.astype(np.float64)), (*image.shape[:2], 3)
     )
-    y = 16 + rgb @ np.array([65.481, 128.553, 24.966]) / 255
-    return np.rint(y)[border:-border, border:-border]
+    return np.rint(16 + rgb @ np.array([65.481, 128.553, 24.966]) / 255)

@@ -1,13 +1,8 @@
-"""Antialiased bicubic resizing; downscaling with a kernel, its adjoint and its inverse.
+"""Antialiased bicubic resizing, aligned as MATLAB's `imresize` is.
 
-Alignment, for the whole project: pixel `i` of an image covers the interval `[i, i +
-1)`, so that resizing keeps the corners of the image (not the centres of its corner
-pixels) in place, as MATLAB's `imresize` does: LR pixel `i` sits at HR position `s*i +
-(s - 1)/2`. A kernel therefore has its centre of mass there too (see `kernels.py`), and
-the bicubic enlargement of an LR image lies on top of its HR image.
-
-Images are `H x W x C` (or `H x W`); NumPy arrays in give NumPy arrays out, JAX arrays
-JAX arrays.
+Pixel `i` of an image covers the interval `[i, i + 1)`: resizing keeps the corners of
+the image in place, not the centres of its corner pixels. Images are `H x W` or
+`H x W x C`; NumPy arrays in give NumPy arrays out, JAX arrays give JAX arrays.
 """
 
 from typing import Any
@@ -15,35 +10,31 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
-from jax.typing import ArrayLike
 
 from kernelgan_jax import checks
 
-BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
-"""What lies outside of an image, and SciPy's and NumPy's names for it."""
-
 
 def cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -1/2."""
+    """Keys' cubic convolution kernel with a = -1/2.
+
+    Args:
+      x: Distances from the centre, of any shape.
+
+    Returns:
+      The kernel's values; 0 from a distance of 2 on.
+
+    References:
+      Keys, "Cubic Convolution Interpolation for Digital Image Processing", IEEE
+      Transactions on Acoustics, Speech, and Signal Processing, 1981.
+
+    Example:
+      >>> cubic(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
+      [1.0, 0.5625, 0.0, -0.0625, 0.0]
+    """
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
-
-
-def _taps(size: int, out: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Source indices and weights, each `out x taps`, of a one-dimensional resize."""
-    stretch = min(scale, 1.0)  # antialiasing: the kernel widens as the image shrinks
-    width = 4 / stretch
-    centre = (np.arange(out) + 0.5) / scale - 0.5
-    first = np.floor(centre - width / 2).astype(int) + 1
-    index = first[:, None] + np.arange(int(np.ceil(width)) + 1)
-    weight = cubic(stretch * (centre[:, None] - index))
-    weight /= weight.sum(axis=1, keepdims=True)
-    used = np.any(weight != 0, axis=0)
-    mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
-    return mirror[index[:, used] % (2 * size)], weight[:, used]
 
 
 def bicubic_resize(image: Any, scale: float) -> Any:
@@ -56,15 +47,19 @@ def bicubic_resize(image: Any, scale: float) -> Any:
       scale: Positive factor of both sides.
 
     Returns:
-      `ceil(scale*H) x ceil(scale*W) [x C]`, of the same kind and dtype.
+      `ceil(scale*H) x ceil(scale*W) [x C]`, of the same kind and dtype. Values can
+      leave the range of the image's.
 
     Raises:
-      ValueError: If the scale or the rank is out of range.
+      ValueError: If the scale is out of range or the image not floating point.
+
+    Example:
+      >>> bicubic_resize(np.ones((6, 8, 3)), 0.5).shape
+      (3, 4, 3)
     """
     if not 0 < scale < np.inf:
         raise ValueError(f"scale is {scale!r}; it must be positive and finite")
-    if image.ndim not in (2, 3):
-        raise ValueError(f"image has {image.ndim} axes; it must have 2 or 3")
+    checks.floating("image", image, (2, 3))
     xp: Any = jnp if isinstance(image, jax.Array) else np
     for axis in (0, 1):
         size = image.shape[axis]
@@ -81,193 +76,15 @@ def bicubic_resize(image: Any, scale: float) -> Any:
     return image
 
 
-# --- Downscaling with a kernel ---
-
-
-def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
-    """Downscales an image with an SR kernel: correlation, then subsampling.
-
-    `LR[i, j] = sum_uv kernel[u, v] image[scale*i + u - h//2, scale*j + v - w//2]`.
-    Linear in the image and in the kernel; in JAX differentiable in both.
-
-    Args:
-      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. In bfloat16 and
-        float16 the sums are float32's.
-      kernel: `h x w` correlation kernel, floating point, NumPy or JAX; in JAX no larger
-        than the image.
-      scale: Positive integer.
-      boundary: What lies outside: `mirror` (the edge pixel is repeated) or `wrap`.
-
-    Returns:
-      `ceil(H/scale) x ceil(W/scale) [x C]`, of the image's dtype; NumPy if image and
-      kernel are, else JAX.
-
-    Raises:
-      ValueError: If an argument is out of range, or the kernel too large in JAX.
-    """
-    _check(image, kernel, scale)
-    if boundary not in BOUNDARIES:
-        legal = " or ".join(BOUNDARIES)
-        raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
-    of_scipy, of_numpy = BOUNDARIES[boundary]
-    if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
-        kernel = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
-        return scipy.ndimage.correlate(image, kernel, mode=of_scipy)[::scale, ::scale]
-    if any(k > side for k, side in zip(kernel.shape, image.shape[:2], strict=True)):
-        raise ValueError(
-            f"kernel is {kernel.shape}; it must be no larger than the image "
-            f"{image.shape[:2]}"
-        )
-    image = jnp.asarray(image)
-    before = [side // 2 for side in kernel.shape]
-    pad = [(b, side - 1 - b) for b, side in zip(before, kernel.shape, strict=True)]
-    planes = image[None] if image.ndim == 2 else jnp.moveaxis(image, -1, 0)
-    exact = jnp.promote_types(image.dtype, jnp.float32)
-    padded = jnp.pad(planes.astype(exact), ((0, 0), *pad), mode=of_numpy)
-    # Colours are the batch: one filter for all.
-    out = jax.lax.conv_general_dilated(
-        padded[:, None],
-        jnp.asarray(kernel, exact)[None, None],
-        (scale, scale),
-        "VALID",
-        precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
-    )[:, 0].astype(image.dtype)
-    return out[0] if image.ndim == 2 else jnp.moveaxis(out, 0, -1)
-
-
-def downscale_adjoint(
-    image: ArrayLike,
-    kernel: ArrayLike,
-    scale: int,
-    *,
-    shape: tuple[int, int],
-    boundary: str = "mirror",
-) -> jax.Array:
-    """The exact adjoint (transpose) of `downscale` as a linear map of the image.
-
-    `<downscale(x), y> = <x, downscale_adjoint(y)>`: zeros between the pixels of `y`,
-    then convolution with the kernel, then folding in what fell outside.
-
-    Args:
-      image: `h x w [x C]`, an LR image, floating point.
-      kernel: Correlation kernel, floating point, no larger than `shape`.
-      scale: Positive integer.
-      shape: (H, W) of the HR image: `h = ceil(H/scale)`, `w = ceil(W/scale)`.
-      boundary: As in `downscale`.
-
-    Returns:
-      `H x W [x C]`, a JAX array of the image's dtype.
-
-    Raises:
-      ValueError: If an argument is out of range or the shapes do not belong together.
-    """
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
-    _check(image, kernel, scale)
-    if tuple(-(-side // scale) for side in shape) != image.shape[:2]:
-        raise ValueError(
-            f"shape is {shape}; downscaled by {scale} it must give the image's "
-            f"{image.shape[:2]}"
-        )
-
-    def forward(x: jax.Array) -> jax.Array:
-        return downscale(x, kernel, scale, boundary=boundary)
-
-    wide = jax.ShapeDtypeStruct((*shape, *image.shape[2:]), image.dtype)
-    (out,) = jax.linear_transpose(forward, wide)(image)
-    return out
-
-
-def downscale_inverse(
-    image: ArrayLike,
-    kernel: ArrayLike,
-    scale: int,
-    *,
-    noise: ArrayLike,
-    guess: ArrayLike | None = None,
-    spectrum: ArrayLike = 1.0,
-) -> jax.Array:
-    """The regularised inverse of `downscale` with `boundary="wrap"`, in closed form.
-
-    It minimises
-
-        |downscale(x) - image|^2 / noise + |x - guess|^2 / spectrum
-
-    where the second term is taken frequency by frequency: Tikhonov's inverse if the
-    spectrum is a number, Wiener's if it is the power spectrum of `x - guess`, and with
-    that and the noise's variance the mean of `x` given the image. Subsampling folds
-    scale x scale frequencies onto one, so that two FFTs do it (Zhao, Wei, Basarab,
-    Dobigeon, Kouamé, Tourneret, "Fast Single Image Super-Resolution Using a New
-    Analytical Solution for l2-l2 Problems", IEEE TIP 2016; the data step of USRNet,
-    Zhang, Van Gool, Timofte, CVPR 2020).
-
-    Images that do not wrap around have ringing at their edges unless padded or tapered.
-
-    Args:
-      image: `h x w [x C]`, an LR image, floating point; in bfloat16 and float16 the
-        arithmetic is float32's.
-      kernel: Correlation kernel, no larger than `scale*h x scale*w`.
-      scale: Positive integer.
-      noise: A positive number: the weight of the regularisation, or the variance of the
-        noise.
-      guess: `scale*h x scale*w [x C]`, what to fall back on; zeros if not given.
-      spectrum: A finite number, at least 0, or `scale*h x scale*w` of them, the
-        frequencies in the order of `jnp.fft.fft2`.
-
-    Returns:
-      `scale*h x scale*w [x C]`, a JAX array of the image's dtype.
-
-    Raises:
-      ValueError: If an argument is out of range or the shapes do not belong together.
-    """
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
-    _check(image, kernel, scale)
-    checks.number("noise", noise, positive=True)
-    height, width = (scale * side for side in image.shape[:2])
-    if jnp.shape(spectrum) not in ((), (height, width)):
-        raise ValueError(
-            f"spectrum has shape {jnp.shape(spectrum)}; it must be a number or "
-            f"{(height, width)}"
-        )
-    if not checks.traced(spectrum):
-        least, largest = np.min(spectrum), np.max(spectrum)
-        if not 0 <= least <= largest < np.inf:
-            raise ValueError(
-                f"spectrum has values from {least} to {largest}; they must be at least "
-                "0 and finite"
-            )
-    exact = jnp.promote_types(image.dtype, jnp.float32)
-    noise, spectrum = jnp.asarray(noise, exact), jnp.asarray(spectrum, exact)
-    wide = (height, width, *image.shape[2:])
-    guess = jnp.zeros(wide, exact) if guess is None else jnp.asarray(guess, exact)
-    if guess.shape != wide:
-        raise ValueError(f"guess has shape {guess.shape}; it must be {wide}")
-
-    # x = guess + P K* (K P K* + noise)^-1 (image - K guess), K with subsampling.
-    missing = image.astype(exact) - downscale(guess, kernel, scale, boundary="wrap")
-    transfer = _transfer_function(kernel.astype(exact), (height, width))
-    # Not abs(transfer)**2: its second derivative is lost where the transfer is 0.
-    gain = transfer.real**2 + transfer.imag**2
-    power = jnp.broadcast_to(spectrum, (height, width)) * gain
-    folded = power.reshape(scale, height // scale, scale, width // scale).mean((0, 2))
-
-    def solve(plane: jax.Array) -> jax.Array:
-        answer = jnp.fft.fft2(plane) / (folded + noise)
-        correction = spectrum * transfer.conj() * jnp.tile(answer, (scale, scale))
-        return jnp.fft.ifft2(correction).real
-
-    if image.ndim == 3:
-        solve = jax.vmap(solve, in_axes=-1, out_axes=-1)
-    return (guess + solve(missing)).astype(image.dtype)
-
-
-def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """What correlation with a kernel does to each frequency of `shape` images."""
-    pad = [(0, n - k) for n, k in zip(shape, kernel.shape, strict=True)]
-    origin = [-(k // 2) for k in kernel.shape]
-    return jnp.fft.fft2(jnp.roll(jnp.pad(kernel, pad), origin, (0, 1))).conj()
-
-
-def _check(image: Any, kernel: Any, scale: int) -> None:
-    checks.whole("scale", scale)
-    checks.floating("image", image, (2, 3))
-    checks.floating("kernel", kernel, (2,))
+def _taps(size: int, out: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Source indices and weights, each `out x taps`, of a one-dimensional resize."""
+    shrink = min(scale, 1.0)  # antialiasing: the kernel widens as the image shrinks
+    width = 4 / shrink
+    centre = (np.arange(out) + 0.5) / scale - 0.5
+    first = np.floor(centre - width / 2).astype(int) + 1
+    index = first[:, None] + np.arange(int(np.ceil(width)) + 1)
+    weight = cubic(shrink * (centre[:, None] - index))
+    weight /= weight.sum(axis=1, keepdims=True)
+    used = np.any(weight != 0, axis=0)
+    mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
+    return mirror[index[:, used] % (2 * size)], weight[:, used]

@@ -1,64 +1,64 @@
-"""Habits of the public API, checked for every function in it."""
+"""Habits of the public functions, checked for every module of the package."""
 
+import doctest
+import importlib
 import inspect
-import sys
+import pkgutil
 
 import pytest
 
 import kernelgan_jax
-import kernelgan_jax.benchmark.page
-import kernelgan_jax.benchmark.plots
-import kernelgan_jax.benchmark.tables
-from kernelgan_jax import (
-    confidence,
-    crops,
-    estimate,
-    flow,
-    images,
-    kernel_files,
-    kernels,
-    losses,
-    metrics,
-    networks,
-    patch_recurrence,
-    prior,
-    resize,
-    spectral,
-    super_resolution,
-)
-from kernelgan_jax.super_resolution import bicubic, tiles, zssr
 
-# `degrade` and `evaluate` are also the names of functions.
-BENCHMARK = [sys.modules[f"kernelgan_jax.benchmark.{name}"] for name in (
-    "degrade", "evaluate", "page", "plots", "systems", "tables", "testset",
-)]  # fmt: skip
+MODULES = [
+    importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(kernelgan_jax.__path__, "kernelgan_jax.")
+    if not found.name.endswith("__main__") and ".presets." not in found.name
+]
 
-FUNCTIONS = [
-    getattr(module, name)
-    for module in (
-        kernelgan_jax, confidence, crops, estimate, flow, images, kernel_files, kernels,
-        losses, metrics, networks, patch_recurrence, prior, resize, spectral,
-        super_resolution, bicubic, tiles, zssr, *BENCHMARK,
-    )
-    for name in vars(module)
-    if inspect.isfunction(getattr(module, name))
-    and getattr(module, name).__module__.startswith("kernelgan_jax")
+FUNCTIONS = {
+    f"{module.__name__.removeprefix('kernelgan_jax.')}.{name}": function
+    for module in MODULES
+    for name, function in vars(module).items()
+    if inspect.isfunction(function)
+    and function.__module__ == module.__name__
     and not name.startswith("_")
-]  # fmt: skip
+    and name != "main"  # of a command
+}
+
+EXPORTED = {
+    name: value
+    for package in ("", ".estimators", ".estimators.kernelgan", ".super_resolution",
+                    ".priors")
+    for module in [importlib.import_module(f"kernelgan_jax{package}")]
+    for name in module.__all__
+    if inspect.isfunction(value := getattr(module, name))
+}  # fmt: skip
+"""The functions that users import from a package."""
 
 
-@pytest.mark.parametrize("function", dict.fromkeys(FUNCTIONS), ids=lambda f: f.__name__)
-def test_key_comes_first_options_by_keyword_and_all_is_documented(function):
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_randomness_comes_first_and_options_are_keywords(function):
     parameters = inspect.signature(function).parameters
-    assert "rng" not in list(parameters)[1:], "randomness comes first"
-    assert "key" not in list(parameters)[1:], "randomness comes first"
-    if "config" in parameters and parameters["config"].default is not inspect._empty:
-        assert parameters["config"].kind is inspect.Parameter.KEYWORD_ONLY
-    assert function.__doc__ and function.__doc__.splitlines()[0].endswith((".", ":"))
+    for random in ("key", "keys", "rng"):
+        assert random not in list(parameters)[1:]
     for parameter in parameters.values():
-        assert parameter.annotation is not inspect._empty
+        assert parameter.annotation is not inspect.Parameter.empty
+        if parameter.default is not inspect.Parameter.empty:
+            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, parameter.name
 
 
-def test_everything_public_is_there():
-    for name in kernelgan_jax.__all__:
-        assert hasattr(kernelgan_jax, name)
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_every_function_says_what_it_does(function):
+    first = (inspect.getdoc(function) or "").splitlines()[:1]
+    assert first and first[0].endswith((".", ":"))
+    assert not first[0].startswith("Of ")
+
+
+@pytest.mark.parametrize("function", EXPORTED.values(), ids=EXPORTED)
+def test_every_exported_function_has_an_example(function):
+    assert doctest.DocTestParser().get_examples(function.__doc__)
+
+
+@pytest.mark.parametrize("name", kernelgan_jax.__all__)
+def test_everything_public_is_there(name):
+    assert getattr(kernelgan_jax, name) is not None

@@ -1,26 +1,33 @@
-"""Settings: the paper's numbers, and clear refusals."""
+"""Settings: the paper's numbers, what is chosen and read, and clear refusals."""
 
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
-from kernelgan_jax.config import FLOW_SIZE, Config
+from kernelgan_jax.config import GROUPS, NO_SR, Config, group_name, readers
+from kernelgan_jax.estimators.kernelgan.config import FLOW, FLOW_SIZE, KernelGANConfig
+from kernelgan_jax.estimators.registry import ESTIMATORS, GivenConfig
+from kernelgan_jax.super_resolution.registry import METHODS
+from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+
+# --- KernelGAN's settings ---
 
 
 def test_sizes_of_the_paper():
-    config = Config()
+    config = KernelGANConfig()
     assert config.kernel_size == 13
     assert config.discriminator_crop == 26
-    assert config.minimum_side == 84
-    assert Config(generator_kernels=[13]).generator_kernels == (13,)
+    assert config.min_side == 84
+    assert KernelGANConfig(generator_kernels=[13]).generator_kernels == (13,)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("scale", 3),
         ("iterations", 0),
+        ("iterations", True),
         ("crops", 0),
         ("prior", "gauss"),
         ("border", -1),
@@ -36,8 +43,8 @@ def test_sizes_of_the_paper():
         ("generator_learning_rate", 0.0),
         ("discriminator_learning_rate", math.inf),
         ("adam_b1", 1.0),
-        ("noise", -0.1),
-        ("noise", math.nan),
+        ("discriminator_noise_std", -0.1),
+        ("discriminator_noise_std", math.nan),
         ("warm_start", "sum"),
         ("floor", 1.5),
         ("floor_rank", 0),
@@ -45,33 +52,127 @@ def test_sizes_of_the_paper():
     ],
 )
 def test_bad_value_names_the_field_and_the_legal_range(field, value):
-    with pytest.raises(ValueError, match=rf"config\.{field} is .*; it must be "):
-        Config(**{field: value})
+    message = rf"config\.kernelgan\.{field} is .*; it must be "
+    with pytest.raises(ValueError, match=message):
+        KernelGANConfig(**{field: value})
+    with pytest.raises(ValueError, match=message):
+        Config(estimator="kernelgan", kernelgan={field: value})
 
 
 def test_flow_has_kernels_of_one_size_only():
-    assert Config(prior="flow").kernel_size == FLOW_SIZE
-    with pytest.raises(ValueError, match="config.prior is 'flow'; .* to 13, .* to 11"):
-        Config(prior="flow", generator_kernels=(11,))
+    assert KernelGANConfig(prior="flow").kernel_size == FLOW_SIZE
+    message = "prior is 'flow'; .* to 13, .* to 11"
+    with pytest.raises(ValueError, match=message):
+        KernelGANConfig(prior="flow", generator_kernels=(11,))
 
 
-def test_settings_round_trip():
-    config = Config(iterations=7, generator_kernels=(13,))
-    assert Config(**config.asdict()) == config
-    assert set(config.asdict()) == {f.name for f in dataclasses.fields(Config)}
+# --- What is chosen, and what reads which settings ---
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"estimator": "x"}, "config.estimator is 'x'; it must be kernelgan or spect"),
-        ({"scale": 3}, "config.scale is 3; it must be 2 or 4 for KernelGAN"),
-        ({"estimator": "spectral", "scale": 0}, "a whole number from 1 to 8"),
-        ({"estimator": "spectral", "scale": 9}, "a whole number from 1 to 8"),
-        ({"estimator": "spectral", "scale": 2.0}, "a whole number from 1 to 8"),
+        ({"estimator": "x"}, "config.estimator is 'x'; it must be spectral or kernelg"),
+        (
+            {"estimator": "kernelgan", "scale": 3},
+            "config.scale is 3; it must be 2 or 4 for the estimator kernelgan",
+        ),
+        ({"scale": 0}, "a whole number from 1 to 8"),
+        ({"scale": 9}, "a whole number from 1 to 8"),
+        ({"scale": 2.0}, "a whole number from 1 to 8"),
+        ({"scale": True}, "a whole number from 1 to 8"),
+        ({"sr": "best"}, "config.sr is 'best'; it must be none or bicubic or zssr"),
     ],
 )
-def test_estimators_and_their_scales(settings, message):
+def test_estimators_scales_and_methods(settings, message):
     with pytest.raises(ValueError, match=message):
         Config(**settings)
-    assert Config(estimator="spectral", scale=3).scale == 3
+    assert Config(scale=3).scale == 3
+
+
+def test_what_is_chosen():
+    config = Config()
+    assert config.chosen_estimator is ESTIMATORS["spectral"]
+    assert config.estimator_config is None
+    assert config.chosen_method is METHODS["zssr_fast"]
+    assert config.sr_config is config.zssr
+    config = Config(estimator="kernelgan", kernelgan=FLOW, sr=NO_SR)
+    assert config.estimator_config is FLOW
+    assert config.chosen_method is None and config.sr_config is None
+
+
+TEXTS = ("plateau", "per_channel", "motion")
+
+
+def changed(group, name):
+    """Settings of a group in which one differs from its default."""
+    default = getattr(GROUPS[group](), name)
+    for value in (2, 3, 20, 64, 128, 10**5, 0.25, *TEXTS, (9, 5)):
+        try:
+            settings = GROUPS[group](**{name: value})
+        except (TypeError, ValueError):
+            continue
+        if getattr(settings, name) != default:
+            return settings
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        f"{group}.{field.name}"
+        for group, config in GROUPS.items()
+        for field in dataclasses.fields(config)
+        if "check" in field.metadata
+    ],
+)
+def test_a_setting_that_nothing_chosen_reads_is_refused(setting):
+    group, _, name = setting.partition(".")
+    settings = changed(group, name)
+    unread = {"estimator": "spectral", "sr": "none"}
+    message = f"config.{setting} is .* but nothing that is chosen reads it: .*"
+    with pytest.raises(ValueError, match=f"{message}{readers(group)[0]}.*'spectral'"):
+        Config(**unread, **{group: settings})
+    chosen = {"estimator": group} if group in ESTIMATORS else {"sr": readers(group)[0]}
+    assert getattr(Config(**(unread | chosen | {group: settings})), group) == settings
+
+
+def test_a_kernel_that_nothing_reads_is_refused():
+    given = GivenConfig(kernel=np.ones((2, 2)))
+    with pytest.raises(ValueError, match="config.given.kernel is .* nothing that is "):
+        Config(given=given)
+    assert Config(estimator="given", given=given).given.kernel == ((1, 1), (1, 1))
+
+
+def test_each_group_has_readers_and_a_name():
+    for group, config in GROUPS.items():
+        assert readers(group)
+        assert group_name(config) == group
+
+
+# --- As dictionaries ---
+
+
+def test_settings_round_trip():
+    config = Config(estimator="kernelgan", kernelgan={"iterations": 7}, scale=4)
+    assert Config(**dataclasses.asdict(config)) == config
+    assert Config(**config.to_dict()) == config
+
+
+def test_the_dictionary_has_what_is_read():
+    assert Config(sr="none").to_dict() == {
+        "estimator": "spectral", "scale": 2, "sr": "none",
+    }  # fmt: skip
+    found = Config(estimator="kernelgan").to_dict()
+    assert list(found) == ["estimator", "scale", "sr", "kernelgan", "zssr"]
+    assert found["zssr"] == dataclasses.asdict(ZSSRConfig())
+    given = Config(estimator="given", given={"kernel": ((1.0,),), "source": "k"})
+    assert given.to_dict()["given"] == {"kernel": ((1.0,),), "source": "k"}
+
+
+def test_configs_can_be_compared_and_hashed():
+    assert hash(Config()) == hash(Config()) and Config() != Config(scale=3)
+    given = {"kernel": np.ones((2, 2))}
+    first = Config(estimator="given", given=GivenConfig(**given))
+    assert first == Config(estimator="given", given=GivenConfig(**given))
+    assert hash(first) is not None

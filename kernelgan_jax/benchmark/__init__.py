@@ -1,32 +1,10 @@
-"""The benchmark: test sets made, estimators and methods compared on them.
+"""The benchmark: makes test sets and compares estimators and methods on them.
 
-`degrade` makes a test set from HR images, `evaluate` runs systems on one and measures
-them. `python -m kernelgan_jax.benchmark` is the same as a command.
+`make_test_set` makes a test set from HR images, `run_benchmark` runs systems on one and
+measures them. `python -m kernelgan_jax.benchmark` is the same as a command. The public
+names stand in `__init__.pyi`; each is imported on first use.
 """
 
-from kernelgan_jax.benchmark.degrade import PROTOCOLS, Protocol, degrade
-from kernelgan_jax.benchmark.evaluate import Evaluation, evaluate
-from kernelgan_jax.benchmark.systems import (
-    SYSTEMS,
-    Answer,
-    System,
-    finished,
-    from_file,
-)
-from kernelgan_jax.benchmark.testset import Case, Found, read
+import lazy_loader
 
-__all__ = [
-    "PROTOCOLS",
-    "SYSTEMS",
-    "Answer",
-    "Case",
-    "Evaluation",
-    "Found",
-    "Protocol",
-    "System",
-    "degrade",
-    "evaluate",
-    "finished",
-    "from_file",
-    "read",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

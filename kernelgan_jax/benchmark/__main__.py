@@ -1,4 +1,4 @@
-"""`python -m kernelgan_jax.benchmark`."""
+"""The benchmark as a module: `python -m kernelgan_jax.benchmark`."""
 
 import sys
 

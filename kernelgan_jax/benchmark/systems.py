@@ -1,431 +1,198 @@
-"""What the benchmark compares: kernel estimators, each with a super-resolution method.
+"""What the benchmark compares: estimators, each with a super-resolution method.
 
-An estimator answers requests: an LR image each, with a kernel, a super-resolved image,
-or both. A system is an estimator and what is done with its kernels.
+A system is a row of the table: the name of an estimator, its settings, and the name of
+a super-resolution method. Estimators and methods of the user's own take the place of a
+name. Systems that share an estimator and its settings share its kernels.
 """
 
 import dataclasses
-import functools
-import hashlib
-import importlib.util
-import inspect
-import re
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from kernelgan_jax import (
-    confidence,
-    images,
-    kernel_files,
-    kernels,
-    patch_recurrence,
-    pipeline,
-    spectral,
-)
-from kernelgan_jax.benchmark import testset
-from kernelgan_jax.config import DEFAULT, FLOW, LARGEST_SCALE, Config
-from kernelgan_jax.estimate import find, prepare
-from kernelgan_jax.kernel_estimate import Confidence, KernelEstimate
-from kernelgan_jax.super_resolution import Jump, uncertain
+from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
+from kernelgan_jax.estimators.registry import ESTIMATORS, Estimator, GivenConfig
+from kernelgan_jax.super_resolution.registry import METHODS
 
-CONSTANT_VARIANCE = 2.8
-"""Of the constant isotropic Gaussian at x2, HR pixels^2: the mean of DIV2KRK's. At
-scale s it is (s^2 - 1)/3 times as much, which is what repeated downscaling makes."""
+NO_METHOD = "none"
+"""In place of the name of a method: kernels alone."""
 
 
-class Request(NamedTuple):
-    """One image to find the kernel of."""
+class Output(NamedTuple):
+    """What a system makes of one LR image: an estimate, an image, or both."""
 
-    name: str
-    image: np.ndarray
-    """`h x w x C`, uint8 or uint16, C = 1 or 3."""
-    scale: int
-    seed: int
-    truth: np.ndarray
-    """The true kernel; for the system that is given it."""
-    names: frozenset[str] = frozenset()
-    """Of all images of the test set."""
-
-
-class Answer(NamedTuple):
-    """What an estimator found."""
-
-    kernel: np.ndarray | None = None
-    """Of the request's scale, aligned as `kernelgan_jax.kernels` states."""
-    kernel_x2: np.ndarray | None = None
-    """The x2 kernel that an x4 kernel was made from, for gradual super-resolution."""
-    reason: str = ""
-    """Why the estimate is known to have failed; empty if it is not."""
-    sr: np.ndarray | None = None
-    """The super-resolved image, `H x W x C`, if the system makes it itself."""
-    confidence: Confidence | None = None
-    """How sure the estimator is, if it says so."""
-    sure: bool = False
-    """Whether the kernel is to be taken as it is; see `super_resolution.UNCERTAIN`."""
-
-
-Run = Callable[[Sequence[Request]], list[Answer]]
+    estimate: KernelEstimate | None = None
+    image: np.ndarray | None = None
+    """The super-resolved image, `H x W x C`, where the system makes it itself."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimator:
-    """Where kernels are from."""
+class UserEstimator:
+    """An estimator that is not in the registry: a function, or finished results."""
 
-    name: str
-    run: Run
-    """Answers a batch; what it raises ends the batch."""
-    scales: Callable[[int], bool] = lambda scale: True
-    """Whether it knows a scale."""
-    batch: Callable[[], int] = lambda: 1
-    """Requests at a time."""
-    seeded: bool = False
-    """Whether the answer depends on the seed."""
-    sure: bool = False
-    """Whether its kernels are all to be taken as they are, whatever answers say."""
+    function: Callable[[Case, int], Output]
+    """`function(case, seed)`; what it raises is reported as this image's problem."""
+    digest: Callable[[Case], str]
+    """Text that changes whenever the outputs for an image may change."""
+    seeded: bool = True
+    """Whether the output depends on the seed."""
     timed: bool = True
-    """Whether the time that it takes says anything."""
-    version: Callable[[str, frozenset[str]], str] = lambda name, names: ""
-    """Of an image's name and all names: a text that differs where answers may."""
-
-    def jumps(self, scale: int, answer: Answer) -> tuple[Jump, ...]:
-        """How an image is super-resolved with an answer's kernel, as by `plan`."""
-        if answer.kernel is None or answer.reason:
-            return (Jump(scale, _bicubic(scale)),)
-        if self.sure or answer.sure:
-            return (Jump(scale, answer.kernel),)
-        return uncertain(scale, answer.kernel, answer.kernel_x2)
+    """Whether the time that it takes is that of an estimation."""
 
 
-Enlarge = Callable[..., Any]
-"""`enlarge(image, kernel, *, scale, seed) -> H x W x C`: a method of the user's own."""
+@dataclasses.dataclass(frozen=True)
+class UserMethod:
+    """A super-resolution method that is not in the registry."""
+
+    function: Callable[[np.ndarray, np.ndarray, int, int], Any]
+    """`function(image, kernel, scale, seed) -> H x W x C`."""
+    digest: str
+    """Text that changes whenever the results may change."""
 
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A row of the table."""
+    """A row of the table: an estimator, its settings, and a super-resolution method."""
 
     name: str
-    """Also of its folder."""
+    """Name of the system and of the folder of its images."""
     title: str
-    estimator: Estimator | None
-    """None: bicubic enlargement, without a kernel."""
-    enlarge: Enlarge | None = None
-    """The user's own method; by default that of the evaluation."""
-    version: str = ""
-    """Of the method; a text that differs where results may."""
+    """Name in tables of images."""
+    estimator: str | UserEstimator | None
+    """Name in `ESTIMATORS`, or the user's own; None for a method without kernel."""
+    config: Any = None
+    """Settings of the estimator, or a function of the `Case` that returns them; None
+    for the defaults."""
+    method: str | UserMethod | None = None
+    """Name in `METHODS`, or the user's own; None for the method of the evaluation."""
+    method_config: Any = None
+    """Settings of the method, where they are of its kind; None for the defaults."""
+    kernel_name: str = ""
+    """Name of the system in rows and folders of kernels; by default `name`."""
+    kernel_title: str = ""
+    """Name of the system in tables of kernels; by default `title`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel_name", self.kernel_name or self.name)
+        object.__setattr__(self, "kernel_title", self.kernel_title or self.title)
+
+    @property
+    def entry(self) -> Estimator | None:
+        """The registry's entry of the estimator, if it has one."""
+        return ESTIMATORS[self.estimator] if isinstance(self.estimator, str) else None
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the kernels depend on the seed."""
+        entry = self.entry or self.estimator
+        return isinstance(entry, Estimator | UserEstimator) and entry.seeded
+
+    @property
+    def estimates(self) -> bool:
+        """Whether the kernels are estimated, not known or fixed beforehand."""
+        if self.entry is not None:
+            return self.entry.estimates
+        return self.estimator is not None
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """What the kernels depend on: equal for systems with the same kernels."""
+        return self.estimator, self.config
+
+    def knows_scale(self, scale: int) -> bool:
+        """Whether the estimator knows a scale."""
+        return self.entry is None or scale in self.entry.scales
+
+    def settings(self, case: Case) -> Any:
+        """The settings of the registry's estimator for one image."""
+        assert self.entry is not None
+        config = self.config(case) if callable(self.config) else self.config
+        return self.entry.default_config(config)
+
+    def estimator_identity(self, case: Case) -> list[Any]:
+        """What the estimate of an image depends on besides files and code, as JSON."""
+        if isinstance(self.estimator, UserEstimator):
+            return [self.kernel_name, self.estimator.digest(case)]
+        return [self.estimator, to_dict(self.settings(case))]
 
 
-# --- Estimators that come with the package ---
+def to_dict(settings: Any) -> dict[str, Any] | None:
+    """Settings (a dataclass) as a dictionary; None as None."""
+    return None if settings is None else dataclasses.asdict(settings)
 
 
-SPECTRUM = f"{spectral.SETTINGS} {confidence.SETTINGS}"
-"""Of what the spectral estimator, and all confidence, depends on."""
+def method_identity(method: str | UserMethod, settings: Any) -> list[Any]:
+    """What a method's result depends on besides its input and the code, as JSON."""
+    if isinstance(method, UserMethod):
+        return [method.digest]
+    return [method, to_dict(settings)]
 
 
-def configured(name: str, config: Config) -> Estimator:
-    """The estimator that settings name, KernelGAN or the spectral one."""
-
-    def run(requests: Sequence[Request]) -> list[Answer]:
-        wanted = dataclasses.replace(config, scale=requests[0].scale)
-        prepared = [
-            prepare(jax.random.key(request.seed), request.image, wanted)
-            for request in requests
-        ]
-        return [_answer(found) for found in find(prepared, wanted)]
-
-    return Estimator(
-        name,
-        run,
-        scales=lambda scale: (
-            scale in (2, 4)
-            if config.estimator == "kernelgan"
-            else scale <= LARGEST_SCALE
-        ),
-        batch=lambda: pipeline.batch_size(config),
-        seeded=config.estimator == "kernelgan",
-        version=_always(f"{config} {SPECTRUM}"),
-    )
+def method_settings(system: System, method: str | UserMethod) -> Any:
+    """The settings of a registry's method for a system; None if it has none."""
+    group = None if isinstance(method, UserMethod) else METHODS[method].config
+    if group is None:
+        return None
+    if isinstance(system.method_config, group):
+        return system.method_config
+    return group()
 
 
-def _answer(found: KernelEstimate) -> Answer:
-    x2 = found.kernel if found.kernel_x4 is not None else None
-    return Answer(
-        found.wanted,
-        x2,
-        found.reason,
-        confidence=found.confidence,
-        sure=found.sure,
-    )
+def true_kernel(case: Case) -> GivenConfig:
+    """Settings of the estimator `given` with the true kernel of an image."""
+    return GivenConfig(kernel=case.kernel(), source="true kernel")  # type: ignore[arg-type]
 
 
-def _always(version: str) -> Callable[[str, frozenset[str]], str]:
-    return lambda name, names: version
+def _with_zssr(name: str, title: str, estimator: str, config: Any = None) -> System:
+    return System(name, f"{title} + ZSSR", estimator, config, kernel_title=title)
 
-
-def _bicubic(scale: int) -> np.ndarray:
-    """The bicubic kernel, symmetric about its own middle, aligned as all others are."""
-    return kernels.centre(kernels.bicubic(scale), scale)
-
-
-def _each(answer: Callable[[Request], Answer]) -> Run:
-    """Answers a batch one by one."""
-    return lambda requests: [answer(request) for request in requests]
-
-
-def _constant(request: Request) -> Answer:
-    variance = CONSTANT_VARIANCE * (request.scale**2 - 1) / 3
-    kernel, x2 = (
-        kernels.gaussian(12 * s + 1, variances=(v, v), scale=s)
-        for s, v in ((request.scale, variance), (2, CONSTANT_VARIANCE))
-    )
-    return Answer(kernel, x2 if request.scale == 4 else None)
-
-
-def _recurrence(request: Request) -> Answer:
-    first = 2 if request.scale == 4 else request.scale
-    kernel = patch_recurrence.estimate_by_recurrence(request.image, scale=first)
-    if request.scale == 4:
-        return Answer(kernels.kernel_x4(kernel), kernel)
-    return Answer(kernel)
-
-
-BICUBIC = Estimator(
-    "bicubic_kernel", _each(lambda r: Answer(_bicubic(r.scale))), sure=True
-)
-CONSTANT = Estimator(
-    "constant", _each(_constant), version=_always(str(CONSTANT_VARIANCE))
-)
-MICHAELI_IRANI = Estimator(
-    "michaeli_irani",
-    _each(_recurrence),
-    version=_always(repr(patch_recurrence.SETTINGS)),
-)
-SINGLE_LAYER = configured("single_layer", Config(generator_kernels=(13,)))
-KERNELGAN = configured("kernelgan", DEFAULT)
-FLOW_PRIOR = configured("flow", FLOW)
-SPECTRAL = Estimator(
-    "spectral",
-    _each(lambda r: _answer(spectral.estimate_spectral(r.image, scale=r.scale))),
-    version=_always(SPECTRUM),
-)
-TRUE = Estimator("true", _each(lambda r: Answer(r.truth)), sure=True)
 
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
-        System("bicubic", "bicubic", None),
-        System("bicubic_kernel", "bicubic kernel + ZSSR", BICUBIC),
-        System("constant", "constant Gaussian + ZSSR", CONSTANT),
-        System("michaeli_irani", "Michaeli & Irani + ZSSR", MICHAELI_IRANI),
-        System("single_layer", "KernelGAN, single layer + ZSSR", SINGLE_LAYER),
-        System("kernelgan", "KernelGAN + ZSSR", KERNELGAN),
-        System("flow", "KernelGAN-FKP (flow) + ZSSR", FLOW_PRIOR),
-        System("spectral", "spectral likelihood + ZSSR", SPECTRAL),
-        System("true", "true kernel + ZSSR", TRUE),
+        System("bicubic", "bicubic", None, method="bicubic"),
+        _with_zssr("bicubic_kernel", "bicubic kernel", "bicubic"),
+        _with_zssr("constant", "constant Gaussian", "constant"),
+        _with_zssr("michaeli_irani", "Michaeli & Irani", "patch_recurrence"),
+        _with_zssr(
+            "single_layer",
+            "KernelGAN, single layer",
+            "kernelgan",
+            KernelGANConfig(generator_kernels=(13,)),
+        ),
+        _with_zssr("kernelgan", "KernelGAN", "kernelgan"),
+        _with_zssr("flow", "KernelGAN-FKP (flow)", "kernelgan", FLOW),
+        _with_zssr("spectral", "spectral likelihood", "spectral"),
+        _with_zssr("true", "true kernel", "given", true_kernel),
     )
 }
-"""The package's own, in the order of the table."""
+"""The package's own systems by name, in the order of the table."""
 
 
-# --- Systems of the user ---
+def kernel_titles(systems: Iterable[System]) -> dict[str, str]:
+    """Titles of the systems in tables of kernels, by `kernel_name`, each once."""
+    titles: dict[str, str] = {}
+    for system in systems:
+        if system.estimator is not None:
+            titles.setdefault(system.kernel_name, system.kernel_title)
+    return titles
 
 
-def from_file(text: str) -> list[System]:
-    """Systems from a file of the user's: `PATH.py:FUNCTION`, or a config.
-
-    The function takes an LR image, `h x w x C`, and by keyword `scale` and `seed`. It
-    returns a kernel (`n x m`), which the benchmark then super-resolves with, or a
-    super-resolved image (`H x W x C`, uint8, uint16 or floating point in [0, 1]), or
-    both in a tuple. A function with a second parameter `kernel` is a super-resolution
-    method: it gets the true kernel in one row, and KernelGAN's in another, and returns
-    the image. A file of a config, `PATH.py`, is the estimator with these settings.
-
-    Raises:
-      ValueError: If there is no such file or function, or the file does not run.
-    """
-    file, _, function = text.rpartition(":") if ".py:" in text else (text, "", "")
-    path = Path(file)
-    if not path.is_file():
-        raise ValueError(f"{file}: no such file")
-    module, version = _module(path)
-    if not function:
-        if not hasattr(module, "get_config"):
-            raise ValueError(f"{file}: name a function of it, {file}:FUNCTION")
-        config = _run(file, lambda: Config(**module.get_config().to_dict()))
-        title = f"{path.name} + ZSSR"
-        return [System(path.stem, title, configured(path.stem, config))]
-    user = getattr(module, function, None)
-    if not callable(user):
-        raise ValueError(f"{file}: has no function {function}")
-    try:
-        parameters = list(inspect.signature(user).parameters)
-    except (TypeError, ValueError):
-        parameters = []
-    if "kernel" in parameters:
-        return [
-            System(f"{function}-{e.name}", f"{what} + {function}", e, user, version)
-            for e, what in ((KERNELGAN, "KernelGAN"), (TRUE, "true kernel"))
-        ]
-
-    def answer(request: Request) -> Answer:
-        return answer_of(user(request.image, scale=request.scale, seed=request.seed))
-
-    estimator = Estimator(
-        function, _each(answer), seeded=True, version=_always(version)
-    )
-    return [System(function, function, estimator)]
-
-
-def answer_of(returned: Any) -> Answer:
-    """The answer that a user's function has returned.
+def check_names(systems: Sequence[System]) -> None:
+    """Checks that names differ and that the same kernels have the same name.
 
     Raises:
-      ValueError: If it is none.
+      ValueError: If two systems have the same name or different kernels under one.
     """
-    parts = returned if isinstance(returned, tuple) else (returned,)
-    arrays = [np.asarray(part) for part in parts if part is not None]
-    by_axes = {array.ndim: array for array in arrays}
-    if not arrays or len(by_axes) < len(arrays) or not by_axes.keys() <= {2, 3}:
-        shapes = ", ".join(str(array.shape) for array in arrays) or "nothing"
-        raise ValueError(
-            f"there is {shapes}; there must be a kernel (2 axes), an image (3 axes), "
-            "or both in a tuple"
-        )
-    kernel, sr = by_axes.get(2), by_axes.get(3)
-    if kernel is not None:
-        if kernel.dtype.kind not in "fiu" or not np.isfinite(kernel).all():
-            raise ValueError("the kernel has values that are no finite numbers")
-        kernel = kernels.normalise(kernel.astype(np.float64))
-    if sr is not None:
-        sr = images.from_array(sr)
-    return Answer(kernel, sr=sr)
-
-
-def _run(file: str, function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except Exception as error:  # A user's file is a program: it can raise anything.
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{file}: {text}") from error
-
-
-def _module(path: Path) -> tuple[Any, str]:
-    """A user's file, run, and a hash of it and of what it imports from beside it."""
-    folder = path.parent.resolve()
-    # A name of its own: a file may be called random.py.
-    name = f"kernelgan_benchmark_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path}: is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as pickle and dataclasses want it
-    loader = spec.loader
-    sys.path.insert(0, str(folder))
-    try:
-        _run(str(path), lambda: loader.exec_module(module))
-    finally:
-        sys.path.pop(0)
-    digest = hashlib.sha256(path.read_bytes())
-    files = (getattr(m, "__file__", None) for m in list(sys.modules.values()))
-    for file in sorted({Path(f).resolve() for f in files if f}):
-        if folder in file.parents and file.suffix == ".py":
-            digest.update(file.read_bytes())
-    return module, digest.hexdigest()
-
-
-# --- Finished results ---
-
-
-def finished(name: str, folder: Path) -> System:
-    """Results that lie in a folder already: someone else's, or those of `main.py`.
-
-    The files of an image are those below the folder that lie in a folder of its name or
-    bear its name in their own, set off from other letters and digits; a file that bears
-    the names of two images belongs to the longer one. Of several scales they are those
-    with the scale in the name of the file or of a folder (`x2`). Its kernel is a .npy
-    or .mat file, its super-resolved image a .png file of the size that the scale asks
-    for. Folders that hold a benchmark (`runs.jsonl`) are left out.
-
-    Raises:
-      ValueError: If there is no such folder.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of results")
-    others = {path.parent for path in folder.rglob("runs.jsonl")}
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in (".npy", ".mat", ".png")
-        and others.isdisjoint(path.parents)
-    )
-
-    @functools.cache
-    def by_image(names: frozenset[str]) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {name: [] for name in names}
-        for file in files:
-            for owner in _owners(file.relative_to(folder), names):
-                found[owner].append(file)
-        return found
-
-    def answer(request: Request) -> Answer:
-        return _read_results(folder, by_image(request.names)[request.name], request)
-
-    def version(image: str, names: frozenset[str]) -> str:
-        mine = by_image(names)[image]
-        return repr([(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in mine])
-
-    estimator = Estimator(name, _each(answer), timed=False, version=version)
-    return System(name, name, estimator)
-
-
-def _read_results(folder: Path, mine: Sequence[Path], request: Request) -> Answer:
-    known = [path for path in mine if path.suffix.lower() in (".npy", ".mat")]
-    known = _of_scale(folder, known, request.scale)
-    # The same kernel in both formats counts once.
-    same = {path.with_suffix(".mat") for path in known if path.suffix == ".npy"}
-    known = [path for path in known if path not in same]
-    if len(known) > 1:
-        several = " and ".join(map(str, known))
-        raise ValueError(f"there are several kernels: {several}")
-    kernel = kernel_files.read(known[0]) if known else None
-    pictures = []
-    for path in mine:
-        if path.suffix.lower() == ".png":
-            pixels = images.read(path).pixels
-            if testset.fits(pixels.shape, request.image.shape, request.scale):
-                pictures.append((path, pixels))
-    if len(pictures) > 1:
-        several = " and ".join(str(path) for path, _ in pictures)
-        raise ValueError(f"there are several super-resolved images: {several}")
-    if not known and not pictures:
-        raise ValueError(f"{folder}: has no kernel and no super-resolved image of it")
-    return answer_of((kernel, pictures[0][1] if pictures else None))
-
-
-def _owners(path: Path, names: frozenset[str]) -> list[str]:
-    """The images that a file belongs to, by its folders, or else by its own name."""
-    by_folder = [name for name in names if name in path.parts[:-1]]
-    if by_folder:
-        return by_folder
-    return sorted((n for n in names if _bears(path.stem, n)), key=len)[-1:]
-
-
-def _bears(stem: str, name: str) -> bool:
-    """Whether a text holds a name, set off from other letters and digits."""
-    return bool(re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", stem))
-
-
-def _of_scale(folder: Path, paths: list[Path], scale: int) -> list[Path]:
-    """Those that name the scale, if any do; otherwise those that name none."""
-
-    def scales(path: Path) -> list[str]:
-        text = "/".join(path.relative_to(folder).with_suffix("").parts)
-        return re.findall(r"(?<![^\W_])x(\d+)(?![^\W_])", text)
-
-    marked = [path for path in paths if str(scale) in scales(path)]
-    return marked or [path for path in paths if not scales(path)]
+    names = [system.name for system in systems]
+    known = {s.kernel_name: s.source for s in SYSTEMS.values() if s.estimator}
+    for system in systems:
+        twice = names.count(system.name) > 1
+        if system.estimator is not None:
+            source = known.setdefault(system.kernel_name, system.source)
+            twice = twice or source != system.source
+        if twice:
+            raise ValueError(f"there are two systems named {system.name}; rename one")

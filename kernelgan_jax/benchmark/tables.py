@@ -1,14 +1,26 @@
 """Measured rows as Markdown tables."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import scipy.stats
 
-from kernelgan_jax.benchmark.evaluate import Row
-from kernelgan_jax.benchmark.systems import System
-from kernelgan_jax.benchmark.testset import natural
+from kernelgan_jax.benchmark.rows import (
+    ImageRow,
+    KernelRow,
+    Row,
+    image_rows,
+    kernel_rows,
+)
+from kernelgan_jax.benchmark.summaries import (
+    LEVELS,
+    RatedKernel,
+    by_image,
+    rated_kernels,
+    values_by_image,
+)
+from kernelgan_jax.benchmark.systems import System, kernel_titles
+from kernelgan_jax.benchmark.testset import natural_order
 
 CLAIMS = (
     ("KernelGAN beats the bicubic kernel", "kernelgan", "bicubic_kernel"),
@@ -20,70 +32,73 @@ CLAIMS = (
     ("the spectrum beats a constant Gaussian", "spectral", "constant"),
     ("the true kernel beats the spectrum's", "true", "spectral"),
 )
-"""Claims of Bell-Kligler et al. 2019, and from the fifth on questions of ours."""
+"""Claims (text, first system, second system): four of Bell-Kligler et al. 2019, and
+four questions of our own."""
+
+MAX_GAP = 0.5
+"""A super-resolved image at most this much below the true kernel's, dB, counts as as
+good."""
+
+_Rows = Sequence[KernelRow] | Sequence[ImageRow]
 
 
 def markdown(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
     """All tables of one scale: systems, kernels, confidence, claims, images.
 
     Args:
-      rows: As `evaluate` gives them.
-      systems: Their order.
+      rows: The rows of `run_benchmark`; those of other scales are left out.
+      systems: The systems in the order of the tables.
       scale: The scale.
 
     Returns:
-      Markdown, which ends with a line break. Means are over images, of the means over
-      seeds; the number behind ± is the standard deviation over images. Where a system
-      has not all images, it says of how many.
+      Markdown, which ends with a line break. Means are over images, each of which is
+      the mean over its seeds; the number after ± is the standard deviation over images.
+      Where images of a system are missing, the table says how many there are.
     """
-    rows = [row for row in rows if row["scale"] == scale]
+    rows = [row for row in rows if row.scale == scale]
+    images = {system.title: image_rows(rows, system=system.name) for system in systems}
+    found = {
+        title: kernel_rows(rows, system=name)
+        for name, title in kernel_titles(systems).items()
+    }
     parts = [
         _super_resolution(rows, systems, scale),
-        _kernels(rows, systems, scale),
+        _kernels(found, scale),
         _confidence(rows, systems, scale),
         _claims(rows, scale),
-        _images(rows, systems, "sr", "psnr_y", f"x{scale}, PSNR-Y, dB", 2),
-        _images(
-            rows, systems, "kernel", "kernel_psnr", f"x{scale}, kernel PSNR, dB", 1
-        ),
+        _values(images, "psnr_y", f"x{scale}, PSNR-Y, dB", 2),
+        _values(found, "kernel_psnr", f"x{scale}, kernel PSNR, dB", 1),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(_cell(c) for c in cells)} |" for cells in rows)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+# --- One function for each table ---
 
 
 def _super_resolution(
     rows: Sequence[Row], systems: Sequence[System], scale: int
 ) -> str:
+    bicubic = by_image(image_rows(rows, system="bicubic"), "psnr_y")
+    count = len({row.image for row in image_rows(rows)})
     lines = []
-    plain = by_image(rows, "sr", "bicubic", "psnr_y")
-    count = _count(rows, "sr")
     for system in systems:
-        psnr = by_image(rows, "sr", system.name, "psnr_y")
+        own = image_rows(rows, system=system.name)
+        psnr = by_image(own, "psnr_y")
         if not psnr:
             continue
-        mine = _of(rows, "sr", system.name)
-        ssim = by_image(rows, "sr", system.name, "ssim_y")
-        consistency = by_image(rows, "sr", system.name, "lr_psnr_y")
-        shifts = [row["shift"] for row in mine if row["shift"] is not None]
-        gains = [psnr[name] - plain[name] for name in psnr if name in plain]
+        consistency = list(by_image(own, "lr_psnr_y").values())
+        shifts = [row.shift for row in own if row.shift is not None]
+        gains = [psnr[name] - bicubic[name] for name in psnr if name in bicubic]
         lines.append(
             [
                 system.title,
-                _spread(psnr, 2, count),
-                _spread(ssim, 4, count),
+                _mean_and_deviation(psnr, 2, count),
+                _mean_and_deviation(by_image(own, "ssim_y"), 4, count),
                 f"{np.mean(gains):+.2f}, {min(gains):+.2f}" if gains else "",
-                _between_seeds(rows, "sr", system.name, "psnr_y"),
-                f"{np.mean(list(consistency.values())):.1f}" if consistency else "",
+                _between_seeds(own, "psnr_y"),
+                f"{np.mean(consistency):.1f}" if consistency else "",
                 f"{np.abs(shifts).max():.2f}" if shifts else "",
-                *_cost(mine),
+                *_cost(own),
             ]
         )
     head = [
@@ -100,26 +115,25 @@ def _super_resolution(
     return _table(head, lines) if lines else ""
 
 
-def _kernels(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
+def _kernels(found: Mapping[str, Sequence[KernelRow]], scale: int) -> str:
+    count = len({row.image for rows in found.values() for row in rows})
     lines = []
-    count = _count(rows, "kernel")
-    for name, title in estimators(systems).items():
-        psnr = by_image(rows, "kernel", name, "kernel_psnr")
-        error = by_image(rows, "kernel", name, "covariance_error")
-        if not psnr:
+    for title, rows in found.items():
+        own = [row for row in rows if row.kernel_psnr is not None]
+        if not own:
             continue
-        mine = [r for r in _of(rows, "kernel", name) if r["kernel_psnr"] is not None]
-        errors = 100 * np.array(list(error.values()))
-        failed = sum(bool(row["reason"]) for row in mine)
+        worst = min(values_by_image(own, "kernel_psnr").values(), key=min)
+        errors = 100 * np.array(list(by_image(own, "covariance_error").values()))
+        failed = sum(bool(row.failure) for row in own)
         lines.append(
             [
                 title,
-                _spread(psnr, 2, count),
-                f"{min(row['kernel_psnr'] for row in mine):.2f}",
-                _between_seeds(rows, "kernel", name, "kernel_psnr"),
-                f"{errors.mean():.0f}, {np.median(errors):.0f}" if error else "",
-                f"{failed} of {len(mine)}",
-                *_cost(mine),
+                _mean_and_deviation(by_image(own, "kernel_psnr"), 2, count),
+                f"{min(worst):.2f}",
+                _between_seeds(own, "kernel_psnr"),
+                f"{errors.mean():.0f}, {np.median(errors):.0f}" if errors.size else "",
+                f"{failed} of {len(own)}",
+                *_cost(own),
             ]
         )
     head = [
@@ -135,85 +149,16 @@ def _kernels(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
     return _table(head, lines) if lines else ""
 
 
-LEVELS = ("high", "medium", "low")
-
-NEAR = 0.5
-"""SR that is at most this much below the true kernel's, dB, is as good."""
-
-
-def judged(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
-    """What an estimator expected of each kernel, and what was found.
-
-    Returns:
-      For each image and seed a dictionary with `level`, `expected_psnr`, `kernel_psnr`,
-      `expected_error`, `covariance_error`, `expected_loss`, and `gap`: by how much the
-      SR is below that of the true kernel, dB, or None.
-    """
-    true = by_image(rows, "sr", "true", "psnr_y")
-    mine = {(r["image"], r["seed"]): r["psnr_y"] for r in _of(rows, "sr", name)}
-    found = []
-    for row in _of(rows, "kernel", name):
-        said, psnr = row["confidence"], mine.get((row["image"], row["seed"]))
-        if not said or None in (
-            row["kernel_psnr"],
-            row["covariance_error"],
-            said["kernel_psnr"],
-            said["covariance_error"],
-            said["sr_loss"],
-        ):
-            continue
-        best = true.get(row["image"])
-        found.append(
-            {
-                "level": said["level"],
-                "expected_psnr": said["kernel_psnr"],
-                "kernel_psnr": row["kernel_psnr"],
-                "expected_error": said["covariance_error"],
-                "covariance_error": row["covariance_error"],
-                "expected_loss": said["sr_loss"],
-                "gap": None if best is None or psnr is None else best - psnr,
-            }
-        )
-    return found
-
-
 def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> str:
     lines = []
-    for name, title in estimators(systems).items():
-        found = judged(rows, name)
-        for level in ("all", *LEVELS):
-            some = [f for f in found if level in ("all", f["level"])]
-            if not some:
-                continue
-            gaps = [f["gap"] for f in some if f["gap"] is not None]
-            near = sum(gap <= NEAR for gap in gaps)
-            ranks = []
-            if level == "all" and len(some) > 2:
-                ranks = [
-                    f"{_rank(some, *pair):.2f}"
-                    for pair in (
-                        ("expected_psnr", "kernel_psnr"),
-                        ("expected_error", "covariance_error"),
-                        ("expected_loss", "gap"),
-                    )
-                    if all(f[pair[1]] is not None for f in some)
-                ]
-            errors = [100 * f["covariance_error"] for f in some]
-            lines.append(
-                [
-                    title,
-                    level,
-                    f"{len(some)}",
-                    f"{np.mean([f['kernel_psnr'] for f in some]):.2f}",
-                    f"{np.mean([f['expected_psnr'] for f in some]):.2f}",
-                    f"{np.median(errors):.0f}",
-                    f"{100 * np.median([f['expected_error'] for f in some]):.0f}",
-                    f"{np.mean(gaps):.2f}" if gaps else "",
-                    f"{np.mean([f['expected_loss'] for f in some]):.2f}",
-                    f"{near} of {len(gaps)}" if gaps else "",
-                    ", ".join(ranks),
-                ]
-            )
+    for name, title in kernel_titles(systems).items():
+        rated = rated_kernels(rows, name)
+        if rated:
+            lines.append(_confidence_line(title, "all", rated, _ranks(rated)))
+        for level in LEVELS:
+            some = [kernel for kernel in rated if kernel.level == level]
+            if some:
+                lines.append(_confidence_line(title, level, some, ""))
     head = [
         f"x{scale}, confidence",
         "level",
@@ -224,30 +169,55 @@ def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> s
         "expected",
         "SR below the true kernel's, dB",
         "expected",
-        f"at most {NEAR} dB",
+        f"at most {MAX_GAP} dB",
         "rank correlation: PSNR, covariance error, SR",
     ]
     return _table(head, lines) if lines else ""
 
 
-def _rank(found: Sequence[dict[str, Any]], first: str, second: str) -> float:
-    pairs = [[f[name] for f in found] for name in (first, second)]
-    return float(scipy.stats.spearmanr(*pairs).statistic)
+def _confidence_line(
+    title: str, level: str, rated: Sequence[RatedKernel], ranks: str
+) -> list[str]:
+    gaps = [kernel.gap for kernel in rated if kernel.gap is not None]
+    near = sum(gap <= MAX_GAP for gap in gaps)
+    return [
+        title,
+        level,
+        f"{len(rated)}",
+        f"{np.mean([kernel.kernel_psnr for kernel in rated]):.2f}",
+        f"{np.mean([kernel.expected_psnr for kernel in rated]):.2f}",
+        f"{100 * np.median([kernel.covariance_error for kernel in rated]):.0f}",
+        f"{100 * np.median([kernel.expected_error for kernel in rated]):.0f}",
+        f"{np.mean(gaps):.2f}" if gaps else "",
+        f"{np.mean([kernel.expected_loss for kernel in rated]):.2f}",
+        f"{near} of {len(gaps)}" if gaps else "",
+        ranks,
+    ]
+
+
+def _ranks(rated: Sequence[RatedKernel]) -> str:
+    """Spearman's rank correlations of expected and measured values."""
+    if len(rated) < 3:
+        return ""
+    pairs: list[Callable[[RatedKernel], tuple[float, float | None]]] = [
+        lambda kernel: (kernel.expected_psnr, kernel.kernel_psnr),
+        lambda kernel: (kernel.expected_error, kernel.covariance_error),
+        lambda kernel: (kernel.expected_loss, kernel.gap),
+    ]
+    texts = []
+    for pair in pairs:
+        expected, measured = zip(*map(pair, rated), strict=True)
+        if None not in measured and min(len(set(expected)), len(set(measured))) > 1:
+            texts.append(f"{scipy.stats.spearmanr(expected, measured).statistic:.2f}")
+    return ", ".join(texts)
 
 
 def _claims(rows: Sequence[Row], scale: int) -> str:
     lines = []
-    for text, first, second in CLAIMS:
-        cells = [text]
-        for kind, what in (("sr", "psnr_y"), ("kernel", "kernel_psnr")):
-            a, b = (by_image(rows, kind, name, what) for name in (first, second))
-            gains = np.array([a[name] - b[name] for name in a if name in b])
-            if len(gains) < 2:
-                cells += ["", ""]
-                continue
-            error = gains.std(ddof=1) / np.sqrt(len(gains))
-            cells.append(f"{gains.mean():+.2f} ± {error:.2f}")
-            cells.append(f"{(gains > 0).sum()} of {len(gains)}")
+    for text, *pair in CLAIMS:
+        images = [by_image(image_rows(rows, system=s), "psnr_y") for s in pair]
+        found = [by_image(kernel_rows(rows, system=s), "kernel_psnr") for s in pair]
+        cells = [text, *_difference(*images), *_difference(*found)]
         if any(cells[1:]):
             lines.append(cells)
     head = [
@@ -260,75 +230,45 @@ def _claims(rows: Sequence[Row], scale: int) -> str:
     return _table(head, lines) if lines else ""
 
 
-def _images(
-    rows: Sequence[Row],
-    systems: Sequence[System],
-    kind: str,
-    what: str,
-    title: str,
-    digits: int,
-) -> str:
-    columns = (
-        {system.name: system.title for system in systems}
-        if kind == "sr"
-        else estimators(systems)
-    )
-    found = {name: _values(rows, kind, name, what) for name in columns}
-    shown = [name for name, values in found.items() if values]
-    names = sorted({image for name in shown for image in found[name]}, key=natural)
-    if not names:
-        return ""
+def _difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[str, str]:
+    """By how much one system is better than another, and on how many images."""
+    gains = np.array([a[name] - b[name] for name in a if name in b])
+    if len(gains) < 2:
+        return "", ""
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    return f"{gains.mean():+.2f} ± {error:.2f}", f"{(gains > 0).sum()} of {len(gains)}"
+
+
+def _values(columns: Mapping[str, _Rows], measure: str, title: str, digits: int) -> str:
+    """A measure of every image; all seeds in one cell, a column for each system."""
+    found = {name: values_by_image(rows, measure) for name, rows in columns.items()}
+    shown = {name: values for name, values in found.items() if values}
+    names = {image for values in shown.values() for image in values}
     lines = [
         [image]
         + [
-            ", ".join(f"{x:.{digits}f}" for x in found[name].get(image, ()))
-            for name in shown
+            ", ".join(f"{value:.{digits}f}" for value in values.get(image, ()))
+            for values in shown.values()
         ]
-        for image in names
+        for image in sorted(names, key=natural_order)
     ]
-    return _table([title, *(columns[name] for name in shown)], lines)
+    return _table([title, *shown], lines) if lines else ""
 
 
-# --- Rows taken together ---
+# --- Cells ---
 
 
-def by_image(
-    rows: Sequence[Row], kind: str, system: str, what: str
-) -> dict[str, float]:
-    """The mean over seeds of a measure, for each image that has it."""
-    values = _values(rows, kind, system, what)
-    return {name: float(np.mean(mine)) for name, mine in values.items()}
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in rows)
 
 
-def _of(rows: Sequence[Row], kind: str, system: str) -> list[Row]:
-    return [row for row in rows if row["kind"] == kind and row["system"] == system]
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
-def _values(
-    rows: Sequence[Row], kind: str, system: str, what: str
-) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for row in sorted(_of(rows, kind, system), key=lambda row: row["seed"]):
-        if row[what] is not None:
-            found.setdefault(row["image"], []).append(row[what])
-    return found
-
-
-def estimators(systems: Sequence[System]) -> dict[str, str]:
-    """Titles of the estimators, by name, each once."""
-    titles: dict[str, str] = {}
-    for system in systems:
-        if system.estimator is not None:
-            titles.setdefault(system.estimator.name, system.title.split(" + ")[0])
-    return titles
-
-
-def _count(rows: Sequence[Row], kind: str) -> int:
-    return len({row["image"] for row in rows if row["kind"] == kind})
-
-
-def _spread(values: Mapping[str, float], digits: int, count: int) -> str:
-    """Mean ± standard deviation; and of how many images, if not of all."""
+def _mean_and_deviation(values: Mapping[str, float], digits: int, count: int) -> str:
+    """Mean ± standard deviation, and the number of images if some are missing."""
     if not values:
         return ""
     array = np.array(list(values.values()))
@@ -338,16 +278,16 @@ def _spread(values: Mapping[str, float], digits: int, count: int) -> str:
     return text if len(array) == count else f"{text} ({len(array)} of {count})"
 
 
-def _between_seeds(rows: Sequence[Row], kind: str, system: str, what: str) -> str:
+def _between_seeds(rows: _Rows, measure: str) -> str:
     """The mean over images of the distance between the best and the worst seed."""
-    values = [v for v in _values(rows, kind, system, what).values() if len(v) > 1]
+    values = [v for v in values_by_image(rows, measure).values() if len(v) > 1]
     return f"{np.mean([np.ptp(v) for v in values]):.2f}" if values else ""
 
 
-def _cost(rows: Sequence[Row]) -> list[str]:
-    """Median seconds, and peak memory in MiB."""
-    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
-    memory = [row["memory"] for row in rows if row["memory"] is not None]
+def _cost(rows: _Rows) -> list[str]:
+    """Median seconds, and largest peak memory in MiB."""
+    seconds = [row.seconds for row in rows if row.seconds is not None]
+    memory = [row.memory for row in rows if row.memory is not None]
     return [
         f"{np.median(seconds):.2f}" if seconds else "",
         f"{max(memory)}" if memory else "",

@@ -1,21 +1,25 @@
 """Bicubic enlargement: the baseline that needs no kernel and no training."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
+from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.super_resolution.planning import Plan
 
 
 def bicubic(
-    key: jax.Array,
-    image: np.ndarray,
-    kernels: tuple[np.ndarray, ...],
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
     *,
-    scale: int,
-    **_: Any,
-) -> np.ndarray:
-    """Enlarges bicubically; see `Method`."""
-    del key, kernels
-    return np.clip(bicubic_resize(image, scale), 0, 1)
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images bicubically; arguments and result are those of `Enlarge`."""
+    del keys, progress
+    return [
+        np.clip(bicubic_resize(image, planned.scale), 0, 1)
+        for image, planned in zip(images, plans, strict=True)
+    ]

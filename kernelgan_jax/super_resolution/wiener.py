@@ -87,7 +87,7 @@ def fitted_spectrum(spectrum: Any, shape: tuple[int, int], *, scale: int) -> jax
 # --- For an image ---
 
 
-def wiener(
+def wiener_filter(
     image: ArrayLike,
     kernel: ArrayLike,
     *,
@@ -114,6 +114,15 @@ def wiener(
 
     Raises:
       ValueError: If an argument is out of range or the kernel too large.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax import blur_kernels
+      >>> from kernelgan_jax.super_resolution import wiener_filter
+      >>> image = np.full((20, 24, 1), 0.5, np.float32)
+      >>> kernel = blur_kernels.gaussian(9, variances=(2.0, 1.0), scale=2)
+      >>> wiener_filter(image, kernel.astype(np.float32), scale=2).shape
+      (40, 48, 1)
     """
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)

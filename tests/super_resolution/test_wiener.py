@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import kernels, metrics
-from kernelgan_jax.resize import bicubic_resize, downscale
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import periodic
 from kernelgan_jax.super_resolution.wiener import (
     fitted_spectrum,
     natural_spectrum,
-    wiener,
+    wiener_filter,
 )
 
 
@@ -43,7 +44,7 @@ def gaussian(scale: int, width: float = 0.6, side: int | None = None) -> np.ndar
 def test_better_than_bicubic_and_in_place(scale: int, channels: int) -> None:
     hr = picture(channels=channels)
     lr = downscale(hr, gaussian(scale), scale)
-    result = np.asarray(wiener(lr, gaussian(scale), scale=scale))
+    result = np.asarray(wiener_filter(lr, gaussian(scale), scale=scale))
     assert result.shape == hr.shape
     better = metrics.psnr_y(np.clip(result, 0, 1), hr, scale=scale)
     bicubic = bicubic_resize(lr, scale)
@@ -54,16 +55,16 @@ def test_better_than_bicubic_and_in_place(scale: int, channels: int) -> None:
 def test_odd_sizes_and_even_kernels() -> None:
     lr = picture()[:37, :50]
     kernel = gaussian(2, side=12)
-    assert wiener(lr, kernel, scale=2).shape == (74, 100, 3)
+    assert wiener_filter(lr, kernel, scale=2).shape == (74, 100, 3)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_flat_areas_keep_their_value_and_gray_stays_gray(scale: int) -> None:
     flat = np.full((40, 33, 3), 0.37, np.float32)
-    result = wiener(flat, gaussian(scale), scale=scale, kernel_std=0.2)
+    result = wiener_filter(flat, gaussian(scale), scale=scale, kernel_std=0.2)
     np.testing.assert_allclose(result, 0.37, atol=1e-3)
     gray = np.repeat(picture(64, 1), 3, -1)
-    result = np.asarray(wiener(gray, gaussian(scale), scale=scale))
+    result = np.asarray(wiener_filter(gray, gaussian(scale), scale=scale))
     np.testing.assert_array_equal(result, result[..., :1].repeat(3, -1))
 
 
@@ -71,7 +72,7 @@ def test_edges_are_calm() -> None:
     # A slope does not wrap: without the gap its ends would ring.
     slope = np.linspace(0, 1, 64, dtype=np.float32)[:, None, None]
     lr = np.broadcast_to(slope, (64, 64, 1))
-    result = np.asarray(wiener(lr, gaussian(2), scale=2))
+    result = np.asarray(wiener_filter(lr, gaussian(2), scale=2))
     wanted = bicubic_resize(lr, 2)
     assert np.abs(result - wanted).max() < 0.05
 
@@ -79,7 +80,7 @@ def test_edges_are_calm() -> None:
 def test_uncertain_kernels_give_smoother_results() -> None:
     lr = picture()[:48, :48]
     sharp, soft = (
-        wiener(lr, gaussian(2), scale=2, kernel_std=std) for std in (0.0, 0.3)
+        wiener_filter(lr, gaussian(2), scale=2, kernel_std=std) for std in (0.0, 0.3)
     )
     assert (
         jnp.abs(jnp.diff(soft, axis=0)).mean() < jnp.abs(jnp.diff(sharp, axis=0)).mean()
@@ -131,7 +132,7 @@ def test_gradients_are_finite_and_vmap_equals_a_loop() -> None:
     kernels_ = jnp.asarray(np.stack([gaussian(2), gaussian(2, 0.4)]))
 
     def enlarge(image: jax.Array, kernel: jax.Array) -> jax.Array:
-        return wiener(image, kernel, scale=2, noise_std=0.01, kernel_std=0.1)
+        return wiener_filter(image, kernel, scale=2, noise_std=0.01, kernel_std=0.1)
 
     together = jax.vmap(enlarge)(images, kernels_)
     for i in range(2):
@@ -165,4 +166,4 @@ def test_bad_arguments(change: dict, message: str) -> None:
     }
     arguments |= change
     with pytest.raises(ValueError, match=message):
-        wiener(arguments.pop("image"), arguments.pop("kernel"), **arguments)
+        wiener_filter(arguments.pop("image"), arguments.pop("kernel"), **arguments)

@@ -11,15 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution import periodic
 from kernelgan_jax.super_resolution.deep_wiener import random_kernels
 from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
 
 LR_SIZES = {1: 96, 2: 48, 3: 40, 4: 40}
 """Side of the LR patches, by scale."""
-
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue in luma (BT.601)."""
 
 
 class Pair(NamedTuple):
@@ -136,7 +134,7 @@ def degrade(
 
 
 def _luma(image: jax.Array) -> jax.Array:
-    return (image @ LUMA)[..., None]
+    return (image @ jnp.asarray(LUMA, image.dtype))[..., None]
 
 
 def _correlate(image: jax.Array, kernel: jax.Array) -> jax.Array:

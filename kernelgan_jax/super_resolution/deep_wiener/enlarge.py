@@ -137,4 +137,4 @@ def _compiled(network: DeepWiener) -> Callable[..., Any]:
 
 @functools.lru_cache(maxsize=1)
 def _compiled_wiener() -> Callable[..., Any]:
-    return jax.jit(wiener.wiener, static_argnames="scale")
+    return jax.jit(wiener.wiener_filter, static_argnames="scale")

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
+from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution.deep_wiener.degradation import (
-    LUMA,
     Pair,
     degrade,
 )
@@ -203,6 +203,6 @@ def enlarge(
 def _loss(results: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean absolute error of colours and of luma, half each; PSNR of luma."""
     error = results - hr
-    luma = error @ LUMA
+    luma = error @ jnp.asarray(LUMA, error.dtype)
     psnr = -10 * jnp.log10((luma**2).mean((1, 2)) + 1e-8)
     return 0.5 * jnp.abs(error).mean() + 0.5 * jnp.abs(luma).mean(), psnr.mean()

@@ -1,5 +1,6 @@
 """Files of network weights: NumPy archives, float16, with the shape of the network."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -44,8 +45,9 @@ def save(path: Path, weights: Weights) -> None:
         _name(at): np.asarray(leaf, np.float16) for at, leaf in leaves
     }
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        np.savez(file, header=np.array(json.dumps(header)), **arrays)
+    archive = io.BytesIO()
+    np.savez(archive, header=np.array(json.dumps(header)), **arrays)
+    part.write_bytes(archive.getvalue())
     os.replace(part, path)
 
 

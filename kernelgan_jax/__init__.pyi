@@ -1,0 +1,16 @@
+from .config import Config as Config
+from .degradation import downscale as downscale
+from .degradation import downscale_adjoint as downscale_adjoint
+from .degradation import downscale_inverse as downscale_inverse
+from .estimate import Confidence as Confidence
+from .estimate import Evidence as Evidence
+from .estimate import KernelEstimate as KernelEstimate
+from .estimate import Progress as Progress
+from .estimators.run import estimate_kernel as estimate_kernel
+from .estimators.run import estimate_kernels as estimate_kernels
+from .estimators.spectral.analysis import analyse as analyse
+from .estimators.spectral.analysis import estimate_spectral as estimate_spectral
+from .estimators.spectral.confidence import judge as judge
+from .priors.base import KernelPrior as KernelPrior
+from .super_resolution.run import super_resolve as super_resolve
+from .version import __version__ as __version__

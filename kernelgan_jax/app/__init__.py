@@ -1,0 +1,1 @@
+"""The command: flags, files, threads, reports and figures around the library."""

@@ -1,0 +1,69 @@
+"""The command's entry: arguments in, exit status out.
+
+`flags.parse` makes options of the arguments; `run.run` carries them out. Only the
+latter needs JAX, so that `--help` and a mistyped flag are answered at once.
+"""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.flags import parse
+from kernelgan_jax.app.terminal import print_error
+
+_HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status.
+
+    Args:
+      argv: The arguments without the program's name; by default those of the process.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not _HELP.isdisjoint(argv):
+        from kernelgan_jax.app.usage import usage
+
+        print(usage(), end="")
+        return 0
+    try:
+        options = parse(argv)
+        from kernelgan_jax.app import run  # It imports JAX.
+
+        with _terminating():
+            return run.run(options)
+    except UsageError as error:
+        print_error(f"{error} (--help shows all flags)")
+        return 2
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, _Terminated)
+        print_error(
+            f"{'terminated' if terminated else 'interrupted'}; the results of finished "
+            "images are kept, and the same command goes on"
+        )
+        return 143 if terminated else 130
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """Lets SIGTERM end the run as Ctrl-C does."""
+
+    def terminate(*_: Any) -> None:
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # Only the main thread may handle signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,274 @@
+"""The pictures beside the results: kernel.png and comparison.png.
+
+Matplotlib is imported when the first figure is drawn: that is slow, and not needed
+before the first result.
+"""
+
+import math
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.app.report import Result, SuperResolved, measures, size
+from kernelgan_jax.estimate import Confidence, KernelEstimate
+from kernelgan_jax.pixels import textured_window, to_unit
+from kernelgan_jax.priors.penalties import KERNEL_TERMS
+from kernelgan_jax.resize import bicubic_resize
+
+ADVERSARIAL_LOSSES = ("generator", "discriminator")
+"""Losses in the upper panel of kernel.png."""
+
+KERNEL_LOSSES = ("bicubic", *KERNEL_TERMS)
+"""Losses in the lower panel of kernel.png, if training has a weight for them."""
+
+LONGEST_SIDE = 1000
+"""Longest side, pixels, of a picture in a figure; larger ones are thinned out."""
+
+CROP_SIDE = 48
+"""Side, LR pixels, of the crops in comparison.png."""
+
+MARGIN = 4
+"""LR pixels around the crop that its bicubic enlargement depends on."""
+
+_DRAWING = threading.Lock()
+"""Figures are drawn by one thread at a time: filters of warnings are global."""
+
+
+def write(folder: Path, result: Result) -> None:
+    """Draws the figures of an image.
+
+    kernel.png if a kernel was estimated, comparison.png if the image was
+    super-resolved.
+    """
+    if result.estimate is not None:
+        write_kernel_figure(folder / "kernel.png", result, result.estimate)
+    if result.sr is not None:
+        write_comparison(folder / "comparison.png", result, result.sr)
+
+
+def new_figure(width: float, height: float, **layout: Any) -> Any:
+    """An empty figure, 100 pixels per inch, whose parts do not overlap.
+
+    It is made without pyplot: there is no state outside the figure, and no display is
+    looked for.
+
+    Args:
+      width: Inches.
+      height: Inches.
+      layout: Distances between the parts, as matplotlib's constrained layout has them.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=100)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", **layout)
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    """Writes a figure as a PNG."""
+    with _DRAWING, warnings.catch_warnings():
+        # File names may be in scripts that the font does not have.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        # The figure is laid out twice: the first time does not know yet how pictures
+        # keep their proportions, and would cut off titles or labels beside them.
+        figure.draw_without_rendering()
+        figure.savefig(path)
+
+
+# --- The kernel ---
+
+
+def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) -> None:
+    """Draws the image, its kernels with their confidence, and the losses."""
+    losses = {} if estimate.diagnostics is None else estimate.diagnostics.losses
+    shown = result.kernels
+    width = (12 if losses else 7) + 4 * len(shown)
+    figure = new_figure(width, 5, wspace=0.04, w_pad=0.08, h_pad=0.08)
+    ratios = [1.25, *(1.0 for _ in shown), *([1.25] if losses else [])]
+    columns = figure.add_gridspec(1, len(ratios), width_ratios=ratios)
+    _draw_image(figure.add_subplot(columns[0]), result)
+    for column, (scale, kernel) in enumerate(shown, 1):
+        axes = figure.add_subplot(columns[column])
+        _draw_kernel(axes, kernel, scale)
+        if column == len(shown) and estimate.confidence is not None:
+            _draw_confidence(axes, kernel, estimate.confidence)
+    if losses:
+        rows = columns[-1].subgridspec(2, 1, hspace=0.1)
+        upper = figure.add_subplot(rows[0])
+        lower = figure.add_subplot(rows[1], sharex=upper)
+        settings = result.job.config.estimator_config
+        trained_on = [
+            name for name in KERNEL_LOSSES if getattr(settings, f"{name}_weight", 0) > 0
+        ]
+        _draw_losses(upper, lower, losses, trained_on)
+    if estimate.failure:
+        figure.set_figheight(5.5)  # room for one more line
+        text = f"NOT CONVERGED: {estimate.failure}"
+        figure.suptitle(text, color="firebrick", parse_math=False)
+    save(figure, path)
+
+
+# --- The super-resolution ---
+
+
+def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
+    """Draws the kernel and both enlargements, bicubic and learned: whole, and crops."""
+    scale, pixels = result.scale, result.image.pixels
+    whole = to_unit(pixels)
+    if max(pixels.shape) <= LONGEST_SIDE:
+        whole = np.clip(bicubic_resize(whole, scale), 0, 1)
+    bicubic_crop, sr_crop = _crops(pixels, sr.image.pixels, scale)
+    title = result.job.config.sr
+    if sr.source:
+        title += f", {Path(sr.source).name} kernel"
+
+    figure = new_figure(18, 9)
+    columns = 2 if sr.kernel is None else 3  # The third is the kernel's.
+    grid = figure.add_gridspec(2, columns)
+    for place, shown, text in (
+        (grid[0, 0], whole, "bicubic"),
+        (grid[0, 1], sr.image.pixels, f"×{scale}: {title}"),
+        (grid[1, 0], bicubic_crop, "bicubic, crop"),
+        (grid[1, 1], sr_crop, "SR, the same crop"),
+    ):
+        axes = figure.add_subplot(place)
+        _show(axes, shown)
+        axes.set_title(text, parse_math=False)
+    if sr.kernel is not None:
+        _draw_kernel(figure.add_subplot(grid[:, 2]), sr.kernel, scale)
+    save(figure, path)
+
+
+def _crops(
+    pixels: np.ndarray, enlarged: np.ndarray, scale: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The crop with the most structure, enlarged bicubically and super-resolved; each
+    pixel of both as 4 x 4."""
+    height, width = pixels.shape[:2]
+    side = min(CROP_SIDE, height // 2 * 2, width // 2 * 2)
+    rows, columns = textured_window(pixels, 0, side**2, side)
+    top, left = rows.start, columns.start
+    above, before = min(top, MARGIN), min(left, MARGIN)
+    around = pixels[
+        top - above : top + side + MARGIN, left - before : left + side + MARGIN
+    ]
+    bicubic = np.clip(bicubic_resize(to_unit(around), scale), 0, 1)
+    bicubic = _window(bicubic, scale * above, scale * before, scale * side)
+    crop = _window(enlarged, scale * top, scale * left, scale * side)
+    return _magnified(bicubic), _magnified(crop)
+
+
+def _window(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
+    return image[top : top + side, left : left + side]
+
+
+def _magnified(image: np.ndarray) -> np.ndarray:
+    return image.repeat(4, 0).repeat(4, 1)
+
+
+# --- Parts of figures ---
+
+
+def _show(axes: Any, pixels: np.ndarray) -> None:
+    height, width = pixels.shape[:2]
+    every = math.ceil(max(height, width) / LONGEST_SIDE)
+    thinned = to_unit(pixels[::every, ::every])
+    rgb = np.broadcast_to(thinned, (*thinned.shape[:2], 3))
+    axes.imshow(
+        rgb, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest"
+    )
+    axes.set_axis_off()
+
+
+def _draw_image(axes: Any, result: Result) -> None:
+    height, width = result.image.pixels.shape[:2]
+    _show(axes, result.image.pixels)
+    name = result.task.path.name.encode("utf-8", "backslashreplace").decode()
+    if len(name) > 40:
+        name = f"{name[:24]}…{name[-15:]}"
+    # A name may hold "$", which is not meant as mathematics here.
+    axes.set_title(f"{name}\n{width} × {height} px", parse_math=False)
+
+
+def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
+    mesh = axes.imshow(kernel, cmap="magma", interpolation="nearest")
+    axes.figure.colorbar(mesh, ax=axes, shrink=0.8, fraction=0.05, pad=0.03)
+    found = measures(kernel)
+    rows, columns = kernel.shape
+    title = f"×{scale} kernel, {columns} × {rows} px, sum {found['sum']:.3f}"
+    if (centre := found["centre_of_mass"]) is not None:
+        row, column = centre
+        axes.plot(column, row, "+", color="white", mec="deepskyblue", ms=9, mew=1.5)
+    if (widths := found["widths"]) is not None:
+        title += f"\nwidths {size(widths)}, longer axis at {widths['angle']:.0f}°"
+    axes.set_title(title)
+    axes.set_xlabel("column (HR pixels); + is the centre of mass")
+    axes.set_ylabel("row (HR pixels)")
+    axes.locator_params(integer=True)
+
+
+def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> None:
+    """The kernel's ellipse of one standard deviation, and those of the samples."""
+    centre = kernels.centre_of_mass(kernel)
+    turns = np.linspace(0, 2 * np.pi, 100)
+    circle = np.stack([np.sin(turns), np.cos(turns)])
+
+    def draw(kernel: np.ndarray, **style: Any) -> None:
+        variances, axis = np.linalg.eigh(kernels.covariance(kernel))
+        root = axis * np.sqrt(np.maximum(variances, 0))
+        row, column = centre[:, None] + root @ circle
+        axes.plot(column, row, **style)
+
+    for sample in confidence.samples[:32]:
+        draw(sample, color="deepskyblue", lw=0.6, alpha=0.35)
+    draw(kernel, color="white", lw=1.5)
+    reason = f"\n({confidence.reason})" if confidence.reason else ""
+    axes.set_title(
+        f"{axes.get_title()}\nconfidence {confidence.level}{reason}",
+        parse_math=False,
+    )
+    axes.set_xlim(-0.5, kernel.shape[1] - 0.5)
+    axes.set_ylim(kernel.shape[0] - 0.5, -0.5)
+
+
+def _draw_losses(
+    upper: Any, lower: Any, losses: Mapping[str, np.ndarray], trained_on: Sequence[str]
+) -> None:
+    for axes, names in ((upper, ADVERSARIAL_LOSSES), (lower, trained_on)):
+        curves = {n: losses[f"{n}_loss"] for n in names if f"{n}_loss" in losses}
+        for name, loss in curves.items():
+            every = _averaged(len(loss))
+            means = loss[: len(loss) // every * every].reshape(-1, every).mean(1)
+            axes.plot(np.arange(1, len(means) + 1) * every, means, label=name, lw=1)
+        axes.grid(alpha=0.3)
+        if not curves:
+            continue
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 0.97),
+            ncols=len(curves),
+            frameon=False,
+            fontsize="small",
+            handlelength=1.0,
+            columnspacing=1.0,
+        )
+    upper.set_ylabel("adversarial loss")
+    upper.tick_params(labelbottom=False)
+    lower.set_ylabel("kernel losses" if trained_on else "no kernel losses")
+    # A logarithmic axis needs a positive value; NaN and 0 are not positive.
+    if any((line.get_ydata() > 0).any() for line in lower.lines):
+        lower.set_yscale("log")
+    every = _averaged(max(map(len, losses.values())))
+    lower.set_xlabel("iteration" + (f" (means of {every})" if every > 1 else ""))
+
+
+def _averaged(steps: int) -> int:
+    """How many steps make a point of a curve: single steps are noisy."""
+    return math.ceil(steps / 300)

@@ -1,0 +1,79 @@
+"""What the command does with images, and what becomes of each: types, without JAX."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from kernelgan_jax.config import Config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is done with every image of a run."""
+
+    config: Config = Config()
+    """The settings; a known kernel is the estimator `given`."""
+    seed: int = 0
+    """Random seed, from which every image starts anew."""
+    figures: bool = True
+    """Whether kernel.png and comparison.png are drawn."""
+    resume: bool = True
+    """Whether images are left out that are finished with the same settings."""
+
+    @property
+    def writes_kernel(self) -> bool:
+        """Whether the kernel is a result of the run; a known one is not."""
+        return self.config.chosen_estimator.estimates
+
+    @property
+    def needs_kernel(self) -> bool:
+        """Whether any result depends on the kernel."""
+        method = self.config.chosen_method
+        return self.writes_kernel or (method is not None and method.uses_kernel)
+
+
+class Task(NamedTuple):
+    """One image and the folder for its results."""
+
+    path: Path
+    """The image file."""
+    folder: Path
+    """The folder that its results are written to."""
+
+
+class Summary(NamedTuple):
+    """What the terminal shows of one image; small, so that a long list can be kept."""
+
+    path: Path
+    """The image file."""
+    folder: Path
+    """The folder with its results."""
+    widths: str
+    """Widths of the kernel, or `-`."""
+    angle: str
+    """Direction of the kernel, or `-`."""
+    seconds: float
+    """Time of the estimation and the super-resolution."""
+    failure: str | None
+    """Why the estimate failed, empty if it did not; None if nothing was estimated."""
+    level: str = "-"
+    """Level of the confidence, or `-`."""
+    reason: str = ""
+    """Why the level is not `high`; may be empty."""
+    note: str = ""
+    """What was not done as usual in the super-resolution; may be empty."""
+
+
+class Outcome(NamedTuple):
+    """What became of one image."""
+
+    task: Task
+    """The image."""
+    status: Literal["done", "kept", "failed"]
+    """`kept`: the image was finished before, with the same settings."""
+    seconds: float = 0.0
+    """Time of the super-resolution and the image's share of its batch's estimation."""
+    error: str = ""
+    """What went wrong, in one line; empty if nothing did."""
+    summary: Summary | None = None
+    """What the terminal shows, if the image was done."""

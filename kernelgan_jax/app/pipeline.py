@@ -1,0 +1,333 @@
+"""Many images, from their files to their saved results, batch by batch.
+
+Files are read ahead in threads while kernels of a batch are estimated, and the batch
+before it is super-resolved and written at the same time. What goes wrong with one image
+is its `Outcome`, and the others go on.
+"""
+
+import collections
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kernelgan_jax.app import configuration, image_files, report, resources, results
+from kernelgan_jax.app.job import Job, Outcome, Task
+from kernelgan_jax.app.report import Result, SuperResolved
+from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
+from kernelgan_jax.estimators import run
+from kernelgan_jax.parallel import worker_count
+from kernelgan_jax.pixels import from_unit, to_unit
+from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.super_resolution.planning import Plan, plan
+from kernelgan_jax.super_resolution.run import super_resolve_planned
+
+
+class _Ready(NamedTuple):
+    """An image that has been read and can be worked on."""
+
+    number: int
+    """Its place among the tasks."""
+    task: Task
+    """Its file and folder."""
+    image: image_files.Image
+    """The contents of the file."""
+    fingerprint: str
+    """See `results.fingerprint`; of the file as it was read."""
+
+    def unit(self) -> np.ndarray:
+        """Its pixels, `H x W x C` float32 in [0, 1].
+
+        They are four times as large as those of most files, so images that wait do not
+        keep them.
+        """
+        return to_unit(self.image.pixels)
+
+
+class _Estimated(NamedTuple):
+    """What the estimation of one image's kernel gave."""
+
+    estimate: KernelEstimate | None
+    """The estimate; None if no kernel is needed, or after an error."""
+    seconds: float = 0.0
+    """The image's share of the time."""
+    error: Exception | None = None
+    """What went wrong."""
+
+
+class _Stopped(BaseException):
+    """Ends a thread whose results nobody waits for."""
+
+
+def process(
+    tasks: Iterable[Task],
+    job: Job,
+    *,
+    batch_size: int,
+    progress: ProgressCallback | None = None,
+) -> Iterator[Outcome]:
+    """Works on images, in batches; yields their outcomes in order.
+
+    Closing the iterator, and an exception while it waits, ends the threads.
+
+    Args:
+      tasks: The images.
+      job: What is done with each.
+      batch_size: Images of a batch.
+      progress: Called now and then, from several threads; `Progress.image` is the place
+        of the image among the tasks.
+    """
+    stop = threading.Event()
+
+    def report_or_stop(done: Progress) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if progress is not None:
+            progress(done)
+
+    workers = max(2, min(batch_size, worker_count()))
+    readers = ThreadPoolExecutor(workers, "read")
+    finishers = ThreadPoolExecutor(workers, "finish")
+    try:
+        before: list[Future[Outcome]] = []
+        read = _ahead(readers, job, tasks, 2 * batch_size)
+        for batch in _batches(read, batch_size):
+            now = _start_batch(finishers, batch, job, report_or_stop)
+            yield from (future.result() for future in before)
+            before = now
+        yield from (future.result() for future in before)
+    finally:
+        stop.set()
+        for pool in (readers, finishers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, job: Job, tasks: Iterable[Task], ahead: int
+) -> Iterator[_Ready | Outcome]:
+    """Images in order, of which up to `ahead` are read before they are needed."""
+    waiting = enumerate(tasks)
+    pending = collections.deque(
+        pool.submit(_read, number, task, job)
+        for number, task in itertools.islice(waiting, ahead)
+    )
+    while pending:
+        result = pending.popleft().result()
+        for number, task in itertools.islice(waiting, 1):
+            pending.append(pool.submit(_read, number, task, job))
+        yield result
+
+
+def _batches(
+    items: Iterable[_Ready | Outcome], size: int
+) -> Iterator[list[_Ready | Outcome]]:
+    """Runs of items with `size` images to work on; none is longer than 64 batches."""
+    batch: list[_Ready | Outcome] = []
+    ready = 0
+    for item in items:
+        batch.append(item)
+        ready += isinstance(item, _Ready)
+        if ready == size or len(batch) == 64 * size:
+            yield batch
+            batch, ready = [], 0
+    if batch:
+        yield batch
+
+
+def _start_batch(
+    finishers: ThreadPoolExecutor,
+    batch: Sequence[_Ready | Outcome],
+    job: Job,
+    progress: ProgressCallback,
+) -> list[Future[Outcome]]:
+    """Estimates the kernels of a batch; super-resolution then goes on in threads."""
+    ready = [item for item in batch if isinstance(item, _Ready)]
+    estimated = iter(_estimate(ready, job, progress))
+    futures = []
+    for item in batch:
+        if isinstance(item, _Ready):
+            arguments = (item, next(estimated), job, progress)
+            futures.append(finishers.submit(_finish, *arguments))
+        else:
+            future: Future[Outcome] = Future()
+            future.set_result(item)
+            futures.append(future)
+    return futures
+
+
+# --- Reading ---
+
+
+def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
+    """Reads an image, and refuses it early if it cannot be finished."""
+    config = job.config
+    try:
+        fingerprint = results.fingerprint(job, _size_and_time(task.path))
+        if job.resume and results.is_finished(task.folder, fingerprint):
+            return Outcome(task, "kept")
+        image = image_files.read(task.path)
+        results.check_writable(task.folder)
+        if (method := config.chosen_method) is not None:
+            resources.check_memory(image.pixels.shape, config.scale)
+            method.check_image_size(image.pixels.shape, scale=config.scale)
+        if job.needs_kernel:
+            run.check_image(
+                image.pixels,
+                scale=config.scale,
+                entry=config.chosen_estimator,
+                config=config.estimator_config,
+            )
+        return _Ready(number, task, image, fingerprint)
+    except Exception as error:  # Whatever it is, the other images go on.
+        return _failed(task, error)
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Size and time of a file.
+
+    Raises:
+      ImageError: If there is no such file.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _failed(task: Task, error: Exception) -> Outcome:
+    """The outcome of an image with which something went wrong, in one line."""
+    if isinstance(error, image_files.ImageError | results.OutputError):
+        text = str(error)  # It names the file.
+    elif isinstance(error, ValueError):
+        text = f"{task.path}: {configuration.name_flags(str(error))}"
+    else:
+        text = f"{task.path}: {type(error).__name__}: {error}"
+    return Outcome(task, "failed", error=" ".join(text.split()))
+
+
+# --- The kernel ---
+
+
+def _estimate(
+    ready: Sequence[_Ready], job: Job, progress: ProgressCallback
+) -> list[_Estimated]:
+    """Estimates kernels; if that fails for a batch as a whole, one by one."""
+    if not (ready and job.needs_kernel):
+        return [_Estimated(None)] * len(ready)
+    started = time.perf_counter()
+    try:
+        estimates = run.estimate_checked(
+            [jax.random.key(job.seed)] * len(ready),
+            [item.unit() for item in ready],
+            scale=job.config.scale,
+            entry=job.config.chosen_estimator,
+            config=job.config.estimator_config,
+            progress=_numbered(ready, progress),
+        )
+    except Exception as error:  # For one, less memory may be enough for fewer images.
+        if len(ready) == 1:
+            return [_Estimated(None, error=error)]
+        return [_estimate([item], job, progress)[0] for item in ready]
+    share = (time.perf_counter() - started) / len(ready)
+    return [_Estimated(_with_flags(estimate), share) for estimate in estimates]
+
+
+def _numbered(ready: Sequence[_Ready], progress: ProgressCallback) -> ProgressCallback:
+    """A callback for some images that reports their places among the tasks."""
+    return lambda done: progress(done._replace(image=ready[done.image].number))
+
+
+def _with_flags(estimate: KernelEstimate) -> KernelEstimate:
+    """The estimate with flags where its messages advise other settings."""
+    failure = configuration.name_flags(estimate.failure)
+    confidence = estimate.confidence
+    if confidence is not None:
+        reason = configuration.name_flags(confidence.reason)
+        confidence = confidence._replace(reason=reason)
+    return estimate._replace(failure=failure, confidence=confidence)
+
+
+# --- Super-resolution and results ---
+
+
+def _finish(
+    ready: _Ready, estimated: _Estimated, job: Job, progress: ProgressCallback
+) -> Outcome:
+    """Super-resolves an image and writes its results."""
+    try:
+        if estimated.error is not None:
+            raise estimated.error
+        result = Result(
+            task=ready.task,
+            image=ready.image,
+            job=job,
+            estimate=estimated.estimate if job.writes_kernel else None,
+            seconds=estimated.seconds,
+            sr=_super_resolve(ready, estimated.estimate, job, progress),
+            fingerprint=ready.fingerprint,
+        )
+        results.write(result)
+        summary = report.summary(result)
+    except Exception as error:  # Whatever it is, the other images go on.
+        return _failed(ready.task, error)
+    return Outcome(ready.task, "done", summary.seconds, summary=summary)
+
+
+def _super_resolve(
+    ready: _Ready,
+    estimate: KernelEstimate | None,
+    job: Job,
+    progress: ProgressCallback,
+) -> SuperResolved | None:
+    """Super-resolves an image; None if that is not asked for."""
+    config = job.config
+    if config.chosen_method is None:
+        return None
+    started = time.perf_counter()
+    planned = plan(
+        estimate,
+        scale=config.scale,
+        method=config.sr,
+        config=config.sr_config,
+        image_shape=ready.image.pixels.shape,
+    )
+    (enlarged,) = super_resolve_planned(
+        [jax.random.key(job.seed)],
+        [ready.unit()],
+        [planned],
+        progress=_numbered([ready], progress),
+    )
+    return SuperResolved(
+        image=_as_stored(enlarged, ready.image, config.scale),
+        kernel=planned.kernel,
+        source=_source(planned, job),
+        seconds=time.perf_counter() - started,
+        note=" and ".join(planned.notes),
+    )
+
+
+def _as_stored(
+    enlarged: np.ndarray, image: image_files.Image, scale: int
+) -> image_files.Image:
+    """The result in the form of the image's file: its depth, alpha and metadata."""
+    alpha = image.alpha
+    if alpha is not None:
+        alpha = from_unit(bicubic_resize(to_unit(alpha), scale), alpha.dtype)
+    pixels = from_unit(enlarged, image.pixels.dtype)
+    return image_files.Image(pixels, alpha, image.icc_profile, image.exif)
+
+
+def _source(planned: Plan, job: Job) -> str:
+    """Where the kernel comes from: `estimated`, `bicubic` or the name of a file."""
+    if job.writes_kernel or not planned.source:
+        return planned.source
+    # A known kernel, that of a file or one that needs no settings.
+    return getattr(job.config.estimator_config, "source", job.config.estimator)

@@ -1,0 +1,41 @@
+"""The code that made a result: part of each fingerprint, so that results of other code
+are never taken for those of this one."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+from kernelgan_jax.version import __version__
+
+PACKAGE = Path(__file__).parents[1]
+"""Folder of the package."""
+
+_SUFFIXES = (".py", ".npz")
+"""Source files and data: all that results can depend on."""
+
+
+@functools.cache
+def provenance(root: Path = PACKAGE) -> str:
+    """Version and SHA-256 digest of the package's source files and data.
+
+    It changes when a file changes, comes, goes or is renamed.
+
+    Args:
+      root: Folder of the package.
+
+    Example:
+      >>> version, digest = provenance().split()
+      >>> digest.startswith("sha256:")
+      True
+    """
+    digest = hashlib.sha256()
+    files = {
+        path.relative_to(root).as_posix(): path
+        for path in root.rglob("*")
+        if path.suffix in _SUFFIXES and path.is_file()
+    }
+    for name, path in sorted(files.items()):
+        content = path.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
+        digest.update(content)
+    return f"{__version__} sha256:{digest.hexdigest()}"

@@ -1,0 +1,197 @@
+"""One image's results in memory, and `report.json` and the summary made of them."""
+
+import dataclasses
+import importlib.metadata
+import math
+import platform
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.app.image_files import Image
+from kernelgan_jax.app.job import Job, Summary, Task
+from kernelgan_jax.app.provenance import provenance
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.version import __version__
+
+MIN_WIDTH = 0.01
+"""Smallest width, pixels, that is shown. The second moments of the bicubic kernel are
+0, which says nothing about its width."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class SuperResolved:
+    """One image's super-resolution."""
+
+    image: Image
+    """The result, as it is written."""
+    kernel: np.ndarray | None
+    """The kernel of the last stage; None if the method uses none."""
+    source: str
+    """Where the kernel comes from: `estimated`, `bicubic` or the name of a file; empty
+    if the method uses none."""
+    seconds: float
+    """Time that it took."""
+    note: str = ""
+    """What was not done as usual; may be empty."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """Everything about one image: what was asked for, and what came out."""
+
+    task: Task
+    """The image file and the folder for its results."""
+    image: Image
+    """The contents of the file."""
+    job: Job
+    """What was asked for."""
+    estimate: KernelEstimate | None
+    """The estimated kernel; None if it was known."""
+    seconds: float
+    """Time of the estimation."""
+    sr: SuperResolved | None = None
+    """The super-resolution; None without one."""
+    fingerprint: str = ""
+    """Text that differs where the results would; see `results.fingerprint`."""
+
+    @property
+    def scale(self) -> int:
+        """The scale of the kernel and of the super-resolution."""
+        return self.job.config.scale
+
+    @property
+    def kernels(self) -> tuple[tuple[int, np.ndarray], ...]:
+        """(scale, kernel) of all estimated kernels; the scale asked for comes last."""
+        if self.estimate is None:
+            return ()
+        return (*self.estimate.intermediate, (self.scale, self.estimate.kernel))
+
+
+def to_dict(result: Result, files: list[str]) -> dict[str, Any]:
+    """The contents of `report.json`.
+
+    Args:
+      result: The results.
+      files: Names of the files that are written.
+    """
+    height, width, channels = result.image.pixels.shape
+    device = jax.devices()[0]
+    settings = result.job.config.to_dict()
+    # The values of a known kernel are in the file that `source` names.
+    settings.get("given", {}).pop("kernel", None)
+    found = {
+        "image": {
+            "path": str(result.task.path),
+            "width": width,
+            "height": height,
+            "channels": channels,
+            "dtype": str(result.image.pixels.dtype),
+            "note": result.image.note,
+        },
+        **_estimate(result),
+        "super_resolution": _super_resolution(result),
+        "seconds": round(result.seconds, 3),
+        "seed": result.job.seed,
+        "config": settings,
+        "device": {"platform": device.platform, "kind": device.device_kind},
+        "versions": _versions(),
+        "provenance": provenance(),
+        "files": files,
+        "fingerprint": result.fingerprint,
+    }
+    return finite(found)
+
+
+def _estimate(result: Result) -> dict[str, Any]:
+    estimate = result.estimate
+    if estimate is None:
+        return {}
+    confidence, diagnostics = estimate.confidence, estimate.diagnostics
+    losses = {} if diagnostics is None else diagnostics.losses
+    return {
+        "converged": not estimate.failure,
+        "reason": estimate.failure,
+        "confidence": None if confidence is None else confidence.to_dict(),
+        "noise": estimate.noise_std,
+        **{f"kernel_x{scale}": measures(kernel) for scale, kernel in result.kernels},
+        "steps": max(map(len, losses.values()), default=0),
+        "final_losses": {name: float(values[-1]) for name, values in losses.items()},
+    }
+
+
+def _super_resolution(result: Result) -> dict[str, Any] | None:
+    sr = result.sr
+    if sr is None:
+        return None
+    height, width = sr.image.pixels.shape[:2]
+    return {
+        "file": f"sr_x{result.scale}.png",
+        "method": result.job.config.sr,
+        "kernel": sr.source,
+        "kernel_measures": None if sr.kernel is None else measures(sr.kernel),
+        "width": width,
+        "height": height,
+        "dtype": str(sr.image.pixels.dtype),
+        "seconds": round(sr.seconds, 3),
+        "note": sr.note,
+    }
+
+
+def measures(kernel: np.ndarray) -> dict[str, Any]:
+    """Shape, sum, centre of mass and widths of a kernel, as far as it has them."""
+    total = float(kernel.sum())
+    found: dict[str, Any] = {"shape": kernel.shape, "sum": total}
+    if not (math.isfinite(total) and total > 0):  # It has no centre and no width.
+        return found | {"centre_of_mass": None, "widths": None}
+    widths = kernels.widths(kernel)
+    return found | {
+        "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
+        "widths": widths._asdict() if widths.longer > MIN_WIDTH else None,
+    }
+
+
+def size(widths: dict[str, float]) -> str:
+    """Both widths of a kernel as text."""
+    return f"{widths['longer']:.2f} × {widths['shorter']:.2f} px"
+
+
+def summary(result: Result) -> Summary:
+    """What the terminal shows of an image."""
+    estimate, sr = result.estimate, result.sr
+    kernel = sr.kernel if sr is not None else None
+    if estimate is not None:
+        kernel = estimate.kernel
+    widths = None if kernel is None else measures(kernel)["widths"]
+    confidence = None if estimate is None else estimate.confidence
+    return Summary(
+        path=result.task.path,
+        folder=result.task.folder,
+        widths="-" if widths is None else size(widths),
+        angle="-" if widths is None else f"{widths['angle']:.0f}°",
+        seconds=result.seconds + (0 if sr is None else sr.seconds),
+        failure=None if estimate is None else estimate.failure,
+        level="-" if confidence is None else confidence.level,
+        reason="" if confidence is None else confidence.reason,
+        note="" if sr is None else sr.note,
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+    versions = {name: importlib.metadata.version(name) for name in names}
+    own = {"kernelgan_jax": __version__, "python": platform.python_version()}
+    return own | versions
+
+
+def finite(value: Any) -> Any:
+    """The value with None in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: finite(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,157 @@
+"""A run of the command: from options to printed lines and an exit status."""
+
+import collections
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from kernelgan_jax.app import image_files, pipeline, resources, results, terminal
+from kernelgan_jax.app.compilation_cache import keep_compilations
+from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.flags import Options
+from kernelgan_jax.app.job import Outcome, Summary, Task
+from kernelgan_jax.app.manifest import Manifest
+from kernelgan_jax.estimate import Progress, ProgressCallback
+
+
+def run(options: Options) -> int:
+    """Estimates kernels and super-resolves, for all images; returns the exit status.
+
+    What goes wrong with one image is a line on stderr, and the others go on.
+    """
+    keep_compilations()
+    paths, problems = image_files.find(options.images)
+    for problem in problems:
+        terminal.print_error(problem)
+    if not paths:
+        return 1
+    tasks = _tasks(paths, options)
+    try:
+        results.prepare(options.output_dir)
+        manifest = Manifest(_manifest_path(options))
+    except results.OutputError as error:
+        terminal.print_error(error)
+        return 1
+    tally = _Tally(tasks, options)
+    with manifest, contextlib.closing(_outcomes(tasks, options)) as outcomes:
+        for outcome in outcomes:
+            manifest.add(outcome)
+            tally.add(outcome)
+    tally.finish(manifest.path)
+    return 1 if problems or tally.counts["failed"] else 0
+
+
+def _tasks(paths: Sequence[Path], options: Options) -> list[Task]:
+    """The images of this machine's part, with the folders for their results."""
+    folders = results.folders(paths, options.output_dir)
+    part, parts = options.shard
+    return list(map(Task, paths, folders))[part::parts]
+
+
+def _manifest_path(options: Options) -> Path:
+    part, parts = options.shard
+    name = "manifest.jsonl" if parts == 1 else f"manifest-{part}-of-{parts}.jsonl"
+    return options.output_dir / name
+
+
+class _Tally:
+    """Counts outcomes, and prints a line for each and a table of all."""
+
+    def __init__(self, tasks: Sequence[Task], options: Options):
+        self.tasks = tasks
+        self.options = options
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.summaries: list[Summary] = []
+
+    def add(self, outcome: Outcome) -> None:
+        """Counts an outcome and prints a line for it."""
+        self.counts[outcome.status] += 1
+        if outcome.status == "failed":
+            terminal.print_error(outcome.error)
+        elif outcome.summary is not None:
+            self._print(terminal.summary_line(outcome.summary))
+            if len(self.tasks) <= terminal.LONGEST_TABLE:
+                self.summaries.append(outcome.summary)
+        elif len(self.tasks) == 1:
+            path, folder = outcome.task
+            self._print(f"{path}: finished before{terminal.KEPT} -> {folder}")
+
+    def finish(self, manifest: Path) -> None:
+        """Prints the table and how many images were done, if there were several."""
+        if len(self.summaries) > 1:
+            self._print("\n" + terminal.table(self.summaries))
+        if len(self.tasks) > 1:
+            parts = [f"{self.counts['done']} of {len(self.tasks)} images done"]
+            if self.counts["kept"]:
+                parts.append(f"{self.counts['kept']} finished before{terminal.KEPT}")
+            if self.counts["failed"]:
+                parts.append(f"{self.counts['failed']} failed")
+            self._print(f"{', '.join(parts)} -> {manifest}")
+
+    def _print(self, text: str) -> None:
+        if not self.options.quiet:
+            terminal.print_text(text)
+
+
+def _outcomes(
+    tasks: Sequence[Task], options: Options
+) -> Generator[Outcome, None, None]:
+    """The outcomes, with a progress bar: of steps for one image, else of images."""
+    alone = len(tasks) == 1
+    with tqdm(
+        desc=None if alone else "images",
+        total=0 if alone else len(tasks),
+        unit="step" if alone else "image",
+        leave=False,
+        dynamic_ncols=True,
+        # None: the bar is shown on a terminal only.
+        disable=True if options.quiet else None,
+    ) as bar:
+        progress = _steps(bar, tasks[0]) if alone else None
+        for outcome in _process(tasks, options, progress):
+            if not alone:
+                bar.update()
+            bar.clear()
+            yield outcome
+
+
+def _steps(bar: tqdm, task: Task) -> ProgressCallback:
+    """A callback that shows the steps of the only image."""
+
+    def show(done: Progress) -> None:
+        bar.set_description(f"{task.path.name}, {done.phase}", refresh=False)
+        bar.total, bar.n = done.total, done.step
+        names = terminal.SHORT_NAMES
+        bar.set_postfix(
+            {names[name]: done.losses[name] for name in names if name in done.losses}
+        )
+
+    return show
+
+
+def _process(
+    tasks: Sequence[Task], options: Options, progress: ProgressCallback | None
+) -> Iterator[Outcome]:
+    """The outcomes, from this machine or from a cluster."""
+    job = options.job
+    if options.cluster:
+        return _on_cluster(tasks, options)
+    if len(tasks) == 1:
+        return pipeline.process(tasks, job, batch_size=1, progress=progress)
+    size = options.batch_size or resources.batch_size(job.config)
+    size = min(size, len(tasks))
+    if not options.quiet:
+        terminal.print_text(f"{len(tasks)} images, {size} at a time")
+    return pipeline.process(tasks, job, batch_size=size, progress=progress)
+
+
+def _on_cluster(tasks: Sequence[Task], options: Options) -> Iterator[Outcome]:
+    try:
+        from kernelgan_jax.app import cluster
+    except ImportError as error:
+        raise UsageError(
+            f'--cluster=ray needs Ray: pip install "kernelgan-jax[cluster]" ({error})'
+        ) from error
+    return cluster.process(tasks, options.job, batch_size=options.batch_size)

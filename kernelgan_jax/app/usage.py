@@ -1,0 +1,115 @@
+"""The text of `--help`: flags, presets, and all settings with who reads them."""
+
+from typing import Any
+
+from absl import flags
+
+from kernelgan_jax.app import configuration
+from kernelgan_jax.app.flags import FLAGS, define
+from kernelgan_jax.config import GROUPS, NO_SR, Config, readers
+from kernelgan_jax.estimators.registry import ESTIMATORS
+from kernelgan_jax.super_resolution.registry import METHODS
+
+WIDTH = 88
+"""Characters of the longest line."""
+
+_SHOWN_DEFAULTS = ("output_dir", "seed", "batch_size", "shard")
+"""Flags whose default is worth showing."""
+
+_USAGE = """\
+Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
+
+Finds the kernel that each image was downscaled with (from its power spectrum or, with
+--config=x2_paper, by KernelGAN), and super-resolves the image with it (ZSSR). The
+results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png, comparison.png, kernel_x2.npy,
+kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.png (a picture) and
+report.json. OUTPUT_DIR/manifest.jsonl has a line for each image. Images that are
+finished with the same settings are left out.
+
+Flags:
+{flags}
+
+Presets for --config=:
+{presets}
+
+Settings of every run, with their defaults:
+{choices}
+
+{groups}
+
+Exit status: 0 if all images were done, 1 if some failed, 2 for a mistake in the flags,
+130 or 143 if interrupted or terminated: the same command then goes on where it stopped.
+"""
+
+_CONFIG = """\
+A preset (below), or a Python file with get_config() that returns a Config or a \
+ConfigDict, such as those in configs/. Single settings can be changed: \
+--config.zssr.crop=64"""
+
+_CHOICES = {
+    "estimator": (
+        "How the kernel is found",
+        {e.name: e.about for e in ESTIMATORS.values() if e.estimates},
+    ),
+    "scale": ("Scale of the kernel and of the super-resolution; from 1 to 8", {}),
+    "sr": (
+        "How the image is super-resolved, as --sr",
+        {m.name: m.about for m in METHODS.values()} | {NO_SR: "not at all"},
+    ),
+}
+
+
+def usage() -> str:
+    """The text of `--help`."""
+    return _USAGE.format(
+        flags="\n".join(_flags()),
+        presets="\n".join(map(_preset, configuration.preset_names())),
+        choices="\n".join(map(_choice, _CHOICES)),
+        groups="\n\n".join(_group(group) for group in GROUPS if _has_settings(group)),
+    )
+
+
+def _flags() -> list[str]:
+    values = flags.FlagValues()
+    define(values)
+    described = {}
+    for name, flag in FLAGS.items():
+        default = f" (default: {flag.default})" if name in _SHOWN_DEFAULTS else ""
+        text = f"--{name}: {' '.join(values[name].help.split())}{default}"
+        described[name] = _wrap(text)
+    config = _wrap(f"--config: {_CONFIG}")
+    return [described.pop("image"), config, *described.values()]
+
+
+def _preset(name: str) -> str:
+    first_line = (configuration.preset(name).__doc__ or "").partition("\n")[0]
+    return _wrap(f"{name}: {first_line}")
+
+
+def _choice(name: str) -> str:
+    about, options = _CHOICES[name]
+    listed = "; ".join(f"{option}: {text}" for option, text in options.items())
+    return _setting(name, getattr(Config(), name), f"{about}. {listed}".strip())
+
+
+def _has_settings(group: str) -> bool:
+    return bool(configuration.group_fields(group))
+
+
+def _group(group: str) -> str:
+    lines = [f"Settings of {' and '.join(readers(group))}:"]
+    for field in configuration.group_fields(group):
+        about = field.metadata["about"]
+        lines.append(_setting(f"{group}.{field.name}", field.default, about))
+    return "\n".join(lines)
+
+
+def _setting(name: str, default: Any, about: str) -> str:
+    value = f'"{default}"' if isinstance(default, tuple) else f"{default}"
+    return f"  --config.{name}={value}\n" + flags.text_wrap(
+        about, WIDTH, "      ", "      "
+    )
+
+
+def _wrap(text: str) -> str:
+    return flags.text_wrap(text, WIDTH, "      ", "  ")

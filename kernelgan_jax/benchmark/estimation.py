@@ -1,0 +1,145 @@
+"""Runs the estimators of systems on images of a test set, and measures their cost."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+
+from kernelgan_jax.app.resources import batch_size, peak_memory
+from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
+from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.config import Config, group_name
+from kernelgan_jax.estimate import Evidence, KernelEstimate
+from kernelgan_jax.estimators.run import check_image, rate
+from kernelgan_jax.estimators.spectral.analysis import analyse
+
+Job = tuple[Case, int]
+"""An image and a seed."""
+
+
+class Cost(NamedTuple):
+    """What something took."""
+
+    seconds: float | None = None
+    """None if it is not known, as for finished results."""
+    memory: int | None = None
+    """Peak memory of the process, MiB; None if it is not known."""
+
+
+class Spectrum(NamedTuple):
+    """The evidence of one image, and the cost of its analysis."""
+
+    evidence: Evidence | None
+    """None if the spectrum cannot be analysed."""
+    cost: Cost
+
+
+@contextlib.contextmanager
+def measured_cost() -> Iterator[Callable[[], Cost]]:
+    """Gives a function that returns the cost since the start of the `with` block."""
+    with peak_memory() as peak:
+        started = time.perf_counter()
+        yield lambda: Cost(time.perf_counter() - started, peak())
+
+
+class Spectra:
+    """The evidence of images of one scale; each is analysed once, on first use."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Spectrum] = {}
+
+    def __getitem__(self, case: Case) -> Spectrum:
+        if case.name not in self._known:
+            image = case.lr()
+            evidence: Evidence | None = None
+            with measured_cost() as cost:
+                # Without evidence, the spectral estimator says why there is none.
+                with contextlib.suppress(ValueError):
+                    evidence = analyse(image, scale=case.scale)
+                self._known[case.name] = Spectrum(evidence, cost())
+        return self._known[case.name]
+
+
+def images_at_a_time(system: System, scale: int) -> int:
+    """How many images a system is given at a time.
+
+    Estimators that work on a batch as one program get as many as the machine takes. All
+    others get one, so that its time is that of an image by itself.
+    """
+    entry = system.entry
+    if entry is None or callable(system.config):
+        return 1
+    if not hasattr(entry.implementation, "device_bytes"):
+        return 1
+    settings = entry.default_config(system.config)
+    group = {group_name(type(settings)): settings}
+    return batch_size(Config(estimator=entry.name, scale=scale, sr="none", **group))
+
+
+def run_system(
+    system: System, jobs: Sequence[Job], spectra: Spectra
+) -> tuple[list[Output], Cost]:
+    """Runs the estimator of a system.
+
+    Args:
+      system: A system with an estimator.
+      jobs: Images of one scale and seeds; as many as `images_at_a_time` at most.
+      spectra: The evidence of the images.
+
+    Returns:
+      An output for each job, and the cost of one job. It is that of `estimate_kernel`:
+      the analysis of the spectrum is part of it, if the estimator estimates.
+    """
+    if isinstance(system.estimator, UserEstimator):
+        return _run_user(system.estimator, jobs, spectra)
+    entry = system.entry
+    assert entry is not None
+    config = system.settings(jobs[0][0])
+    analyses = [spectra[case] for case, _ in jobs]
+    images = [case.lr() for case, _ in jobs]
+    scale = jobs[0][0].scale
+    with measured_cost() as cost:
+        estimates = entry.implementation.estimate(
+            [jax.random.key(seed) for _, seed in jobs],
+            [check_image(x, scale=scale, entry=entry, config=config) for x in images],
+            scale=scale,
+            config=config,
+            evidence=[analysis.evidence for analysis in analyses],
+            progress=None,
+        )
+        costs = [cost()]
+    if entry.estimates:
+        costs += [analysis.cost for analysis in analyses]
+    outputs = [
+        Output(rate(estimate, analysis.evidence, estimated=entry.estimates))
+        for estimate, analysis in zip(estimates, analyses, strict=True)
+    ]
+    return outputs, _cost_of_one(costs, len(jobs))
+
+
+def _run_user(
+    estimator: UserEstimator, jobs: Sequence[Job], spectra: Spectra
+) -> tuple[list[Output], Cost]:
+    with measured_cost() as cost:
+        outputs = [estimator.function(case, seed) for case, seed in jobs]
+        total = cost()
+    rated = [
+        output._replace(estimate=_rated(output.estimate, case, spectra))
+        for output, (case, _) in zip(outputs, jobs, strict=True)
+    ]
+    return rated, _cost_of_one([total], len(jobs)) if estimator.timed else Cost()
+
+
+def _rated(
+    estimate: KernelEstimate | None, case: Case, spectra: Spectra
+) -> KernelEstimate | None:
+    """The estimate with its confidence; no image is analysed without an estimate."""
+    return None if estimate is None else rate(estimate, spectra[case].evidence)
+
+
+def _cost_of_one(costs: Sequence[Cost], count: int) -> Cost:
+    seconds = sum(cost.seconds or 0.0 for cost in costs) / count
+    peaks = [cost.memory for cost in costs if cost.memory is not None]
+    return Cost(round(seconds, 3), max(peaks, default=None))

@@ -1,0 +1,149 @@
+"""The second pass over a test set: images are super-resolved and measured."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.benchmark.estimation import Cost, measured_cost
+from kernelgan_jax.benchmark.fingerprints import fingerprint
+from kernelgan_jax.benchmark.measure import image_measures
+from kernelgan_jax.benchmark.rows import SR, ImageRow, KernelRow, Key, kernel_file
+from kernelgan_jax.benchmark.session import Session
+from kernelgan_jax.benchmark.store import IMAGE, Store
+from kernelgan_jax.benchmark.systems import (
+    NO_METHOD,
+    System,
+    UserMethod,
+    method_identity,
+    method_settings,
+)
+from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.pixels import from_array, to_unit
+from kernelgan_jax.super_resolution import plan, super_resolve
+
+
+def measure_images(session: Session, system: System, *, seeds: int) -> list[ImageRow]:
+    """The rows of a system's images; those that are missing are measured.
+
+    Args:
+      session: The run of the benchmark, after the kernels have been measured.
+      system: The system.
+      seeds: Number of seeds.
+    """
+    rows = []
+    for seed in range(seeds):
+        for case in session.cases:
+            try:
+                row = _image(session, system, case, seed)
+            except Exception as error:  # Whatever it is, the other images go on.
+                session.fail(system.name, case, seed, error)
+            else:
+                rows += [] if row is None else [row]
+    return rows
+
+
+def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow | None:
+    """The row of an image; None if the system has none for this seed."""
+    kernel_row = None
+    method: str | UserMethod | None = system.method or session.method
+    if system.estimator is not None:
+        kernel_row = session.kernel_row(system, case, seed)
+        if kernel_row is None:
+            return None  # It failed, which has been reported.
+        if IMAGE in kernel_row.files:
+            if seed > 0 and not system.seeded:
+                return None  # It would be the same image again.
+            method = None
+        elif method == NO_METHOD:
+            return None
+    key = Key(SR, case.scale, system.name, case.name, seed)
+    mark = fingerprint(
+        files=session.digests[case.name],
+        kernel=None if kernel_row is None else _inputs(kernel_row),
+        method=method and method_identity(method, method_settings(system, method)),
+    )
+    row = session.store.get(key, mark)
+    if isinstance(row, ImageRow):
+        return row
+    with measured_cost() as total:
+        sr = _super_resolve(session, system, case, seed, kernel_row, method)
+        cost = total()
+    if kernel_row is not None and method is None:  # The time of making it.
+        cost = Cost(kernel_row.seconds, kernel_row.memory)
+    row = ImageRow(
+        scale=case.scale,
+        system=system.name,
+        image=case.name,
+        seed=seed,
+        fingerprint=mark,
+        seconds=None if cost.seconds is None else round(cost.seconds, 3),
+        memory=cost.memory,
+        **image_measures(sr, case),
+        files=session.store.write_image(key, sr, dtype=case.lr().dtype),
+    )
+    session.store.add(row)
+    psnr = row.psnr_y
+    session.report_row(row, "no difference" if psnr is None else f"{psnr:.2f} dB")
+    return row
+
+
+def _super_resolve(
+    session: Session,
+    system: System,
+    case: Case,
+    seed: int,
+    kernel_row: KernelRow | None,
+    method: str | UserMethod | None,
+) -> np.ndarray:
+    """The super-resolved image, `H x W x C` float32 in [0, 1]."""
+    if method is None:
+        assert kernel_row is not None
+        return to_unit(session.store.read_image(kernel_row))
+    estimate = None if kernel_row is None else _read_estimate(session.store, kernel_row)
+    if isinstance(method, UserMethod):
+        assert estimate is not None
+        kernel = _kernel_of_plan(estimate)
+        found = method.function(case.lr(), kernel, case.scale, seed)
+        return to_unit(from_array(found))
+    return super_resolve(
+        jax.random.key(seed),
+        case.lr(),
+        estimate,
+        scale=case.scale,
+        method=method,
+        config=method_settings(system, method),
+    )
+
+
+def _read_estimate(store: Store, row: KernelRow) -> KernelEstimate:
+    """The estimate of a row, as super-resolution needs it."""
+    scales = sorted(
+        scale for scale in range(1, row.scale + 1) if kernel_file(scale) in row.files
+    )
+    steps = [(scale, store.read_kernel(row, scale)) for scale in scales]
+    return KernelEstimate(
+        steps[-1][1],
+        row.scale,
+        tuple(steps[:-1]),
+        failure=row.failure,
+        trusted=row.trusted,
+        noise_std=row.noise_std,
+    )
+
+
+def _inputs(row: KernelRow) -> list[Any]:
+    """What super-resolution reads of an estimate, as JSON."""
+    return [dict(row.files), row.failure, row.trusted, row.noise_std]
+
+
+def _kernel_of_plan(estimate: KernelEstimate) -> np.ndarray:
+    """The kernel that a method of the user's gets: the estimate's, or, if it failed,
+    the bicubic kernel, aligned."""
+    planned = plan(estimate)
+    assert planned.kernel is not None
+    if planned.source == "bicubic":
+        return kernels.centre(planned.kernel, planned.scale)
+    return planned.kernel

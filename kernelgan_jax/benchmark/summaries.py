@@ -1,0 +1,104 @@
+"""Rows summarised: means over seeds, and confidence against what was measured."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kernelgan_jax.benchmark.rows import (
+    ImageRow,
+    KernelRow,
+    Row,
+    image_rows,
+    kernel_rows,
+)
+
+LEVELS = ("high", "medium", "low")
+"""Levels of confidence, the best first."""
+
+
+class RatedKernel(NamedTuple):
+    """What an estimator expected of one kernel, and what was measured."""
+
+    level: str
+    expected_psnr: float
+    """Expected kernel PSNR, dB."""
+    kernel_psnr: float
+    """Measured kernel PSNR, dB."""
+    expected_error: float
+    """Expected relative error of the covariance."""
+    covariance_error: float
+    """Measured relative error of the covariance."""
+    expected_loss: float
+    """PSNR loss of the super-resolved image that was expected, dB."""
+    gap: float | None
+    """By how much the super-resolved image is below that of the true kernel, dB; None
+    if one of the two was not made."""
+
+
+def rated_kernels(rows: Sequence[Row], name: str) -> list[RatedKernel]:
+    """The kernels of a system that have a confidence and all measures, rated.
+
+    Args:
+      rows: Rows of one scale; those of the system `true` are the reference.
+      name: `System.kernel_name`, which is also the name of the system's images.
+    """
+    true = by_image(image_rows(rows, system="true"), "psnr_y")
+    psnr = {(r.image, r.seed): r.psnr_y for r in image_rows(rows, system=name)}
+    rated = []
+    for row in kernel_rows(rows, system=name):
+        confidence = row.confidence or {}
+        expected_psnr = confidence.get("expected_kernel_psnr")
+        expected_error = confidence.get("expected_covariance_error")
+        expected_loss = confidence.get("expected_sr_loss")
+        if (
+            row.kernel_psnr is None
+            or row.covariance_error is None
+            or expected_psnr is None
+            or expected_error is None
+            or expected_loss is None
+        ):
+            continue
+        best, own = true.get(row.image), psnr.get((row.image, row.seed))
+        rated.append(
+            RatedKernel(
+                confidence["level"],
+                expected_psnr,
+                row.kernel_psnr,
+                expected_error,
+                row.covariance_error,
+                expected_loss,
+                None if best is None or own is None else best - own,
+            )
+        )
+    return rated
+
+
+def by_image(
+    rows: Sequence[KernelRow] | Sequence[ImageRow], measure: str
+) -> dict[str, float]:
+    """The mean over seeds of a measure, for each image that has it.
+
+    Args:
+      rows: Rows of one system.
+      measure: Name of a field, such as `psnr_y`.
+    """
+    values = values_by_image(rows, measure)
+    return {image: float(np.mean(found)) for image, found in values.items()}
+
+
+def values_by_image(
+    rows: Sequence[KernelRow] | Sequence[ImageRow], measure: str
+) -> dict[str, list[float]]:
+    """A measure's values in the order of the seeds, for each image that has it."""
+    found: dict[str, list[float]] = {}
+    for row in sorted(rows, key=_seed):
+        value = getattr(row, measure)
+        if value is not None:
+            found.setdefault(row.image, []).append(value)
+    return found
+
+
+def _seed(row: Any) -> int:
+    seed: int = row.seed
+    return seed

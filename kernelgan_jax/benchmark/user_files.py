@@ -1,0 +1,220 @@
+"""Systems from a Python file of the user's: a function, or a config file."""
+
+import functools
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.app import configuration
+from kernelgan_jax.benchmark.systems import (
+    SYSTEMS,
+    Output,
+    System,
+    UserEstimator,
+    UserMethod,
+)
+from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.pixels import from_array
+
+_KEYWORDS = ("scale", "seed")
+"""Keywords that a function of the user's may take."""
+
+
+def load_systems(text: str) -> list[System]:
+    """Loads systems from a file of the user's: `PATH.py:FUNCTION`, or a config.
+
+    The function takes an LR image, `h x w x C`, and of the keywords `scale` and `seed`
+    those that it names. It returns a kernel (`n x m`), which the benchmark then
+    super-resolves with, or a super-resolved image (`H x W x C`, uint8, uint16 or
+    floating point in [0, 1]), or both in a tuple. A function with a second parameter
+    `kernel` is a super-resolution method: it gets the true kernel in one row of the
+    table and KernelGAN's in another, and returns the image. The file of a config,
+    `PATH.py`, is the estimator with these settings.
+
+    Args:
+      text: The path, and after a colon the name of the function.
+
+    Raises:
+      ValueError: If there is no such file or function, or the file does not run.
+
+    Example:
+      >>> from kernelgan_jax.benchmark import load_systems
+      >>> load_systems("missing.py:estimate")
+      Traceback (most recent call last):
+      ValueError: missing.py: no such file
+    """
+    file, _, function = text.rpartition(":") if ".py:" in text else (text, "", "")
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError(f"{file}: no such file")
+    module, digest = _load(path)
+    if not function:
+        if not hasattr(module, "get_config"):
+            raise ValueError(f"{file}: name a function of it, {file}:FUNCTION")
+        return [_of_config(path, module.get_config)]
+    user = getattr(module, function, None)
+    if not callable(user):
+        raise ValueError(f"{file}: has no function {function}")
+    names = _parameters(user, f"{file}:{function}")
+    keywords = [name for name in _KEYWORDS if name in names]
+    if "kernel" in names:
+        method = UserMethod(functools.partial(_call_method, user, keywords), digest)
+        return [
+            System(
+                f"{function}-{own.kernel_name}",
+                f"{own.kernel_title} + {function}",
+                own.estimator,
+                own.config,
+                method,
+                kernel_name=own.kernel_name,
+                kernel_title=own.kernel_title,
+            )
+            for own in (SYSTEMS["kernelgan"], SYSTEMS["true"])
+        ]
+
+    def estimate(case: Case, seed: int) -> Output:
+        values = {"scale": case.scale, "seed": seed}
+        returned = user(case.lr(), **{name: values[name] for name in keywords})
+        return output_of(returned, scale=case.scale)
+
+    estimator = UserEstimator(estimate, lambda case: digest, seeded="seed" in keywords)
+    return [System(function, function, estimator)]
+
+
+def output_of(returned: Any, *, scale: int) -> Output:
+    """What a function of the user's returned, checked.
+
+    Args:
+      returned: A kernel (2 axes), an image (3 axes), or both in a tuple.
+      scale: The scale of the kernel.
+
+    Raises:
+      ValueError: If it is something else.
+
+    Example:
+      >>> import numpy as np
+      >>> output_of(np.ones((3, 3)), scale=2).estimate.kernel.sum().round(6)
+      np.float64(1.0)
+    """
+    parts = returned if isinstance(returned, tuple) else (returned,)
+    arrays = [np.asarray(part) for part in parts if part is not None]
+    by_axes = {array.ndim: array for array in arrays}
+    if not arrays or len(by_axes) < len(arrays) or not by_axes.keys() <= {2, 3}:
+        shapes = ", ".join(str(array.shape) for array in arrays) or "nothing"
+        raise ValueError(
+            f"there is {shapes}; there must be a kernel (2 axes), an image (3 axes), "
+            "or both in a tuple"
+        )
+    estimate = image = None
+    if (kernel := by_axes.get(2)) is not None:
+        if kernel.dtype.kind not in "fiu" or not np.isfinite(kernel).all():
+            raise ValueError("the kernel has values that are not finite numbers")
+        kernel = kernels.normalise(kernel.astype(np.float64))
+        estimate = KernelEstimate(kernel, scale)
+    if 3 in by_axes:
+        image = from_array(by_axes[3])
+    return Output(estimate, image)
+
+
+def _call_method(
+    user: Callable[..., Any],
+    keywords: list[str],
+    image: np.ndarray,
+    kernel: np.ndarray,
+    scale: int,
+    seed: int,
+) -> Any:
+    values = {"scale": scale, "seed": seed}
+    return user(image, kernel, **{name: values[name] for name in keywords})
+
+
+def _parameters(user: Callable[..., Any], name: str) -> set[str]:
+    """The names that a function can be called with besides the image.
+
+    Raises:
+      ValueError: If it has parameters that the benchmark has no values for.
+    """
+    try:
+        parameters = list(inspect.signature(user).parameters.values())
+    except (TypeError, ValueError):  # As some functions written in C.
+        return set(_KEYWORDS)
+    parameters = parameters[1:]  # The first one is the image, whatever its name.
+    known = {*_KEYWORDS, "kernel"}
+    for parameter in parameters:
+        variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        needed = parameter.default is parameter.empty and not variable
+        if needed and parameter.name not in known:
+            raise ValueError(
+                f"{name}: has a parameter {parameter.name} without default; it can "
+                "have an image, kernel, scale and seed"
+            )
+    names = {parameter.name for parameter in parameters}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        names |= set(_KEYWORDS)
+    return names
+
+
+def _of_config(path: Path, get_config: Callable[[], Any]) -> System:
+    """The system that a config file describes."""
+    config = _guarded(str(path), lambda: _config(get_config()))
+    return System(
+        path.stem,
+        f"{path.name} + ZSSR",
+        config.estimator,
+        config.estimator_config,
+        method_config=config.sr_config,
+        kernel_title=path.name,
+    )
+
+
+def _config(settings: Any) -> Config:
+    if isinstance(settings, Config):
+        return settings
+    plain = settings if isinstance(settings, dict) else settings.to_dict()
+    return Config(**configuration.complete(plain))
+
+
+def _guarded(file: str, function: Callable[[], Any]) -> Any:
+    """The result of code from a user's file; what it raises becomes a ValueError."""
+    try:
+        return function()
+    except Exception as error:  # A user's file is a program: it can raise anything.
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{file}: {text}") from error
+
+
+def _load(path: Path) -> tuple[Any, str]:
+    """Runs a user's file.
+
+    Returns:
+      The module, and a digest of the file and of what it imports from its own folder.
+    """
+    folder = path.parent.resolve()
+    # With a name of its own, as a file may be called random.py.
+    name = f"kernelgan_benchmark_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as pickle and dataclasses require
+    loader = spec.loader
+    sys.path.insert(0, str(folder))
+    try:
+        _guarded(str(path), lambda: loader.exec_module(module))
+    finally:
+        sys.path.pop(0)
+    digest = hashlib.sha256(path.read_bytes())
+    files = (getattr(m, "__file__", None) for m in list(sys.modules.values()))
+    for file in sorted({Path(f).resolve() for f in files if f}):
+        if folder in file.parents and file.suffix == ".py":
+            digest.update(file.read_bytes())
+    return module, digest.hexdigest()

@@ -1,0 +1,198 @@
+"""Kernels to downscale with: bicubic, Gaussians, disks and straight motions.
+
+All are float64 correlation kernels of sum 1. `bicubic` is symmetric about its own
+middle. All others are aligned for a scale `s` (see `kernels.py`): their centre of mass
+lies at `(h//2, w//2) + (s - 1)/2`, so that an image which is downscaled with one and
+enlarged bicubically lies on the HR image. At scale 1 that is the middle value.
+"""
+
+import math
+
+import numpy as np
+
+from kernelgan_jax.kernels import alignment, normalise
+from kernelgan_jax.resize import cubic
+
+_FINE = 8
+"""Points a pixel and axis at which shapes with sharp edges are sampled."""
+
+
+def bicubic(scale: int) -> np.ndarray:
+    """The antialiased bicubic kernel of `imresize(image, 1/scale)`.
+
+    Args:
+      scale: A positive integer.
+
+    Returns:
+      `4s x 4s` float64, for odd scales `4s - 1` at each side; sum 1, symmetric about
+      its own middle. `kernels.centre` aligns it.
+
+    Raises:
+      ValueError: If the scale is out of range.
+
+    Example:
+      >>> bicubic(2).shape, bicubic(3).shape
+      ((8, 8), (11, 11))
+    """
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; it must be at least 1")
+    size = 4 * scale - scale % 2  # The middle of odd scales lies on a pixel.
+    taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
+    return normalise(np.outer(taps, taps))
+
+
+def gaussian(
+    size: int,
+    *,
+    variances: tuple[float, float],
+    angle: float = 0.0,
+    scale: int,
+) -> np.ndarray:
+    """An anisotropic Gaussian, sampled at the pixels.
+
+    Args:
+      size: Side in pixels, at least 1.
+      variances: Variances along the two principal axes, pixels^2, positive.
+      angle: Direction of the first principal axis, radians, counter-clockwise from the
+        horizontal as seen in a picture.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64.
+
+    Raises:
+      ValueError: If the size or a variance is out of range.
+
+    Example:
+      >>> from kernelgan_jax import kernels
+      >>> kernel = gaussian(13, variances=(2.0, 1.0), scale=2)
+      >>> kernel.shape, kernels.centre_of_mass(kernel).round(3).tolist()
+      ((13, 13), [6.5, 6.5])
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}; it must be at least 1")
+    if not min(variances) > 0:
+        raise ValueError(f"variances are {variances}; they must be positive")
+    row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
+    along = column * math.cos(angle) - row * math.sin(angle)
+    across = column * math.sin(angle) + row * math.cos(angle)
+    exponent = along**2 / variances[0] + across**2 / variances[1]
+    return normalise(np.exp(-exponent / 2))
+
+
+def random_gaussian(
+    rng: np.random.Generator,
+    size: int,
+    *,
+    scale: int,
+    variances: tuple[float, float] = (0.6, 5.0),
+    noise: float = 0.25,
+) -> np.ndarray:
+    """A random anisotropic Gaussian with multiplicative noise.
+
+    The defaults are those of DIV2KRK at scale 2, where `size` is 11.
+
+    Args:
+      rng: Source of randomness.
+      size: Side in pixels, at least 1.
+      scale: Scale that the kernel is aligned for, before the noise.
+      variances: Smallest and largest variance along the principal axes, pixels^2.
+      noise: Each value is multiplied by `1 + U(-noise, noise)`; from 0 to 1.
+
+    Returns:
+      `size x size` float64, non-negative, sum 1.
+
+    Raises:
+      ValueError: If the size, a variance or the noise is out of range.
+
+    References:
+      Bell-Kligler, Shocher, Irani, "Blind Super-Resolution Kernel Estimation using an
+      Internal-GAN", NeurIPS 2019, section 5.
+
+    Example:
+      >>> kernel = random_gaussian(np.random.default_rng(0), 11, scale=2)
+      >>> kernel.shape, round(float(kernel.sum()), 6), bool(kernel.min() >= 0)
+      ((11, 11), 1.0, True)
+    """
+    if not 0 < variances[0] <= variances[1] < math.inf:
+        raise ValueError(f"variances are {variances}; they must be positive, ascending")
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise is {noise}; it must be from 0 to 1")
+    along, across = rng.uniform(*variances, 2)
+    angle = rng.uniform(-math.pi, math.pi)
+    kernel = gaussian(size, variances=(along, across), angle=angle, scale=scale)
+    return normalise(kernel * (1 + rng.uniform(-noise, noise, kernel.shape)))
+
+
+def disk(size: int, *, radius: float, scale: int) -> np.ndarray:
+    """An evenly filled circle: the blur of a lens that is out of focus.
+
+    Args:
+      size: Side in pixels, at least 1.
+      radius: Radius in pixels, positive.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64; a value at the rim is the part of its pixel that lies
+      inside.
+
+    Raises:
+      ValueError: If the size or the radius is out of range, or nothing is left.
+
+    Example:
+      >>> disk(5, radius=1.5, scale=1).round(2)[2].tolist()
+      [0.0, 0.14, 0.14, 0.14, 0.0]
+    """
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius is {radius}; it must be positive and finite")
+    row, column = _fine_grid(size, scale)
+    return normalise(_coarse(row**2 + column**2 <= radius**2))
+
+
+def motion(size: int, *, length: float, angle: float = 0.0, scale: int) -> np.ndarray:
+    """The blur of a straight, even motion while the shutter is open.
+
+    The picture moves across LR pixels of `scale x scale` HR pixels that collect light
+    all the time: an even square, smeared along a line.
+
+    Args:
+      size: Side in pixels, at least 1.
+      length: Length of the line in pixels, at least 0.
+      angle: Direction of the line, radians, counter-clockwise from the horizontal as
+        seen in a picture.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64.
+
+    Raises:
+      ValueError: If the size or the length is out of range.
+
+    Example:
+      >>> motion(5, length=2.0, scale=1).round(2)[2].tolist()
+      [0.0, 0.26, 0.49, 0.26, 0.0]
+    """
+    if not 0 <= length < math.inf:
+        raise ValueError(f"length is {length}; it must be at least 0 and finite")
+    row, column = _fine_grid(size, scale)
+    # Time that each point of the grid spends under the moving square.
+    covered = np.zeros(row.shape)
+    steps = np.linspace(-length / 2, length / 2, 2 * math.ceil(length * _FINE) + 1)
+    for step in steps:
+        y, x = row + step * math.sin(angle), column - step * math.cos(angle)
+        covered += (np.abs(y) <= scale / 2) & (np.abs(x) <= scale / 2)
+    return normalise(_coarse(covered))
+
+
+def _fine_grid(size: int, scale: int) -> np.ndarray:
+    """Rows and columns of `_FINE` points a pixel, in pixels from the alignment."""
+    if size < 1:
+        raise ValueError(f"size is {size}; it must be at least 1")
+    fine = (np.indices((size * _FINE,) * 2) + 0.5) / _FINE - 0.5
+    return fine - alignment((size, size), scale)[0]
+
+
+def _coarse(fine: np.ndarray) -> np.ndarray:
+    """Mean of the `_FINE` x `_FINE` points of each pixel."""
+    side = len(fine) // _FINE
+    return fine.reshape(side, _FINE, side, _FINE).mean((1, 3))

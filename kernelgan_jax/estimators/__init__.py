@@ -1,0 +1,5 @@
+"""Kernel estimators: `registry` (one line each), `run` (one call for all of them)."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

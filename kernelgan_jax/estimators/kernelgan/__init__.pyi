@@ -1,0 +1,9 @@
+from .algorithm import Batch as Batch
+from .algorithm import Info as Info
+from .algorithm import KernelGAN as KernelGAN
+from .algorithm import State as State
+from .algorithm import generator_kernel as generator_kernel
+from .algorithm import kernelgan as kernelgan
+from .config import FLOW as FLOW
+from .config import KernelGANConfig as KernelGANConfig
+from .generators import generator_prior as generator_prior

@@ -1,0 +1,50 @@
+"""The generators: kernel priors by the names in `KernelGANConfig.prior`."""
+
+from collections.abc import Callable
+
+from kernelgan_jax import blur_kernels, priors
+from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.priors import KernelPrior
+
+FLOW_START = 2.7
+"""Variance, pixels^2, of the round Gaussian near which the flow starts: the middle of
+those that it was trained on."""
+
+
+def _deep_linear(config: KernelGANConfig) -> KernelPrior:
+    channels = config.generator_channels
+    return priors.deep_linear(filters=config.generator_kernels, channels=channels)
+
+
+def _flow(config: KernelGANConfig) -> KernelPrior:
+    # Training moves the flow little, so that a random start would decide the result.
+    size, variances = config.kernel_size, (FLOW_START, FLOW_START)
+    start = blur_kernels.gaussian(size, variances=variances, scale=2)
+    return priors.flow(start=start)
+
+
+GENERATORS: dict[str, Callable[[KernelGANConfig], KernelPrior]] = {
+    "deep_linear": _deep_linear,
+    "flow": _flow,
+    "gaussian": lambda config: priors.gaussian(config.kernel_size),
+    "generalised_gaussian": lambda config: priors.generalised_gaussian(
+        config.kernel_size
+    ),
+    "motion": lambda config: priors.motion(config.kernel_size),
+    "simplex": lambda config: priors.simplex(config.kernel_size),
+}
+
+
+def generator_prior(config: KernelGANConfig) -> KernelPrior:
+    """The kernel prior that the settings choose for the generator.
+
+    Example:
+      >>> import jax
+      >>> from kernelgan_jax.estimators.kernelgan import (
+      ...     KernelGANConfig, generator_prior,
+      ... )
+      >>> prior = generator_prior(KernelGANConfig(prior="simplex"))
+      >>> prior.kernel(prior.init(jax.random.key(0))).shape
+      (13, 13)
+    """
+    return GENERATORS[config.prior](config)

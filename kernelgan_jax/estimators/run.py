@@ -1,0 +1,224 @@
+"""From images to their kernels: the estimators behind one call.
+
+The pixels are checked once; the spectrum of each image is analysed once; the estimator
+then reads both, and the spectrum rates its kernels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
+from kernelgan_jax.estimators.registry import Estimator, find_estimator
+from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.parallel import map_images
+from kernelgan_jax.pixels import unit_image
+
+
+def estimate_kernel(
+    key: jax.Array,
+    image: Any,
+    *,
+    scale: int = 2,
+    estimator: str = "spectral",
+    config: Any = None,
+    progress: ProgressCallback | None = None,
+) -> KernelEstimate:
+    """Estimates the kernel that an image was downscaled with.
+
+    The same key, image and settings give the same kernel bit for bit on the same
+    machine and versions.
+
+    Args:
+      key: JAX random key, which the estimators without training do not need.
+      image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
+        [0, 1]. Both sides at least 32 pixels; for KernelGAN at least `config.min_side`.
+      scale: Scale of the kernel; the registry tells which ones an estimator knows.
+      estimator: A name in `kernelgan_jax.estimators.ESTIMATORS`.
+      config: Settings of that estimator, as `KernelGANConfig`; by default its own.
+      progress: Called now and then, with the steps done and the latest losses.
+
+    Returns:
+      The estimate. Training that fails is not an error: `failure` then says why.
+
+    Raises:
+      ValueError: If an argument is out of range, or the image is of a wrong shape or
+        type, has values out of range, is too small, or has no structure at all.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> from kernelgan_jax import estimate_kernel
+      >>> image = np.random.default_rng(0).random((48, 48))
+      >>> found = estimate_kernel(jax.random.key(0), image, estimator="bicubic")
+      >>> found.scale, round(float(found.kernel.sum()), 6)
+      (2, 1.0)
+    """
+    entry = find_estimator(estimator)
+    config = entry.default_config(config)
+    unit = check_image(image, scale=scale, entry=entry, config=config)
+    keys = [_single_key(key)]
+    return estimate_checked(
+        keys, [unit], scale=scale, entry=entry, config=config, progress=progress
+    )[0]
+
+
+def estimate_kernels(
+    key: jax.Array,
+    images: Sequence[Any],
+    *,
+    scale: int = 2,
+    estimator: str = "spectral",
+    config: Any = None,
+    progress: ProgressCallback | None = None,
+) -> list[KernelEstimate]:
+    """Estimates the kernels of many images, of any sizes.
+
+    On a CPU each result is that of `estimate_kernel` with the same key, bit for bit,
+    and one image per core is worked on at a time. On GPUs and TPUs KernelGAN trains on
+    all images as one program, sharded over the devices; results are then the same up to
+    rounding, which training, being chaotic, magnifies.
+
+    Args:
+      key: One JAX random key, from which every image starts anew; or N keys, one for
+        each image.
+      images: N images, each as `estimate_kernel` takes it.
+      scale: As for `estimate_kernel`, as all below; the same for all images.
+      estimator: As for `estimate_kernel`.
+      config: As for `estimate_kernel`.
+      progress: Called from several threads; `Progress.image` is the index of the image.
+
+    Returns:
+      N estimates, in the order of the images. A training that fails leaves the others
+      as they are.
+
+    Raises:
+      ValueError: As `estimate_kernel`, with the index of the image, before any work
+        starts.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> from kernelgan_jax import estimate_kernels
+      >>> images = list(np.random.default_rng(0).random((2, 48, 48)))
+      >>> key = jax.random.key(0)
+      >>> [e.scale for e in estimate_kernels(key, images, estimator="bicubic")]
+      [2, 2]
+    """
+    if not len(images):
+        raise ValueError("images is empty; there must be at least one")
+    entry = find_estimator(estimator)
+    config = entry.default_config(config)
+    keys = _keys(key, len(images))
+    checked = []
+    for index, image in enumerate(images):
+        try:
+            unit = check_image(image, scale=scale, entry=entry, config=config)
+        except ValueError as error:
+            raise ValueError(f"images[{index}]: {error}") from error
+        checked.append(unit)
+    return estimate_checked(
+        keys, checked, scale=scale, entry=entry, config=config, progress=progress
+    )
+
+
+def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.ndarray:
+    """Checks an image for an estimator and scales it: `H x W x C` float32 in [0, 1].
+
+    Raises:
+      ValueError: As `estimate_kernel`.
+    """
+    entry.check_scale(scale)
+    unit = unit_image(image)
+    entry.implementation.check(unit, scale=scale, config=config)
+    return unit
+
+
+def estimate_checked(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    *,
+    scale: int,
+    entry: Estimator,
+    config: Any,
+    progress: ProgressCallback | None = None,
+) -> list[KernelEstimate]:
+    """Estimates the kernels of images that `check_image` has returned.
+
+    Raises:
+      ValueError: If the spectral model fits none of an image's spectra, for the
+        estimator that needs it.
+    """
+
+    def look(index: int, image: np.ndarray, _: ProgressCallback) -> Evidence | None:
+        try:
+            return analyse(image, scale=scale)
+        except ValueError:
+            return None  # The spectral estimator then says so itself.
+
+    evidence = map_images(look, images, progress=progress)
+    found = entry.implementation.estimate(
+        keys,
+        images,
+        scale=scale,
+        config=config,
+        evidence=evidence,
+        progress=progress,
+    )
+    return [
+        rate(estimate, seen, estimated=entry.estimates)
+        for estimate, seen in zip(found, evidence, strict=True)
+    ]
+
+
+def rate(
+    estimate: KernelEstimate, evidence: Evidence | None, *, estimated: bool = True
+) -> KernelEstimate:
+    """Adds to an estimate what the spectrum of its image says.
+
+    Args:
+      estimate: The estimate.
+      evidence: The evidence of the image, of the same scale; None leaves the estimate
+        as it is.
+      estimated: Whether the kernel was estimated and so gets a confidence.
+    """
+    if evidence is None:
+        return estimate
+    estimate = estimate._replace(evidence=evidence, noise_std=evidence.noise_std)
+    if estimate.confidence is not None or not estimated:
+        return estimate
+    confidence = judge(estimate.kernel, evidence)
+    if estimate.failure:
+        confidence = confidence._replace(level="low", reason=estimate.failure)
+    return estimate._replace(confidence=confidence)
+
+
+def _single_key(key: jax.Array) -> jax.Array:
+    _check_key(key)
+    if _batch_axes(key) != 0:
+        raise ValueError(f"key has shape {key.shape}; it must be one JAX random key")
+    return key
+
+
+def _keys(key: jax.Array, count: int) -> list[jax.Array]:
+    """One key for each of `count` images."""
+    _check_key(key)
+    if _batch_axes(key) == 0:
+        return [key] * count
+    if len(key) != count:
+        raise ValueError(
+            f"key has {len(key)} keys for {count} images; give one, or one each"
+        )
+    return list(key)
+
+
+def _check_key(key: Any) -> None:
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"key is {key!r}; it must be a JAX random key")
+
+
+def _batch_axes(key: jax.Array) -> int:
+    """Number of axes before the key's own: 0 for a single key, old or new style."""
+    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return key.ndim - (0 if typed else 1)

@@ -1,0 +1,238 @@
+"""The spectral estimator: the most likely kernel for the power spectrum of an image.
+
+`analyse` looks at an image once: it fits kernel and spectrum for each of three families
+of kernels (`fit.py`), chooses a family, and draws kernels from the posterior. The
+estimator returns the kernel of this evidence; `judge` rates the kernels of other
+estimators with it.
+
+Power does not depend on phase, so an asymmetric kernel is taken for a symmetric one.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax import checks, kernels
+from kernelgan_jax.estimate import (
+    Diagnostics,
+    Evidence,
+    KernelEstimate,
+    Progress,
+    ProgressCallback,
+)
+from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.estimators.spectral.families import families, halve, unpack
+from kernelgan_jax.estimators.spectral.fit import Fit
+from kernelgan_jax.estimators.spectral.likelihood import (
+    FREQUENCY_WEIGHTS,
+    JPEG_FREQUENCY_WEIGHTS,
+)
+from kernelgan_jax.estimators.spectral.noise import channel_noise_std
+from kernelgan_jax.estimators.spectral.periodogram import (
+    SHAPE,
+    has_blocks,
+    mean_window_power,
+    to_gray,
+)
+from kernelgan_jax.estimators.spectral.search import choose_family, fit_families
+from kernelgan_jax.pixels import unit_image
+
+MIN_POWER_DENSITY = 1e-3
+"""Smallest value of a periodogram that is used, gray levels^2: drawn images can have
+frequencies without power. It is far below the power of rounding to 8 bits, 1/12."""
+
+
+def analyse(image: Any, *, scale: int) -> Evidence:
+    """Analyses the power spectrum of an image: kernel, posterior, noise, JPEG.
+
+    Args:
+      image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
+        [0, 1]. Both sides at least `WINDOW` pixels.
+      scale: Positive integer; at 1 the kernel is a plain blur.
+
+    Returns:
+      What the spectrum says about the image; deterministic.
+
+    Raises:
+      ValueError: If the scale is out of range; if the image is of a wrong shape or
+        type, too small or constant; or if the model does not fit its spectrum at all.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax import analyse
+      >>> noise = np.random.default_rng(0).random((48, 64))
+      >>> evidence = analyse(noise.cumsum(0).cumsum(1) / noise.sum(), scale=2)
+      >>> evidence.samples.shape, evidence.scale, evidence.jpeg
+      ((64, 25, 25), 2, False)
+    """
+    checks.whole("scale", scale)
+    unit = unit_image(image)
+    gray = to_gray(unit)
+    jpeg = has_blocks(gray)
+    chosen = _best_family(gray, jpeg=jpeg, scale=scale)
+    shape, spectrum = unpack(chosen.fit.vector)
+    spectrum = jax.tree.map(np.asarray, spectrum)
+    intermediate: tuple[tuple[int, np.ndarray], ...] = ()
+    if scale == 4:
+        half = jnp.asarray(halve(chosen.family, shape))
+        intermediate = ((2, _as_result(families(2).kernel(chosen.family, half))),)
+    return Evidence(
+        scale=scale,
+        kernel=_as_result(chosen.fit.kernel),
+        raw_kernel=np.asarray(chosen.fit.kernel),
+        intermediate=intermediate,
+        samples=chosen.samples.astype(np.float64),
+        spectrum=spectrum,
+        misfit=float(chosen.fit.misfit),
+        contrast=float(gray.std()),
+        noise_std=channel_noise_std(spectrum, unit, jpeg=jpeg),
+        jpeg=jpeg,
+        converged=bool(chosen.fit.converged),
+    )
+
+
+def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
+    """Estimates the kernel that an image was downscaled with, from its spectrum alone.
+
+    Deterministic. The kernel is a Gaussian; or a generalised Gaussian (a lens out of
+    focus) or a straight motion, where these fit much better. `likelihood.py` states the
+    model, `confidence.py` how the result is rated.
+
+    Args:
+      image: As `analyse` takes it.
+      scale: Positive integer; at 1 the kernel is a plain blur.
+
+    Returns:
+      The estimate, with its confidence and evidence. At scale 4 the x2 kernel that
+      leads to the x4 kernel is `intermediate`. `failure` is not empty if the search did
+      not converge.
+
+    Raises:
+      ValueError: As `analyse`.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax import estimate_spectral
+      >>> noise = np.random.default_rng(0).random((48, 64))
+      >>> estimate = estimate_spectral(noise.cumsum(0).cumsum(1) / noise.sum(), scale=2)
+      >>> round(float(estimate.kernel.sum()), 6), estimate.scale, estimate.failure
+      (1.0, 2, '')
+    """
+    return _estimate(analyse(image, scale=scale))
+
+
+def check(image: np.ndarray, *, scale: int, config: Any) -> None:
+    """Checks that the spectrum of an image can be analysed.
+
+    Args:
+      image: `H x W x C` float32 in [0, 1].
+      scale: Scale to be estimated.
+      config: Not used: the spectral estimator has no settings.
+
+    Raises:
+      ValueError: If the scale is out of range, or the image is too small or constant.
+    """
+    del config
+    checks.whole("scale", scale)
+    to_gray(image)
+
+
+def estimate(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    *,
+    scale: int,
+    config: Any,
+    evidence: Sequence[Evidence | None],
+    progress: ProgressCallback | None,
+) -> list[KernelEstimate]:
+    """Turns the evidence of images into estimates: the spectral estimator's protocol.
+
+    Args:
+      keys: Not used: the estimator is deterministic.
+      images: N images, `H x W x C` float32 in [0, 1].
+      scale: Scale to be estimated.
+      config: Not used: the spectral estimator has no settings.
+      evidence: N results of `analyse` for this scale; an image is analysed here if its
+        evidence is None.
+      progress: Called once for each image.
+
+    Returns:
+      N estimates.
+
+    Raises:
+      ValueError: If the evidence is of another scale, or as `analyse`.
+    """
+    del keys, config
+    estimates = []
+    for i, (image, known) in enumerate(zip(images, evidence, strict=True)):
+        found = analyse(image, scale=scale) if known is None else known
+        if found.scale != scale:
+            raise ValueError(
+                f"evidence[{i}] is of scale {found.scale}; it must be of scale {scale}"
+            )
+        estimates.append(_estimate(found))
+        if progress is not None:
+            progress(Progress(image=i, phase="spectral", step=1, total=1))
+    return estimates
+
+
+class _BestFamily(NamedTuple):
+    """The chosen family and its fit; NumPy arrays."""
+
+    family: int
+    fit: Fit
+    samples: np.ndarray
+
+
+def _best_family(gray: np.ndarray, *, jpeg: bool, scale: int) -> _BestFamily:
+    """Fits all families to an image and chooses one; arguments as of `to_gray`."""
+    power = np.maximum(mean_window_power(gray), MIN_POWER_DENSITY)
+    weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
+    with _COMPILING:  # one thread compiles, and the others wait for its program
+        program = _compiled(scale)
+    fits, samples = jax.device_get(
+        program(power.astype(np.float32), weights.astype(np.float32))
+    )
+    family = choose_family(fits)
+    chosen = jax.tree.map(lambda x: x[family], fits)
+    if not (np.isfinite(chosen.loss) and np.isfinite(chosen.kernel).all()):
+        raise ValueError("image has a spectrum that the model does not fit at all")
+    return _BestFamily(family, chosen, samples[family])
+
+
+_COMPILING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array]]:
+    """The compiled `fit_families` of a scale."""
+    shape = jax.ShapeDtypeStruct(SHAPE, jnp.float32)
+    program = functools.partial(fit_families, scale=scale)
+    return jax.jit(program).lower(shape, shape).compile()
+
+
+def _as_result(kernel: Any) -> np.ndarray:
+    """A fitted kernel as float64, sum 1, without its empty margin."""
+    return kernels.trim(kernels.normalise(np.asarray(kernel, np.float64)))
+
+
+def _estimate(evidence: Evidence) -> KernelEstimate:
+    """The estimate that evidence leads to."""
+    confidence = judge(evidence.kernel, evidence)
+    return KernelEstimate(
+        evidence.kernel,
+        evidence.scale,
+        intermediate=evidence.intermediate,
+        confidence=confidence,
+        failure="" if evidence.converged else confidence.reason,
+        trusted=confidence.level != "low",
+        noise_std=evidence.noise_std,
+        diagnostics=Diagnostics(evidence.raw_kernel),
+        evidence=evidence,
+    )

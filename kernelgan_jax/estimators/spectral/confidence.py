@@ -1,0 +1,176 @@
+"""Confidence in an estimated kernel, from the spectrum of its image.
+
+The posterior of the spectral kernel (`posterior.py`) gives 64 kernels that could be the
+true one. The expected errors of an estimated kernel are its mean errors against these.
+So a kernel of another estimator is expected to be at least as far off as it is from the
+spectral kernel. What matters in the end is the super-resolved image, so one of these
+errors is the expected loss of its PSNR.
+
+The level follows from the expected errors and from what is known about the image.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kernelgan_jax import kernels, metrics
+from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
+from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
+
+MIN_CONTRAST = 2.0
+"""Standard deviation of an image that is not almost flat, gray levels."""
+
+
+MAX_MISFIT = 0.55
+"""Misfit up to which a spectrum is like that of photographs (`Evidence.misfit`)."""
+
+
+MAX_NOISE = 2.5
+"""Standard deviation of noise up to which an image is not noisy, gray levels."""
+
+
+LOW_ERROR = 0.45
+"""The level is low if the expected covariance error exceeds this."""
+
+
+MEDIUM_ERROR = 0.22
+"""The level is at most medium if the expected covariance error exceeds this."""
+
+
+MEDIUM_SR_LOSS = 0.2
+"""The level is at most medium from this expected loss of super-resolution on, dB."""
+
+
+NARROW = 0.6
+"""Kernels of a smaller width are narrower than a pixel, pixels. A kernel halfway
+between two pixels has a width of at least 0.5."""
+
+
+ANY_ANGLE = 52.0
+"""Standard deviation of directions that are all equally likely, degrees."""
+
+
+def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
+    """Rates an estimated kernel by the spectrum of its image.
+
+    Args:
+      kernel: `h x w`, aligned for `evidence.scale`, sum 1; the spectral kernel or that
+        of another estimator.
+      evidence: Result of `analyse` for the image.
+
+    Returns:
+      The confidence. If the posterior could not be computed, its level is low and the
+      expected errors are infinite.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax.blur_kernels import gaussian
+      >>> from kernelgan_jax.estimate import Evidence, Spectrum
+      >>> from kernelgan_jax.estimators.spectral import judge
+      >>> kernel = gaussian(25, variances=(2.0, 1.0), scale=2)
+      >>> spectrum = Spectrum(np.float32(4), np.float32(2.2), np.zeros(4, np.float32),
+      ...                     np.float32(-2))
+      >>> evidence = Evidence(
+      ...     scale=2, kernel=kernel, raw_kernel=kernel, intermediate=(),
+      ...     samples=gaussian(25, variances=(2.2, 0.9), scale=2)[None],
+      ...     spectrum=spectrum, misfit=0.2, contrast=1.0,
+      ...     noise_std=0.002, jpeg=False, converged=True)
+      >>> judge(kernel, evidence)[:2]
+      ('low', 'the image is almost flat')
+    """
+    scale = evidence.scale
+    framed = metrics.pad_to_frame(kernel, scale=scale)
+    finite = np.isfinite(evidence.samples).all((1, 2))
+    # Samples can be infinite or NaN for spectra unlike any photograph's.
+    usable = bool(finite.all())
+    samples = evidence.samples[finite] if finite.any() else framed[None]
+    errors = [metrics.covariance_error(kernel, sample) for sample in samples]
+    psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
+    losses = _sr_losses(scale)(
+        framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
+    )
+    expected = _Expected(
+        kernel_psnr=_mean_psnr(psnr) if usable else -np.inf,
+        covariance_error=float(np.sqrt(np.mean(np.square(errors))))
+        if usable
+        else np.inf,
+        sr_loss=float(np.mean(losses)) if usable else np.inf,
+    )
+    widths = np.array([kernels.widths(sample) for sample in samples])
+    level, reason = _level(kernel, evidence, expected)
+    return Confidence(
+        level,
+        reason,
+        **expected._asdict(),
+        longer_std=float(widths[:, 0].std()),
+        shorter_std=float(widths[:, 1].std()),
+        angle_std=_angle_std(widths[:, 2]),
+        samples=samples,
+    )
+
+
+class _Expected(NamedTuple):
+    """Expected errors of a kernel, as in `Confidence`."""
+
+    kernel_psnr: float
+    covariance_error: float
+    sr_loss: float
+
+
+def _level(
+    kernel: np.ndarray, evidence: Evidence, expected: _Expected
+) -> tuple[Level, str]:
+    """The level and its reason: the first rule that applies."""
+    distance = metrics.covariance_error(kernel, evidence.kernel)
+    _, shorter, _ = kernels.widths(kernel)
+    if not evidence.converged:
+        return "low", "the search for the spectral kernel did not converge"
+    if evidence.contrast < MIN_CONTRAST:
+        return "low", "the image is almost flat"
+    if evidence.misfit > MAX_MISFIT:
+        return "low", "its spectrum is unlike that of photographs"
+    if distance > LOW_ERROR:
+        return "low", "the kernel and the spectrum disagree"
+    if expected.covariance_error > LOW_ERROR:
+        if shorter < NARROW:
+            return "low", "the kernel is narrower than a pixel"
+        return "low", "many kernels explain the spectrum"
+    if distance > MEDIUM_ERROR:
+        return "medium", "the kernel and the spectrum differ"
+    if evidence.jpeg:
+        return "medium", "the image shows the blocks of JPEG"
+    if evidence.gray_noise_std > MAX_NOISE:
+        return "medium", "the image is noisy"
+    if expected.covariance_error > MEDIUM_ERROR:
+        return "medium", "several kernels explain the spectrum"
+    if not expected.sr_loss < MEDIUM_SR_LOSS:
+        return "medium", "small errors of this kernel would show"
+    return "high", ""
+
+
+@functools.lru_cache(maxsize=16)
+def _sr_losses(scale: int) -> Callable[..., Any]:
+    """Compiled `Likelihood.sr_loss` of one kernel for each sample as the true one."""
+    loss = spectral_likelihood(scale).sr_loss
+
+    @jax.jit
+    def losses(kernel: jax.Array, samples: jax.Array, spectrum: Spectrum) -> jax.Array:
+        return jax.vmap(lambda true: loss(kernel, spectrum, true))(samples)
+
+    return losses
+
+
+def _mean_psnr(psnr: list[float]) -> float:
+    """The PSNR of the mean squared error, dB; infinite if there is no error."""
+    mse = np.mean(10 ** (-np.array(psnr) / 10))
+    return float(-10 * np.log10(mse)) if mse > 0 else np.inf
+
+
+def _angle_std(angles: np.ndarray) -> float:
+    """Circular standard deviation of directions, with a period of 180 degrees."""
+    resultant = np.abs(np.exp(2j * np.radians(angles)).mean())
+    radians = np.sqrt(-2 * np.log(np.clip(resultant, 1e-6, 1))) / 2
+    return float(min(np.degrees(radians), ANY_ANGLE))

@@ -1,0 +1,153 @@
+"""The best kernel of a family, and the spectrum, for one periodogram."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kernelgan_jax.estimators.spectral.families import (
+    Parameters,
+    families,
+    free_parameters,
+    pack,
+    unpack,
+)
+from kernelgan_jax.estimators.spectral.likelihood import (
+    FREQUENCY_WEIGHTS,
+    spectral_likelihood,
+)
+from kernelgan_jax.estimators.spectral.newton import minimise
+
+MAX_STEPS = 40
+"""Largest number of Newton steps."""
+
+
+TOLERANCE = 1e-7
+"""The search ends when the predicted decrease of the loss is below this."""
+
+
+class Fit(NamedTuple):
+    """A minimum of the loss."""
+
+    vector: jax.Array
+    """The unknowns, as `families.pack` orders them."""
+    loss: jax.Array
+    """Mean misfit over frequencies, plus the penalties."""
+    hessian: jax.Array
+    """Hessian of the loss with respect to the vector; for fixed unknowns its rows and
+    columns are those of the identity."""
+    converged: jax.Array
+    """Whether the search converged."""
+    misfit: jax.Array
+    """Root mean square over frequencies of log(P / M): the logarithm of measured power
+    over expected power."""
+    kernel: jax.Array
+    """The kernel, `n x n`, aligned for the scale, sum 1."""
+
+
+class Objective(NamedTuple):
+    """The loss that is minimised, and its parts, as functions of the unknowns."""
+
+    misfit: Callable[[Parameters], jax.Array]
+    """`misfit(parameters)`: loss of each frequency, `SHAPE`."""
+    spectrum_penalty: Callable[[Parameters], jax.Array]
+    """`spectrum_penalty(parameters) -> scalar`: penalty of the likelihood."""
+    kernel_penalty: Callable[[Parameters], jax.Array]
+    """`kernel_penalty(parameters) -> scalar`: penalty of the family."""
+    loss: Callable[[Parameters], jax.Array]
+    """`loss(parameters) -> scalar`: weighted mean of the misfit, plus both
+    penalties."""
+
+
+def objective(
+    periodogram: jax.Array,
+    family: int | jax.Array,
+    *,
+    weights: Any = FREQUENCY_WEIGHTS,
+    scale: int,
+) -> Objective:
+    """The loss of a family, given a periodogram; arguments as of `fit`."""
+    likelihood, kinds = spectral_likelihood(scale), families(scale)
+    weights = jnp.asarray(weights, jnp.float32)
+
+    def misfit(parameters: Parameters) -> jax.Array:
+        kernel = kinds.kernel(family, parameters.shape)
+        return likelihood.misfit(kernel, parameters.spectrum, periodogram)
+
+    def spectrum_penalty(parameters: Parameters) -> jax.Array:
+        return likelihood.penalty(parameters.spectrum)
+
+    def kernel_penalty(parameters: Parameters) -> jax.Array:
+        return kinds.penalty(family, parameters.shape)
+
+    def loss(parameters: Parameters) -> jax.Array:
+        mean = (weights * misfit(parameters)).sum() / weights.sum()
+        return mean + spectrum_penalty(parameters) + kernel_penalty(parameters)
+
+    return Objective(misfit, spectrum_penalty, kernel_penalty, loss)
+
+
+def starting_vectors(
+    periodogram: jax.Array, family: int | jax.Array, *, scale: int
+) -> jax.Array:
+    """Where the search for a family's best kernel starts: `3 x PARAMETERS`."""
+    spectrum = spectral_likelihood(scale).start(periodogram)
+    shapes = families(scale).starts(family)
+    return jax.vmap(lambda shape: pack(Parameters(shape, spectrum)))(shapes)
+
+
+def fit(
+    periodogram: jax.Array,
+    family: int | jax.Array,
+    *,
+    weights: Any = FREQUENCY_WEIGHTS,
+    scale: int,
+) -> Fit:
+    """Finds the best kernel of a family, and the spectrum, by Newton's method.
+
+    The search runs from three starts; the lowest result counts. Pure: it can be
+    compiled by `jax.jit` and batched by `jax.vmap`.
+
+    Args:
+      periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
+      family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
+      weights: Weights of the frequencies, `SHAPE`.
+      scale: Positive integer.
+
+    Returns:
+      The fit; not `converged` if no start led to the minimum in `MAX_STEPS` steps.
+
+    Raises:
+      ValueError: If the scale is no positive integer.
+    """
+    periodogram = jnp.asarray(periodogram, jnp.float32)
+    family, weights = jnp.asarray(family), jnp.asarray(weights, jnp.float32)
+    loss = objective(periodogram, family, weights=weights, scale=scale).loss
+    free = free_parameters(family)
+
+    def loss_of_vector(vector: jax.Array) -> jax.Array:
+        return loss(unpack(vector))
+
+    def search(start: jax.Array) -> Any:
+        return minimise(
+            loss_of_vector, start, free=free, max_steps=MAX_STEPS, tolerance=TOLERANCE
+        )
+
+    found = jax.vmap(search)(starting_vectors(periodogram, family, scale=scale))
+    best = jnp.argmin(found.value)
+    # If several starts lead to one minimum, rounding decides which is the lowest.
+    at_minimum = found.value < found.value[best] + TOLERANCE
+    vector = found.position[best]
+    shape, spectrum = unpack(vector)
+    kernel = families(scale).kernel(family, shape)
+    expected = spectral_likelihood(scale).expected(kernel, spectrum)
+    square = jnp.log(periodogram / expected) ** 2
+    return Fit(
+        vector,
+        found.value[best],
+        found.hessian[best],
+        converged=(found.converged & at_minimum).any(),
+        misfit=jnp.sqrt((weights * square).sum() / weights.sum()),
+        kernel=kernel,
+    )

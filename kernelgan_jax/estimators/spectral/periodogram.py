@@ -1,0 +1,166 @@
+"""The mean periodogram of an image, and what else is measured in its gray values."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernelgan_jax.pixels import check_structure, luma
+
+WINDOW = 32
+"""Side of the windows whose periodograms are averaged, LR pixels."""
+
+
+MAX_WINDOWS = 4096
+"""About the largest number of windows of an image, so that large photographs take no
+longer than small ones."""
+
+
+MIN_STRIDE = 4
+"""Smallest distance between neighbouring windows, LR pixels."""
+
+
+PART_SIDE = 8
+"""Windows along each side of a part of the image, over which power is averaged."""
+
+
+SHAPE = (WINDOW, WINDOW // 2 + 1)
+"""Shape of spectra: the frequencies of `np.fft.rfft2`; the others mirror them."""
+
+
+MIN_RANGE = 1e-3
+"""Smallest range of values of an image that has a structure, gray levels."""
+
+
+BLOCK = 8
+"""Side of the blocks of JPEG, pixels."""
+
+
+BLOCK_EXCESS = 0.08
+"""Steps between the blocks of JPEG are larger than other steps by at least this
+fraction..."""
+
+
+BLOCK_DEVIATIONS = 4
+"""... and by at least this many standard deviations of the other steps."""
+
+
+MAX_BLOCK_SIDE = 2048
+"""Side of the part of an image that blocks are looked for in, pixels."""
+
+
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """Converts an image to gray levels, and checks that it has a spectrum.
+
+    Args:
+      image: `H x W x C` in [0, 1].
+
+    Returns:
+      `H x W` float64, from 0 to 255.
+
+    Raises:
+      ValueError: If a side is shorter than `WINDOW`, or the image is constant.
+    """
+    gray = 255 * luma(image).astype(np.float64)
+    _check_size(gray)
+    check_structure(gray, min_range=MIN_RANGE)
+    return gray
+
+
+def mean_periodogram(gray: ArrayLike) -> np.ndarray:
+    """Measures the mean power spectrum of an image's windows.
+
+    Each window is multiplied by Hann's taper of unit energy after its mean is removed.
+    Power is averaged over the windows of each part of the image, and the square root of
+    that over the parts, so that a few strong edges do not dominate.
+
+    Args:
+      gray: `H x W`, both sides at least `WINDOW`.
+
+    Returns:
+      `SHAPE` float64, in the square of the image's units; white noise has its variance
+      at all frequencies. Some frequencies of drawn images can have a power of 0, for
+      which the likelihood is not defined.
+
+    Raises:
+      ValueError: If a side is shorter than `WINDOW`.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax.estimators.spectral import mean_periodogram
+      >>> wave = np.cos(2 * np.pi * np.arange(64) / 4) * np.ones((64, 1))
+      >>> power = mean_periodogram(wave)
+      >>> power.shape, int(power.sum(0).argmax())  # 8 periods in 32 pixels
+      ((32, 17), 8)
+
+    References:
+      Welch, "The use of fast Fourier transform for the estimation of power spectra",
+        IEEE Transactions on Audio and Electroacoustics, 1967.
+    """
+    gray = np.asarray(gray)
+    _check_size(gray)
+    return mean_window_power(gray)
+
+
+def mean_window_power(gray: np.ndarray) -> np.ndarray:
+    """The same as `mean_periodogram` without its check, for images from `to_gray`."""
+    windows = np.lib.stride_tricks.sliding_window_view(gray, (WINDOW, WINDOW))
+    rows, columns = windows.shape[:2]
+    stride = max(MIN_STRIDE, math.ceil(math.sqrt(rows * columns / MAX_WINDOWS)))
+    windows = windows[::stride, ::stride]
+    hann = np.hanning(WINDOW + 1)[:WINDOW]
+    taper = np.outer(hann, hann)
+    taper /= np.sqrt((taper**2).sum())
+    parts_down, parts_across = (max(1, round(n / PART_SIDE)) for n in windows.shape[:2])
+    roots = np.zeros(SHAPE)
+    for band in np.array_split(windows, parts_down):
+        for part in np.array_split(band, parts_across, axis=1):
+            means = (part * taper).sum((2, 3), keepdims=True) / taper.sum()
+            power = np.abs(np.fft.rfft2((part - means) * taper)) ** 2
+            roots += np.sqrt(power.mean((0, 1)))
+    return (roots / (parts_down * parts_across)) ** 2
+
+
+def has_blocks(gray: ArrayLike) -> bool:
+    """Whether an image shows the 8 x 8 block grid of JPEG, at any offset.
+
+    In both directions, the differences across every eighth border between pixels must
+    then be clearly larger than the others (`BLOCK_EXCESS`, `BLOCK_DEVIATIONS`). Of
+    large images the middle is examined.
+
+    Args:
+      gray: `H x W`, in any units, both sides at least `WINDOW`.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax.estimators.spectral import has_blocks
+      >>> noise = np.random.default_rng(0).standard_normal((64, 64))
+      >>> blocks = np.kron(np.random.default_rng(1).random((8, 8)), np.ones((8, 8)))
+      >>> has_blocks(noise), has_blocks(blocks)
+      (False, True)
+    """
+    gray = np.asarray(gray)
+    top, left = (max(0, side - MAX_BLOCK_SIDE) // 2 for side in gray.shape)
+    gray = gray[top : top + MAX_BLOCK_SIDE, left : left + MAX_BLOCK_SIDE]
+    return _columns_have_blocks(gray) and _columns_have_blocks(gray.T)
+
+
+def _columns_have_blocks(gray: np.ndarray) -> bool:
+    """Whether every eighth difference along the rows is larger than the others."""
+    # The third difference is a step minus the slopes at its two sides.
+    step = np.abs(np.diff(gray, n=3))
+    means = np.array([np.sqrt(step[:, i::BLOCK]).mean() for i in range(BLOCK)])
+    # The neighbours of the largest mean contain part of the same steps.
+    others = np.roll(means, -means.argmax())[2:-1]
+    excess = means.max() - others.mean()
+    limit = max(BLOCK_EXCESS * others.mean(), BLOCK_DEVIATIONS * others.std())
+    return bool(excess > limit)
+
+
+def _check_size(gray: np.ndarray) -> None:
+    height, width = gray.shape
+    if min(height, width) < WINDOW:
+        raise ValueError(
+            f"image is {width}x{height} pixels; its spectrum needs at least {WINDOW} "
+            "at each side"
+        )

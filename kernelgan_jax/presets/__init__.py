@@ -1,0 +1,1 @@
+"""The configurations of `configs/`, for `--config=NAME` without a clone."""

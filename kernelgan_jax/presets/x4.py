@@ -1,0 +1,14 @@
+"""The best settings for scale 4; see x2.py.
+
+python main.py --config=configs/x4.py --image=photo.png
+"""
+
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
+from kernelgan_jax.config import Config
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(scale=4)))

@@ -1,0 +1,181 @@
+"""Settings classes: frozen dataclasses whose fields carry a legal range and a text.
+
+A settings class declares its fields with `setting` and calls `check_settings` once, in
+`__post_init__`. This file needs no JAX, so that the command can read all settings, with
+their ranges and texts, before it starts to work.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A test of one value, and the words for what passes it."""
+
+    legal: str
+    """What passes, as the end of "it must be ..."."""
+    accepts: Callable[[Any], bool]
+    """Whether a value passes; it may be of any type."""
+
+    def __call__(self, value: Any) -> bool:
+        """Whether the value passes."""
+        return self.accepts(value)
+
+
+def whole(
+    least: int, *, most: int | None = None, multiple_of: int = 1, odd: bool = False
+) -> Check:
+    """A check for whole numbers; `True` and `False` do not pass.
+
+    Args:
+      least: The smallest legal value.
+      most: The largest legal value; None for no limit.
+      multiple_of: Legal values are multiples of this number.
+      odd: Whether only odd values are legal.
+
+    Example:
+      >>> whole(1, most=8).legal
+      'a whole number from 1 to 8'
+      >>> whole(1)(3), whole(1)(0), whole(1)(True), whole(1)(3.0)
+      (True, False, False, False)
+    """
+    kind = "an odd whole number" if odd else "a whole number"
+    if multiple_of != 1:
+        kind = f"a multiple of {multiple_of}"
+    legal = (
+        f"{kind}, at least {least}"
+        if most is None
+        else f"{kind} from {least} to {most}"
+    )
+
+    def accepts(value: Any) -> bool:
+        return (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and value >= least
+            and (most is None or value <= most)
+            and value % multiple_of == 0
+            and (value % 2 == 1 or not odd)
+        )
+
+    return Check(legal, accepts)
+
+
+def number(
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    under: float | None = None,
+) -> Check:
+    """A check for finite numbers; whole numbers pass, `True`, `False` and NaN do not.
+
+    Args:
+      least: The smallest legal value.
+      most: The largest legal value.
+      above: Legal values are larger than this one.
+      under: Legal values are smaller than this one.
+
+    Example:
+      >>> number(least=0, under=1).legal
+      'a finite number, at least 0 and under 1'
+      >>> number(least=0)(3), number(above=0)(0.0), number(least=0)(float("inf"))
+      (True, False, False)
+    """
+    limits = {"at least": least, "above": above, "at most": most, "under": under}
+    words = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
+    legal = "a finite number" + (", " + " and ".join(words) if words else "")
+
+    def accepts(value: Any) -> bool:
+        return (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and (least is None or value >= least)
+            and (above is None or value > above)
+            and (most is None or value <= most)
+            and (under is None or value < under)
+        )
+
+    return Check(legal, accepts)
+
+
+def choice(*names: str) -> Check:
+    """A check for one of some names.
+
+    Example:
+      >>> choice("summed", "per_channel").legal
+      'summed or per_channel'
+      >>> choice("a", "b")("c")
+      False
+    """
+    legal = " or ".join(name or "''" for name in names)
+    return Check(legal, lambda value: isinstance(value, str) and value in names)
+
+
+def setting(
+    default: Any,
+    *,
+    check: Callable[[Any], bool],
+    legal: str = "",
+    about: str,
+) -> Any:
+    """A field of a settings class.
+
+    Args:
+      default: The default value.
+      check: Whether a value is legal: a `Check` (`whole`, `number`, `choice`), or any
+        function that takes values of any type.
+      legal: What is legal, as the end of "it must be ..."; not needed with a `Check`.
+      about: What the setting is, in plain words.
+
+    Returns:
+      A dataclass field with the metadata `check`, `legal` and `about`.
+
+    Raises:
+      ValueError: If it is not said what is legal.
+
+    Example:
+      >>> import dataclasses
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Settings:
+      ...     steps: int = setting(10, check=whole(1), about="Training steps.")
+      ...
+      ...     def __post_init__(self):
+      ...         check_settings(self, prefix="config.")
+      >>> Settings().steps
+      10
+      >>> Settings(steps=0)
+      Traceback (most recent call last):
+      ValueError: config.steps is 0; it must be a whole number, at least 1
+    """
+    legal = legal or getattr(check, "legal", "")
+    if not legal:
+        raise ValueError(f"legal is {legal!r}; it must describe what check accepts")
+    metadata = {"check": check, "legal": legal, "about": about}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_settings(settings: Any, *, prefix: str = "") -> None:
+    """Checks the fields of a settings class that were declared with `setting`.
+
+    Args:
+      settings: An instance of a dataclass.
+      prefix: What error messages put before a field's name, such as `config.zssr.`.
+
+    Raises:
+      ValueError: If a value is not legal; the message has the name, the value and what
+        is legal.
+    """
+    for field in dataclasses.fields(settings):
+        if "check" not in field.metadata:
+            continue
+        value = getattr(settings, field.name)
+        if not field.metadata["check"](value):
+            raise ValueError(
+                f"{prefix}{field.name} is {value!r}; it must be "
+                f"{field.metadata['legal']}"
+            )

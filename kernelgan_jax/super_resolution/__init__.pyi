@@ -1,0 +1,10 @@
+from .planning import Plan as Plan
+from .planning import Stage as Stage
+from .planning import plan as plan
+from .registry import METHODS as METHODS
+from .registry import Method as Method
+from .registry import find_method as find_method
+from .run import super_resolve as super_resolve
+from .run import super_resolve_planned as super_resolve_planned
+from .wiener import wiener_filter as wiener_filter
+from .zssr.config import ZSSRConfig as ZSSRConfig

@@ -1,0 +1,113 @@
+"""The method `wiener`: super-resolution in closed form, without any training.
+
+`wiener.py` has the filter of one image. Here it is compiled, once for each shape, and
+applied to large images tile by tile.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.estimate import Progress, ProgressCallback, Spectrum
+from kernelgan_jax.pixels import LUMA
+from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.tiles import apply_tiled
+from kernelgan_jax.super_resolution.wiener import wiener_filter
+
+TILE = 512
+"""Side of a tile with its margins, LR pixels."""
+
+MARGIN = 48
+"""Margin of a tile, LR pixels. The filter reaches further, but with values so small
+that no seam is seen: the contract test bounds them."""
+
+
+def wiener(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images with the Wiener filters of their kernels; see `Enlarge`.
+
+    The signal is the power spectrum that was fitted to the image, the noise that of the
+    plan; luma is filtered apart from the colour differences. A plan with several widths
+    is carried out with one filter that allows for them: it trusts high frequencies less.
+    """
+    del keys
+    results = []
+    for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
+        results.append(_enlarge(image, planned))
+        if progress is not None:
+            progress(Progress(index, "wiener", 1, 1))
+    return results
+
+
+def _enlarge(image: np.ndarray, planned: Plan) -> np.ndarray:
+    """Enlarges one image, `H x W x C` in [0, 1]."""
+    scale, stage = planned.scale, planned.stages[-1]
+    kernel = kernels.centre(kernels.normalise(stage.kernel), scale)
+    # Kernels of one size, where the image has room for it, share a program.
+    kernel = _padded(
+        kernel, min(kernels.frame_size(scale), scale * min(image.shape[:2]))
+    )
+    program = _compiled(scale)
+
+    def enlarge(tile: np.ndarray) -> jax.Array:
+        return program(
+            tile,
+            kernel.astype(np.float32),
+            noise_std=np.float32(planned.noise_std),
+            kernel_std=np.float32(np.std(stage.widths)),
+            spectrum=planned.spectrum,
+        )
+
+    enlarged = apply_tiled(enlarge, image, scale=scale, margin=MARGIN, tile=TILE)
+    return np.clip(enlarged, 0, 1)
+
+
+def _padded(kernel: np.ndarray, size: int) -> np.ndarray:
+    """A kernel with zeros around it, at least `size` at each side, still aligned."""
+    before = [max(size // 2 - side // 2, 0) for side in kernel.shape]
+    widths = [
+        (first, max(size - side - first, 0))
+        for first, side in zip(before, kernel.shape, strict=True)
+    ]
+    return np.pad(kernel, widths)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(scale: int) -> Callable[..., jax.Array]:
+    """The compiled filter of a scale."""
+
+    @jax.jit
+    def program(
+        image: jax.Array,
+        kernel: jax.Array,
+        *,
+        noise_std: jax.Array,
+        kernel_std: jax.Array,
+        spectrum: Spectrum | None,
+    ) -> jax.Array:
+        restore = functools.partial(
+            wiener_filter,
+            kernel=kernel,
+            scale=scale,
+            kernel_std=kernel_std,
+            spectrum=spectrum,
+        )
+        if image.shape[-1] == 1:
+            return restore(image, noise_std=noise_std)
+        # Luma has less noise than each channel, and can be restored further than the
+        # colour differences.
+        gray = (image @ jnp.asarray(LUMA, image.dtype))[..., None]
+        gray_noise_std = noise_std * np.float32(np.linalg.norm(LUMA))
+        restored = restore(gray, noise_std=gray_noise_std)
+        return restored + restore(image - gray, noise_std=noise_std)
+
+    return program

@@ -1,0 +1,180 @@
+"""What super-resolution does with an estimate, a known kernel and the image's noise.
+
+All of it is decided here, by `plan`, before anything is computed; methods carry it out.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from kernelgan_jax import blur_kernels, checks, kernels
+from kernelgan_jax.estimate import Evidence, KernelEstimate, Spectrum
+from kernelgan_jax.super_resolution.registry import find_method
+
+WIDTHS = (0.65, 1.0, 1.35)
+"""Factors on the width of an estimated kernel that is not trusted.
+
+Estimates err in width by about this much, and a kernel that is too wide damages the
+result. The network is therefore trained on inputs made with all three widths: that
+costs little where the estimate is good, and leaves no image of the benchmark worse than
+bicubic enlargement (README of `benchmarks/`). Not part of ZSSR.
+"""
+
+
+class Stage(NamedTuple):
+    """One enlargement of the LR image by `scale`, with one kernel.
+
+    Each stage starts from the LR image. The results of earlier stages, of smaller
+    scales, are further images to learn from.
+    """
+
+    scale: int
+    """The factor by which height and width grow."""
+    kernel: np.ndarray
+    """`h x w` correlation kernel of this scale; aligned before it is used."""
+    widths: tuple[float, ...] = (1.0,)
+    """Equally likely factors on the kernel's width."""
+
+    def aligned_kernels(self) -> tuple[np.ndarray, ...]:
+        """The kernel at each width: sum 1, aligned for the scale."""
+        return tuple(
+            kernels.centre(kernels.scale_width(self.kernel, width), self.scale)
+            for width in self.widths
+        )
+
+
+class Plan(NamedTuple):
+    """How one image is super-resolved; made by `plan`."""
+
+    method: str
+    """Name in `METHODS`."""
+    scale: int
+    """The scale of the result."""
+    stages: tuple[Stage, ...] = ()
+    """The last one makes the result; empty if the method uses no kernel."""
+    config: Any = None
+    """The method's settings, adapted to the image; None if it has none."""
+    noise_std: float = 0.0
+    """Standard deviation of the image's noise, as a fraction of the range; 0 if there
+    is none or it is not known."""
+    spectrum: Spectrum | None = None
+    """The power spectrum that was fitted to the image; None if it is not known."""
+    source: str = ""
+    """Where the kernel comes from: `estimated`, `given`, or `bicubic`, which stands in
+    for an estimate that cannot be used; empty if the method uses no kernel."""
+    notes: tuple[str, ...] = ()
+    """What is not done as usual: words that continue "super-resolved ..."."""
+
+    @property
+    def kernel(self) -> np.ndarray | None:
+        """The kernel of the result's scale; None if the method uses none."""
+        return self.stages[-1].kernel if self.stages else None
+
+
+def plan(
+    estimate: KernelEstimate | ArrayLike | None,
+    *,
+    scale: int | None = None,
+    method: str = "zssr_fast",
+    config: Any = None,
+    evidence: Evidence | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> Plan:
+    """Decides how an image is super-resolved.
+
+    - A known kernel, or an estimate that is trusted, is used as it is.
+    - Any other estimate is used at three widths (`WIDTHS`), and after its intermediate
+      scales (gradual super-resolution).
+    - An estimate with a failure is not used: the bicubic kernel takes its place.
+    - If the image is noisy, the settings are adapted to it (`MethodSettings`).
+
+    Args:
+      estimate: The estimate for the image; or a known kernel, `h x w`; or None for a
+        method that uses no kernel.
+      scale: The scale of the result; None for that of the estimate.
+      method: Name in `METHODS`.
+      config: The method's settings, such as a `ZSSRConfig`; None for the defaults.
+      evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it:
+        here, its noise and its power spectrum. None for those of the estimate.
+      image_shape: Height and width of the LR image, if known, for the notes.
+
+    Raises:
+      ValueError: If the method is unknown, the settings are not its own, or there is no
+        kernel for the scale.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax import KernelEstimate
+      >>> from kernelgan_jax.super_resolution import plan
+      >>> kernel = np.full((4, 4), 1 / 16)
+      >>> plan(kernel, scale=2).stages[0].widths
+      (1.0,)
+      >>> plan(KernelEstimate(kernel, scale=2)).stages[0].widths
+      (0.65, 1.0, 1.35)
+      >>> failed = KernelEstimate(kernel, scale=2, failure="did not converge")
+      >>> plan(failed).source
+      'bicubic'
+
+    References:
+      Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning",
+      CVPR 2018, section 3, for gradual super-resolution.
+    """
+    chosen = find_method(method)
+    scale = _scale(estimate, scale)
+    notes: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    source = ""
+    if chosen.uses_kernel:
+        stages, source = _stages(estimate, scale, method)
+        if source == "bicubic":
+            failure = getattr(estimate, "failure", "")
+            notes = (f"with the bicubic kernel, as the estimate failed ({failure})",)
+    noise_std = 0.0
+    if isinstance(estimate, KernelEstimate):
+        evidence = evidence or estimate.evidence
+        noise_std = float(estimate.noise_std)
+    if evidence is not None:
+        noise_std = float(evidence.noise_std)
+    spectrum = None if evidence is None else evidence.spectrum
+    config = chosen.default_config(config)
+    if config is not None:
+        shape = None if image_shape is None else (image_shape[0], image_shape[1])
+        config, more = config.for_image(noise_std=noise_std, image_shape=shape)
+        notes = (*more, *notes)
+    return Plan(method, scale, stages, config, noise_std, spectrum, source, notes)
+
+
+def _scale(estimate: Any, scale: int | None) -> int:
+    """The scale of the result."""
+    if isinstance(estimate, KernelEstimate):
+        if scale not in (None, estimate.scale):
+            raise ValueError(
+                f"scale is {scale!r}; it must be {estimate.scale}, the scale of the "
+                "estimate"
+            )
+        return estimate.scale
+    if scale is None:
+        raise ValueError(
+            "scale is None; it must be given if estimate is not an estimate"
+        )
+    checks.whole("scale", scale)
+    return int(scale)
+
+
+def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], str]:
+    """The stages with a kernel, and the kernel's source."""
+    if estimate is None:
+        raise ValueError(
+            f"estimate is None; it must be an estimate or a kernel for the method "
+            f"{method}"
+        )
+    if not isinstance(estimate, KernelEstimate):
+        return (Stage(scale, np.asarray(estimate)),), "given"
+    if estimate.failure:
+        return (Stage(scale, blur_kernels.bicubic(scale)),), "bicubic"
+    if estimate.trusted:
+        return (Stage(scale, estimate.kernel),), "estimated"
+    steps = (*estimate.intermediate, (scale, estimate.kernel))
+    return tuple(Stage(at, kernel, WIDTHS) for at, kernel in steps), "estimated"

@@ -1,0 +1,184 @@
+"""The super-resolution methods: one line each, read by the library, the command and the
+benchmark.
+
+A method is a function of the method's name, in a module of its own, for a batch of
+images (`Enlarge`). Its settings, if it has any, are a frozen dataclass
+(`MethodSettings`). This module and the settings classes need no JAX, so that the
+command can read its flags before it starts to work.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+    from kernelgan_jax.estimate import ProgressCallback
+    from kernelgan_jax.super_resolution.planning import Plan
+
+
+class Enlarge(Protocol):
+    """The function of a method."""
+
+    def __call__(
+        self,
+        keys: "Sequence[jax.Array]",
+        images: "Sequence[np.ndarray]",
+        plans: "Sequence[Plan]",
+        *,
+        progress: "ProgressCallback | None" = None,
+    ) -> "list[np.ndarray]":
+        """Enlarges images, each by its plan.
+
+        Args:
+          keys: JAX random keys, one for each image.
+          images: `H x W x C` float32 in [0, 1], C = 1 or 3, checked; sizes may differ.
+          plans: What to do with each image, checked; all are for this method.
+          progress: Called now and then.
+
+        Returns:
+          `sH x sW x C` float32 in [0, 1] for each image, s the scale of its plan.
+        """
+
+
+class MethodSettings(Protocol):
+    """What a method's settings class has besides its fields."""
+
+    def for_image(
+        self, *, noise_std: float, image_shape: tuple[int, int] | None
+    ) -> tuple[Any, tuple[str, ...]]:
+        """The settings adapted to one image.
+
+        Args:
+          noise_std: Standard deviation of the image's noise, as a fraction of the
+            range; 0 if there is none or it is not known.
+          image_shape: Height and width of the LR image, if known.
+
+        Returns:
+          The settings, and a note for each thing that is not done as usual: words that
+          continue "super-resolved ...".
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """An entry of the registry."""
+
+    name: str
+    """The method's name, and that of its function."""
+    module: str
+    """The module of its function, below `kernelgan_jax.super_resolution`."""
+    about: str
+    """One line for the user."""
+    config: type | None = None
+    """Class of its settings, a `MethodSettings`; None if it has none."""
+    uses_kernel: bool = True
+    """Whether the result depends on the kernel."""
+    least_side: int = 0
+    """Smallest legal side of an LR image, pixels, divided by the scale; 0: any side."""
+
+    def default_config(self, config: Any = None) -> Any:
+        """The settings that are given, checked for their type, or the default ones.
+
+        Raises:
+          ValueError: If they are those of another method.
+        """
+        if self.config is None:
+            if config is not None:
+                raise ValueError(
+                    f"config is {config!r}; it must be None, as the method {self.name} "
+                    "has no settings"
+                )
+            return None
+        if config is None:
+            return self.config()
+        if not isinstance(config, self.config):
+            raise ValueError(
+                f"config is {config!r}; it must be a {self.config.__name__} for the "
+                f"method {self.name}"
+            )
+        return config
+
+    def check_image_size(self, image_shape: Sequence[int], *, scale: int) -> None:
+        """Checks that an image is large enough for the method to learn from.
+
+        Args:
+          image_shape: Height and width of the LR image; more numbers are ignored.
+          scale: The scale of the result.
+
+        Raises:
+          ValueError: If the image is too small.
+
+        Example:
+          >>> METHODS["zssr_fast"].check_image_size((16, 16), scale=2)
+          >>> METHODS["bicubic"].check_image_size((1, 1), scale=1)
+        """
+        height, width = image_shape[:2]
+        least = self.least_side * scale
+        if min(height, width) < least:
+            raise ValueError(
+                f"image is {width}x{height} pixels; the method {self.name} needs at "
+                f"least {least} at each side for scale {scale}; the method bicubic "
+                "takes any size"
+            )
+
+    def load(self) -> Enlarge:
+        """Imports the method's module and returns its function."""
+        module = importlib.import_module(
+            f"kernelgan_jax.super_resolution.{self.module}"
+        )
+        function: Enlarge = getattr(module, self.name)
+        return function
+
+
+METHODS: dict[str, Method] = {
+    entry.name: entry
+    for entry in (
+        Method(
+            "bicubic",
+            "bicubic",
+            "bicubic enlargement, without the kernel",
+            uses_kernel=False,
+        ),
+        Method(
+            "wiener",
+            "closed_form",
+            "a Wiener filter with the image's own spectrum: at once, without training",
+        ),
+        Method(
+            "zssr",
+            "zssr.method",
+            "a network trained on the image alone (Shocher et al. 2018)",
+            config=ZSSRConfig,
+            least_side=8,
+        ),
+        Method(
+            "zssr_fast",
+            "zssr.method",
+            "the same at the size of the LR image, on top of a linear filter",
+            config=ZSSRConfig,
+            least_side=8,
+        ),
+    )
+}
+"""The methods by name."""
+
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+      ValueError: If there is none.
+
+    Example:
+      >>> find_method("zssr_fast").config.__name__
+      'ZSSRConfig'
+    """
+    if name not in METHODS:
+        raise ValueError(f"method is {name!r}; it must be {' or '.join(METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,143 @@
+"""Super-resolution of images: checks the input, makes a plan, calls the method."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from kernelgan_jax import kernels
+from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
+from kernelgan_jax.pixels import unit_image
+from kernelgan_jax.super_resolution.planning import Plan, plan
+from kernelgan_jax.super_resolution.registry import find_method
+
+
+def super_resolve(
+    key: jax.Array,
+    image: Any,
+    estimate: KernelEstimate | ArrayLike | None,
+    *,
+    scale: int | None = None,
+    method: str = "zssr_fast",
+    config: Any = None,
+    evidence: Evidence | None = None,
+    progress: ProgressCallback | None = None,
+) -> np.ndarray:
+    """Enlarges an image with the estimate of its kernel, or with a known kernel.
+
+    What is done with an estimate that cannot be trusted, and with noise, is decided by
+    `plan`, which takes the same arguments.
+
+    Args:
+      key: JAX random key.
+      image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
+        [0, 1].
+      estimate: The estimate for the image; or a known kernel, `h x w`, which is
+        trusted; or None for a method that uses no kernel.
+      scale: The scale of the result; None for that of the estimate.
+      method: Name in `METHODS`.
+      config: The method's settings, such as a `ZSSRConfig`; None for the defaults.
+      evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it;
+        its noise is used. None for the noise that the estimate reports; with a known
+        kernel the image then counts as free of noise.
+      progress: Called now and then.
+
+    Returns:
+      `sH x sW x C` float32 in [0, 1], C = 1 or 3, s the scale, aligned with the bicubic
+      enlargement of the image.
+
+    Raises:
+      ValueError: If the image, the estimate or an option cannot be used, or the
+        training diverges.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> from kernelgan_jax import blur_kernels
+      >>> from kernelgan_jax.super_resolution import ZSSRConfig, super_resolve
+      >>> image = np.random.default_rng(0).random((32, 32))
+      >>> kernel = blur_kernels.gaussian(5, variances=(1.0, 1.0), scale=2)
+      >>> tiny = ZSSRConfig(iterations=10, layers=2, channels=2, crop=32)
+      >>> key = jax.random.key(0)
+      >>> super_resolve(key, image, kernel, scale=2, config=tiny).shape
+      (64, 64, 1)
+      >>> super_resolve(key, image, None, scale=3, method="bicubic").shape
+      (96, 96, 1)
+
+    References:
+      Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning",
+      CVPR 2018.
+    """
+    unit = unit_image(image)
+    planned = plan(
+        estimate,
+        scale=scale,
+        method=method,
+        config=config,
+        evidence=evidence,
+        image_shape=unit.shape,
+    )
+    return super_resolve_planned([key], [unit], [planned], progress=progress)[0]
+
+
+def super_resolve_planned(
+    keys: Sequence[jax.Array],
+    images: Sequence[Any],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images by plans that were made before, all of one method.
+
+    Args:
+      keys: JAX random keys, one for each image.
+      images: As `super_resolve` takes them; sizes may differ.
+      plans: What `plan` returned for each image.
+      progress: Called now and then, with the index of the image.
+
+    Returns:
+      The results in the order of the images, as `super_resolve` returns them.
+
+    Raises:
+      ValueError: If lengths or methods differ, an image or a kernel cannot be used, or
+        a training diverges.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> from kernelgan_jax.super_resolution import plan, super_resolve_planned
+      >>> images = [np.zeros((8, 6), np.uint8), np.zeros((5, 7, 3), np.uint8)]
+      >>> plans = [plan(None, scale=2, method="bicubic")] * 2
+      >>> keys = jax.random.split(jax.random.key(0), 2)
+      >>> [result.shape for result in super_resolve_planned(keys, images, plans)]
+      [(16, 12, 1), (10, 14, 3)]
+    """
+    if not len(keys) == len(images) == len(plans):
+        raise ValueError(
+            f"keys, images and plans are {len(keys)}, {len(images)} and {len(plans)}; "
+            "they must be as many"
+        )
+    methods = sorted({planned.method for planned in plans})
+    if len(methods) > 1:
+        raise ValueError(
+            f"plans are for {' and '.join(methods)}; it must be one method"
+        )
+    units = [unit_image(image) for image in images]
+    for unit, planned in zip(units, plans, strict=True):
+        _check(unit, planned)
+    if not plans:
+        return []
+    return find_method(methods[0]).load()(keys, units, plans, progress=progress)
+
+
+def _check(unit: np.ndarray, planned: Plan) -> None:
+    """Checks that an image can be enlarged by a plan.
+
+    Raises:
+      ValueError: If it cannot.
+    """
+    height, width = unit.shape[:2]
+    method = find_method(planned.method)
+    method.check_image_size((height, width), scale=planned.scale)
+    for stage in planned.stages:
+        kernels.check(stage.kernel, scale=stage.scale, image_shape=(height, width))

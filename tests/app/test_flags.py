@@ -1,0 +1,461 @@
+"""Flags, config files and presets: what they mean, and what is refused."""
+
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import helpers
+import numpy as np
+import pytest
+from app import makers
+from ml_collections import ConfigDict
+
+from kernelgan_jax.app import cli, configuration
+from kernelgan_jax.app.flags import FLAGS, Options, parse
+from kernelgan_jax.app.job import Job
+from kernelgan_jax.config import GROUPS, Config, readers
+from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
+from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+
+
+def config(*arguments):
+    """The config of a command line."""
+    return parse([*arguments, "a.png"]).job.config
+
+
+def refused(capsys, *arguments):
+    """The line with which a command line is refused."""
+    assert cli.main([*arguments, "a.png"]) == 2
+    return makers.error_line(capsys)
+
+
+# --- Flags ---
+
+
+def test_defaults():
+    job = Job(config=Config(), seed=0, figures=True, resume=True)
+    expected = Options(images=["a.png"], job=job, output_dir=Path("results"))
+    assert parse(["a.png"]) == expected
+    assert (expected.batch_size, expected.shard) == (None, (0, 1))
+    assert (expected.cluster, expected.quiet) == (None, False)
+
+
+def test_all_flags():
+    arguments = (
+        "--image=a --image b --output_dir=out --seed=3 --quiet --sr=none "
+        "--batch_size=5 --noresume --nofigures --shard=1/3 --cluster=ray c"
+    )
+    job = Job(config=Config(sr="none"), seed=3, figures=False, resume=False)
+    assert parse(arguments.split()) == Options(
+        images=["a", "b", "c"],
+        job=job,
+        output_dir=Path("out"),
+        batch_size=5,
+        shard=(1, 3),
+        cluster="ray",
+        quiet=True,
+    )
+
+
+def test_what_follows_two_dashes_is_an_image():
+    assert parse(["--seed=1", "--", "--config=x", "a.png"]).images == [
+        "--config=x",
+        "a.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--imag=a.png"], "'imag'. Did you mean: image ?"),
+        (["--seed=-1"], "--seed=-1: -1 is not an integer in the range"),
+        (["--output_dir"], "Missing value for flag --output_dir"),
+        (["--sr=best"], "--sr=best: value should be one of <bicubic|zssr|zssr_fast"),
+        (["--batch_size=0"], "--batch_size=0: it must be auto or a positive number"),
+        (["--batch_size=x"], "--batch_size=x: it must be auto or a positive number"),
+        (["--shard=2/2"], "--shard=2/2: it must be I/N"),
+        (["--shard=1"], "--shard=1: it must be I/N"),
+        (["--cluster=k8s"], "--cluster=k8s"),
+        (["--output_dir=nowhere://x"], "--output_dir=nowhere://x: "),
+        (["--config"], "--config"),
+    ],
+)
+def test_wrong_flags_are_one_line(capsys, no_estimation, arguments, expected):
+    assert cli.main(["a.png", *arguments]) == 2
+    assert expected in makers.error_line(capsys)
+
+
+def test_no_image_is_one_line(capsys):
+    assert cli.main([]) == 2
+    assert makers.error_line(capsys).startswith("no image: ")
+
+
+# --- Single settings ---
+
+
+def test_single_settings_keep_their_types():
+    found = config(
+        "--config=x2_paper",
+        "--config.kernelgan.generator_kernels=(13,)",
+        "--config.kernelgan.bicubic_weight=3",
+        "--config.kernelgan.warm_start=per_channel",
+        "--config.kernelgan.iterations",
+        "7",
+        "--config.zssr.crop=64",
+    )
+    assert found == Config(
+        estimator="kernelgan",
+        kernelgan=KernelGANConfig(
+            generator_kernels=(13,),
+            bicubic_weight=3.0,
+            warm_start="per_channel",
+            iterations=7,
+        ),
+        zssr=ZSSRConfig(crop=64),
+    )
+    assert isinstance(found.kernelgan.bicubic_weight, float)
+
+
+def test_scale_estimator_and_method():
+    assert config("--config.scale=8") == Config(scale=8)
+    assert config("--config.estimator=patch_recurrence", "--config.sr=none") == Config(
+        estimator="patch_recurrence", sr="none"
+    )
+    assert config("--config.sr=zssr", "--sr=zssr") == config("--sr=zssr")
+
+
+@pytest.mark.parametrize(
+    "setting, expected",
+    [
+        (
+            "iterations=500",
+            "there is no setting config.iterations; did you mean config.kernelgan."
+            "iterations, config.patch_recurrence.iterations or config.zssr.iterations?",
+        ),
+        ("kernelgan.iteratons=5", "did you mean config.kernelgan.iterations?"),
+        ("kernel_gan.iterations=5", "did you mean config.kernelgan.iterations?"),
+        ("generator_crop=32", "did you mean config.kernelgan.generator_crop?"),
+        ("sr.iterations=5", "did you mean config.zssr.iterations?"),
+        ("sr.method=zssr", "did you mean config.sr?"),
+        ("sr.noise_scale=1", "did you mean config.zssr.noise_std?"),
+        ("scal=3", "did you mean config.scale?"),
+        ("zssr=5", "config.zssr is a group of settings; name one of them, as config."),
+        ("kernelgan.iterations=abc", "--config.kernelgan.iterations=abc: "),
+        ("zssr.crop=0", "config.zssr.crop is 0; it must be a whole number, at least"),
+        ("scale=9", "config.scale is 9; it must be a whole number from 1 to 8"),
+        ("estimator=x", "config.estimator is 'x'; it must be spectral or kernelgan"),
+        ("estimator=given", "name the kernel with --kernel="),
+        ("given.kernel=((1,),)", "there is no setting config.given.kernel"),
+    ],
+)
+def test_wrong_settings_are_one_line(capsys, no_estimation, setting, expected):
+    assert expected in refused(capsys, f"--config.{setting}")
+
+
+def test_a_setting_that_nothing_reads_is_refused(capsys, no_estimation):
+    line = refused(capsys, "--config.kernelgan.iterations=500")
+    assert line.startswith("config.kernelgan.iterations is 500, but nothing that is ")
+    assert "a setting of kernelgan; config.estimator is 'spectral'" in line
+
+
+# --- Config files and presets ---
+
+CONFIGS = {
+    "x2": Config(),
+    "x3": Config(scale=3),
+    "x4": Config(scale=4),
+    "x2_spectral": Config(sr="none"),
+    "x2_paper": Config(estimator="kernelgan"),
+    "x4_paper": Config(estimator="kernelgan", scale=4),
+    "x2_flow": Config(estimator="kernelgan", kernelgan=FLOW),
+    "real": Config(zssr=ZSSRConfig(noise_std=0.0125, back_projections=0)),
+    "ablation_single_layer": Config(
+        estimator="kernelgan", kernelgan=KernelGANConfig(generator_kernels=(13,))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_files_and_presets(name):
+    path = helpers.ROOT / "configs" / f"{name}.py"
+    assert f"python main.py --config=configs/{name}.py --image=" in path.read_text()
+    for source in (path, name):
+        assert config(f"--config={source}") == CONFIGS[name]
+        assert config("--config", str(source)) == CONFIGS[name]
+    for flags in ("--sr=bicubic", "--config.sr=bicubic"):
+        # What the file sets for the method that is replaced does not matter.
+        assert config(f"--config={name}", flags).sr == "bicubic"
+
+
+def test_each_preset_has_a_config_file():
+    files = {path.stem for path in (helpers.ROOT / "configs").glob("*.py")}
+    assert set(configuration.preset_names()) == files == set(CONFIGS)
+
+
+def test_an_unknown_preset_lists_the_presets(capsys):
+    line = refused(capsys, "--config=x9")
+    assert line.startswith("--config=x9: it must be a Python file or one of ")
+    assert all(name in line for name in CONFIGS)
+
+
+def config_file(folder, body, *, parameters=""):
+    """A config file with a function of this body."""
+    path = folder / "mine.py"
+    path.write_text(f"def get_config({parameters}):\n    {body}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ("return {'zssr': {'iterations': 50}}", Config(zssr={"iterations": 50})),
+        (
+            "import ml_collections\n"
+            "    return ml_collections.ConfigDict({'scale': 3, 'zssr': {'crop': 64}})",
+            Config(scale=3, zssr={"crop": 64}),
+        ),
+        (
+            "from kernelgan_jax import Config\n    return Config(scale=4, sr='none')",
+            Config(scale=4, sr="none"),
+        ),
+        (
+            "return {'estimator': 'kernelgan', 'kernelgan': {'generator_kernels': "
+            "[9, 5]}}",
+            Config(estimator="kernelgan", kernelgan={"generator_kernels": (9, 5)}),
+        ),
+        (
+            "from kernelgan_jax.estimators import GivenConfig\n"
+            "    return {'estimator': 'given', 'given': GivenConfig(kernel=((1.0,),))}",
+            Config(estimator="given", given=GivenConfig(kernel=((1.0,),))),
+        ),
+    ],
+    ids=["dict", "ConfigDict", "Config", "list", "given"],
+)
+def test_what_config_files_may_return(tmp_path, body, expected):
+    path = config_file(tmp_path, body)
+    assert config(f"--config={path}") == expected
+    changed = config(f"--config={path}", "--seed=1")
+    assert changed == expected
+
+
+def test_an_argument_for_a_config_file(tmp_path):
+    path = config_file(tmp_path, "return {'scale': int(s)}", parameters="s")
+    assert config(f"--config={path}:3").scale == 3
+
+
+def test_the_settings_of_presets_round_trip_through_a_config_dict(tmp_path):
+    for name, expected in CONFIGS.items():
+        settings = configuration.complete(ConfigDict(asdict(expected)).to_dict())
+        assert Config(**settings) == expected, name
+
+
+@pytest.mark.parametrize(
+    "program, expected",
+    [
+        ("def get_config():\n    return {'iters': 5}", "config.iters; did you mean "),
+        (
+            "def get_config():\n    return {'zssr': {'iters': 5}}",
+            "did you mean config.zssr.iterations?",
+        ),
+        (
+            "def get_config():\n    return {'iterations': 5}",
+            "did you mean config.kernelgan.iterations, ",
+        ),
+        ("def get_config():\n    return {'zssr': 5}", "config.zssr is 5; it must be "),
+        ("def get_config():\n    return 5", "get_config() is 5; it must be a Config"),
+        ("def get_config():\n    return 1 / 0", "division by zero"),
+        ("def get_config(:", "SyntaxError"),
+        ("def get_config():\n    raise ValueError('too\\nbad')", "bad"),
+        ("x = 1", "has no function get_config"),
+        (
+            "def get_config():\n    return {'zssr': {'crop': 'many'}}",
+            "config.zssr.crop is 'many'; it must be a whole number",
+        ),
+        (
+            "def get_config():\n    return {'kernelgan': {'iterations': 5}}",
+            "config.kernelgan.iterations is 5, but nothing that is chosen reads it",
+        ),
+        (
+            "def get_config():\n    return {'sr': {'method': 'none'}}",
+            "config.sr is {'method': 'none'}; it must be ",
+        ),
+    ],
+)
+def test_config_files_that_do_not_work_are_one_line(
+    tmp_path, capsys, program, expected
+):
+    path = tmp_path / "mine.py"
+    path.write_text(program)
+    assert expected in refused(capsys, f"--config={path}")
+
+
+def test_a_missing_config_file_is_one_line(capsys):
+    line = refused(capsys, "--config=absent.py")
+    assert "No such file or directory: " in line and "absent.py'" in line
+
+
+# --- What flags replace ---
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--sr_kernel=bicubic"], Config(estimator="bicubic")),
+        (["--config.estimator=spectral"], Config()),
+        (["--sr=none"], Config(estimator="kernelgan", kernelgan=FLOW, sr="none")),
+    ],
+)
+def test_a_preset_s_settings_go_with_what_is_replaced(flags, expected):
+    assert config("--config=x2_flow", *flags) == expected
+
+
+@pytest.mark.parametrize(
+    "preset, flags, setting",
+    [
+        ("x2_flow", ["--sr_kernel=bicubic"], "kernelgan.crops=2"),
+        ("x2_flow", ["--config.estimator=spectral"], "kernelgan.crops=2"),
+        ("real", ["--sr=none"], "zssr.crop=64"),
+        ("real", ["--config.sr=bicubic"], "zssr.crop=64"),
+    ],
+)
+def test_single_settings_of_what_is_replaced_are_refused(
+    capsys, preset, flags, setting
+):
+    name, _, value = setting.partition("=")
+    line = refused(capsys, f"--config={preset}", *flags, f"--config.{setting}")
+    assert line.startswith(f"config.{name} is {value}, but nothing that is chosen ")
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--sr=zssr", "--config.sr=none"], "--sr and --config.sr exclude each other"),
+        (
+            ["--sr_kernel=bicubic", "--config.estimator=kernelgan"],
+            "--sr_kernel=bicubic and --config.estimator exclude each other",
+        ),
+        (
+            ["--sr_kernel=bicubic", "--kernel=k.npy"],
+            "--kernel and --sr_kernel=bicubic exclude each other",
+        ),
+        (["--sr_kernel=bicubic", "--sr=none"], "leave out --sr=none"),
+        (["--config.estimator=bicubic", "--sr=none"], "leave out --sr=none"),
+    ],
+)
+def test_flags_that_exclude_each_other(capsys, flags, expected):
+    assert expected in refused(capsys, *flags)
+
+
+# --- Known kernels ---
+
+
+def test_a_known_kernel_is_the_estimator_given(tmp_path):
+    kernel = helpers.gaussian(2)
+    np.save(tmp_path / "k.npy", kernel)
+    found = config("--config=x2_flow", f"--kernel={tmp_path / 'k.npy'}")
+    assert found.estimator == "given"
+    np.testing.assert_array_equal(found.given.kernel, kernel)
+    assert found.given.source == str(tmp_path / "k.npy")
+    assert found == Config(estimator="given", given=found.given)
+
+
+@pytest.mark.parametrize(
+    "name, content, expected",
+    [
+        ("k.npy", np.zeros((3, 3)), "sums to 0"),
+        ("k.npy", np.ones((0, 0)), "not empty"),
+        ("k.npy", np.ones(3), "height x width"),
+        ("k.npy", np.full((3, 3), np.inf), "not finite"),
+        ("k.npy", b"rubbish", "damaged or not a kernel"),
+        ("k.mat", b"rubbish", "damaged or not a kernel"),
+        ("k.txt", b"1", "must be a .npy or a .mat file"),
+        ("k.npy", None, "No such file"),
+        ("k.npy", helpers.gaussian(4, size=13), "use --config.scale=4"),
+    ],
+)
+def test_bad_kernel_files_are_one_line(
+    tmp_path, capsys, no_estimation, name, content, expected
+):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
+    line = refused(capsys, f"--kernel={path}")
+    assert line.startswith("--kernel: ") and expected in line and str(path) in line
+
+
+# --- Messages of the library ---
+
+
+@pytest.mark.parametrize(
+    "message, expected",
+    [
+        (
+            "diverged; try kernelgan.warm_start=per_channel",
+            "diverged; try --config.kernelgan.warm_start=per_channel",
+        ),
+        ("try config.zssr.crop=64.", "try --config.zssr.crop=64."),
+        ("it is --config.zssr.crop=64", "it is --config.zssr.crop=64"),
+        ("use scale 4, or another", "use --config.scale=4, or another"),
+        ("the method bicubic takes any size", "the method bicubic takes any size (--s"),
+        ("a/kernelgan.png: too small", "a/kernelgan.png: too small"),
+    ],
+)
+def test_the_command_adds_flags_to_messages(message, expected):
+    assert configuration.name_flags(message).startswith(expected)
+
+
+# --- Help, and what needs no JAX ---
+
+
+def shown_help(capsys):
+    assert cli.main(["--image=a.png", "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def test_help_shows_all_our_flags_and_no_others(capsys):
+    text = shown_help(capsys)
+    assert max(map(len, text.splitlines())) <= 88
+    shown = {word.strip(":") for word in text.split() if word.startswith("--")}
+    flags = {f"--{name}" for name in FLAGS} | {"--config", "--noresume", "--nofigures"}
+    assert {flag for flag in shown if "=" not in flag and "." not in flag} == flags
+    assert "Each image starts from it anew" in " ".join(text.split())
+    assert all(f"\n  {name}: " in text for name in configuration.preset_names())
+
+
+def test_help_shows_all_settings_with_who_reads_them(capsys):
+    text = shown_help(capsys)
+    words = " ".join(text.split())
+    for group in GROUPS:
+        for field in configuration.group_fields(group):
+            value = str(field.default).replace('"', "")
+            flag = f"--config.{group}.{field.name}={value}"
+            assert flag in text.replace('"', "")
+            heading = text[: text.replace('"', "").index(flag)]
+            heading = heading.rpartition("Settings of ")[2].partition(":")[0]
+            assert heading == " and ".join(readers(group))
+            assert " ".join(field.metadata["about"].split()) in words
+    for name, value in asdict(Config()).items():
+        if name not in GROUPS:
+            assert f"  --config.{name}={value}\n" in text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--imag=a.png"], ["--seed=x"], []])
+def test_help_and_mistakes_need_no_jax(arguments):
+    """Nor NumPy, nor libraries for images and figures."""
+    program = f"""
+import sys
+from kernelgan_jax.app import cli
+heavy = "jax numpy scipy PIL imagecodecs matplotlib tqdm ray".split()
+assert not [name for name in heavy if name in sys.modules], "import"
+status = cli.main({arguments!r})
+assert not [name for name in heavy if name in sys.modules], "main"
+sys.exit(status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True
+    )
+    assert done.returncode == (0 if arguments == ["--help"] else 2), done.stderr

@@ -1,0 +1,291 @@
+"""Many images: order, resuming, what fails alone, progress, shards, URLs."""
+
+import dataclasses
+import os
+import threading
+import time
+from pathlib import Path
+
+import helpers
+import numpy as np
+import pytest
+from app import makers
+
+from kernelgan_jax import blur_kernels
+from kernelgan_jax.app import cli, image_files, pipeline, results
+from kernelgan_jax.app.job import Job
+from kernelgan_jax.app.manifest import read
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimate import Progress
+
+CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
+JOB = Job(config=CONFIG, figures=False)
+
+
+def outcomes(tasks, job=JOB, batch_size=2, **options):
+    return list(pipeline.process(tasks, job, batch_size=batch_size, **options))
+
+
+def statuses(tasks, job=JOB):
+    return [outcome.status for outcome in outcomes(tasks, job)]
+
+
+def job(figures=False, resume=True, seed=0, **settings):
+    """A job with other settings."""
+    config = dataclasses.replace(CONFIG, **settings)
+    return Job(config=config, figures=figures, resume=resume, seed=seed)
+
+
+# --- Order and resuming ---
+
+
+def test_outcomes_are_in_order_and_batches_are_full(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 8, bad=(0, 3))
+    found = outcomes(tasks, batch_size=4)
+    assert [outcome.task for outcome in found] == tasks
+    assert [i for i, o in enumerate(found) if o.status == "failed"] == [0, 3]
+    assert estimation.sizes == [4, 2]
+    assert statuses(tasks) == [o.status.replace("done", "kept") for o in found]
+    assert estimation.sizes == [4, 2]
+
+
+def test_what_is_done_again(tmp_path, estimation, monkeypatch):
+    tasks = makers.tasks(tmp_path, 3)
+    assert statuses(tasks) == ["done"] * 3
+    assert statuses(tasks) == ["kept"] * 3
+    (tasks[0].folder / "kernel_x2.mat").unlink()
+    (tasks[1].folder / "report.json").write_text("{")
+    assert statuses(tasks) == ["done", "done", "kept"]
+    os.utime(tasks[2].path, ns=(0, 0))
+    assert statuses(tasks) == ["kept", "kept", "done"]
+    for other in (
+        job(seed=1),
+        job(kernelgan=dataclasses.replace(makers.TINY, iterations=4)),
+        job(resume=False),
+        job(scale=4),
+    ):
+        assert statuses(tasks, other) == ["done"] * 3
+    assert statuses(tasks, job(scale=4)) == ["kept"] * 3
+    # Results of other code are not taken for those of this one.
+    monkeypatch.setattr(results, "provenance", lambda: "other code")
+    assert statuses(tasks, job(scale=4)) == ["done"] * 3
+
+
+def test_a_known_kernel_is_part_of_the_settings(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 1)
+    for rows, status in ((3, "done"), (3, "kept"), (2, "done")):
+        given = {"kernel": makers.SMALL[:rows], "source": "k.npy"}
+        config = Config(estimator="given", given=given)
+        assert statuses(tasks, Job(config=config, figures=False)) == [status]
+
+
+def test_files_are_read_ahead_but_not_far(tmp_path, monkeypatch, estimation):
+    tasks = makers.tasks(tmp_path, 20)
+    read_image, seen = image_files.read, []
+
+    def reading(path):
+        seen.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(image_files, "read", reading)
+    found = pipeline.process(tasks, JOB, batch_size=2)
+    next(found)
+    time.sleep(0.5)
+    assert 4 <= len(seen) <= 10
+    found.close()
+
+
+def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
+    tasks = makers.tasks(tmp_path, 6)
+    before = threading.active_count()
+    enlarge = pipeline.super_resolve_planned
+    stopped = []
+
+    def all_but_the_first_for_ever(keys, images, plans, *, progress):
+        if images[0].shape == (80, 80, 3):
+            return enlarge(keys, images, plans)
+        try:
+            while True:
+                progress(Progress(0, "zssr_fast", 1, 2))
+                time.sleep(0.01)
+        finally:
+            stopped.append(True)
+
+    helpers.write_image(tasks[0].path, helpers.noise(80, 80, 3))
+    name = "super_resolve_planned"
+    monkeypatch.setattr(pipeline, name, all_but_the_first_for_ever)
+    found = pipeline.process(tasks, Job(config=Config(), figures=False), batch_size=1)
+    assert next(found).status == "done"
+    assert not stopped and threading.active_count() > before
+    found.close()
+    for _ in range(600):
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("threads are left")
+    assert stopped
+
+
+# --- What fails ---
+
+
+def test_a_batch_that_fails_as_a_whole_is_done_one_by_one(tmp_path, estimation):
+    def no_memory_for_two(keys, images, **_):
+        if len(images) > 1:
+            raise RuntimeError("out of memory")
+        return [makers.estimate()]
+
+    estimation.function = no_memory_for_two
+    assert [o.status for o in outcomes(makers.tasks(tmp_path, 3), batch_size=3)] == [
+        "done"
+    ] * 3
+    assert estimation.sizes == [3, 1, 1, 1]
+
+
+def test_an_image_without_structure_fails_alone(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 2)
+    helpers.write_image(tasks[0].path, np.full((84, 84, 3), 99, np.uint8))
+    found = outcomes(tasks, Job(config=Config(), figures=False))
+    assert [outcome.status for outcome in found] == ["failed", "done"]
+    assert found[0].error.startswith(f"{tasks[0].path}: image is constant")
+
+
+def test_messages_name_flags(tmp_path, estimation):
+    (task,) = makers.tasks(tmp_path, 1)
+    failure = "no end; try kernelgan.warm_start=per_channel"
+    confidence = makers.confidence(reason=failure)
+    estimation.function = lambda keys, images, **_: [
+        makers.estimate(failure=failure, confidence=confidence)
+    ]
+    (outcome,) = outcomes([task])
+    expected = "no end; try --config.kernelgan.warm_start=per_channel"
+    assert outcome.summary.failure == outcome.summary.reason == expected
+    report = helpers.strict_json(task.folder / "report.json")
+    assert report["reason"] == report["confidence"]["reason"] == expected
+    # An image that is too small to learn from.
+    helpers.write_image(task.path, helpers.noise(15, 40, 3))
+    known = Config(estimator="bicubic")
+    (outcome,) = outcomes([task], Job(config=known, figures=False))
+    assert outcome.status == "failed"
+    assert outcome.error.startswith(f"{task.path}: image is 40x15 pixels; ")
+    assert "--sr=bicubic" in outcome.error
+
+
+def test_an_image_too_large_for_the_memory_is_refused_before_estimation(
+    tmp_path, monkeypatch, no_estimation
+):
+    (task,) = makers.tasks(tmp_path, 1)
+    memory = "kernelgan_jax.app.resources.available_memory"
+    monkeypatch.setattr(memory, lambda: 1e6)
+    (outcome,) = outcomes([task], Job(config=Config()))
+    assert "enlarged by 2 it needs about 0.0 GiB" in outcome.error
+    assert "pass --sr=none" in outcome.error
+
+
+# --- What is reported ---
+
+
+def test_progress_is_of_images_among_all_tasks(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 5, bad=(1,))
+
+    def train(keys, images, *, progress, **_):
+        for i in range(len(images)):
+            progress(Progress(i, "kernelgan", 3, 6, {"generator_loss": 1.0}))
+        return [makers.estimate()] * len(images)
+
+    estimation.function = train
+    seen = []
+    outcomes(tasks, batch_size=2, progress=seen.append)
+    assert [done.image for done in seen] == [0, 2, 3, 4]
+    for done in seen:
+        assert done[1:] == ("kernelgan", 3, 6, {"generator_loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    "config, source, kernels",
+    [
+        (Config(), "estimated", {"kernel_x2.npy", "kernel_x2.mat"}),
+        (Config(estimator="bicubic"), "bicubic", set()),
+        (
+            Config(
+                estimator="given", given={"kernel": makers.KERNEL, "source": "k.npy"}
+            ),
+            "k.npy",
+            set(),
+        ),
+    ],
+    ids=["estimated", "bicubic", "given"],
+)
+def test_where_the_kernel_comes_from(tmp_path, estimation, config, source, kernels):
+    (task,) = makers.tasks(tmp_path, 1)
+    estimation.function = lambda keys, images, **_: [
+        makers.estimate(trusted=not config.chosen_estimator.estimates)
+    ]
+    assert statuses([task], Job(config=config, figures=False)) == ["done"]
+    report = helpers.strict_json(task.folder / "report.json")
+    assert report["super_resolution"]["kernel"] == source
+    assert ("converged" in report) == bool(kernels)
+    written = {path.name for path in task.folder.iterdir()}
+    assert written == kernels | {"sr_x2.png", "report.json"}
+
+
+def test_an_estimate_that_failed_is_replaced_and_the_report_says_so(
+    tmp_path, estimation
+):
+    (task,) = makers.tasks(tmp_path, 1)
+    estimation.function = lambda keys, images, **_: [
+        makers.estimate(failure="it diverged")
+    ]
+    assert statuses([task], Job(config=Config(), figures=False)) == ["done"]
+    report = helpers.strict_json(task.folder / "report.json")
+    assert (report["converged"], report["reason"]) == (False, "it diverged")
+    sr = report["super_resolution"]
+    assert sr["kernel"] == "bicubic" and "it diverged" in sr["note"]
+    bicubic = blur_kernels.bicubic(2)
+    assert sr["kernel_measures"]["shape"] == list(bicubic.shape)
+
+
+def test_without_need_for_a_kernel_none_is_estimated(tmp_path, no_estimation):
+    (task,) = makers.tasks(tmp_path, 1)
+    config = Config(estimator="bicubic", sr="bicubic")
+    assert statuses([task], Job(config=config, figures=False)) == ["done"]
+
+
+# --- Results at a URL, and shards ---
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_results_at_a_url(tmp_path, estimation, capsys):
+    upath = pytest.importorskip("upath")
+    makers.tasks(tmp_path, 3, bad=(1,))
+    url = "memory://bucket/results"
+    arguments = [f"--image={tmp_path}", f"--output_dir={url}", "--sr=none"]
+    for again in (False, True):
+        assert cli.main(arguments) == 1
+        assert ("2 finished before" in capsys.readouterr().out) == again
+    assert sum(estimation.sizes) == 2
+    found = upath.UPath(url)
+    assert sorted(p.name for p in (found / "0").iterdir()) == [
+        "kernel.png", "kernel_x2.mat", "kernel_x2.npy", "report.json",
+    ]  # fmt: skip
+    assert sorted(p.name for p in found.iterdir()) == ["0", "2", "manifest.jsonl"]
+    np.testing.assert_array_equal(
+        np.load((found / "2" / "kernel_x2.npy").open("rb")), makers.SMALL
+    )
+    records = read(found / "manifest.jsonl")
+    assert [r["status"] for r in records.values()] == ["done", "failed", "done"]
+
+
+def test_shards_make_the_whole(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 5)
+    out = f"--output_dir={tmp_path / 'results'}"
+    for part in range(2):
+        arguments = [f"--image={tmp_path}", out, "--sr=none", f"--shard={part}/2"]
+        assert cli.main([*arguments, "--nofigures"]) == 0
+    names = []
+    for part in range(2):
+        records = read(tmp_path / "results" / f"manifest-{part}-of-2.jsonl")
+        names += [Path(image).name for image in records]
+    assert sorted(names) == [task.path.name for task in tasks]
+    assert sum(estimation.sizes) == 5

@@ -1,0 +1,60 @@
+"""The digest of the package's source: it changes with every file."""
+
+import shutil
+
+import pytest
+
+from kernelgan_jax.app.provenance import PACKAGE, provenance
+from kernelgan_jax.version import __version__
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package."""
+    copy = tmp_path / "kernelgan_jax"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, copy, ignore=ignored)
+    return copy
+
+
+def digest(root):
+    provenance.cache_clear()
+    return provenance(root)
+
+
+def test_a_copy_has_the_same_provenance(package):
+    assert digest(package) == digest(PACKAGE)
+    version, found = digest(PACKAGE).split()
+    assert version == __version__
+    assert found.startswith("sha256:") and len(found) == 7 + 64
+
+
+def test_every_file_counts(package):
+    before = digest(package)
+    files = [p for p in sorted(package.rglob("*")) if p.suffix in (".py", ".npz")]
+    assert {p.suffix for p in files} == {".py", ".npz"} and len(files) > 50
+    for path in files:
+        content = path.read_bytes()
+        path.write_bytes(content + b"\n")
+        assert digest(package) != before, path
+        path.write_bytes(content)
+    assert digest(package) == before
+
+
+def test_new_and_renamed_files_count_and_others_do_not(package):
+    before = digest(package)
+    (package / "notes.txt").write_text("x")
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__" / "x.pyc").write_text("x")
+    assert digest(package) == before
+    (package / "new.py").write_text("")
+    with_new = digest(package)
+    assert with_new != before
+    (package / "new.py").rename(package / "newer.py")
+    assert digest(package) not in (before, with_new)
+
+
+def test_it_is_computed_once(package):
+    before = digest(package)
+    (package / "new.py").write_text("")
+    assert provenance(package) == before

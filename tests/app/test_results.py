@@ -1,0 +1,214 @@
+"""The files that a run leaves: their folders, and that they appear together."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import helpers
+import numpy as np
+import pytest
+import scipy.io
+from app import makers
+from app.makers import KERNEL, KERNEL_X4
+
+from kernelgan_jax.app import kernel_files, results
+from kernelgan_jax.app.job import Job
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimators.registry import GivenConfig
+
+
+def written(folder, **options):
+    """The folder with the results of an image."""
+    results.write(makers.result(folder, **options))
+    return folder
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+# --- Names of folders ---
+
+
+def names(*paths):
+    folders = results.folders([Path(p) for p in paths], Path("out"))
+    assert all(folder.parent == Path("out") for folder in folders)
+    return [folder.name for folder in folders]
+
+
+def test_folders_have_the_stems_of_the_images():
+    assert names("x/a.png", "x/b.tar.png") == ["a", "b.tar"]
+
+
+def test_equal_stems_are_numbered():
+    assert names("x/a.png", "y/a.png", "a.jpg") == ["a", "a_2", "a_3"]
+
+
+@pytest.mark.parametrize(
+    "paths", [("a.png", "y/a.png", "a_2.png"), ("a_2.png", "a.png", "y/a.png")]
+)
+def test_a_number_never_takes_the_name_of_another_image(paths):
+    chosen = dict(zip(paths, names(*paths), strict=True))
+    assert chosen == {"a.png": "a", "y/a.png": "a_3", "a_2.png": "a_2"}
+
+
+def test_names_that_a_file_system_takes_for_the_same():
+    assert names("A.png", "a.jpg") == ["A", "a_2"]
+    assert names("caf\u00e9.png", "cafe\u0301.png")[1].endswith("_2")
+
+
+# --- Files ---
+
+
+def test_files_of_scale_2(tmp_path):
+    folder = written(tmp_path / "a")
+    expected = {"kernel_x2.npy", "kernel_x2.mat", "kernel.png", "report.json"}
+    assert names_in(folder) == expected <= set(results.FILES)
+    assert list(tmp_path.iterdir()) == [folder]
+    listed = helpers.strict_json(folder / "report.json")["files"]
+    assert set(listed) == expected - {"report.json"}
+
+
+def test_both_kernels_are_saved_bit_for_bit(tmp_path):
+    folder = written(tmp_path / "a", x4=True)
+    for name, kernel in (("kernel_x2", KERNEL), ("kernel_x4", KERNEL_X4)):
+        npy = np.load(folder / f"{name}.npy")
+        mat = scipy.io.loadmat(folder / f"{name}.mat")["Kernel"]
+        assert npy.dtype == mat.dtype == kernel.dtype
+        np.testing.assert_array_equal(npy, kernel)
+        np.testing.assert_array_equal(mat, kernel)
+
+
+# --- Together, or not at all ---
+
+
+def test_a_rerun_replaces_its_own_files_and_no_others(tmp_path):
+    folder = written(tmp_path / "a", x4=True)
+    (folder / "mine.txt").write_text("keep")
+    written(folder, kernel=KERNEL.T)
+    assert names_in(folder) == {
+        "kernel_x2.npy", "kernel_x2.mat", "kernel.png", "report.json", "mine.txt",
+    }  # fmt: skip
+    np.testing.assert_array_equal(np.load(folder / "kernel_x2.npy"), KERNEL.T)
+
+
+def test_a_full_disk_leaves_the_earlier_results(tmp_path, monkeypatch):
+    folder = written(tmp_path / "a")
+    before = helpers.contents(folder)
+
+    def full(path, *_, **__):
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kernel_files, "write_mat", full)
+    with pytest.raises(results.OutputError) as caught:
+        written(folder, kernel=KERNEL.T)
+    reason = os.strerror(errno.ENOSPC)
+    assert str(caught.value) == f"{folder}: cannot be written: {reason}"
+    assert helpers.contents(folder) == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_report_comes_last_and_goes_first(tmp_path, monkeypatch):
+    folder = written(tmp_path / "a")
+    replace, moved = os.replace, []
+
+    def stop_at_the_second(source, target):
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        written(folder, kernel=KERNEL.T)
+    assert len(moved) == 1
+    assert not (folder / "report.json").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_run_leaves_nothing_half_written(tmp_path):
+    folder = written(tmp_path / "a")
+    before = helpers.contents(folder)
+    program = f"""
+import os, signal, sys
+sys.path[:0] = {sys.path!r}
+from app import makers
+from kernelgan_jax.app import figures, results
+figures.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+results.write(makers.result({str(folder)!r}, kernel=makers.KERNEL.T))
+"""
+    killed = subprocess.run([sys.executable, "-c", program])
+    assert killed.returncode == -signal.SIGKILL
+    assert helpers.contents(folder) == before
+    (left,) = (path for path in tmp_path.iterdir() if path != folder)
+    assert left.name.startswith(".")
+    assert (left / "kernel_x2.npy").exists()
+
+    # Another run may still be at work on what is young.
+    results.prepare(tmp_path)
+    assert left.exists()
+    long_ago = time.time() - 2 * 3600
+    os.utime(left, (long_ago, long_ago))
+    results.prepare(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_check_writable_takes_no_file_for_a_folder(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(results.OutputError, match="a: cannot be written: "):
+        results.check_writable(tmp_path / "a")
+    results.check_writable(tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
+# --- What counts as finished ---
+
+
+def test_fingerprints_differ_where_results_would(monkeypatch):
+    def given(kernel):
+        return Config(estimator="given", given=GivenConfig(kernel=kernel))
+
+    configs = [
+        Config(),
+        Config(scale=3),
+        Config(sr="zssr"),
+        Config(zssr={"crop": 64}),
+        Config(estimator="kernelgan"),
+        Config(estimator="kernelgan", kernelgan={"iterations": 4}),
+        given(((1.0,),)),
+        given(((1.0, 1.0),)),
+    ]
+    found = [results.fingerprint(Job(config=c), (1, 2)) for c in configs]
+    found += [results.fingerprint(Job(seed=1), (1, 2))]
+    found += [results.fingerprint(Job(), file) for file in ((1, 3), (2, 2))]
+    first = results.fingerprint(Job(), (1, 2))
+    monkeypatch.setattr(results, "provenance", lambda: "other code")
+    found += [results.fingerprint(Job(), (1, 2))]
+    assert len(set(found)) == len(found)
+    # Neither figures nor resuming changes the other results.
+    monkeypatch.undo()
+    assert results.fingerprint(Job(figures=False, resume=False), (1, 2)) == first
+
+
+def test_what_is_finished(tmp_path):
+    folder = written(tmp_path / "a")
+    assert results.is_finished(folder, "f")
+    assert not results.is_finished(folder, "g")
+    assert not results.is_finished(tmp_path / "b", "f")
+    report = (folder / "report.json").read_text()
+    for damaged in (
+        "{",
+        "[]",
+        '{"fingerprint": "f"}',
+        '{"fingerprint": "f", "files": 1}',
+    ):
+        (folder / "report.json").write_text(damaged)
+        assert not results.is_finished(folder, "f")
+    (folder / "report.json").write_text(report)
+    (folder / "kernel_x2.mat").unlink()
+    assert not results.is_finished(folder, "f")

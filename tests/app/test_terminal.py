@@ -1,0 +1,67 @@
+"""What the command prints."""
+
+import io
+import sys
+from pathlib import Path
+
+from kernelgan_jax.app import terminal
+from kernelgan_jax.app.job import Summary
+
+GOOD = Summary(
+    path=Path("a.png"),
+    folder=Path("out/a"),
+    widths="2.00 × 1.00 px",
+    angle="30°",
+    seconds=12.345,
+    failure="",
+)
+FAILED = GOOD._replace(path=Path("b.png"), failure="no kernel was found")
+KNOWN = GOOD._replace(widths="-", angle="-", failure=None)
+
+
+def test_summary_line():
+    line = terminal.summary_line(GOOD)
+    assert line == "a.png: kernel 2.00 × 1.00 px at 30°, 12.3 s -> out/a"
+
+
+def test_summary_line_with_a_confidence_and_a_note():
+    summary = GOOD._replace(level="low", reason="a $reason", note="a $note")
+    line = terminal.summary_line(summary)
+    assert ", confidence low: a $reason, super-resolved a $note, 12.3 s" in line
+    assert ", confidence high, 12.3 s" in terminal.summary_line(
+        GOOD._replace(level="high")
+    )
+
+
+def test_summary_line_of_an_estimate_that_did_not_converge():
+    line = terminal.summary_line(FAILED._replace(level="low", reason="x"))
+    assert line.startswith("b.png: NOT CONVERGED (no kernel was found), kernel 2.00")
+    assert "confidence" not in line
+
+
+def test_a_known_kernel_without_width_is_not_judged():
+    assert terminal.summary_line(KNOWN) == "a.png: 12.3 s -> out/a"
+    row = terminal.table([KNOWN]).splitlines()[1]
+    assert row.split() == ["-", "-", "12.3", "-", "-", "a.png"]
+
+
+def test_table():
+    lines = terminal.table([GOOD._replace(level="high"), FAILED]).splitlines()
+    assert [line.split()[-3:] for line in lines] == [
+        ["converged", "confidence", "image"],
+        ["yes", "high", "a.png"],
+        ["NO", "-", "b.png"],
+    ]
+    assert len({line.index(line.split()[-1]) for line in lines}) == 1
+
+
+def test_errors_are_one_line(capsys):
+    terminal.print_error("a\n  b")
+    assert capsys.readouterr() == ("", "error: a b\n")
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    terminal.print_text("2 × \u732b")
+    assert written.getvalue() == b"2 \\xd7 \\u732b\n"

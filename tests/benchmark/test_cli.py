@@ -1,0 +1,152 @@
+"""The command `kernelgan-benchmark`: its files, its lines, its exit status."""
+
+import json
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import helpers
+import pytest
+
+from kernelgan_jax.benchmark import cli, make_test_set, read_test_set
+
+
+def test_evaluate(data, tmp_path, capsys, plugs):
+    out = tmp_path / "out"
+    command = [
+        "evaluate", f"--data={data}", f"--output_dir={out}", "--systems=bicubic",
+        f"--system={plugs}:both", "--seeds=1",
+    ]  # fmt: skip
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    text = (out / "table.md").read_text()
+    assert "x2, 3 images" in text and "x4, 3 images" in text
+    assert text.partition("\n\n")[2].strip() in printed
+    assert (out / "x2_widths.png").exists() and (out / "x4_widths.png").exists()
+    links = re.findall(r'(?:src|href)="([^"]+)"', (out / "x2.html").read_text())
+    assert len(links) > 3 * 2 * 2
+    assert all((out / unquote(link)).exists() for link in links)
+    assert cli.main(command) == 0  # Everything has been measured.
+    assert ", seed" not in capsys.readouterr().out
+
+
+def test_names_that_look_like_div2krks(images, tmp_path):
+    names = ("swim_2", "im_1", "img_1", "5²", "a|b #1.x")
+    make_test_set(images(tmp_path / "odd", *names), tmp_path / "set", scales=[2])
+    out = tmp_path / "out"
+    assert cli.main(["evaluate", f"--data={tmp_path}/set", f"--output_dir={out}",
+                     "--systems=bicubic,constant", "--sr=none"]) == 0  # fmt: skip
+    links = re.findall(r'(?:src|href)="([^"]+)"', (out / "x2.html").read_text())
+    assert links and all((out / unquote(link)).exists() for link in links)
+    assert "a\\|b #1.x" in (out / "table.md").read_text()
+
+
+def test_a_config_file_and_finished_results(data, tmp_path, capsys):
+    (tmp_path / "wide.py").write_text(
+        "from kernelgan_jax import Config\n"
+        "def get_config():\n"
+        "    return Config(estimator='constant', constant={'variance': 4.0})\n"
+    )
+    assert cli.main([
+        "evaluate", f"--data={data}", f"--output_dir={tmp_path}/out", "--scales=2",
+        "--systems=none", f"--system={tmp_path}/wide.py", f"--results=best={data}/hr",
+        "--sr=bicubic",
+    ]) == 0  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "| wide.py + ZSSR |" in printed
+    assert printed.count("x2 best, ") == 6 and printed.count("no difference") == 3
+
+
+def test_systems_that_do_not_know_the_scale(images, tmp_path, capsys):
+    hr = images(tmp_path / "in", "a", size=(90, 90))
+    make_test_set(hr, tmp_path / "set", scales=[3])
+    command = ["evaluate", f"--data={tmp_path}/set", f"--output_dir={tmp_path}/out",
+               "--sr=none"]  # fmt: skip
+    assert cli.main([*command, "--systems=kernelgan,bicubic,bicubic_kernel"]) == 0
+    printed = capsys.readouterr()
+    assert "kernelgan: does not know this scale" in printed.out
+    assert "| bicubic kernel |" in printed.out and "| KernelGAN" not in printed.out
+    assert cli.main([*command, "--systems=kernelgan"]) == 1
+    assert "nothing that could be measured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [("", {"00", "02", "05", "08"}), ("--images=01,03", {"01", "03"})],
+)
+def test_quick_takes_images_all_over_the_set(images, tmp_path, names, taken):
+    hr = images(tmp_path / "in", *(f"{i:02}" for i in range(9)), size=(24, 24))
+    make_test_set(hr, tmp_path / "set", scales=[2])
+    out = tmp_path / "out"
+    command = ["evaluate", f"--data={tmp_path}/set", f"--output_dir={out}", "--quick",
+               "--systems=bicubic"]  # fmt: skip
+    assert cli.main([*command, *filter(None, [names])]) == 0
+    lines = (out / "runs.jsonl").read_text().splitlines()
+    assert {json.loads(line)["image"] for line in lines} == taken
+
+
+def test_faults_give_status_1(own_data, tmp_path, capsys):
+    for name in ("one", "two"):
+        (own_data / f"gt_k_x2/{name}.mat").unlink()
+    out = tmp_path / "out"
+    status = cli.main([
+        "evaluate", f"--data={own_data}", f"--output_dir={out}", "--systems=bicubic",
+        "--scales=2",
+    ])  # fmt: skip
+    printed = capsys.readouterr()
+    assert status == 1
+    assert printed.err.count("error: ") == 2 and "2 failed" in printed.out
+    assert "x2, 1 images" in (out / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate"], "--data"),
+        (["evaluate", "--data=nowhere"], "is no test set"),
+        (["evaluate", "--data=nowhere", "--scales=2"], "has no lr_x2"),
+        (["evaluate", "--data=nowhere", "--scales=two"], "such as 2,4"),
+        (["evaluate", "--data=nowhere", "--systems=magic"], "--systems=magic"),
+        (["evaluate", "--data=nowhere", "--systems=none"], "no system"),
+        (["evaluate", "--data=nowhere", "--system=nowhere.py:f"], "nowhere.py"),
+        (["evaluate", "--data=nowhere", "--results=a"], "NAME=FOLDER"),
+        (["evaluate", "--data=nowhere", "--results=a=nowhere"], "no such folder"),
+        (["evaluate", "--data=nowhere", "--results=flow=."], "two systems named flow"),
+        (["evaluate", "--data=nowhere", "--sistem=a"], "--sistem"),
+        (["degrade", "--hr=a.png"], "--output_dir"),
+        (["degrade", "--hr=a.png", "--output_dir=b", "--scales=1"], "--scales"),
+        (["degrade", "--hr=a.png", "--output_dir=b", "--seed=-1"], "seed is -1"),
+        ([], "COMMAND"),
+    ],
+)
+def test_mistakes_give_status_2_and_one_line(
+    arguments, words, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = cli.main(arguments)
+    except SystemExit as exit:
+        status = exit.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert words in error and error.count("\n") == 1 and error.startswith("error: ")
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_degrade(images, tmp_path, capsys):
+    images(tmp_path / "in", "a", "b")
+    (tmp_path / "in/c.png").write_bytes(b"no image")
+    command = ["degrade", f"--hr={tmp_path}/in", f"--output_dir={tmp_path}/set"]
+    assert cli.main([*command, "--scales=2,3", "--protocol=disk"]) == 1
+    printed = capsys.readouterr()
+    assert "2 images at x2, x3, 1 failed" in printed.out and "c.png" in printed.err
+    assert len(read_test_set(tmp_path / "set", 3).cases) == 2
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "kernelgan_jax.benchmark", "--help"],
+        capture_output=True, text=True, cwd=helpers.ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0 and "degrade" in done.stdout

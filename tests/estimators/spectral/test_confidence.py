@@ -1,0 +1,136 @@
+"""Confidence in a kernel: expected errors, levels and reasons, from made evidence."""
+
+import numpy as np
+import pytest
+
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.estimate import Evidence, Spectrum
+from kernelgan_jax.estimators.spectral.confidence import judge
+
+
+def gaussian(*variances, angle=0.0):
+    return blur_kernels.gaussian(25, variances=variances, angle=angle, scale=2)
+
+
+def evidence(kernel=None, spread=0.03, noise=0.3, **values):
+    """Evidence with samples whose variances differ from the kernel's by the spread.
+
+    `noise` is in gray levels.
+    """
+    kernel = gaussian(2.0, 1.0) if kernel is None else kernel
+    rng = np.random.default_rng(0)
+    first = np.diag(kernels.covariance(kernel))[::-1]
+    samples = np.stack(
+        [gaussian(*(first * np.exp(spread * rng.standard_normal(2)))) for _ in "a" * 50]
+    )
+    log_noise = np.float32(2 * np.log(noise))
+    known = dict(
+        scale=2,
+        kernel=kernel,
+        raw_kernel=kernel,
+        intermediate=(),
+        samples=samples,
+        spectrum=Spectrum(
+            np.float32(4), np.float32(2.2), np.zeros(4, np.float32), log_noise
+        ),
+        misfit=0.2,
+        contrast=40.0,
+        noise_std=noise / 255,
+        jpeg=False,
+        converged=True,
+    )
+    return Evidence(**(known | values))
+
+
+def test_the_errors_are_those_of_the_samples():
+    found = evidence(spread=0.1)
+    narrow = judge(found.kernel, found)
+    # v exp(0.1 n) has the relative deviation 0.1, its root 0.05.
+    assert narrow.longer_std == pytest.approx(0.05 * 2**0.5, rel=0.3)
+    assert narrow.shorter_std == pytest.approx(0.05, rel=0.3)
+    assert narrow.covariance_error == pytest.approx(0.1, rel=0.3)
+    wide = judge(found.kernel, evidence(spread=0.3))
+    assert wide.kernel_psnr < narrow.kernel_psnr - 6
+    assert wide.covariance_error > 2 * narrow.covariance_error
+    assert wide.sr_loss > 4 * narrow.sr_loss > 0
+    np.testing.assert_array_equal(narrow.samples, found.samples)
+
+
+def test_the_angle_of_a_round_kernel_is_unknown():
+    thin = evidence(gaussian(4.0, 0.7))
+    assert judge(thin.kernel, thin).angle_std < 3
+    round_ = evidence(gaussian(1.5, 1.5))
+    assert judge(round_.kernel, round_).angle_std > 30
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "reason"),
+    [
+        ({}, "high", ""),
+        (
+            {"converged": False},
+            "low",
+            "the search for the spectral kernel did not converge",
+        ),
+        ({"contrast": 1.0}, "low", "the image is almost flat"),
+        ({"misfit": 0.6}, "low", "its spectrum is unlike that of photographs"),
+        ({"spread": 0.7}, "low", "many kernels explain the spectrum"),
+        (
+            {"kernel": gaussian(0.15, 0.15), "spread": 1.5},
+            "low",
+            "the kernel is narrower than a pixel",
+        ),
+        ({"jpeg": True}, "medium", "the image shows the blocks of JPEG"),
+        ({"noise": 3.0}, "medium", "the image is noisy"),
+        ({"spread": 0.35}, "medium", "several kernels explain the spectrum"),
+        (
+            {"kernel": gaussian(5, 4), "spread": 0.2},
+            "medium",
+            "small errors of this kernel would show",
+        ),
+    ],
+)
+def test_levels_and_reasons(values, level, reason):
+    found = evidence(**values)
+    assert judge(found.kernel, found)[:2] == (level, reason)
+
+
+def test_a_kernel_is_rated_by_its_distance_from_the_spectrum():
+    found = evidence()
+    near = judge(gaussian(2.6, 1.2), found)
+    assert near[:2] == ("medium", "the kernel and the spectrum differ")
+    far = judge(gaussian(5.0, 1.0), found)
+    assert far[:2] == ("low", "the kernel and the spectrum disagree")
+    own = judge(found.kernel, found)
+    assert far.covariance_error > near.covariance_error > own.covariance_error
+    assert far.kernel_psnr < near.kernel_psnr < own.kernel_psnr
+    assert far.sr_loss > near.sr_loss > own.sr_loss
+    assert own.sr_loss == pytest.approx(0, abs=0.02)
+
+
+def test_without_a_posterior_the_confidence_is_low():
+    """None of the samples is finite, or one of them is not."""
+    small = kernels.trim(gaussian(2.0, 1.0))
+    found = evidence(small)
+    some = found.samples.copy()
+    some[3] = np.nan
+    for samples in (np.full_like(found.samples, np.nan), some):
+        rated = judge(small, found._replace(samples=samples))
+        assert rated.level == "low"
+        assert rated.covariance_error == rated.sr_loss == np.inf
+        assert rated.kernel_psnr == -np.inf
+        assert np.isfinite(rated.samples).all()
+
+
+def test_a_certain_kernel_has_no_expected_error():
+    found = evidence()
+    certain = found._replace(samples=found.kernel[None])
+    rated = judge(found.kernel, certain)
+    assert rated.level == "high"
+    assert rated.kernel_psnr == np.inf and rated.covariance_error == 0
+
+
+def test_noise_of_the_gray_image_counts():
+    """Colour images have more noise in each channel than in gray."""
+    rated = judge(gaussian(2.0, 1.0), evidence(noise=2.4, noise_std=3.6 / 255))
+    assert rated.level == "high"

@@ -1,0 +1,88 @@
+"""One call for all estimators: keys, refusals, and what the spectrum adds."""
+
+import jax
+import numpy as np
+import pytest
+from helpers import noise, texture
+
+from kernelgan_jax import (
+    analyse,
+    estimate_kernel,
+    estimate_kernels,
+    estimate_spectral,
+    judge,
+    kernels,
+)
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.estimators import KernelGANConfig
+from kernelgan_jax.estimators.registry import find_estimator
+from kernelgan_jax.estimators.run import rate
+
+
+def test_the_default_is_the_spectral_estimator():
+    image = texture(60, 80)
+    found = estimate_kernel(jax.random.key(0), image, scale=4)
+    own = estimate_spectral(image, scale=4)
+    np.testing.assert_array_equal(found.kernel, own.kernel)
+    np.testing.assert_array_equal(found.intermediate[0][1], own.intermediate[0][1])
+    assert found.confidence.level == own.confidence.level
+    assert found.trusted == own.trusted
+
+
+def test_refusals_name_the_image():
+    key, image = jax.random.key(0), noise(90, 120, 3)
+    with pytest.raises(ValueError, match=r"images\[1\]: image is 83x90"):
+        estimate_kernels(key, [image, noise(90, 83, 3)], estimator="kernelgan")
+    with pytest.raises(ValueError, match=r"images\[1\]: image is constant"):
+        estimate_kernels(key, [image, np.full((40, 40), 7, np.uint8)])
+    with pytest.raises(ValueError, match="images is empty"):
+        estimate_kernels(key, [])
+
+
+def test_keys_are_one_or_one_each():
+    key, image = jax.random.key(0), noise(40, 40, 3)
+    options = {"estimator": "bicubic"}
+    with pytest.raises(ValueError, match="2 keys for 3 images"):
+        estimate_kernels(jax.random.split(key, 2), [image] * 3, **options)
+    with pytest.raises(ValueError, match="key has shape .*; it must be one"):
+        estimate_kernel(jax.random.split(key, 2), image, **options)
+    with pytest.raises(ValueError, match="key is 0; it must be a JAX random key"):
+        estimate_kernel(0, image, **options)
+    for good in (key, jax.random.PRNGKey(0), jax.random.split(key, 3)):
+        assert len(estimate_kernels(good, [image] * 3, **options)) == 3
+
+
+def test_unknown_estimators_and_foreign_settings_are_refused():
+    key, image = jax.random.key(0), noise(40, 40, 3)
+    with pytest.raises(ValueError, match="estimator is 'x'; it must be spectral or"):
+        estimate_kernel(key, image, estimator="x")
+    with pytest.raises(ValueError, match="the estimator spectral has no settings"):
+        estimate_kernel(key, image, config=KernelGANConfig())
+    with pytest.raises(ValueError, match="must be a KernelGANConfig"):
+        estimate_kernel(key, image, estimator="kernelgan", config=object())
+
+
+def test_the_spectrum_rates_the_kernels_of_others():
+    """By their distance from its own."""
+    evidence = analyse(texture(120, 150), scale=2)
+    own = judge(evidence.kernel, evidence)
+    for factor, level in ((1.0, own.level), (1.6, "low")):
+        kernel = kernels.scale_width(evidence.kernel, factor)
+        found = rate(KernelEstimate(kernel, 2), evidence)
+        assert found.confidence.level == level
+        assert found.noise_std == evidence.noise_std
+        failed = rate(KernelEstimate(kernel, 2, failure="it diverged"), evidence)
+        assert failed.confidence.level == "low"
+        assert failed.confidence.reason == "it diverged"
+    known = rate(KernelEstimate(kernel, 2), evidence, estimated=False)
+    assert known.confidence is None and known.evidence is evidence
+    assert rate(KernelEstimate(kernel, 2), None) == KernelEstimate(kernel, 2)
+
+
+def test_registry_knows_scales_and_settings():
+    assert find_estimator("spectral").default_config() is None
+    assert find_estimator("kernelgan").default_config() == KernelGANConfig()
+    find_estimator("spectral").check_scale(8)
+    with pytest.raises(ValueError, match="scale is 3; it must be 2 or 4 for the"):
+        find_estimator("kernelgan").check_scale(3)
+    assert find_estimator("spectral").device_bytes(None) is None

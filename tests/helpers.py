@@ -1,0 +1,228 @@
+"""Image and kernel makers, tiny settings and small checks that many tests share."""
+
+import functools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.ndimage
+from PIL import Image as pillow
+
+from kernelgan_jax import blur_kernels, degradation, kernels, resize
+
+ROOT = Path(__file__).parents[1]
+"""Folder of the repository."""
+PHOTO = ROOT / "examples/images/chelsea.png"
+"""A photograph in the repository, 226 x 150 pixels, RGB."""
+HISTORY_NAMES = "generator discriminator bicubic sum boundary centre sparsity".split()
+"""Losses that KernelGAN records, without the suffix `_loss`."""
+
+# --- Tiny settings ---
+
+TINY_KERNELGAN = {
+    "iterations": 6,
+    "generator_kernels": (5, 3),
+    "generator_channels": 4,
+    "discriminator_channels": 4,
+    "discriminator_blocks": 1,
+}
+"""Settings of KernelGAN that are compiled and run in seconds; the kernel is 7 x 7."""
+TINY_ZSSR = {"iterations": 20, "layers": 3, "channels": 4, "crop": 32}
+"""Settings of ZSSR that are compiled and run in seconds."""
+TINY_FLOW = {"steps": 300, "depth": 4, "hidden": 16, "learning_rate": 3e-3}
+"""Settings of `priors.flow.fit` that are compiled and run in seconds."""
+
+
+def flags(group, settings):
+    """Command-line flags of a group's settings: `--config.kernelgan.iterations=6`."""
+    return [f"--config.{group}.{name}={value}" for name, value in settings.items()]
+
+
+# --- Images ---
+
+
+def noise(*shape, seed=0, dtype=np.uint8):
+    """Independent, evenly distributed pixels of an integer type.
+
+    The first two values are the smallest and the largest of the type, so that each
+    swap, shift and lost bit shows.
+    """
+    top = np.iinfo(dtype).max
+    pixels = np.random.default_rng(seed).integers(0, top, shape, dtype, endpoint=True)
+    pixels.flat[:2] = 0, top
+    return pixels
+
+
+def ramps(height, width):
+    """RGB in uint8 that survives JPEG within a few gray levels and has no symmetry."""
+    rows, columns = np.mgrid[:height, :width]
+    channels = rows * 200 // height, columns * 250 // width, 0 * rows + 90
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def smooth(height, width, channels=3, *, seed=0):
+    """Blurred noise (standard deviation 1.5 pixels) that fills [0, 1], float32."""
+    values = np.random.default_rng(seed).random((height, width, channels))
+    image = scipy.ndimage.gaussian_filter(values, (1.5, 1.5, 0))
+    return ((image - image.min()) / np.ptp(image)).astype(np.float32)
+
+
+def clouds(height, width, *, seed=0):
+    """Coarse noise enlarged 8 times, RGB in [0, 1], float64."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((height // 8 + 1, width // 8 + 1, 3))
+    return np.clip(resize.bicubic_resize(coarse, 8)[:height, :width], 0, 1)
+
+
+def power_law(height, width, *, exponent=2.2, contrast=0.1, seed=0):
+    """A gray image with the spectrum `frequency**-exponent`, which wraps around.
+
+    Its mean is 0.5 and its standard deviation `contrast`, `H x W` float64.
+    """
+    rows, columns = np.fft.fftfreq(height), np.fft.fftfreq(width)
+    radius = np.hypot(rows[:, None], columns)
+    radius[0, 0] = np.inf
+    white = np.fft.fft2(np.random.default_rng(seed).standard_normal((height, width)))
+    image = np.fft.ifft2(white * radius ** (-exponent / 2)).real
+    return 0.5 + contrast * (image - image.mean()) / image.std()
+
+
+def texture(height, width, *, seed=0):
+    """An RGB image of a natural spectrum, made by a known x2 kernel; uint8."""
+    rng = np.random.default_rng(seed)
+    shape = (2 * height, 2 * width)
+    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))
+    spectrum = rng.normal(size=(3, *shape)) + 1j * rng.normal(size=(3, *shape))
+    hr = np.fft.ifft2(spectrum / np.maximum(frequency, 1 / height)).real
+    hr = 0.5 + 0.15 * (hr - hr.mean()) / hr.std()
+    kernel = blur_kernels.gaussian(11, variances=(3.0, 1.5), angle=0.6, scale=2)
+    lr = degradation.downscale(np.moveaxis(hr, 0, -1), kernel, 2)
+    return np.clip(255 * lr, 0, 255).round().astype(np.uint8)
+
+
+@functools.cache
+def photo_uint8():
+    """The photograph of the examples, 150 x 226 x 3 uint8; read-only."""
+    with pillow.open(PHOTO) as image:
+        pixels = np.array(image)
+    pixels.flags.writeable = False
+    return pixels
+
+
+@functools.cache
+def photo():
+    """The photograph of the examples, 150 x 226 x 3 float32 in [0, 1]; read-only."""
+    image = np.divide(photo_uint8(), np.float32(255), dtype=np.float32)
+    image.flags.writeable = False
+    return image
+
+
+# --- Kernels ---
+
+
+def gaussian(scale=2, *, size=9, variances=(2.0, 1.0), angle=0.5):
+    """An anisotropic Gaussian kernel aligned for a scale."""
+    return blur_kernels.gaussian(size, variances=variances, angle=angle, scale=scale)
+
+
+def variances(kernel):
+    """Variances of a kernel along its principal axes, the smaller first."""
+    return np.linalg.eigvalsh(kernels.covariance(kernel))
+
+
+# --- Files ---
+
+
+def write_image(path, pixels):
+    """Writes uint8 pixels as the file's name says, by Pillow; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pillow.fromarray(np.squeeze(pixels)).save(path)
+    return path
+
+
+def contents(folder):
+    """All files below a folder: path relative to the folder -> bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def strict_json(path):
+    """Reads JSON as other languages do: NaN and Infinity are refused."""
+
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+# --- Derivatives by finite differences, of functions of a pytree ---
+
+
+def direction_like(tree, *, seed=1):
+    """Normal numbers in the shapes and types of a pytree."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    values = [
+        jax.random.normal(k, x.shape, x.dtype)
+        for k, x in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, values)
+
+
+def moved(tree, direction, step):
+    """A pytree moved by a step along a direction."""
+    return jax.tree.map(lambda x, d: x + step * d, tree, direction)
+
+
+def slope(function, at, direction, *, step=1e-5):
+    """Derivative of a function along a direction by central differences."""
+    ahead, behind = (function(moved(at, direction, s)) for s in (step, -step))
+    return (ahead - behind) / (2 * step)
+
+
+def along(gradient, direction):
+    """Inner product of a gradient and a direction."""
+    products = jax.tree.map(lambda g, d: (g * d).sum(), gradient, direction)
+    return sum(jax.tree.leaves(products))
+
+
+# --- Weights in the golden files as this project's parameters ---
+
+
+def generator_params(golden, prefix=""):
+    """Filters `g0`, `g1`, ... of a golden file (out x in x h x w) as parameters."""
+    names = [name for name in golden.files if name.startswith(prefix + "g")]
+    names = sorted(n for n in names if n[len(prefix) + 1 :].isdigit())
+    return {
+        f"filter_{i}": jnp.asarray(golden[name].transpose(2, 3, 1, 0))
+        for i, name in enumerate(names)
+    }
+
+
+def discriminator_variables(golden, prefix):
+    """A discriminator's weights in a golden file as Flax variables."""
+    params, vectors = {}, {}
+
+    def conv(ours, theirs):
+        weight = golden[f"{prefix}{theirs}.weight_orig"].transpose(2, 3, 1, 0)
+        params[ours] = {
+            "kernel": jnp.asarray(weight),
+            "bias": jnp.asarray(golden[f"{prefix}{theirs}.bias"]),
+        }
+        vectors[ours] = {"u": jnp.asarray(golden[f"{prefix}{theirs}.weight_u"])}
+
+    conv("first", "first_layer")
+    for i in range(5):
+        conv(f"conv_{i}", f"feature_block.{3 * i}")
+        norm = f"{prefix}feature_block.{3 * i + 1}"
+        params[f"norm_{i}"] = {
+            "scale": jnp.asarray(golden[f"{norm}.weight"])[:, None],
+            "shift": jnp.asarray(golden[f"{norm}.bias"])[:, None],
+        }
+    conv("last", "final_layer.0")
+    return {"params": params, "singular_vectors": vectors}

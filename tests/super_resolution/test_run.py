@@ -1,0 +1,102 @@
+"""`super_resolve` and `super_resolve_planned`: what reaches a method, and what not."""
+
+import helpers
+import jax
+import numpy as np
+import pytest
+
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.estimate import KernelEstimate, Progress
+from kernelgan_jax.super_resolution import (
+    Plan,
+    Stage,
+    ZSSRConfig,
+    plan,
+    super_resolve,
+    super_resolve_planned,
+)
+from kernelgan_jax.super_resolution.zssr import method as zssr_method
+
+KEY = jax.random.key(0)
+K2 = helpers.gaussian(2)
+IMAGE = helpers.noise(40, 36, 3)
+TINY = ZSSRConfig(**helpers.TINY_ZSSR | {"layers": 2})
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Calls of `zssr_fast`, which is replaced by a function that returns its images."""
+    calls = []
+
+    def record(keys, images, plans, *, progress=None):
+        calls.append((list(keys), list(images), list(plans), progress))
+        return list(images)
+
+    monkeypatch.setattr(zssr_method, "zssr_fast", record)
+    return calls
+
+
+def test_a_method_gets_unit_pixels_the_key_and_the_plan(calls):
+    estimate = KernelEstimate(K2, 2, noise_std=5 / 255)
+    result = super_resolve(KEY, IMAGE, estimate, config=TINY, progress=print)
+    ((keys, images, plans, progress),) = calls
+    assert result is images[0] and progress is print
+    assert keys[0] is KEY
+    np.testing.assert_array_equal(images[0], np.float32(IMAGE) / np.float32(255))
+    expected = plan(estimate, config=TINY, image_shape=IMAGE.shape)
+    assert plans[0].notes == expected.notes and plans[0].config == expected.config
+    assert plans[0].config.noise_std == 5 / 255
+
+
+def test_a_batch_goes_to_the_method_in_one_call(calls):
+    images = [IMAGE, IMAGE[:20]]
+    plans = [plan(K2, scale=2), plan(KernelEstimate(K2, 2))]
+    results = super_resolve_planned(jax.random.split(KEY, 2), images, plans)
+    ((keys, units, passed, _),) = calls
+    assert len(keys) == len(results) == 2 and passed == plans
+    assert [unit.shape for unit in units] == [(40, 36, 3), (20, 36, 3)]
+
+
+def test_no_images_give_no_results(calls):
+    assert super_resolve_planned([], [], []) == [] and not calls
+
+
+def test_batches_that_are_refused(calls):
+    planned = plan(K2, scale=2)
+    with pytest.raises(ValueError, match="keys, images and plans are 1, 2 and 1"):
+        super_resolve_planned([KEY], [IMAGE, IMAGE], [planned])
+    other = plan(None, scale=2, method="bicubic")
+    with pytest.raises(ValueError, match="plans are for bicubic and zssr_fast"):
+        super_resolve_planned([KEY, KEY], [IMAGE, IMAGE], [planned, other])
+    assert not calls
+
+
+def test_every_stage_is_checked_before_any_work(calls):
+    bad = Plan("zssr_fast", 4, (Stage(2, K2), Stage(4, np.ones((41, 3)))), TINY)
+    with pytest.raises(ValueError, match="larger than the image, 36x40"):
+        super_resolve_planned([KEY, KEY], [IMAGE, IMAGE], [plan(K2, scale=2), bad])
+    assert not calls
+
+
+def test_kernels_that_are_legal(calls):
+    for kernel in (K2, np.ones((1, 1)), blur_kernels.bicubic(2), np.ones((4, 4))):
+        super_resolve(KEY, IMAGE, kernel, scale=2)
+    assert len(calls) == 4
+
+
+def test_a_gradual_estimate_of_a_small_noisy_gray_image():
+    """All at once: stages, widths, noise, crops of the whole image, progress."""
+    kernel = kernels.centre(K2, 2)
+    estimate = KernelEstimate(
+        kernels.kernel_x4(kernel), 4, ((2, kernel),), noise_std=4 / 255
+    )
+    seen = []
+    result = super_resolve(
+        KEY, helpers.smooth(36, 40, 1), estimate, config=TINY, progress=seen.append
+    )
+    assert result.shape == (144, 160, 1) and result.dtype == np.float32
+    assert np.isfinite(result).all()
+    assert all(isinstance(progress, Progress) for progress in seen)
+    ends = [(p.image, p.phase, p.step, p.total) for p in seen]
+    assert ends == [(0, "zssr_fast", 20, 20)] * 2  # one report for each short stage
+    assert all(0 < p.losses["loss"] < 1 for p in seen)
