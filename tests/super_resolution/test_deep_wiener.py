@@ -98,13 +98,13 @@ def test_images_that_wrap(params: deep_wiener.Params) -> None:
         functools.partial(deep_wiener.apply, network=TINY),
         static_argnames=("scale", "wraps"),
     )
-    image = noise(32, 32, 1)
+    image = noise(64, 64, 1)
     result = apply(params, image, gaussian(2), scale=2, wraps=True)
     moved = np.roll(image, (8, 12), (0, 1))
     found = apply(params, moved, gaussian(2), scale=2, wraps=True)
     back = np.roll(found, (-16, -24), (0, 1))
-    inner = np.s_[28:36, 28:36]  # convolutions do not wrap
-    np.testing.assert_allclose(back[inner], result[inner], atol=0.02)
+    inner = np.s_[60:68, 60:68]  # convolutions do not wrap
+    np.testing.assert_allclose(back[inner], result[inner], atol=1e-3)
     with pytest.raises(ValueError, match="multiples of 2 if it wraps"):
         apply(params, noise(31, 32, 1), gaussian(2), scale=2, wraps=True)
 
@@ -203,10 +203,15 @@ def test_strength_and_fallback(params: deep_wiener.Params) -> None:
             large.enlarge(trained, image, gaussian(2), scale=2, **{name: value})
 
 
+def test_noise_that_rounding_explains_is_none() -> None:
+    assert large.added_noise_std(0.4 / 255) == 0
+    assert abs(large.added_noise_std(5 / 255) - 4.96 / 255) < 1e-4
+
+
 def test_width_std() -> None:
     widths = np.exp(np.random.default_rng(0).normal(0, 0.1, 64))
     samples = np.stack([gaussian(2, 0.8 * w, side=31) for w in widths])
-    assert abs(large.width_std(samples) - np.log(widths).std()) < 0.01
+    assert abs(large.width_std(samples) - 0.7 * np.log(widths).std()) < 0.01
 
 
 # --- Training data ---
