@@ -179,3 +179,33 @@ def check_settings(settings: Any, *, prefix: str = "") -> None:
                 f"{prefix}{field.name} is {value!r}; it must be "
                 f"{field.metadata['legal']}"
             )
+
+
+def settings_of(owner: str, config: Any, settings_class: type | None) -> Any:
+    """The settings that are given, checked for their class, or the default ones.
+
+    Args:
+      owner: What the settings are for, as error messages name it.
+      config: Settings, or None for the default ones.
+      settings_class: The class of the owner's settings; None if it has none.
+
+    Raises:
+      ValueError: If they are those of something else.
+
+    Example:
+      >>> settings_of("the method bicubic", None, None) is None
+      True
+    """
+    if settings_class is None:
+        if config is not None:
+            raise ValueError(
+                f"config is {config!r}; it must be None, as {owner} has no settings"
+            )
+        return None
+    if config is None:
+        return settings_class()
+    if not isinstance(config, settings_class):
+        raise ValueError(
+            f"config is {config!r}; it must be a {settings_class.__name__} for {owner}"
+        )
+    return config

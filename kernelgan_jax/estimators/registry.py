@@ -23,7 +23,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
-from kernelgan_jax.settings import check_settings, number, setting, whole
+from kernelgan_jax.settings import (
+    check_settings,
+    number,
+    setting,
+    settings_of,
+    whole,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,21 +121,7 @@ class Estimator:
         Raises:
           ValueError: If they are those of another estimator.
         """
-        if self.config is None:
-            if config is not None:
-                raise ValueError(
-                    f"config is {config!r}; it must be None, as the estimator "
-                    f"{self.name} has no settings"
-                )
-            return None
-        if config is None:
-            return self.config()
-        if not isinstance(config, self.config):
-            raise ValueError(
-                f"config is {config!r}; it must be a {self.config.__name__} for the "
-                f"estimator {self.name}"
-            )
-        return config
+        return settings_of(f"the estimator {self.name}", config, self.config)
 
     @property
     def implementation(self) -> Any:

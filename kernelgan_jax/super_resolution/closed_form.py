@@ -37,7 +37,8 @@ def wiener(
 
     The signal is the power spectrum that was fitted to the image, the noise that of the
     plan; luma is filtered apart from the colour differences. A plan with several widths
-    is carried out with one filter that allows for them: it trusts high frequencies less.
+    is carried out with one filter that allows for them: it trusts high frequencies
+    less.
     """
     del keys
     results = []

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
 if TYPE_CHECKING:
@@ -88,21 +89,7 @@ class Method:
         Raises:
           ValueError: If they are those of another method.
         """
-        if self.config is None:
-            if config is not None:
-                raise ValueError(
-                    f"config is {config!r}; it must be None, as the method {self.name} "
-                    "has no settings"
-                )
-            return None
-        if config is None:
-            return self.config()
-        if not isinstance(config, self.config):
-            raise ValueError(
-                f"config is {config!r}; it must be a {self.config.__name__} for the "
-                f"method {self.name}"
-            )
-        return config
+        return settings_of(f"the method {self.name}", config, self.config)
 
     def check_image_size(self, image_shape: Sequence[int], *, scale: int) -> None:
         """Checks that an image is large enough for the method to learn from.
@@ -149,6 +136,7 @@ METHODS: dict[str, Method] = {
             "wiener",
             "closed_form",
             "a Wiener filter with the image's own spectrum: at once, without training",
+            least_side=4,
         ),
         Method(
             "zssr",

@@ -22,7 +22,7 @@ def test_an_entry_leads_to_the_function_of_its_name(name):
 
 
 def test_an_unknown_name_is_refused_with_all_names():
-    with pytest.raises(ValueError, match="method is 'x'; it must be bicubic or zssr"):
+    with pytest.raises(ValueError, match="method is 'x'; it must be bicubic or wiener"):
         find_method("x")
 
 
