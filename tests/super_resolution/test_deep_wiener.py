@@ -278,14 +278,12 @@ def test_jpeg_is_near_pillows(tmp_path: Path) -> None:
 
 
 def test_a_step_trains_its_scale_alone() -> None:
-    functions = optimizer.training(
-        network=TINY, steps=10, decay=0.5, learning_rate=1e-3, muon=True
-    )
+    functions = optimizer.training(network=TINY)
     state = jax.jit(functions.init)(jax.random.key(0))
     size = degradation.patch_size(1)
     patches = np.random.default_rng(0).integers(0, 255, (2, size, size, 3), np.uint8)
     after, info = jax.jit(functions.step, static_argnames="scale")(
-        jax.random.key(1), state, patches, scale=1
+        jax.random.key(1), state, patches, 1e-3, scale=1
     )
     assert np.isfinite(info.loss) and np.isfinite(info.psnr)
     changed = {
@@ -304,10 +302,16 @@ def test_a_step_trains_its_scale_alone() -> None:
     }  # fmt: skip
 
 
-def test_a_few_steps_learn() -> None:
-    functions = optimizer.training(
-        network=TINY, steps=1000, decay=0.1, learning_rate=0.05, muon=True
+def test_learning_rate() -> None:
+    rate = functools.partial(
+        optimizer.learning_rate, steps=1000, largest=1.0, decay=0.5
     )
+    assert rate(0) == 1 / 200 and rate(199) == rate(500) == 1
+    assert rate(750) == 0.5 and rate(1000) == 0
+
+
+def test_a_few_steps_learn() -> None:
+    functions = optimizer.training(network=TINY)
     step = jax.jit(functions.step, static_argnames="scale")
     rng = np.random.default_rng(0)
     size = degradation.patch_size(2)
@@ -315,7 +319,7 @@ def test_a_few_steps_learn() -> None:
     patches = 200 * patches.repeat(8, 1).repeat(8, 2)[:, :size, :size].astype(np.uint8)
     state, losses = jax.jit(functions.init)(jax.random.key(0)), []
     for _ in range(25):
-        state, info = step(jax.random.key(1), state, patches, scale=2)
+        state, info = step(jax.random.key(1), state, patches, 1e-3, scale=2)
         losses.append(float(info.loss))
     assert losses[-1] < 0.95 * losses[0]
 

@@ -128,13 +128,7 @@ def train(
     held = list(photos)[every - 1 :: every][: settings.held_out]
     data = photographs.load([p for p in photos if p not in held], least=least)
     validation = _validation(photographs.load(held, least=least), scales)
-    init, step, measure = _compiled(
-        settings.network,
-        settings.steps,
-        settings.decay,
-        settings.learning_rate,
-        settings.muon,
-    )
+    init, step, measure = _compiled(settings.network, settings.muon)
     state = init(jax.random.key(settings.seed))
     file = output / "checkpoint.msgpack"
     if file.exists():
@@ -142,7 +136,13 @@ def train(
     start, key, losses = time.time(), jax.random.key(settings.seed), []
     for number, scale, wraps, patches in _batches(data, int(state.step), settings):
         step_key = jax.random.fold_in(key, number)
-        state, info = step(step_key, state, patches, scale=scale, wraps=wraps)
+        rate = optimizer.learning_rate(
+            number,
+            steps=settings.steps,
+            largest=settings.learning_rate,
+            decay=settings.decay,
+        )
+        state, info = step(step_key, state, patches, rate, scale=scale, wraps=wraps)
         losses.append((scale, float(info.loss), float(info.psnr)))
         ended = number + 1 == settings.steps or time.time() > stop
         if (number + 1) % settings.save_every == 0 or ended:
@@ -203,16 +203,10 @@ def restore(file: Path, like: optimizer.State) -> optimizer.State:
 
 @functools.lru_cache(maxsize=4)
 def _compiled(
-    network: DeepWiener, steps: int, decay: float, learning_rate: float, muon: bool
+    network: DeepWiener, muon: bool
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """Compiled: start, step, measure."""
-    functions = optimizer.training(
-        network=network,
-        steps=steps,
-        decay=decay,
-        learning_rate=learning_rate,
-        muon=muon,
-    )
+    functions = optimizer.training(network=network, muon=muon)
     return (
         jax.jit(functions.init),
         jax.jit(functions.step, static_argnames=("scale", "wraps"), donate_argnums=1),

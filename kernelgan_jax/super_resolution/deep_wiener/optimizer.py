@@ -62,8 +62,8 @@ class Training(NamedTuple):
     init: Callable[[jax.Array], State]
     """`init(key)`"""
     step: Callable[..., tuple[State, Info]]
-    """`step(key, state, patches, scale=, wraps=)`: patches are `B x p x p x 3` uint8;
-    `wraps` as in `degradation.degrade`."""
+    """`step(key, state, patches, learning_rate, scale=, wraps=)`: patches are
+    `B x p x p x 3` uint8, `wraps` as in `degradation.degrade`."""
 
 
 def split(params: Params) -> dict[str, Params]:
@@ -80,26 +80,29 @@ def merge(groups: dict[str, Params]) -> Params:
     return {name: value for group in groups.values() for name, value in group.items()}
 
 
-def training(
-    *, network: DeepWiener, steps: int, decay: float, learning_rate: float, muon: bool
-) -> Training:
-    """Training for a number of steps.
+def learning_rate(step: int, *, steps: int, largest: float, decay: float) -> float:
+    """The learning rate of a step.
 
-    The learning rate rises in the first 200 steps, stays, and falls to 0 by a straight
-    line in the last part.
+    It rises in the first 200 steps, stays, and falls to 0 by a straight line in the
+    last part. As it is 0 only at the end, training can go on with more steps.
+
+    Args:
+      step: Steps done, from 0.
+      steps: Steps in all.
+      largest: The largest rate.
+      decay: Part of the steps in which it falls, 0 to 1.
+    """
+    falling = max(decay * steps, 1)
+    return largest * min((step + 1) / 200, 1, max((steps - step) / falling, 0))
+
+
+def training(*, network: DeepWiener, muon: bool = True) -> Training:
+    """Training as pure functions.
 
     Args:
       network: The network.
-      steps: Steps in all.
-      decay: Part of the steps in which the learning rate falls, 0 to 1.
-      learning_rate: The largest one.
       muon: Whether matrices are updated by Muon (Jordan 2024), else by Adam.
     """
-    falling = max(int(decay * steps), 1)
-
-    def rate(step: jax.Array) -> jax.Array:
-        rising = jnp.minimum((step + 1) / 200, 1)
-        return learning_rate * rising * jnp.clip((steps - step) / falling, 0, 1)
 
     def matrices(params: Params) -> Any:
         # Convolutions are matrices of what they sum over and what they give.
@@ -110,7 +113,7 @@ def training(
             params,
         )
 
-    # The rate is multiplied below: groups count their steps for themselves.
+    # The learning rate is an argument of each step, so that no program depends on it.
     if muon:
         direction = contrib.muon(
             1.0,
@@ -133,6 +136,7 @@ def training(
         key: jax.Array,
         state: State,
         patches: jax.Array,
+        learning_rate: jax.Array | float,
         *,
         scale: int,
         wraps: bool = False,
@@ -161,7 +165,7 @@ def training(
             updates, states[name] = optimizer.update(
                 slopes[name], states[name], groups[name]
             )
-            updates = jax.tree.map(lambda u: rate(state.step) * u, updates)
+            updates = jax.tree.map(lambda u: learning_rate * u, updates)
             groups[name] = optax.apply_updates(groups[name], updates)
             ema[name] = jax.tree.map(
                 lambda a, b: kept * a + (1 - kept) * b, ema[name], groups[name]
