@@ -30,11 +30,13 @@ ONLY_ABOVE = {"PIL", "imagecodecs", "matplotlib", "absl", "tqdm", "ray", "jinja2
 """Packages that only `app` and `benchmark` import."""
 
 COMPILED = {
+    "app/deep_wiener/train.py",
     "estimators/kernelgan/train.py",
     "estimators/patch_recurrence.py",
     "estimators/spectral/analysis.py",
     "estimators/spectral/confidence.py",
     "priors/flow/training.py",
+    "super_resolution/deep_wiener/enlarge.py",
     "super_resolution/zssr/method.py",
 }
 """Files of the library that compile, batch or place on devices."""

@@ -1,0 +1,1 @@
+"""The training program of the network `super_resolution.deep_wiener`."""

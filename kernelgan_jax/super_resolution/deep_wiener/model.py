@@ -1,0 +1,113 @@
+"""The network's parameters, and the network as a pure function."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from kernelgan_jax.super_resolution import wiener
+from kernelgan_jax.super_resolution.deep_wiener.network import (
+    FACTORS,
+    MAX_KERNEL,
+    SCALES,
+    DeepWiener,
+    Params,
+)
+
+
+def init(key: jax.Array, *, network: DeepWiener | None = None) -> Params:
+    """Random parameters of all scales.
+
+    Args:
+      key: JAX random key.
+      network: The network; the default one if not given.
+
+    Returns:
+      A nested dictionary of float32 arrays.
+    """
+    network = network or DeepWiener()
+    merged: Params = {}
+    for scale in SCALES:
+        size = MAX_KERNEL // scale + 1
+        number = jnp.float32(0)
+        params = network.init(
+            key,
+            jnp.zeros((size, size, 3)),
+            jnp.zeros((9, 9)),
+            number,
+            number,
+            number,
+            scale=scale,
+        )
+        merged = {**params["params"], **merged}
+    return merged
+
+
+def apply(
+    params: Params,
+    image: ArrayLike,
+    kernel: ArrayLike,
+    *,
+    scale: int,
+    noise_std: ArrayLike = 0.0,
+    kernel_std: ArrayLike = 0.0,
+    jpeg: ArrayLike = 0.0,
+    wraps: bool = False,
+    network: DeepWiener | None = None,
+) -> jax.Array:
+    """Enlarges an image with a kernel. Pure and differentiable; may be jitted and
+    vmapped (one compilation for each shape of image and kernel).
+
+    Args:
+      params: As `init` gives them, or a file of weights.
+      image: `H x W x C`, C 1 or 3, floating point in [0, 1].
+      kernel: `h x w` correlation kernel, aligned for `scale`, sum 1; at most
+        `MAX_KERNEL` at each side and no larger than the HR image.
+      scale: In `SCALES`; 1 is deblurring.
+      noise_std: Standard deviation of the noise of each channel, as a fraction of the
+        range.
+      kernel_std: Relative standard deviation of the kernel's widths, as a posterior has
+        it; 0 for a known kernel. The larger it is, the more cautious the result.
+      jpeg: Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none.
+      wraps: Whether the image continues at its other side, as textures do; both sides
+        are then multiples of `FACTORS[scale] / scale`.
+      network: The network that `params` belong to; the default one if not given.
+
+    Returns:
+      `scale*H x scale*W x C`, not clipped, of the image's dtype.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
+    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    if scale not in SCALES:
+        legal = ", ".join(map(str, SCALES))
+        raise ValueError(f"scale is {scale!r}; it must be one of: {legal}")
+    wiener.check(
+        image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std, jpeg=jpeg
+    )
+    if max(kernel.shape) > MAX_KERNEL:
+        raise ValueError(
+            f"kernel is {kernel.shape}; it must be at most {MAX_KERNEL} at each side"
+        )
+    wiener.check_room(image, kernel, scale)
+    unit = FACTORS[scale] // scale
+    if wraps and any(side % unit for side in image.shape[:2]):
+        raise ValueError(
+            f"image is {image.shape[:2]}; its sides must be multiples of {unit} if it "
+            "wraps"
+        )
+    pixels = jnp.broadcast_to(image.astype(jnp.float32), (*image.shape[:2], 3))
+    module = network or DeepWiener()
+    result: jax.Array = module.apply(  # type: ignore[assignment]
+        {"params": params},
+        pixels,
+        kernel.astype(jnp.float32),
+        *(jnp.asarray(x, jnp.float32) for x in (noise_std, kernel_std, jpeg)),
+        scale=scale,
+        wraps=wraps,
+    )
+    mean = result.mean(-1, keepdims=True)
+    if image.shape[2] == 1:
+        return mean.astype(image.dtype)
+    gray = (pixels == pixels[..., :1]).all()
+    return jnp.where(gray, mean, result).astype(image.dtype)

@@ -1,0 +1,230 @@
+"""Random blur kernels for training, and what an estimator would take them for.
+
+All of it runs under `jit` and `vmap`: every family is computed, one is taken. Kernels
+are `n x n`, n = 8 s + 9, aligned for the scale s, sum 1. Lengths are in HR pixels.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.resize import cubic
+
+FAMILIES = {
+    "gaussian": 0.64,
+    "generalised": 0.04,
+    "disk": 0.07,
+    "line": 0.07,
+    "shake": 0.05,
+    "bicubic": 0.07,
+    "lanczos": 0.02,
+    "box": 0.02,
+    "triangle": 0.02,
+}
+"""How often each is drawn. A generalised Gaussian is an ellipse with soft edges; a line
+and the path of a shaken camera are seen through an even pixel of the LR image."""
+
+POINTS = 48
+"""Points that make up a line or a path."""
+
+
+class Drawn(NamedTuple):
+    """A kernel, and a Gaussian that passes for it."""
+
+    kernel: jax.Array
+    """`n x n`."""
+    widths: jax.Array
+    """Standard deviations of the Gaussian along its axes: 2."""
+    angle: jax.Array
+    """Direction of the first of them, radians."""
+    alike: jax.Array
+    """1 if the kernel's family is Gaussian, else 0."""
+
+
+def size(scale: int) -> int:
+    """Side of the kernels of a scale."""
+    return 8 * scale + 9
+
+
+def gaussian(widths: jax.Array, angle: jax.Array, *, scale: int) -> jax.Array:
+    """An anisotropic Gaussian, aligned.
+
+    Args:
+      widths: Standard deviations along the axes: 2, positive.
+      angle: Direction of the first axis.
+      scale: Positive integer.
+    """
+    quadratic = _quadratic(widths, angle, scale)
+    return _normalised(jnp.exp(-quadratic / 2))
+
+
+def _grid(scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the values, rows and columns, from the aligned centre."""
+    n = size(scale)
+    place = (np.arange(n) - kernels.alignment((n, n), scale)[0]).astype(np.float32)
+    return place[:, None], place[None, :]
+
+
+def _quadratic(widths: jax.Array, angle: jax.Array, scale: int) -> jax.Array:
+    rows, columns = _grid(scale)
+    along = jnp.cos(angle) * rows + jnp.sin(angle) * columns
+    across = -jnp.sin(angle) * rows + jnp.cos(angle) * columns
+    return (along / widths[0]) ** 2 + (across / widths[1]) ** 2
+
+
+def _normalised(kernel: jax.Array) -> jax.Array:
+    return kernel / kernel.sum()
+
+
+def _splats(path: jax.Array, width: float, scale: int) -> jax.Array:
+    """Gaussians of one width along a path, `POINTS x 2`, centred."""
+    path = path - path.mean(0, keepdims=True)
+    rows, columns = _grid(scale)
+    down = jnp.exp(-((rows.T - path[:, :1]) ** 2) / (2 * width**2))
+    right = jnp.exp(-((columns - path[:, 1:]) ** 2) / (2 * width**2))
+    return down.T @ right
+
+
+def _fixed(scale: int) -> np.ndarray:
+    """The bicubic, Lanczos, box and triangle kernels of a scale: `4 x n x n`."""
+    x = _grid(scale)[1][0] / scale
+    lanczos = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    # A box that ends within a pixel counts as far as it covers it.
+    box = np.clip(scale / 2 - np.abs(x * scale) + 0.5, 0, 1)
+    lines = [cubic(x), lanczos, box, np.clip(1 - np.abs(x), 0, None)]
+    return np.stack([np.outer(v, v) / v.sum() ** 2 for v in lines]).astype(np.float32)
+
+
+def draw(key: jax.Array, *, scale: int) -> Drawn:
+    """Draws a kernel of a random family, with 25 % of multiplicative noise in half of
+    the cases, as in the benchmark of KernelGAN (DIV2KRK).
+
+    Args:
+      key: JAX random key.
+      scale: Positive integer.
+    """
+    keys = iter(jax.random.split(key, 20))
+
+    def uniform(low: float, high: float, *shape: int) -> jax.Array:
+        return jax.random.uniform(next(keys), shape, minval=low, maxval=high)
+
+    # Gaussians: variances evenly as in DIV2KRK, or evenly in their logarithm.
+    unit = max(scale, 1.6) ** 2 / 4
+    even = uniform(0.35, 5.0, 2)
+    spread = jnp.exp(uniform(float(np.log(0.1)), float(np.log(5.0)), 2))
+    round_ = jax.random.bernoulli(next(keys), 0.15)
+    variances = unit * jnp.where(uniform(0, 1) < 0.65, even, spread)
+    variances = jnp.where(round_, variances[0], variances)
+    angle = uniform(0, np.pi)
+    gaussian_widths = jnp.sqrt(variances)
+    quadratic = _quadratic(gaussian_widths, angle, scale)
+
+    power = jnp.exp(uniform(float(np.log(0.7)), float(np.log(4.0))))
+    radius = uniform(0.6, 2.0) * max(scale, 1.5)
+    rows, columns = _grid(scale)
+    distance = jnp.sqrt(rows**2 + columns**2)
+    pixel = max(scale, 1.2) / np.sqrt(12)
+    length = uniform(0.5, 4.0) * max(scale, 1.5)
+    reach = jnp.linspace(-0.5, 0.5, POINTS)[:, None] * length
+    line = reach * jnp.stack([jnp.cos(angle), jnp.sin(angle)])[None]
+    # A path: speed changes smoothly, as a hand's.
+    speed = jax.random.normal(next(keys), (POINTS, 2))
+    speed = jax.lax.associative_scan(lambda a, b: a + b, speed, axis=0)
+    path = jnp.cumsum(speed - 0.7 * speed.mean(0, keepdims=True), 0)
+    path = path - path.mean(0, keepdims=True)
+    path = path / jnp.sqrt((path**2).sum(-1).mean()) * uniform(0.3, 1.1) * scale
+
+    fixed = _fixed(scale)
+    candidates = jnp.stack(
+        [
+            jnp.exp(-quadratic / 2),
+            jnp.exp(-((quadratic / 2) ** power)),
+            jnp.clip(radius - distance + 0.5, 0, 1),
+            _splats(line, pixel, scale),
+            _splats(path, pixel, scale),
+            *jnp.asarray(fixed),
+        ]
+    )
+    chances = np.array(list(FAMILIES.values()))
+    family = jax.random.categorical(next(keys), jnp.log(jnp.asarray(chances)))
+    kernel = _normalised(candidates[family])
+
+    noisy = jax.random.bernoulli(next(keys), 0.5) & (family < 5)
+    factors = 1 + 0.25 * noisy * uniform(-1, 1, *kernel.shape)
+    kernel = _centred(_normalised(kernel * factors), scale)
+
+    # The Gaussian that passes for it: same transfer at the LR image's Nyquist
+    # frequency for the fixed ones, same covariance for the others.
+    sigma = pixel**2
+    paths = jnp.array([[1.0, 0.0], [0.0, 1.0]]) * sigma + (path.T @ path) / POINTS
+    values, axes = jnp.linalg.eigh(paths)
+    same = [
+        gaussian_widths,
+        gaussian_widths * jnp.where(power > 1, 0.9, 1.1),
+        jnp.stack([radius, radius]) / 2,
+        jnp.stack([jnp.sqrt(sigma + length**2 / 12), jnp.float32(pixel)]),
+        jnp.sqrt(values),
+        *(jnp.full(2, scale * w) for w in (0.375, 0.36, 0.3, 0.43)),
+    ]
+    shake_angle = jnp.arctan2(axes[1, 0], axes[0, 0])
+    return Drawn(
+        kernel,
+        jnp.stack(same)[family],
+        jnp.where(family == 4, shake_angle, angle),
+        (family == 0).astype(jnp.float32),
+    )
+
+
+def _centred(kernel: jax.Array, scale: int) -> jax.Array:
+    """Moves the centre of mass, which noise has shifted a little, back to alignment."""
+    rows, columns = _grid(scale)
+    down = (kernel * rows).sum() / kernel.sum()
+    right = (kernel * columns).sum() / kernel.sum()
+    # The first order of Taylor's series: exact for the centre of mass.
+    for axis, shift in ((0, down), (1, right)):
+        slope = (jnp.roll(kernel, -1, axis) - jnp.roll(kernel, 1, axis)) / 2
+        kernel = kernel + shift * slope
+    return _normalised(kernel)
+
+
+class Believed(NamedTuple):
+    """What the network is told of a kernel."""
+
+    kernel: jax.Array
+    kernel_std: jax.Array
+    """Standard deviation of its log widths as a posterior states it; 0: it is known."""
+
+
+def believe(key: jax.Array, drawn: Drawn, *, scale: int, trust: float) -> Believed:
+    """Imitates the estimate of a kernel.
+
+    In 45 % of the cases the kernel is known. Otherwise it is taken for a Gaussian whose
+    widths are wrong; 60 % of these say of themselves what the spectral posterior says
+    of photographs, 0.07 to 0.12, and the others 0.03 to 0.4.
+
+    Args:
+      key: JAX random key.
+      drawn: The kernel.
+      scale: Positive integer.
+      trust: Errors are this much of what is stated: the posterior is cautious.
+    """
+    keys = iter(jax.random.split(key, 8))
+    known = jax.random.bernoulli(next(keys), 0.45)
+    usual = jax.random.uniform(next(keys), minval=0.07, maxval=0.12)
+    other = jnp.exp(
+        jax.random.uniform(next(keys), minval=np.log(0.03), maxval=np.log(0.4))
+    )
+    stated = jnp.where(jax.random.bernoulli(next(keys), 0.6), usual, other)
+    # What is no Gaussian is not known that well.
+    stated = jnp.maximum(stated, 0.08 * (1 - drawn.alike))
+    errors = trust * stated * jax.random.normal(next(keys), (2,))
+    widths = drawn.widths * jnp.exp(errors)
+    ratio = jnp.abs(jnp.log(drawn.widths[0] / drawn.widths[1]))
+    turn = trust * stated * jax.random.normal(next(keys)) / (ratio + 0.2)
+    estimated = gaussian(widths, drawn.angle + turn, scale=scale)
+    return Believed(
+        jnp.where(known, drawn.kernel, estimated), jnp.where(known, 0.0, stated)
+    )

@@ -1,0 +1,90 @@
+"""Files of network weights: NumPy archives, float16, with the shape of the network."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernelgan_jax.super_resolution.deep_wiener.model import init
+from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
+
+VERSION = 1
+"""Of the network's form; files of another version are refused."""
+
+
+class Weights(NamedTuple):
+    """A trained network."""
+
+    network: DeepWiener
+    params: Params
+    about: dict[str, Any]
+    """How it was trained."""
+
+
+def save(path: Path, weights: Weights) -> None:
+    """Writes weights as float16, replacing the file in one step.
+
+    Raises:
+      OSError: If the file cannot be written.
+    """
+    network = weights.network
+    header = {
+        "version": VERSION,
+        "channels": network.channels,
+        "stages": network.stages,
+        "blocks": network.blocks,
+        "about": weights.about,
+    }
+    leaves, _ = jax.tree_util.tree_flatten_with_path(weights.params)
+    arrays: dict[str, Any] = {
+        _name(at): np.asarray(leaf, np.float16) for at, leaf in leaves
+    }
+    part = path.with_name(path.name + ".part")
+    archive = io.BytesIO()
+    np.savez(archive, header=np.array(json.dumps(header)), **arrays)
+    part.write_bytes(archive.getvalue())
+    os.replace(part, path)
+
+
+def load(path: Path) -> Weights:
+    """Reads weights; they become float32.
+
+    Raises:
+      ValueError: If the file is no file of weights, or of another version or shape.
+      OSError: If it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            arrays = {name: file[name] for name in file.files if name != "header"}
+    except (KeyError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: is not a file of network weights") from error
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"{path}: has version {header.get('version')!r} of the network; it must "
+            f"have version {VERSION}"
+        )
+    network = DeepWiener(header["channels"], header["stages"], header["blocks"])
+    wanted = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
+    leaves, tree = jax.tree_util.tree_flatten_with_path(wanted)
+    params = []
+    for at, leaf in leaves:
+        name = _name(at)
+        if name not in arrays:
+            raise ValueError(f"{path}: has no weights {name}")
+        if arrays[name].shape != leaf.shape:
+            raise ValueError(
+                f"{path}: weights {name} have shape {arrays[name].shape}; it must be "
+                f"{leaf.shape}"
+            )
+        params.append(jnp.asarray(arrays[name], jnp.float32))
+    return Weights(network, jax.tree.unflatten(tree, params), header["about"])
+
+
+def _name(path: Any) -> str:
+    return "/".join(str(key.key) for key in path)

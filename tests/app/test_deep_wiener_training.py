@@ -1,0 +1,89 @@
+"""The training program: photographs, resumed runs, settings."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernelgan_jax.app.deep_wiener import photographs, train
+from kernelgan_jax.super_resolution.deep_wiener import optimizer, weights
+from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
+
+TINY = DeepWiener(channels=8, stages=2, blocks=1)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        pixels = photographs.render(rng, 320)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return photographs.find(folder)
+
+
+def test_patches_are_drawn_where_something_is(tmp_path: Path) -> None:
+    pixels = np.full((256, 512, 3), 128, np.uint8)
+    pixels[:, 384:] = np.random.default_rng(0).integers(0, 256, (256, 128, 3))
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    data = photographs.load(photographs.find(tmp_path), least=128)
+    patches = photographs.draw(np.random.default_rng(1), data, size=128, count=40)
+    assert patches.shape == (40, 128, 128, 3)
+    assert (patches.std((1, 2, 3)) > 10).mean() > 0.6
+    with pytest.raises(ValueError, match="at least 600 pixels"):
+        photographs.load(photographs.find(tmp_path), least=600)
+    with pytest.raises(ValueError, match="photos is .*must hold image files"):
+        photographs.find(tmp_path.parent / tmp_path.name / "..")
+
+
+SETTINGS = train.Settings(
+    steps=4, batch=2, save_every=2, held_out=1, shares={2: 1.0}, network=TINY
+)
+
+
+def same(a: optimizer.State, b: optimizer.State) -> None:
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_resumed_training_ends_in_the_same_state(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "VALIDATION_PATCHES", 8)
+    whole = train.train(photos, tmp_path / "whole", settings=SETTINGS)
+    half = train.train(photos, tmp_path / "parts", settings=SETTINGS, stop=0)
+    assert int(half.step) == 1
+    same(whole, train.train(photos, tmp_path / "parts", settings=SETTINGS))
+    assert int(whole.step) == 4
+    records = (tmp_path / "whole/log.jsonl").read_text().splitlines()
+    assert [json.loads(r)["step"] for r in records] == [2, 4]
+    assert "validation_x2" in json.loads(records[1])
+    loaded = weights.load(tmp_path / "whole/weights.npz")
+    assert loaded.network == TINY and loaded.about["steps"] == 4
+    ema = optimizer.merge(whole.ema)
+    for x, y in zip(jax.tree.leaves(ema), jax.tree.leaves(loaded.params), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-6)
+    # A checkpoint of another network is refused.
+    other = SETTINGS._replace(network=DeepWiener(channels=4, stages=2, blocks=1))
+    with pytest.raises(ValueError, match="checkpoint of"):
+        train.train(photos, tmp_path / "whole", settings=other)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"batch": 0}, "batch is 0; it must be at least 1"),
+        ({"learning_rate": 1.0}, "learning_rate is 1.0; .*at most 0.1"),
+        ({"decay": 2.0}, "decay is 2.0; it must be from 0 to 1"),
+        ({"held_out": 3}, "held_out is 3; it must be from 1 to 2"),
+        ({"shares": {5: 1.0}}, "shares is .*5.*scales of 1, 2, 3, 4"),
+        ({"shares": {}}, "shares is .*positive"),
+    ],
+)
+def test_bad_settings(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train.check(SETTINGS._replace(**change), 3)

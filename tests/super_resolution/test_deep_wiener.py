@@ -1,0 +1,351 @@
+"""The trained network: its form, its training data, a training of a few steps."""
+
+import functools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernelgan_jax import kernels
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.super_resolution import deep_wiener
+from kernelgan_jax.super_resolution.deep_wiener import (
+    degradation,
+    optimizer,
+    random_kernels,
+    weights,
+)
+from kernelgan_jax.super_resolution.deep_wiener import enlarge as large
+from kernelgan_jax.super_resolution.deep_wiener.network import (
+    FACTORS,
+    SCALES,
+    DeepWiener,
+)
+
+TINY = DeepWiener(channels=8, stages=2, blocks=1)
+
+
+@pytest.fixture(scope="module")
+def params() -> deep_wiener.Params:
+    """Random ones; heads as large as if they were trained."""
+    init = jax.jit(functools.partial(deep_wiener.init, network=TINY))
+    made = init(jax.random.key(0))
+    return {k: jax.tree.map(lambda x: 5 * x, v) if "head" in k else v
+            for k, v in made.items()}  # fmt: skip
+
+
+enlarge = jax.jit(
+    functools.partial(deep_wiener.apply, network=TINY), static_argnames="scale"
+)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+def gaussian(scale: int, width: float = 0.6, side: int = 13) -> np.ndarray:
+    place = np.arange(side) - kernels.alignment((side, side), scale)[0]
+    line = np.exp(-(place**2) / 2 / (width * scale) ** 2)
+    return (np.outer(line, line) / line.sum() ** 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_any_size_in_place(params: deep_wiener.Params, scale: int) -> None:
+    shape = (scale * 37, scale * 34, 3 if scale == 2 else 1)
+    rows, columns = (np.arange(n) / scale for n in shape[:2])
+    wave = np.sin(rows[:, None] / 4 + columns / 7)[..., None]
+    hr = np.broadcast_to(0.5 + 0.3 * wave, shape).astype(np.float32)
+    lr = downscale(hr, gaussian(scale), scale)
+    small = jax.tree.map(lambda x: 0.1 * x, params)
+    result = np.asarray(enlarge(small, lr, gaussian(scale), scale=scale))
+    assert result.shape == shape and result.dtype == np.float32
+    edge = 4 * scale
+    error, down, right = (
+        x[edge:-edge, edge:-edge]
+        for x in (result - hr, np.gradient(hr, axis=0), np.gradient(hr, axis=1))
+    )
+    assert np.abs(error).max() < 0.02
+    # A shift is an error along the gradient.
+    assert abs((error * down).sum() / (down**2).sum()) < 0.1
+    assert abs((error * right).sum() / (right**2).sum()) < 0.1
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_flat_areas_keep_their_value(params: deep_wiener.Params, scale: int) -> None:
+    flat = np.full((37, 34, 3 if scale == 2 else 1), 0.37, np.float32)
+    result = enlarge(params, flat, gaussian(scale), scale=scale, kernel_std=0.1)
+    np.testing.assert_allclose(result, 0.37, atol=2 / 255)
+
+
+def test_gray_stays_gray(params: deep_wiener.Params) -> None:
+    gray = np.repeat(noise(37, 34, 1), 3, -1)
+    result = np.asarray(enlarge(params, gray, gaussian(2), scale=2))
+    np.testing.assert_array_equal(result, result[..., :1].repeat(3, -1))
+    alone = enlarge(params, gray[..., :1], gaussian(2), scale=2)
+    np.testing.assert_array_equal(result[..., :1], alone)
+    # One pixel of colour, and it is a colour image.
+    gray[3, 3, 1] += 0.1
+    result = np.asarray(enlarge(params, gray, gaussian(2), scale=2))
+    assert np.ptp(result, axis=-1).max() > 0
+
+
+def test_images_that_wrap(params: deep_wiener.Params) -> None:
+    apply = jax.jit(
+        functools.partial(deep_wiener.apply, network=TINY),
+        static_argnames=("scale", "wraps"),
+    )
+    image = noise(64, 64, 1)
+    result = apply(params, image, gaussian(2), scale=2, wraps=True)
+    moved = np.roll(image, (8, 12), (0, 1))
+    found = apply(params, moved, gaussian(2), scale=2, wraps=True)
+    back = np.roll(found, (-16, -24), (0, 1))
+    inner = np.s_[60:68, 60:68]  # convolutions do not wrap
+    np.testing.assert_allclose(back[inner], result[inner], atol=1e-3)
+    with pytest.raises(ValueError, match="multiples of 2 if it wraps"):
+        apply(params, noise(31, 32, 1), gaussian(2), scale=2, wraps=True)
+
+
+def test_contrast_and_noise_scale_together(params: deep_wiener.Params) -> None:
+    image = noise(37, 34, 3)
+    once, twice = (
+        enlarge(params, f * image, gaussian(2), scale=2, noise_std=f * 0.05)
+        for f in (0.5, 0.499)
+    )
+    np.testing.assert_allclose(twice, once * 0.499 / 0.5, atol=1e-3)
+
+
+def test_vmap_equals_a_loop_and_gradients_are_finite(
+    params: deep_wiener.Params,
+) -> None:
+    images, stds = noise(2, 20, 20, 3), jnp.asarray([0.0, 0.02])
+    both = jnp.asarray(np.stack([gaussian(2), gaussian(2, 0.4)]))
+
+    @jax.jit
+    @jax.vmap
+    def together(image: jax.Array, kernel: jax.Array, std: jax.Array) -> jax.Array:
+        return enlarge(params, image, kernel, scale=2, noise_std=std, kernel_std=std)
+
+    results = together(images, both, stds)
+    for i in range(2):
+        alone = enlarge(
+            params, images[i], both[i], scale=2, noise_std=stds[i], kernel_std=stds[i]
+        )
+        np.testing.assert_allclose(results[i], alone, atol=1e-4)
+
+    @functools.partial(jax.grad, argnums=(0, 1, 2))
+    def slope(params: deep_wiener.Params, *x: jax.Array) -> jax.Array:
+        image, kernel, std = x
+        made = enlarge(params, image, kernel, scale=2, noise_std=std, kernel_std=std)
+        return ((made - 0.5) ** 2).mean()
+
+    for std in (0.01, 0.0):
+        slopes = slope(params, jnp.asarray(images[0]), both[0], jnp.float32(std))
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"scale": 5}, "scale is 5; it must be one of: 1, 2, 3, 4"),
+        ({"kernel": np.ones((43, 3)) / 129}, r"kernel is \(43, 3\).*at most 41"),
+        ({"kernel": np.ones(3) / 3}, "kernel has 1 axes; it must have 2"),
+        ({"image": np.zeros((30, 30, 4))}, "image has 4 channels.*1 or 3"),
+        ({"noise_std": -0.1}, "noise_std is -0.1; .*at least 0"),
+        ({"kernel_std": np.inf}, "kernel_std is inf; .*finite"),
+        ({"jpeg": "x"}, "jpeg is 'x'; .*number"),
+    ],
+)
+def test_bad_arguments(change: dict, message: str, params: deep_wiener.Params) -> None:
+    arguments = {"image": np.zeros((30, 30, 3)), "kernel": gaussian(2), "scale": 2}
+    arguments |= change
+    apply = functools.partial(deep_wiener.apply, network=TINY)
+    with pytest.raises(ValueError, match=message):
+        apply(params, arguments.pop("image"), arguments.pop("kernel"), **arguments)
+
+
+# --- Images of any size ---
+
+
+def test_tiles_have_no_seams(params: deep_wiener.Params) -> None:
+    trained = weights.Weights(TINY, params, {})
+    image = downscale(noise(150, 448, 1), gaussian(2), 1)
+    image = np.clip(0.5 + 2 * (image - image.mean()), 0, 1).astype(np.float32)
+    whole, tiled = (
+        large.enlarge(trained, image, gaussian(2), scale=2, tile=tile, noise_std=0.01)
+        for tile in (448, 192)
+    )
+    assert whole.shape == (300, 896, 1)
+    assert np.abs(whole - tiled).max() < 1 / 255
+
+
+def test_strength_and_fallback(params: deep_wiener.Params) -> None:
+    trained = weights.Weights(TINY, params, {"scales": [2]})
+    image = noise(20, 30, 3)
+    none, half, full = (
+        large.enlarge(trained, image, gaussian(2), scale=2, strength=strength)
+        for strength in (0.0, 0.5, 1.0)
+    )
+    inner = (none > 0) & (none < 1) & (full > 0) & (full < 1)
+    np.testing.assert_allclose(half[inner], (none + full)[inner] / 2, atol=1e-5)
+    # A scale and a kernel that the network does not know: the Wiener filter's.
+    assert large.enlarge(trained, image, gaussian(3), scale=3).shape == (60, 90, 3)
+    wide = gaussian(2, 4.0, side=51)
+    assert large.enlarge(trained, image, wide, scale=2).shape == (40, 60, 3)
+    for name, value, message in (
+        ("strength", 2.0, "strength is 2.0; it must be from 0 to 1"),
+        ("tile", 70, "tile is 70; it must be a multiple of 64 above 80"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            large.enlarge(trained, image, gaussian(2), scale=2, **{name: value})
+
+
+def test_noise_that_rounding_explains_is_none() -> None:
+    assert large.added_noise_std(0.4 / 255) == 0
+    assert abs(large.added_noise_std(5 / 255) - 4.96 / 255) < 1e-4
+
+
+def test_width_std() -> None:
+    widths = np.exp(np.random.default_rng(0).normal(0, 0.1, 64))
+    samples = np.stack([gaussian(2, 0.8 * w, side=31) for w in widths])
+    assert abs(large.width_std(samples) - 0.7 * np.log(widths).std()) < 0.01
+
+
+# --- Training data ---
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_random_kernels_are_aligned(scale: int) -> None:
+    draw = jax.jit(jax.vmap(functools.partial(random_kernels.draw, scale=scale)))
+    drawn = draw(jax.random.split(jax.random.key(scale), 64))
+    believe = functools.partial(random_kernels.believe, scale=scale, trust=0.7)
+    believed = jax.jit(jax.vmap(believe))(
+        jax.random.split(jax.random.key(9), 64), drawn
+    )
+    side = random_kernels.size(scale)
+    for kernel, estimate, std in zip(drawn.kernel, *believed, strict=True):
+        for each in (np.asarray(kernel), np.asarray(estimate)):
+            assert each.shape == (side, side) and abs(each.sum() - 1) < 1e-4
+            off = np.subtract(
+                kernels.centre_of_mass(each), kernels.alignment(each.shape, scale)
+            )
+            assert np.abs(off).max() < 0.05
+        if std == 0:
+            np.testing.assert_array_equal(kernel, estimate)
+    assert 0.2 < float((believed.kernel_std == 0).mean()) < 0.7
+
+
+@pytest.mark.parametrize("scale, wraps", [(1, False), (2, True)])
+def test_pairs_lie_on_each_other(scale: int, wraps: bool) -> None:
+    size = degradation.patch_size(scale)
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 2, (16, size // 8 + 1, size // 8 + 1, 3))
+    patches = 200 * patches.repeat(8, 1).repeat(8, 2)[:, :size, :size].astype(np.uint8)
+    degrade = functools.partial(degradation.degrade, scale=scale, wraps=wraps)
+    make = jax.jit(jax.vmap(degrade))
+    pairs = make(jax.random.split(jax.random.key(0), 16), patches)
+    n = degradation.LR_SIZES[scale]
+    assert pairs.lr.shape == (16, n, n, 3) and pairs.hr.shape[1] == scale * n
+    assert 0 <= float(pairs.lr.min()) and float(pairs.lr.max()) <= 1
+    means = pairs.hr.reshape(16, n, scale, n, scale, 3).mean((2, 4))
+    for lr, mean in zip(np.asarray(pairs.lr), np.asarray(means), strict=True):
+        if mean.std() > 0.05:
+            inner = [x[8:-8, 8:-8].ravel() for x in (lr, mean)]
+            assert np.corrcoef(*inner)[0, 1] > 0.6
+
+
+def test_jpeg_is_near_pillows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.random((8, 8, 3)), np.ones((8, 8, 1)))
+    image = np.clip(image + 0.03 * rng.standard_normal(image.shape), 0, 1)
+    pixels = np.rint(255 * image).astype(np.uint8)
+    for quality, subsampling in ((90, 0), (50, 0), (50, 2)):
+        file = tmp_path / "image.jpg"
+        Image.fromarray(pixels).save(file, quality=quality, subsampling=subsampling)
+        wanted = np.asarray(Image.open(file)) / 255
+        found = degradation.jpeg(
+            jnp.asarray(pixels / 255, jnp.float32), quality, subsampling == 2
+        )
+        error = np.sqrt(((found - wanted) ** 2).mean())
+        damage = np.sqrt(((wanted - pixels / 255) ** 2).mean())
+        assert error < 0.5 * damage
+
+
+# --- Training ---
+
+
+def test_a_step_trains_its_scale_alone() -> None:
+    functions = optimizer.training(network=TINY)
+    state = jax.jit(functions.init)(jax.random.key(0))
+    size = degradation.patch_size(1)
+    patches = np.random.default_rng(0).integers(0, 255, (2, size, size, 3), np.uint8)
+    after, info = jax.jit(functions.step, static_argnames="scale")(
+        jax.random.key(1), state, patches, 1e-3, scale=1
+    )
+    assert np.isfinite(info.loss) and np.isfinite(info.psnr)
+    changed = {
+        name: any(
+            (x != y).any()
+            for x, y in zip(
+                jax.tree.leaves(state.groups[name]),
+                jax.tree.leaves(after.groups[name]),
+                strict=True,
+            )
+        )
+        for name in state.groups
+    }
+    assert changed == {
+        "shared": True, "x1": True, "x2": False, "x3": False, "x4": False
+    }  # fmt: skip
+
+
+def test_learning_rate() -> None:
+    rate = functools.partial(
+        optimizer.learning_rate, steps=1000, largest=1.0, decay=0.5
+    )
+    assert rate(0) == 1 / 200 and rate(199) == rate(500) == 1
+    assert rate(750) == 0.5 and rate(1000) == 0
+
+
+def test_a_few_steps_learn() -> None:
+    functions = optimizer.training(network=TINY)
+    step = jax.jit(functions.step, static_argnames="scale")
+    rng = np.random.default_rng(0)
+    size = degradation.patch_size(2)
+    patches = rng.integers(0, 2, (2, size // 8 + 1, size // 8 + 1, 3))
+    patches = 200 * patches.repeat(8, 1).repeat(8, 2)[:, :size, :size].astype(np.uint8)
+    state, losses = jax.jit(functions.init)(jax.random.key(0)), []
+    for _ in range(25):
+        state, info = step(jax.random.key(1), state, patches, 1e-3, scale=2)
+        losses.append(float(info.loss))
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_weights_of_another_kind_are_refused(
+    params: deep_wiener.Params, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.npz"
+    weights.save(file, weights.Weights(TINY, params, {}))
+    assert weights.load(file).network == TINY
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    np.savez(file, **{**arrays, "a_0/kernel": np.zeros((3, 3, 1, 1), np.float16)})
+    with pytest.raises(ValueError, match="a_0/kernel have shape .*must be"):
+        weights.load(file)
+    header = json.loads(str(arrays["header"])) | {"version": 7}
+    np.savez(file, **{**arrays, "header": np.array(json.dumps(header))})
+    with pytest.raises(ValueError, match="version 7 of the network; it must"):
+        weights.load(file)
+    file.write_text("no weights")
+    with pytest.raises(ValueError, match="is not a file of network weights"):
+        weights.load(file)
+
+
+def test_every_scale_has_whole_positions() -> None:
+    assert all(FACTORS[s] % s == 0 for s in SCALES)
+    for scale in SCALES:
+        assert degradation.LR_SIZES[scale] * scale % FACTORS[scale] == 0
+        assert (degradation.LR_SIZES[scale] + 8) % 8 == 0
