@@ -150,7 +150,7 @@ def plan(
         stages,
         config,
         noise_std=noise_std,
-        kernel_std=_kernel_std(estimate),
+        kernel_std=_kernel_std(estimate) if chosen.uses_kernel else 0.0,
         evidence=evidence,
         source=source,
         notes=notes,

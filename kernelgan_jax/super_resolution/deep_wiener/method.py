@@ -14,6 +14,9 @@ from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
 from kernelgan_jax.super_resolution.planning import Plan
 
+WEIGHTS = Path(__file__).parent / "weights.npz"
+"""The file of the package's weights."""
+
 JPEG = 0.25
 """Strength of JPEG that is assumed where its blocks are found: that of quality 75."""
 
@@ -67,4 +70,4 @@ def _cropped(kernel: np.ndarray) -> np.ndarray:
 @functools.cache
 def pretrained() -> Weights:
     """The weights that come with the package."""
-    return load(Path(__file__).parent / "weights.npz")
+    return load(WEIGHTS)

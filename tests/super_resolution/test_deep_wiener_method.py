@@ -1,0 +1,81 @@
+"""The method `deep_wiener`: what its network is given, and the package's weights."""
+
+import numpy as np
+import pytest
+from helpers import gaussian, smooth
+
+from kernelgan_jax import kernels
+from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.super_resolution import plan
+from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig, method
+from kernelgan_jax.super_resolution.deep_wiener import network as networks
+from kernelgan_jax.super_resolution.deep_wiener.weights import load
+from kernelgan_jax.super_resolution.planning import WIDTHS, width_std
+
+IMAGE = smooth(40, 48)
+KERNEL = gaussian(2)
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """What the network is called with; it returns the image repeated."""
+    calls = []
+
+    def enlarge(weights, image, kernel, *, scale, **options):
+        calls.append(options | {"kernel": kernel})
+        return image.repeat(scale, 0).repeat(scale, 1)
+
+    monkeypatch.setattr(method, "enlarge", enlarge)
+    return calls
+
+
+def run(estimate, **options):
+    planned = plan(estimate, scale=2, method="deep_wiener", **options)
+    return method.deep_wiener([None], [IMAGE], [planned])
+
+
+def test_a_known_kernel_is_certain(given):
+    run(KERNEL)
+    assert given[0]["kernel_std"] == given[0]["noise_std"] == given[0]["jpeg"] == 0
+    assert given[0]["strength"] == 1
+
+
+def test_an_estimate_that_is_not_trusted_is_uncertain(given):
+    run(KernelEstimate(KERNEL, 2))
+    run(KernelEstimate(KERNEL, 2, failure="training diverged"))
+    np.testing.assert_allclose([c["kernel_std"] for c in given], np.std(WIDTHS))
+
+
+def test_strength_and_noise_reach_the_network(given):
+    config = DeepWienerConfig(strength=0.25)
+    noisy = KernelEstimate(KERNEL, 2, trusted=True, noise_std=5 / 255)
+    run(noisy, config=config)
+    assert given[0]["strength"] == 0.25
+    assert 4.9 / 255 < given[0]["noise_std"] < 5 / 255
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, np.nan, True])
+def test_strength_has_a_range(strength):
+    with pytest.raises(ValueError, match="config.deep_wiener.strength is "):
+        DeepWienerConfig(strength=strength)
+
+
+def test_the_spread_of_widths_is_that_of_the_samples():
+    same = np.stack([KERNEL] * 4)
+    assert width_std(same) == 0
+    scaled = [kernels.scale_width(np.pad(KERNEL, 4), f) for f in (0.9, 1.0, 1.1)]
+    sides = min(k.shape[0] for k in scaled)
+    spread = np.stack([k[:sides, :sides] for k in scaled])
+    assert 0.02 < width_std(spread) < 0.1
+
+
+def test_a_wide_empty_margin_is_cut_off(given):
+    run(np.pad(gaussian(2, size=13), 20))
+    assert max(given[0]["kernel"].shape) <= networks.MAX_KERNEL
+    np.testing.assert_allclose(given[0]["kernel"].sum(), 1)
+
+
+def test_the_weights_of_the_package_can_be_read():
+    weights = load(method.WEIGHTS)
+    assert set(weights.about["scales"]) <= set(networks.SCALES)
+    assert method.WEIGHTS.stat().st_size < 6e6
