@@ -18,6 +18,7 @@ from kernelgan_jax.estimators.registry import (
     PatchRecurrenceConfig,
     find_estimator,
 )
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS, Method
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
@@ -38,6 +39,7 @@ class Config:
       patch_recurrence: Settings of the estimator `patch_recurrence`.
       constant: Settings of the estimator `constant`.
       given: The kernel of the estimator `given`.
+      deep_wiener: Settings of the method `deep_wiener`.
       zssr: Settings of the methods `zssr` and `zssr_fast`.
 
     Raises:
@@ -62,6 +64,7 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     patch_recurrence: PatchRecurrenceConfig = PatchRecurrenceConfig()
     constant: ConstantConfig = ConstantConfig()
     given: GivenConfig = GivenConfig()
+    deep_wiener: DeepWienerConfig = DeepWienerConfig()
     zssr: ZSSRConfig = ZSSRConfig()
 
     def __post_init__(self) -> None:

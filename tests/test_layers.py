@@ -36,6 +36,7 @@ COMPILED = {
     "estimators/spectral/analysis.py",
     "estimators/spectral/confidence.py",
     "priors/flow/training.py",
+    "super_resolution/closed_form.py",
     "super_resolution/deep_wiener/enlarge.py",
     "super_resolution/zssr/method.py",
 }

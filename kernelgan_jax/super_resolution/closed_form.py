@@ -57,7 +57,7 @@ def _enlarge(image: np.ndarray, planned: Plan) -> np.ndarray:
     kernel = _padded(
         kernel, min(kernels.frame_size(scale), scale * min(image.shape[:2]))
     )
-    program = _compiled(scale)
+    program, evidence = _compiled(scale), planned.evidence
 
     def enlarge(tile: np.ndarray) -> jax.Array:
         return program(
@@ -65,7 +65,7 @@ def _enlarge(image: np.ndarray, planned: Plan) -> np.ndarray:
             kernel.astype(np.float32),
             noise_std=np.float32(planned.noise_std),
             kernel_std=np.float32(np.std(stage.widths)),
-            spectrum=planned.spectrum,
+            spectrum=None if evidence is None else evidence.spectrum,
         )
 
     enlarged = apply_tiled(enlarge, image, scale=scale, margin=MARGIN, tile=TILE)

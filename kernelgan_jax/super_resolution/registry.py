@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kernelgan_jax.settings import settings_of
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
 if TYPE_CHECKING:
@@ -136,6 +137,13 @@ METHODS: dict[str, Method] = {
             "wiener",
             "closed_form",
             "a Wiener filter with the image's own spectrum: at once, without training",
+            least_side=4,
+        ),
+        Method(
+            "deep_wiener",
+            "deep_wiener.method",
+            "a network trained on photographs, on top of Wiener filters",
+            config=DeepWienerConfig,
             least_side=4,
         ),
         Method(

@@ -7,11 +7,11 @@ from helpers import TINY_KERNELGAN, gaussian, texture
 
 from kernelgan_jax import estimate_kernel, estimate_kernels, kernels
 from kernelgan_jax.estimators import ESTIMATORS
+from kernelgan_jax.kernels import frame_size
 
 SETTINGS = {
     "kernelgan": {**TINY_KERNELGAN, "generator_kernels": (7, 5, 3)},
     "patch_recurrence": {"iterations": 3},
-    "given": {"kernel": gaussian(2)},
 }
 """Small settings, where the default ones are slow; `given` needs a kernel."""
 
@@ -19,22 +19,18 @@ SETTINGS = {
 def config(name, scale=2):
     entry = ESTIMATORS[name]
     if name == "given":
-        return entry.config(kernel=gaussian(scale))
+        return entry.config(kernel=gaussian(scale, size=frame_size(scale)))
     return None if entry.config is None else entry.config(**SETTINGS.get(name, {}))
 
 
 @pytest.fixture(scope="module")
 def images():
-    return [texture(90, 110), texture(100, 88, seed=1)]
+    return [texture(116, 124), texture(100, 88, seed=1)]
 
 
 @pytest.fixture(scope="module", params=ESTIMATORS)
 def name(request):
     return request.param
-
-
-def smallest(name):
-    return next(scale for scale in (2, 1) if scale in ESTIMATORS[name].scales)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +93,8 @@ def test_a_scale_is_estimated_or_refused(name, images, scale):
     assert estimate.scale == scale
     place = kernels.centre_of_mass(estimate.kernel)
     aligned = kernels.alignment(estimate.kernel.shape, scale)
-    np.testing.assert_allclose(place, aligned, atol=0.1)
+    # A few steps of training end far from a kernel, and its composition is cut.
+    np.testing.assert_allclose(place, aligned, atol=0.2 if estimate.failure else 0.1)
     for smaller, kernel in estimate.intermediate:
         assert smaller < scale and kernel.ndim == 2
 
@@ -132,19 +129,17 @@ def test_unusable_images_are_refused(name, bad):
 
 
 def test_estimators_that_look_refuse_what_shows_nothing(name):
-    """Those of a fixed kernel take any image: they do not look at it."""
+    """Those of a fixed kernel do not look at the image: it only has to hold it."""
     looks = name in ("spectral", "kernelgan", "patch_recurrence")
-    for image, message in (
-        (np.full((100, 100, 3), 77, np.uint8), "constant"),
-        (texture(20, 30), "30x20 pixels"),
-    ):
-        options = {"estimator": name, "config": config(name)}
-        if looks:
+    flat, small = np.full((100, 100, 3), 77, np.uint8), texture(20, 30)
+    options = {"estimator": name, "config": config(name)}
+    if looks:
+        for image, message in ((flat, "constant"), (small, "30x20 pixels")):
             with pytest.raises(ValueError, match=message):
                 estimate_kernel(jax.random.key(0), image, **options)
-        else:
-            found = estimate_kernel(jax.random.key(0), image, **options)
-            assert found.evidence is None and found.confidence is None
+    else:
+        found = estimate_kernel(jax.random.key(0), flat, **options)
+        assert found.evidence is None and found.confidence is None
 
 
 def test_settings_of_another_estimator_are_refused(name, images):

@@ -8,7 +8,7 @@ from helpers import gaussian, noise
 from kernelgan_jax import blur_kernels, estimate_kernel, kernels
 from kernelgan_jax.estimators import ConstantConfig, GivenConfig
 
-IMAGE = noise(48, 64, 3)
+IMAGE = noise(56, 64, 3)
 
 
 def estimate(name, **options):

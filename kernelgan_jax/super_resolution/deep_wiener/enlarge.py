@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels
 from kernelgan_jax.super_resolution import wiener
 from kernelgan_jax.super_resolution.deep_wiener.model import apply
 from kernelgan_jax.super_resolution.deep_wiener.network import (
@@ -53,7 +52,7 @@ def enlarge(
       scale: Positive integer; 1 is deblurring.
       noise_std: Standard deviation of the noise of each channel, as a fraction of the
         range.
-      kernel_std: Relative standard deviation of the kernel's widths (`width_std`).
+      kernel_std: Relative standard deviation of the kernel's widths (see `planning`).
       jpeg: Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none.
       strength: From 0, the cautious Wiener filter, to 1, the network.
       tile: Side of the tiles, more than `2 * MARGIN`; a multiple of `BUCKET`.
@@ -115,20 +114,6 @@ def pad_kernel(kernel: np.ndarray) -> np.ndarray:
         before = MAX_KERNEL // 2 - side // 2
         pad.append((before, MAX_KERNEL - before - side))
     return np.pad(kernel, pad).astype(np.float32)
-
-
-def width_std(samples: np.ndarray) -> float:
-    """How uncertain a kernel is, in the network's terms.
-
-    It is 0.7 of the standard deviation of the logarithm of the widths (the mean over
-    both axes): the spectral posterior is cautious, and on photographs that were
-    downscaled with known kernels the errors were about that much of it.
-
-    Args:
-      samples: `S x n x n` kernels of a posterior.
-    """
-    widths = np.array([kernels.widths(np.asarray(k, np.float64))[:2] for k in samples])
-    return 0.7 * float(np.log(np.maximum(widths, 0.05)).std(0).mean())
 
 
 def added_noise_std(noise_std: float) -> float:
