@@ -21,6 +21,7 @@ from kernelgan_jax.benchmark.systems import (
 )
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.estimators.run import rate
 from kernelgan_jax.pixels import from_array, to_unit
 from kernelgan_jax.super_resolution import plan, super_resolve
 
@@ -68,8 +69,13 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
     row = session.store.get(key, mark)
     if isinstance(row, ImageRow):
         return row
+    estimate = None if kernel_row is None else _estimate(session, case, kernel_row)
     with measured_cost() as total:
-        sr = _super_resolve(session, system, case, seed, kernel_row, method)
+        if method is None:
+            assert kernel_row is not None
+            sr = to_unit(session.store.read_image(kernel_row))
+        else:
+            sr = _super_resolve(system, case, seed, estimate, method)
         cost = total()
     if kernel_row is not None and method is None:  # The time of making it.
         cost = Cost(kernel_row.seconds, kernel_row.memory)
@@ -91,18 +97,13 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
 
 
 def _super_resolve(
-    session: Session,
     system: System,
     case: Case,
     seed: int,
-    kernel_row: KernelRow | None,
-    method: str | UserMethod | None,
+    estimate: KernelEstimate | None,
+    method: str | UserMethod,
 ) -> np.ndarray:
     """The super-resolved image, `H x W x C` float32 in [0, 1]."""
-    if method is None:
-        assert kernel_row is not None
-        return to_unit(session.store.read_image(kernel_row))
-    estimate = None if kernel_row is None else _read_estimate(session.store, kernel_row)
     if isinstance(method, UserMethod):
         assert estimate is not None
         kernel = _kernel_of_plan(estimate)
@@ -116,6 +117,15 @@ def _super_resolve(
         method=method,
         config=method_settings(system, method),
     )
+
+
+def _estimate(session: Session, case: Case, row: KernelRow) -> KernelEstimate | None:
+    """The estimate of a row, with what the spectrum of its image says."""
+    if IMAGE in row.files:
+        return None  # The system has made the image itself.
+    estimate = _read_estimate(session.store, row)
+    evidence = session.spectra[case].evidence
+    return rate(estimate, evidence, estimated=row.confidence is not None)
 
 
 def _read_estimate(store: Store, row: KernelRow) -> KernelEstimate:
