@@ -25,6 +25,7 @@ from kernelgan_jax.super_resolution.deep_wiener.network import (
     SCALES,
     DeepWiener,
 )
+from kernelgan_jax.super_resolution.planning import width_std
 
 TINY = DeepWiener(channels=8, stages=2, blocks=1)
 
@@ -211,7 +212,7 @@ def test_noise_that_rounding_explains_is_none() -> None:
 def test_width_std() -> None:
     widths = np.exp(np.random.default_rng(0).normal(0, 0.1, 64))
     samples = np.stack([gaussian(2, 0.8 * w, side=31) for w in widths])
-    assert abs(large.width_std(samples) - 0.7 * np.log(widths).std()) < 0.01
+    assert abs(width_std(samples) - 0.7 * np.log(widths).std()) < 0.01
 
 
 # --- Training data ---
