@@ -72,7 +72,10 @@ def test_what_follows_two_dashes_is_an_image():
         (["--imag=a.png"], "'imag'. Did you mean: image ?"),
         (["--seed=-1"], "--seed=-1: -1 is not an integer in the range"),
         (["--output_dir"], "Missing value for flag --output_dir"),
-        (["--sr=best"], "--sr=best: value should be one of <bicubic|wiener|zssr"),
+        (
+            ["--sr=best"],
+            "--sr=best: value should be one of <bicubic|wiener|deep_wiener|zssr",
+        ),
         (["--batch_size=0"], "--batch_size=0: it must be auto or a positive number"),
         (["--batch_size=x"], "--batch_size=x: it must be auto or a positive number"),
         (["--shard=2/2"], "--shard=2/2: it must be I/N"),

@@ -107,8 +107,10 @@ def enlarge(
 
 
 def pad_kernel(kernel: np.ndarray) -> np.ndarray:
-    """A kernel in the middle of `MAX_KERNEL` pixels at each side, so that one compiled
-    program serves all."""
+    """Puts a kernel in the middle of `MAX_KERNEL` pixels at each side.
+
+    One compiled program then serves all kernels.
+    """
     pad = []
     for side in kernel.shape:
         before = MAX_KERNEL // 2 - side // 2

@@ -54,8 +54,10 @@ def apply(
     wraps: bool = False,
     network: DeepWiener | None = None,
 ) -> jax.Array:
-    """Enlarges an image with a kernel. Pure and differentiable; may be jitted and
-    vmapped (one compilation for each shape of image and kernel).
+    """Enlarges an image with a kernel.
+
+    Pure and differentiable; may be jitted and vmapped (one compilation for each shape
+    of image and kernel).
 
     Args:
       params: As `init` gives them, or a file of weights.

@@ -99,7 +99,9 @@ def _fixed(scale: int) -> np.ndarray:
 
 
 def draw(key: jax.Array, *, scale: int) -> Drawn:
-    """Draws a kernel of a random family, with 25 % of multiplicative noise in half of
+    """Draws a kernel of a random family.
+
+    With 25 % of multiplicative noise in half of
     the cases, as in the benchmark of KernelGAN (DIV2KRK).
 
     Args:
