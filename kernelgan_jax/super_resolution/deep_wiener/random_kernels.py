@@ -101,8 +101,8 @@ def _fixed(scale: int) -> np.ndarray:
 def draw(key: jax.Array, *, scale: int) -> Drawn:
     """Draws a kernel of a random family.
 
-    With 25 % of multiplicative noise in half of
-    the cases, as in the benchmark of KernelGAN (DIV2KRK).
+    With 25 % of multiplicative noise in half of the cases, as in the benchmark of
+    KernelGAN (DIV2KRK).
 
     Args:
       key: JAX random key.
