@@ -23,7 +23,7 @@ TILE = 512
 
 MARGIN = 48
 """Margin of a tile, LR pixels. The filter reaches further, but with values so small
-that no seam is seen: the contract test bounds them."""
+that tiles agree with the whole image to one gray level (tested)."""
 
 
 def wiener(

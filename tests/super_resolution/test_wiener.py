@@ -10,7 +10,7 @@ import pytest
 from kernelgan_jax import kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import periodic
+from kernelgan_jax.super_resolution import closed_form, periodic, plan
 from kernelgan_jax.super_resolution.wiener import (
     fitted_spectrum,
     natural_spectrum,
@@ -167,3 +167,15 @@ def test_bad_arguments(change: dict, message: str) -> None:
     arguments |= change
     with pytest.raises(ValueError, match=message):
         wiener_filter(arguments.pop("image"), arguments.pop("kernel"), **arguments)
+
+
+def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = picture(170)
+    planned = plan(gaussian(2), scale=2, method="wiener")
+
+    def enlarge() -> np.ndarray:
+        return closed_form.wiener([jax.random.key(0)], [image], [planned])[0]
+
+    whole = enlarge()
+    monkeypatch.setattr(closed_form, "TILE", 128)
+    assert np.abs(enlarge() - whole).max() < 1 / 255
