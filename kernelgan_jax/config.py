@@ -54,12 +54,12 @@ class Config:
       Traceback (most recent call last):
       ValueError: config.kernelgan.iterations is 500, but nothing that is chosen reads \
 it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr is \
-'zssr_fast'
+'deep_wiener'
     """
 
     estimator: str = "spectral"
     scale: int = 2
-    sr: str = "zssr_fast"
+    sr: str = "deep_wiener"
     kernelgan: KernelGANConfig = KernelGANConfig()
     patch_recurrence: PatchRecurrenceConfig = PatchRecurrenceConfig()
     constant: ConstantConfig = ConstantConfig()

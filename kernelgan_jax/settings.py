@@ -116,6 +116,10 @@ def choice(*names: str) -> Check:
     return Check(legal, lambda value: isinstance(value, str) and value in names)
 
 
+TEXT = Check("a text", lambda value: isinstance(value, str))
+"""A check for any text."""
+
+
 def setting(
     default: Any,
     *,

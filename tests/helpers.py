@@ -37,7 +37,9 @@ TINY_FLOW = {"steps": 300, "depth": 4, "hidden": 16, "learning_rate": 3e-3}
 
 def flags(group, settings):
     """Command-line flags of a group's settings: `--config.kernelgan.iterations=6`."""
-    return [f"--config.{group}.{name}={value}" for name, value in settings.items()]
+    chosen = ["--sr=zssr_fast"] if group == "zssr" else []
+    values = [f"--config.{group}.{name}={value}" for name, value in settings.items()]
+    return chosen + values
 
 
 # --- Images ---

@@ -8,8 +8,8 @@ import pytest
 from kernelgan_jax.config import GROUPS, NO_SR, Config, group_name, readers
 from kernelgan_jax.estimators.kernelgan.config import FLOW
 from kernelgan_jax.estimators.registry import ESTIMATORS, GivenConfig
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
-from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
 
 def test_a_bad_value_in_a_group_is_refused():
@@ -45,8 +45,8 @@ def test_what_is_chosen():
     config = Config()
     assert config.chosen_estimator is ESTIMATORS["spectral"]
     assert config.estimator_config is None
-    assert config.chosen_method is METHODS["zssr_fast"]
-    assert config.sr_config is config.zssr
+    assert config.chosen_method is METHODS["deep_wiener"]
+    assert config.sr_config is config.deep_wiener
     config = Config(estimator="kernelgan", kernelgan=FLOW, sr=NO_SR)
     assert config.estimator_config is FLOW
     assert config.chosen_method is None and config.sr_config is None
@@ -115,8 +115,8 @@ def test_the_dictionary_has_what_is_read():
         "estimator": "spectral", "scale": 2, "sr": "none",
     }  # fmt: skip
     found = Config(estimator="kernelgan").to_dict()
-    assert list(found) == ["estimator", "scale", "sr", "kernelgan", "zssr"]
-    assert found["zssr"] == dataclasses.asdict(ZSSRConfig())
+    assert list(found) == ["estimator", "scale", "sr", "kernelgan", "deep_wiener"]
+    assert found["deep_wiener"] == dataclasses.asdict(DeepWienerConfig())
     given = Config(estimator="given", given={"kernel": ((1.0,),), "source": "k"})
     assert given.to_dict()["given"] == {"kernel": ((1.0,),), "source": "k"}
 

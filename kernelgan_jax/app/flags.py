@@ -1,6 +1,7 @@
 """The command line: from arguments to `Options`. Needs no JAX."""
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import NO_SR, Config
 from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
 
 
@@ -80,6 +82,18 @@ FLAGS = {
         None,
         "How to super-resolve, short for --config.sr; none: the kernel alone.",
         {"enum_values": [*METHODS, NO_SR]},
+    ),
+    "strength": Flag(
+        flags.DEFINE_float,
+        None,
+        "From 0 (faithful: a linear filter) to 1 (sharp: the network), short for "
+        "--config.deep_wiener.strength.",
+    ),
+    "sr_weights": Flag(
+        flags.DEFINE_string,
+        None,
+        "Weights of the super-resolution network (.npz, of your own training; see "
+        "docs/deep_wiener.md), short for --config.deep_wiener.weights.",
     ),
     "kernel": Flag(
         flags.DEFINE_string,
@@ -238,10 +252,18 @@ def _config(
     explicit: Sequence[str],
 ) -> Config:
     """The config, with the known kernel if there is one."""
-    if values.sr is not None:
-        if "sr" in explicit and settings["sr"] != values.sr:
-            raise UsageError("--sr and --config.sr exclude each other")
-        settings["sr"] = values.sr
+    for flag, name in _SHORT.items():
+        value = getattr(values, flag)
+        if value is None:
+            continue
+        group, _, last = name.rpartition(".")
+        if group:
+            settings[group] = dict(settings[group])
+        place = settings[group] if group else settings
+        if name in explicit and place[last] != value:
+            raise UsageError(f"--{flag} and --config.{name} exclude each other")
+        place[last] = value
+        explicit = [*explicit, name]
     known = None
     if values.kernel is not None:
         known = "--kernel"
@@ -256,11 +278,42 @@ def _config(
     config = configuration.choose(file, settings, explicit)
     if not config.chosen_estimator.estimates and config.chosen_method is None:
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
+    if config.deep_wiener.weights:
+        config = dataclasses.replace(config, deep_wiener=_with_digest(config))
     if values.kernel is not None:
         return dataclasses.replace(config, given=_known_kernel(values.kernel, config))
     if config.estimator == "given" and not config.given.kernel:
         raise UsageError("config.estimator is 'given'; name the kernel with --kernel=")
     return config
+
+
+_SHORT = {
+    "sr": "sr",
+    "strength": "deep_wiener.strength",
+    "sr_weights": "deep_wiener.weights",
+}
+"""Flags that are short for a setting."""
+
+
+def _with_digest(config: Config) -> DeepWienerConfig:
+    """The network's settings with the digest of its file of weights, which is read."""
+    from kernelgan_jax.super_resolution.deep_wiener import weights
+
+    path = Path(config.deep_wiener.weights)
+    try:
+        scales = weights.load(path).about.get("scales", [config.scale])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"--sr_weights: {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(f"--sr_weights: {error}") from error
+    if config.scale not in scales:
+        trained = ", ".join(map(str, scales))
+        raise UsageError(
+            f"--sr_weights: {path}: was trained for scale {trained}, not for "
+            f"{config.scale}; use other weights or --sr=wiener"
+        )
+    return dataclasses.replace(config.deep_wiener, weights_digest=digest)
 
 
 def _known_kernel(path: str, config: Config) -> GivenConfig:

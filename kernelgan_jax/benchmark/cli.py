@@ -150,8 +150,8 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--sr",
         choices=[*METHODS, NO_METHOD],
-        default="zssr_fast",
-        help="super-resolution method; none for kernels alone (zssr_fast)",
+        default="deep_wiener",
+        help="super-resolution method; none for kernels alone (deep_wiener)",
     )
     command.add_argument(
         "--systems",
@@ -291,7 +291,7 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
     if not systems:
         raise ValueError("there is no system to evaluate")
     check_names(systems)
-    return systems
+    return [system.titled(arguments.sr) for system in systems]
 
 
 def _complain(problem: object) -> None:

@@ -41,7 +41,7 @@ def run_benchmark(
     systems: Sequence[System] = tuple(SYSTEMS.values()),
     seeds: int = 3,
     sr_seeds: int = 1,
-    method: str = "zssr_fast",
+    method: str = "deep_wiener",
     names: Sequence[str] = (),
     report: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:

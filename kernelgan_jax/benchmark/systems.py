@@ -102,6 +102,18 @@ class System:
         """What the kernels depend on: equal for systems with the same kernels."""
         return self.estimator, self.config
 
+    def titled(self, method: str) -> "System":
+        """The system with its super-resolution method in the title.
+
+        Args:
+          method: The evaluation's, for a system that has none of its own.
+        """
+        own = self.method or method
+        if self.estimator is None or isinstance(own, UserMethod) or own == NO_METHOD:
+            return self
+        title = f"{self.title} + {METHODS[own].title}"
+        return dataclasses.replace(self, title=title, kernel_title=self.kernel_title)
+
     def knows_scale(self, scale: int) -> bool:
         """Whether the estimator knows a scale."""
         return self.entry is None or scale in self.entry.scales
@@ -146,27 +158,30 @@ def true_kernel(case: Case) -> GivenConfig:
     return GivenConfig(kernel=case.kernel(), source="true kernel")  # type: ignore[arg-type]
 
 
-def _with_zssr(name: str, title: str, estimator: str, config: Any = None) -> System:
-    return System(name, f"{title} + ZSSR", estimator, config, kernel_title=title)
-
-
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         System("bicubic", "bicubic", None, method="bicubic"),
-        _with_zssr("bicubic_kernel", "bicubic kernel", "bicubic"),
-        _with_zssr("constant", "constant Gaussian", "constant"),
-        _with_zssr("michaeli_irani", "Michaeli & Irani", "patch_recurrence"),
-        _with_zssr(
+        System("bicubic_kernel", "bicubic kernel", "bicubic"),
+        System("constant", "constant Gaussian", "constant"),
+        System("michaeli_irani", "Michaeli & Irani", "patch_recurrence"),
+        System(
             "single_layer",
             "KernelGAN, single layer",
             "kernelgan",
             KernelGANConfig(generator_kernels=(13,)),
         ),
-        _with_zssr("kernelgan", "KernelGAN", "kernelgan"),
-        _with_zssr("flow", "KernelGAN-FKP (flow)", "kernelgan", FLOW),
-        _with_zssr("spectral", "spectral likelihood", "spectral"),
-        _with_zssr("true", "true kernel", "given", true_kernel),
+        System("kernelgan", "KernelGAN", "kernelgan"),
+        System("flow", "KernelGAN-FKP (flow)", "kernelgan", FLOW),
+        System(
+            "wiener",
+            "spectral likelihood",
+            "spectral",
+            method="wiener",
+            kernel_name="spectral",
+        ),
+        System("spectral", "spectral likelihood", "spectral"),
+        System("true", "true kernel", "given", true_kernel),
     )
 }
 """The package's own systems by name, in the order of the table."""

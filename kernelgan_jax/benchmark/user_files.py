@@ -168,11 +168,10 @@ def _of_config(path: Path, get_config: Callable[[], Any]) -> System:
     config = _guarded(str(path), lambda: _config(get_config()))
     return System(
         path.stem,
-        f"{path.name} + ZSSR",
+        path.name,
         config.estimator,
         config.estimator_config,
         method_config=config.sr_config,
-        kernel_title=path.name,
     )
 
 

@@ -1,6 +1,11 @@
-"""Camera photos: trained with noise, and not made to agree with the noisy image.
+"""Photographs as cameras and the web leave them: nothing is taken for certain.
 
 python main.py --config=configs/real.py --image=photo.jpg
+
+Noise and JPEG are found in each image, as always. But cameras sharpen and denoise, so a
+kernel is never as certain as its posterior says: the network is told that its width is
+uncertain by 20 % at least. With kernels that are 30 % too wide this gains 0.8 dB over
+the default on Kodak images, with right ones it loses 0.3 dB (docs/deep_wiener.md).
 """
 
 from dataclasses import asdict
@@ -8,10 +13,8 @@ from dataclasses import asdict
 from ml_collections import ConfigDict
 
 from kernelgan_jax.config import Config
-from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        asdict(Config(zssr=ZSSRConfig(noise_std=0.0125, back_projections=0)))
-    )
+    return ConfigDict(asdict(Config(deep_wiener=DeepWienerConfig(kernel_std=0.2))))

@@ -43,32 +43,60 @@ def wiener(
     del keys
     results = []
     for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
-        results.append(_enlarge(image, planned))
+        stage, evidence = planned.stages[-1], planned.evidence
+        results.append(
+            enlarge(
+                image,
+                kernels.centre(kernels.normalise(stage.kernel), planned.scale),
+                scale=planned.scale,
+                noise_std=planned.noise_std,
+                kernel_std=float(np.std(stage.widths)),
+                spectrum=None if evidence is None else evidence.spectrum,
+            )
+        )
         if progress is not None:
             progress(Progress(index, "wiener", 1, 1))
     return results
 
 
-def _enlarge(image: np.ndarray, planned: Plan) -> np.ndarray:
-    """Enlarges one image, `H x W x C` in [0, 1]."""
-    scale, stage = planned.scale, planned.stages[-1]
-    kernel = kernels.centre(kernels.normalise(stage.kernel), scale)
-    # Kernels of one size, where the image has room for it, share a program.
-    kernel = _padded(
-        kernel, min(kernels.frame_size(scale), scale * min(image.shape[:2]))
-    )
-    program, evidence = _compiled(scale), planned.evidence
+def enlarge(
+    image: np.ndarray,
+    kernel: np.ndarray,
+    *,
+    scale: int,
+    noise_std: float = 0.0,
+    kernel_std: float = 0.0,
+    spectrum: Spectrum | None = None,
+) -> np.ndarray:
+    """Enlarges an image of any size with the Wiener filter of its kernel.
 
-    def enlarge(tile: np.ndarray) -> jax.Array:
+    Args:
+      image: `H x W x C` float32 in [0, 1].
+      kernel: `h x w` correlation kernel, aligned for `scale`, sum 1.
+      scale: Positive integer; 1 is deblurring.
+      noise_std: Standard deviation of the noise of each channel, as a fraction of the
+        range.
+      kernel_std: Relative standard deviation of the kernel's width.
+      spectrum: What was fitted to the image; None for that of photographs in general.
+
+    Returns:
+      `scale*H x scale*W x C` float32 in [0, 1].
+    """
+    # Kernels of one size, where the image has room for it, share a program.
+    room = min(kernels.frame_size(scale), scale * min(image.shape[:2]))
+    padded = _padded(kernel, room).astype(np.float32)
+    program = _compiled(scale)
+
+    def restore(tile: np.ndarray) -> jax.Array:
         return program(
             tile,
-            kernel.astype(np.float32),
-            noise_std=np.float32(planned.noise_std),
-            kernel_std=np.float32(np.std(stage.widths)),
-            spectrum=None if evidence is None else evidence.spectrum,
+            padded,
+            noise_std=np.float32(noise_std),
+            kernel_std=np.float32(kernel_std),
+            spectrum=spectrum,
         )
 
-    enlarged = apply_tiled(enlarge, image, scale=scale, margin=MARGIN, tile=TILE)
+    enlarged = apply_tiled(restore, image, scale=scale, margin=MARGIN, tile=TILE)
     return np.clip(enlarged, 0, 1)
 
 

@@ -79,7 +79,7 @@ def plan(
     estimate: KernelEstimate | ArrayLike | None,
     *,
     scale: int | None = None,
-    method: str = "zssr_fast",
+    method: str = "deep_wiener",
     config: Any = None,
     evidence: Evidence | None = None,
     image_shape: Sequence[int] | None = None,
@@ -142,7 +142,9 @@ def plan(
     config = chosen.default_config(config)
     if config is not None:
         shape = None if image_shape is None else (image_shape[0], image_shape[1])
-        config, more = config.for_image(noise_std=noise_std, image_shape=shape)
+        config, more = config.for_image(
+            scale=scale, noise_std=noise_std, image_shape=shape
+        )
         notes = (*more, *notes)
     return Plan(
         method,

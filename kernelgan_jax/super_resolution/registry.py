@@ -52,11 +52,12 @@ class MethodSettings(Protocol):
     """What a method's settings class has besides its fields."""
 
     def for_image(
-        self, *, noise_std: float, image_shape: tuple[int, int] | None
+        self, *, scale: int, noise_std: float, image_shape: tuple[int, int] | None
     ) -> tuple[Any, tuple[str, ...]]:
         """The settings adapted to one image.
 
         Args:
+          scale: The scale of the result.
           noise_std: Standard deviation of the image's noise, as a fraction of the
             range; 0 if there is none or it is not known.
           image_shape: Height and width of the LR image, if known.
@@ -77,6 +78,8 @@ class Method:
     """The module of its function, below `kernelgan_jax.super_resolution`."""
     about: str
     """One line for the user."""
+    title: str
+    """Its name in tables."""
     config: type | None = None
     """Class of its settings, a `MethodSettings`; None if it has none."""
     uses_kernel: bool = True
@@ -131,18 +134,21 @@ METHODS: dict[str, Method] = {
             "bicubic",
             "bicubic",
             "bicubic enlargement, without the kernel",
+            "bicubic",
             uses_kernel=False,
         ),
         Method(
             "wiener",
             "closed_form",
             "a Wiener filter with the image's own spectrum: at once, without training",
+            "Wiener filter",
             least_side=4,
         ),
         Method(
             "deep_wiener",
             "deep_wiener.method",
             "a network trained on photographs, on top of Wiener filters",
+            "trained network",
             config=DeepWienerConfig,
             least_side=4,
         ),
@@ -150,6 +156,7 @@ METHODS: dict[str, Method] = {
             "zssr",
             "zssr.method",
             "a network trained on the image alone (Shocher et al. 2018)",
+            "ZSSR as published",
             config=ZSSRConfig,
             least_side=8,
         ),
@@ -157,6 +164,7 @@ METHODS: dict[str, Method] = {
             "zssr_fast",
             "zssr.method",
             "the same at the size of the LR image, on top of a linear filter",
+            "ZSSR",
             config=ZSSRConfig,
             least_side=8,
         ),

@@ -20,7 +20,7 @@ def super_resolve(
     estimate: KernelEstimate | ArrayLike | None,
     *,
     scale: int | None = None,
-    method: str = "zssr_fast",
+    method: str = "deep_wiener",
     config: Any = None,
     evidence: Evidence | None = None,
     progress: ProgressCallback | None = None,
@@ -38,7 +38,8 @@ def super_resolve(
         trusted; or None for a method that uses no kernel.
       scale: The scale of the result; None for that of the estimate.
       method: Name in `METHODS`.
-      config: The method's settings, such as a `ZSSRConfig`; None for the defaults.
+      config: The method's settings, such as a `DeepWienerConfig`; None for the
+        defaults.
       evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it;
         its noise is used. None for the noise that the estimate reports; with a known
         kernel the image then counts as free of noise.
@@ -55,19 +56,14 @@ def super_resolve(
     Example:
       >>> import jax, numpy as np
       >>> from kernelgan_jax import blur_kernels
-      >>> from kernelgan_jax.super_resolution import ZSSRConfig, super_resolve
+      >>> from kernelgan_jax.super_resolution import super_resolve
       >>> image = np.random.default_rng(0).random((32, 32))
       >>> kernel = blur_kernels.gaussian(5, variances=(1.0, 1.0), scale=2)
-      >>> tiny = ZSSRConfig(iterations=10, layers=2, channels=2, crop=32)
       >>> key = jax.random.key(0)
-      >>> super_resolve(key, image, kernel, scale=2, config=tiny).shape
+      >>> super_resolve(key, image, kernel, scale=2).shape
       (64, 64, 1)
       >>> super_resolve(key, image, None, scale=3, method="bicubic").shape
       (96, 96, 1)
-
-    References:
-      Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning",
-      CVPR 2018.
     """
     unit = unit_image(image)
     planned = plan(

@@ -5,8 +5,8 @@ of the result is dropped. Tiles at the image's edge lie flush with it, so that t
 operator pads there as it would for the whole image: the result is the same.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,31 +46,78 @@ def apply_tiled(
       >>> np.allclose(tiled, double(image))
       True
     """
+    height, width, channels = image.shape
+    out = np.empty((scale * height, scale * width, channels), np.float32)
+    for part in cut((height, width), margin=margin, tile=tile):
+        part.write(np.asarray(operator(part.read(image))), out, scale=scale)
+    return out
+
+
+class Tile(NamedTuple):
+    """A part of an image, and what is kept of its result, in pixels of the image."""
+
+    rows: slice
+    """Read, with the margins."""
+    columns: slice
+    kept_rows: slice
+    """Kept, without them."""
+    kept_columns: slice
+
+    def read(self, image: np.ndarray) -> np.ndarray:
+        """The part of an image, `h x w x C`."""
+        return image[self.rows, self.columns]
+
+    def write(self, result: np.ndarray, out: np.ndarray, *, scale: int) -> None:
+        """Writes what is kept of the part's result.
+
+        Args:
+          result: `scale*h x scale*w x C`.
+          out: The result of the whole image; changed.
+          scale: Factor by which the operator enlarges.
+        """
+        target, source = [], []
+        for read, kept in (
+            (self.rows, self.kept_rows),
+            (self.columns, self.kept_columns),
+        ):
+            target.append(slice(scale * kept.start, scale * kept.stop))
+            source.append(
+                slice(
+                    scale * (kept.start - read.start), scale * (kept.stop - read.start)
+                )
+            )
+        out[tuple(target)] = result[tuple(source)]
+
+
+def cut(size: Sequence[int], *, margin: int, tile: int) -> list[Tile]:
+    """Cuts an image into tiles of one shape, which overlap by their margins.
+
+    Args:
+      size: Height and width of the image.
+      margin: Pixels of a tile at each side that are not kept.
+      tile: Side of a tile with its margins, more than `2*margin`; an axis that is
+        shorter is not cut.
+
+    Raises:
+      ValueError: If the tile is not larger than its margins.
+    """
     if tile <= 2 * margin:
         raise ValueError(
             f"tile is {tile}; it must be more than {2 * margin}, twice the margin"
         )
-    height, width, channels = image.shape
-    out = np.empty((scale * height, scale * width, channels), np.float32)
-    for row in _spans(height, margin, tile):
-        for column in _spans(width, margin, tile):
-            (top, first_row, end_row), (left, first_column, end_column) = row, column
-            part = operator(image[top : top + tile, left : left + tile])
-            out[
-                scale * first_row : scale * end_row,
-                scale * first_column : scale * end_column,
-            ] = np.asarray(part)[
-                scale * (first_row - top) : scale * (end_row - top),
-                scale * (first_column - left) : scale * (end_column - left),
-            ]
-    return out
+    rows, columns = (list(_spans(side, margin, tile)) for side in size[:2])
+    return [
+        Tile(row, column, kept_row, kept_column)
+        for row, kept_row in rows
+        for column, kept_column in columns
+    ]
 
 
-def _spans(size: int, margin: int, tile: int) -> Iterator[tuple[int, int, int]]:
-    """Yields each tile's start along an axis, and the first and the end pixel kept."""
+def _spans(size: int, margin: int, tile: int) -> Iterator[tuple[slice, slice]]:
+    """Yields what is read along an axis for each tile, and what is kept."""
     first = 0
     while first < size:
         start = min(max(first - margin, 0), max(size - tile, 0))
         end = size if start + tile >= size else start + tile - margin
-        yield start, first, end
+        yield slice(start, min(start + tile, size)), slice(first, end)
         first = end

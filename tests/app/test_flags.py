@@ -1,11 +1,13 @@
 """Flags, config files and presets: what they mean, and what is refused."""
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import helpers
+import jax
 import numpy as np
 import pytest
 from app import makers
@@ -17,6 +19,12 @@ from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
 from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
 from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.super_resolution.deep_wiener import (
+    DeepWiener,
+    DeepWienerConfig,
+    init,
+    weights,
+)
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
 
@@ -106,6 +114,7 @@ def test_single_settings_keep_their_types():
         "--config.kernelgan.warm_start=per_channel",
         "--config.kernelgan.iterations",
         "7",
+        "--sr=zssr_fast",
         "--config.zssr.crop=64",
     )
     assert found == Config(
@@ -116,6 +125,7 @@ def test_single_settings_keep_their_types():
             warm_start="per_channel",
             iterations=7,
         ),
+        sr="zssr_fast",
         zssr=ZSSRConfig(crop=64),
     )
     assert isinstance(found.kernelgan.bicubic_weight, float)
@@ -173,7 +183,7 @@ CONFIGS = {
     "x2_paper": Config(estimator="kernelgan"),
     "x4_paper": Config(estimator="kernelgan", scale=4),
     "x2_flow": Config(estimator="kernelgan", kernelgan=FLOW),
-    "real": Config(zssr=ZSSRConfig(noise_std=0.0125, back_projections=0)),
+    "real": Config(deep_wiener=DeepWienerConfig(kernel_std=0.2)),
     "ablation_single_layer": Config(
         estimator="kernelgan", kernelgan=KernelGANConfig(generator_kernels=(13,))
     ),
@@ -213,11 +223,15 @@ def config_file(folder, body, *, parameters=""):
 @pytest.mark.parametrize(
     "body, expected",
     [
-        ("return {'zssr': {'iterations': 50}}", Config(zssr={"iterations": 50})),
+        (
+            "return {'sr': 'zssr', 'zssr': {'iterations': 50}}",
+            Config(sr="zssr", zssr={"iterations": 50}),
+        ),
         (
             "import ml_collections\n"
-            "    return ml_collections.ConfigDict({'scale': 3, 'zssr': {'crop': 64}})",
-            Config(scale=3, zssr={"crop": 64}),
+            "    return ml_collections.ConfigDict("
+            "{'scale': 3, 'deep_wiener': {'strength': 0.5}})",
+            Config(scale=3, deep_wiener={"strength": 0.5}),
         ),
         (
             "from kernelgan_jax import Config\n    return Config(scale=4, sr='none')",
@@ -319,8 +333,8 @@ def test_a_preset_s_settings_go_with_what_is_replaced(flags, expected):
     [
         ("x2_flow", ["--sr_kernel=bicubic"], "kernelgan.crops=2"),
         ("x2_flow", ["--config.estimator=spectral"], "kernelgan.crops=2"),
-        ("real", ["--sr=none"], "zssr.crop=64"),
-        ("real", ["--config.sr=bicubic"], "zssr.crop=64"),
+        ("real", ["--sr=none"], "deep_wiener.strength=0.5"),
+        ("real", ["--config.sr=bicubic"], "deep_wiener.strength=0.5"),
     ],
 )
 def test_single_settings_of_what_is_replaced_are_refused(
@@ -352,6 +366,34 @@ def test_flags_that_exclude_each_other(capsys, flags, expected):
 
 
 # --- Known kernels ---
+
+
+def test_short_flags_of_the_network():
+    assert config("--strength=0.25").deep_wiener.strength == 0.25
+    found = config("--config=x4", "--strength=1", "--config.deep_wiener.strength=1")
+    assert found.deep_wiener.strength == 1
+
+
+def test_weights_of_the_user(tmp_path, capsys):
+    file = tmp_path / "mine.npz"
+    network = DeepWiener(channels=8, stages=1, blocks=1)
+    mine = weights.Weights(network, init(jax.random.key(0), network=network), {})
+    weights.save(file, mine._replace(about={"scales": [2, 3]}))
+    found = config(f"--sr_weights={file}").deep_wiener
+    assert found.weights == str(file)
+    assert found.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert "was trained for scale 2, 3, not for 4" in refused(
+        capsys, f"--sr_weights={file}", "--config.scale=4"
+    )
+    (tmp_path / "text.npz").write_text("nothing")
+    for name, reason in (
+        ("absent.npz", "No such file"),
+        ("text.npz", "is not a file of network weights"),
+    ):
+        line = refused(capsys, f"--sr_weights={tmp_path / name}")
+        assert line.startswith("--sr_weights: ") and reason in line
+    line = refused(capsys, f"--sr_weights={file}", "--sr=wiener")
+    assert "config.deep_wiener.weights" in line and "config.sr is 'wiener'" in line
 
 
 def test_a_known_kernel_is_the_estimator_given(tmp_path):

@@ -177,7 +177,7 @@ def test_fingerprints_differ_where_results_would(monkeypatch):
         Config(),
         Config(scale=3),
         Config(sr="zssr"),
-        Config(zssr={"crop": 64}),
+        Config(sr="zssr", zssr={"crop": 64}),
         Config(estimator="kernelgan"),
         Config(estimator="kernelgan", kernelgan={"iterations": 4}),
         given(((1.0,),)),

@@ -54,7 +54,7 @@ def test_a_config_file_and_finished_results(data, tmp_path, capsys):
         "--sr=bicubic",
     ]) == 0  # fmt: skip
     printed = capsys.readouterr().out
-    assert "| wide.py + ZSSR |" in printed
+    assert "| wide.py + bicubic |" in printed
     assert printed.count("x2 best, ") == 6 and printed.count("no difference") == 3
 
 

@@ -309,11 +309,17 @@ def test_settings_of_the_method(images, tmp_path, monkeypatch):
     kernel = np.full((4, 4), 1 / 16)
     system = System("box", "box", "given", lambda case: _given(kernel),
                     method_config=config)  # fmt: skip
-    found = run_benchmark(tmp_path / "set", tmp_path / "out", scale=2, systems=[system])
+    found = run_benchmark(tmp_path / "set", tmp_path / "out", scale=2, systems=[system],
+                          method="zssr_fast")  # fmt: skip
     assert not found.problems
     (case,) = read_test_set(tmp_path / "set", 2).cases
     expected = super_resolve(
-        helpers.jax.random.key(0), case.lr(), kernel, scale=2, config=config
+        helpers.jax.random.key(0),
+        case.lr(),
+        kernel,
+        scale=2,
+        config=config,
+        method="zssr_fast",
     )
     kept = image_files.read(tmp_path / "out/x2/sr/box/seed0/a.png").pixels
     np.testing.assert_array_equal(kept, np.rint(255 * expected))

@@ -31,15 +31,17 @@ from kernelgan_jax.super_resolution import METHODS
 # --- The package's own ---
 
 
-def test_the_nine_systems_are_built_from_the_registries(data):
+def test_the_ten_systems_are_built_from_the_registries(data):
     assert list(SYSTEMS) == [
         "bicubic", "bicubic_kernel", "constant", "michaeli_irani", "single_layer",
-        "kernelgan", "flow", "spectral", "true",
+        "kernelgan", "flow", "wiener", "spectral", "true",
     ]  # fmt: skip
     case = read_test_set(data, 2).cases[0]
     used = set()
     for name, system in SYSTEMS.items():
-        assert name == system.name == system.kernel_name
+        assert name == system.name
+        shared = {"wiener": "spectral"}.get(name, name)
+        assert system.kernel_name == shared
         assert system.method is None or system.method in METHODS
         if system.entry is not None:
             used.add(system.estimator)
@@ -51,6 +53,17 @@ def test_the_nine_systems_are_built_from_the_registries(data):
     np.testing.assert_array_equal(
         np.array(SYSTEMS["true"].settings(case).kernel), case.kernel()
     )
+
+
+def test_titles_tell_the_method_where_there_is_a_choice():
+    titles = [SYSTEMS[name].titled("zssr_fast").title for name in SYSTEMS]
+    assert titles[0] == "bicubic" and titles[1] == "bicubic kernel + ZSSR"
+    assert titles[-3:-1] == [
+        "spectral likelihood + Wiener filter", "spectral likelihood + ZSSR"
+    ]  # fmt: skip
+    true = SYSTEMS["true"].titled("deep_wiener")
+    assert true.title == "true kernel + trained network"
+    assert true.kernel_title == SYSTEMS["true"].titled("none").title == "true kernel"
 
 
 def test_two_systems_of_one_name_are_refused():
@@ -108,7 +121,8 @@ def test_kernelgan_is_run_as_by_the_library(images, tmp_path, form):
         "from kernelgan_jax import Config\n"
         "def get_config():\n"
         f"    config = Config(estimator='kernelgan', "
-        f"kernelgan={helpers.TINY_KERNELGAN}, zssr={helpers.TINY_ZSSR})\n"
+        f"kernelgan={helpers.TINY_KERNELGAN}, sr='zssr_fast', "
+        f"zssr={helpers.TINY_ZSSR})\n"
         f"    return {form}\n"
     )
     (system,) = load_systems(str(tmp_path / "short.py"))

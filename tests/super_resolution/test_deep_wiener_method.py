@@ -9,6 +9,7 @@ from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.super_resolution import plan
 from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig, method
 from kernelgan_jax.super_resolution.deep_wiener import network as networks
+from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.weights import load
 from kernelgan_jax.super_resolution.planning import WIDTHS, width_std
 
@@ -21,11 +22,11 @@ def given(monkeypatch):
     """What the network is called with; it returns the image repeated."""
     calls = []
 
-    def enlarge(weights, image, kernel, *, scale, **options):
-        calls.append(options | {"kernel": kernel})
-        return image.repeat(scale, 0).repeat(scale, 1)
+    def enlarge_images(weights, requests):
+        calls.extend(requests)
+        return [r.image.repeat(r.scale, 0).repeat(r.scale, 1) for r in requests]
 
-    monkeypatch.setattr(method, "enlarge", enlarge)
+    monkeypatch.setattr(method, "enlarge_images", enlarge_images)
     return calls
 
 
@@ -36,22 +37,29 @@ def run(estimate, **options):
 
 def test_a_known_kernel_is_certain(given):
     run(KERNEL)
-    assert given[0]["kernel_std"] == given[0]["noise_std"] == given[0]["jpeg"] == 0
-    assert given[0]["strength"] == 1
+    assert given[0].kernel_std == given[0].noise_std == given[0].jpeg == 0
+    assert given[0].strength == 1
 
 
 def test_an_estimate_that_is_not_trusted_is_uncertain(given):
     run(KernelEstimate(KERNEL, 2))
     run(KernelEstimate(KERNEL, 2, failure="training diverged"))
-    np.testing.assert_allclose([c["kernel_std"] for c in given], np.std(WIDTHS))
+    np.testing.assert_allclose([r.kernel_std for r in given], np.std(WIDTHS))
 
 
 def test_strength_and_noise_reach_the_network(given):
     config = DeepWienerConfig(strength=0.25)
     noisy = KernelEstimate(KERNEL, 2, trusted=True, noise_std=5 / 255)
     run(noisy, config=config)
-    assert given[0]["strength"] == 0.25
-    assert 4.9 / 255 < given[0]["noise_std"] < 5 / 255
+    assert given[0].strength == 0.25
+    assert 4.9 / 255 < given[0].noise_std < 5 / 255
+
+
+def test_the_least_uncertainty_of_the_settings(given):
+    run(KERNEL, config=DeepWienerConfig(kernel_std=0.2))
+    run(KernelEstimate(KERNEL, 2), config=DeepWienerConfig(kernel_std=0.2))
+    found = [request.kernel_std for request in given]
+    np.testing.assert_allclose(found, [0.2, np.std(WIDTHS)])
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, np.nan, True])
@@ -71,11 +79,11 @@ def test_the_spread_of_widths_is_that_of_the_samples():
 
 def test_a_wide_empty_margin_is_cut_off(given):
     run(np.pad(gaussian(2, size=13), 20))
-    assert max(given[0]["kernel"].shape) <= networks.MAX_KERNEL
-    np.testing.assert_allclose(given[0]["kernel"].sum(), 1)
+    assert max(given[0].kernel.shape) <= networks.MAX_KERNEL
+    np.testing.assert_allclose(given[0].kernel.sum(), 1)
 
 
 def test_the_weights_of_the_package_can_be_read():
     weights = load(method.WEIGHTS)
-    assert set(weights.about["scales"]) <= set(networks.SCALES)
+    assert set(weights.about["scales"]) <= set(SCALES)
     assert method.WEIGHTS.stat().st_size < 6e6

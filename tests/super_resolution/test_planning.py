@@ -1,5 +1,7 @@
 """What is done with an estimate, a known kernel and the image's noise."""
 
+import functools
+
 import helpers
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Evidence, KernelEstimate
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution import Plan, Stage, ZSSRConfig, plan
+from kernelgan_jax.super_resolution import Plan, Stage, ZSSRConfig, planning
 from kernelgan_jax.super_resolution.planning import WIDTHS
+
+plan = functools.partial(planning.plan, method="zssr_fast")
 
 K2, K4 = helpers.gaussian(2), helpers.gaussian(4, size=13)
 GRADUAL = KernelEstimate(K4, 4, ((2, K2),))

@@ -44,7 +44,7 @@ def test_settings_are_those_of_the_method(name):
 
 
 def test_the_smallest_size_grows_with_the_scale():
-    method = Method("probe", "probe", "nothing", least_side=8)
+    method = Method("probe", "probe", "nothing", "Probe", least_side=8)
     method.check_image_size((16, 16, 3), scale=2)
     message = (
         "100x15 pixels; the method probe needs at least 16 at each side for scale 2"

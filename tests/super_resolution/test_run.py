@@ -1,21 +1,24 @@
 """`super_resolve` and `super_resolve_planned`: what reaches a method, and what not."""
 
+import functools
+
 import helpers
 import jax
 import numpy as np
 import pytest
 
-from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax import blur_kernels, kernels, super_resolution
 from kernelgan_jax.estimate import KernelEstimate, Progress
 from kernelgan_jax.super_resolution import (
     Plan,
     Stage,
     ZSSRConfig,
-    plan,
-    super_resolve,
     super_resolve_planned,
 )
 from kernelgan_jax.super_resolution.zssr import method as zssr_method
+
+plan = functools.partial(super_resolution.plan, method="zssr_fast")
+super_resolve = functools.partial(super_resolution.super_resolve, method="zssr_fast")
 
 KEY = jax.random.key(0)
 K2 = helpers.gaussian(2)

@@ -33,7 +33,8 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     optimizer,
     weights,
 )
-from kernelgan_jax.super_resolution.deep_wiener.network import SCALES, DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
+from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
 
 VALIDATION_PATCHES = 48
 """Of each scale."""
@@ -59,7 +60,14 @@ class Settings(NamedTuple):
     seed: int = 0
     save_every: int = 500
     """Steps."""
+    bicubic: bool = False
+    """Whether all kernels are the bicubic one, without noise: for comparison."""
     network: DeepWiener = DeepWiener()
+
+    @property
+    def make_pair(self) -> Callable[..., degradation.Pair]:
+        """How training pairs are made."""
+        return degradation.degrade_bicubic if self.bicubic else degradation.degrade
 
 
 def check(settings: Settings, photos: int) -> None:
@@ -127,8 +135,8 @@ def train(
     every = len(photos) // settings.held_out
     held = list(photos)[every - 1 :: every][: settings.held_out]
     data = photographs.load([p for p in photos if p not in held], least=least)
-    validation = _validation(photographs.load(held, least=least), scales)
-    init, step, measure = _compiled(settings.network, settings.muon)
+    validation = _validation(photographs.load(held, least=least), settings)
+    init, step, measure = _compiled(settings.network, settings.muon, settings.make_pair)
     state = init(jax.random.key(settings.seed))
     file = output / "checkpoint.msgpack"
     if file.exists():
@@ -203,10 +211,10 @@ def restore(file: Path, like: optimizer.State) -> optimizer.State:
 
 @functools.lru_cache(maxsize=4)
 def _compiled(
-    network: DeepWiener, muon: bool
+    network: DeepWiener, muon: bool, make_pair: Callable[..., degradation.Pair]
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """Compiled: start, step, measure."""
-    functions = optimizer.training(network=network, muon=muon)
+    functions = optimizer.training(network=network, muon=muon, make_pair=make_pair)
     return (
         jax.jit(functions.init),
         jax.jit(functions.step, static_argnames=("scale", "wraps"), donate_argnums=1),
@@ -257,23 +265,18 @@ def _batches(
 
 
 def _validation(
-    data: photographs.Photographs, scales: Sequence[int]
+    data: photographs.Photographs, settings: Settings
 ) -> dict[int, degradation.Pair]:
     """The same pairs in all runs."""
     made = {}
-    for scale in scales:
+    for scale in sorted(settings.shares):
         rng = np.random.default_rng(scale)
         size = degradation.patch_size(scale)
         patches = photographs.draw(rng, data, size=size, count=VALIDATION_PATCHES)
         keys = jax.random.split(jax.random.key(scale), VALIDATION_PATCHES)
-        made[scale] = _degrade(keys, patches, scale=scale)
+        make = functools.partial(settings.make_pair, scale=scale, wraps=True)
+        made[scale] = jax.jit(jax.vmap(make))(keys, patches)
     return made
-
-
-@functools.partial(jax.jit, static_argnames="scale")
-def _degrade(keys: jax.Array, patches: jax.Array, *, scale: int) -> degradation.Pair:
-    make = functools.partial(degradation.degrade, scale=scale, wraps=True)
-    return jax.vmap(make)(keys, patches)
 
 
 def _psnr(
@@ -316,6 +319,7 @@ def main(argv: Sequence[str]) -> None:
         shares=_shares(FLAGS.scales),
         seed=FLAGS.seed,
         save_every=FLAGS.save_every,
+        bicubic=FLAGS.bicubic,
     )
     stop = time.time() + 60 * FLAGS.minutes if FLAGS.minutes else float("inf")
     paths = photographs.find(Path(FLAGS.photos))
@@ -333,5 +337,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("scales", "2:1", "How often each scale is trained.")
     flags.DEFINE_integer("seed", 0, "Seed.")
     flags.DEFINE_integer("save_every", 500, "Steps between checkpoints.")
+    flags.DEFINE_bool("bicubic", False, "The bicubic kernel alone, without noise.")
     flags.DEFINE_float("minutes", 0, "Ends after so many minutes; 0: never.")
     app.run(main)

@@ -1,8 +1,21 @@
-"""Settings of the method `deep_wiener`."""
+"""Settings of the method `deep_wiener`. Needs no JAX."""
 
 import dataclasses
 
-from kernelgan_jax.settings import check_settings, number, setting
+from kernelgan_jax.settings import TEXT, check_settings, number, setting
+
+SCALES = (1, 2, 3, 4)
+"""Scales that the network has a stem and a head for."""
+
+
+def in_two_steps(scale: int) -> bool:
+    """Whether a scale is reached by the network and bicubic enlargement by 2.
+
+    Example:
+      >>> [scale for scale in range(1, 10) if in_two_steps(scale)]
+      [6, 8]
+    """
+    return scale not in SCALES and scale % 2 == 0 and scale // 2 in SCALES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,13 +36,34 @@ class DeepWienerConfig:
         check=number(least=0, most=1),
         about="From 0, the cautious Wiener filter, to 1, the network.",
     )
+    kernel_std: float = setting(
+        0.0,
+        check=number(least=0, most=1),
+        about="Relative uncertainty of the kernel's width that is assumed at least; "
+        "the larger, the more cautious.",
+    )
+    weights: str = setting(
+        "",
+        check=TEXT,
+        about="File of the network's weights; those of the package if empty.",
+    )
+    weights_digest: str = ""
+    """SHA-256 of that file, so that results of other weights are not taken for these;
+    the command sets it."""
 
     def __post_init__(self) -> None:
         check_settings(self, prefix="config.deep_wiener.")
 
     def for_image(
-        self, *, noise_std: float, image_shape: tuple[int, int] | None
+        self, *, scale: int, noise_std: float, image_shape: tuple[int, int] | None
     ) -> tuple["DeepWienerConfig", tuple[str, ...]]:
         """The same settings for every image: the network is given the noise itself."""
         del noise_std, image_shape
-        return self, ()
+        if scale in SCALES:
+            return self, ()
+        if in_two_steps(scale):
+            return self, (f"by {scale // 2}, and from there by bicubic enlargement",)
+        trained = ", ".join(map(str, SCALES))
+        return self, (
+            f"with a Wiener filter, as the network was trained for scale {trained}",
+        )

@@ -14,10 +14,15 @@ import numpy as np
 from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution import periodic
 from kernelgan_jax.super_resolution.deep_wiener import random_kernels
+from kernelgan_jax.super_resolution.deep_wiener.jpeg import jpeg, smooth
 from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
 
 LR_SIZES = {1: 96, 2: 48, 3: 40, 4: 40}
 """Side of the LR patches, by scale."""
+
+
+_MARGIN = 4
+"""LR pixels around patches that are cut off at the end."""
 
 
 class Pair(NamedTuple):
@@ -38,7 +43,7 @@ class Pair(NamedTuple):
 def patch_size(scale: int) -> int:
     """Side of the HR patches that `degrade` needs."""
     # 8 LR pixels for the blocks of JPEG, and what the kernel reaches.
-    return scale * (LR_SIZES[scale] + 8) + random_kernels.size(scale) + 7
+    return scale * (LR_SIZES[scale] + 2 * _MARGIN) + random_kernels.size(scale) + 7
 
 
 def degrade(
@@ -72,28 +77,19 @@ def degrade(
     gray = chance(0.1)
     hr = jnp.where(gray, jnp.broadcast_to(_luma(hr), hr.shape), hr)
     drawn = random_kernels.draw(next(keys), scale=scale)
-    n = LR_SIZES[scale]
-    if wraps:
-        hr = hr[: scale * n, : scale * n]
-        lr = _correlate(hr, drawn.kernel)[::scale, ::scale]
-    else:
-        size = n + 8
-        margin = random_kernels.size(scale) // 2 + 1
-        lr = _correlate(hr, drawn.kernel)[margin:, margin:]
-        lr = lr[: scale * size : scale, : scale * size : scale]
-        hr = hr[margin : margin + scale * size, margin : margin + scale * size]
+    hr, lr = _downscaled(hr, drawn.kernel, scale=scale, wraps=wraps)
 
     sharpen = uniform(0.2, 0.8) * chance(0.03)
-    lr = jnp.clip(lr + sharpen * (lr - _smooth(lr, 1.0)), 0, 1)
+    lr = jnp.clip(lr + sharpen * (lr - smooth(lr, 1.0)), 0, 1)
 
     noisy = chance(0.5)
     std = noisy * jnp.exp(uniform(float(np.log(0.4)), float(np.log(25.0)))) / 255
     kind = jax.random.randint(next(keys), (), 0, 5)  # white: 0 to 2
     noise = jax.random.normal(next(keys), lr.shape)
     noise = jnp.where(gray, noise[..., :1], noise)
-    smooth = _smooth(noise, uniform(0.2, 1.0))
-    smooth = smooth / jnp.sqrt((smooth**2).mean() + 1e-12)
-    noise = jnp.where(kind == 4, smooth, noise)
+    grains = smooth(noise, uniform(0.2, 1.0))
+    grains = grains / jnp.sqrt((grains**2).mean() + 1e-12)
+    noise = jnp.where(kind == 4, grains, noise)
     floor = uniform(0.1, 1.0)
     bright = jnp.sqrt(floor + (1 - floor) * lr)
     bright = bright / jnp.sqrt((bright**2).mean())
@@ -120,9 +116,8 @@ def degrade(
     strength = (100 - quality) / 100
     strength = jnp.where(sort < 0.3, 0.25, jnp.where(sort < 0.4, 0.0, strength))
 
-    if not wraps:  # What the edges of blocks see beyond the edge is cut off.
-        lr = lr[4 : 4 + n, 4 : 4 + n]
-        hr = hr[4 * scale : (4 + n) * scale, 4 * scale : (4 + n) * scale]
+    if not wraps:
+        hr, lr = _cropped(hr, scale), _cropped(lr, 1)
     return Pair(
         lr,
         hr,
@@ -131,6 +126,44 @@ def degrade(
         jnp.maximum(believed.kernel_std, doubt),
         has_jpeg * strength,
     )
+
+
+def degrade_bicubic(
+    key: jax.Array, patch: jax.Array, *, scale: int, wraps: bool = False
+) -> Pair:
+    """Makes a training pair with the bicubic kernel and nothing else.
+
+    So most networks of the field were trained; see `degrade` for the arguments.
+    """
+    del key
+    kernel = jnp.asarray(random_kernels.bicubic(scale))
+    hr = patch.astype(jnp.float32) / 255
+    hr, lr = _downscaled(hr, kernel, scale=scale, wraps=wraps)
+    if not wraps:
+        hr, lr = _cropped(hr, scale), _cropped(lr, 1)
+    lr = jnp.round(jnp.clip(lr, 0, 1) * 255) / 255
+    zero = jnp.float32(0)
+    return Pair(lr, hr, kernel, zero, zero, zero)
+
+
+def _downscaled(
+    hr: jax.Array, kernel: jax.Array, *, scale: int, wraps: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The HR and the LR patch; unless they wrap, with `_MARGIN` LR pixels around."""
+    n = LR_SIZES[scale]
+    if wraps:
+        hr = hr[: scale * n, : scale * n]
+        return hr, _correlate(hr, kernel)[::scale, ::scale]
+    size = scale * (n + 2 * _MARGIN)
+    edge = random_kernels.size(scale) // 2 + 1
+    lr = _correlate(hr, kernel)[edge : edge + size : scale, edge : edge + size : scale]
+    return hr[edge : edge + size, edge : edge + size], lr
+
+
+def _cropped(patch: jax.Array, scale: int) -> jax.Array:
+    """A patch without its margin: what blocks of JPEG see beyond the edge is wrong."""
+    edge = scale * _MARGIN
+    return patch[edge:-edge, edge:-edge]
 
 
 def _luma(image: jax.Array) -> jax.Array:
@@ -145,104 +178,3 @@ def _correlate(image: jax.Array, kernel: jax.Array) -> jax.Array:
     half = transfer[:, : shape[1] // 2 + 1]
     planes = jnp.fft.rfft2(jnp.moveaxis(image, -1, 0)) * half[None]
     return jnp.moveaxis(jnp.fft.irfft2(planes, s=shape), 0, -1)
-
-
-def _smooth(image: jax.Array, amount: jax.Array | float) -> jax.Array:
-    """A 3 x 3 binomial filter, `amount` of it."""
-    for axis in (0, 1):
-        sides = jnp.roll(image, 1, axis) + jnp.roll(image, -1, axis)
-        image = (1 - amount / 2) * image + amount / 4 * sides
-    return image
-
-
-# --- JPEG ---
-
-_LUMA_TABLE = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ],
-    np.float32,
-)
-"""Quantisation of luma at quality 50 (ITU-T T.81, table K.1)."""
-
-_CHROMA_TABLE = np.full((8, 8), 99, np.float32)
-_CHROMA_TABLE[:4, :4] = [
-    [17, 18, 24, 47],
-    [18, 21, 26, 66],
-    [24, 26, 56, 99],
-    [47, 66, 99, 99],
-]
-"""The same of the two colour differences (table K.2)."""
-
-_TO_YCC = np.array(
-    [
-        [0.299, 0.587, 0.114],
-        [-0.168736, -0.331264, 0.5],
-        [0.5, -0.418688, -0.081312],
-    ],
-    np.float32,
-)
-
-
-_MIDDLE = np.array([[[128, 0, 0]]], np.float32)
-
-
-def _cosines() -> np.ndarray:
-    """The orthonormal discrete cosine transform of 8 values."""
-    wave = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(8) + 1) / 16)
-    wave *= np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None]
-    return wave.astype(np.float32)
-
-
-def jpeg(image: jax.Array, quality: jax.Array, subsample: jax.Array) -> jax.Array:
-    """What JPEG leaves of an image: quantised cosine transforms of 8 x 8 blocks.
-
-    The tables are those of the standard, scaled with the quality as libjpeg does;
-    entropy coding loses nothing and is left out. Not differentiable.
-
-    Args:
-      image: `H x W x 3` in [0, 1], both sides multiples of 8.
-      quality: 1 to 100.
-      subsample: Whether the colour differences are halved at each side.
-
-    Returns:
-      `H x W x 3` in [0, 1].
-    """
-    height, width = image.shape[:2]
-    ycc = jnp.round(255 * image) @ _TO_YCC.T - _MIDDLE
-    colours = ycc[..., 1:].reshape(height // 2, 2, width // 2, 2, 2)
-    coarse = colours.mean((1, 3))
-    coarse = jnp.repeat(jnp.repeat(coarse, 2, 0), 2, 1)
-    # Blocks of halved colours span 16 pixels: their transform is that of the coarse
-    # image, whose steps are found at every other frequency.
-    scale = jnp.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    tables = np.stack([_LUMA_TABLE, _CHROMA_TABLE, _CHROMA_TABLE])
-    steps = jnp.clip(jnp.floor((tables * scale + 50) / 100), 1, 255)
-    full = _quantise(ycc, steps)
-    halved = _quantise(ycc[::2, ::2].at[..., 1:].set(coarse[::2, ::2]), steps)
-    back = jnp.repeat(jnp.repeat(halved[..., 1:], 2, 0), 2, 1)
-    colours = jnp.where(subsample, _smooth(back, 0.5), full[..., 1:])
-    ycc = jnp.concatenate([full[..., :1], colours], -1)
-    rgb = (ycc + _MIDDLE) @ np.linalg.inv(_TO_YCC).T
-    return jnp.clip(jnp.round(rgb), 0, 255) / 255
-
-
-def _quantise(planes: jax.Array, steps: jax.Array) -> jax.Array:
-    """Rounds the cosine transforms of blocks to steps, `C x 8 x 8`."""
-    height, width = planes.shape[:2]
-    pad = [(0, -height % 8), (0, -width % 8), (0, 0)]
-    padded = jnp.pad(planes, pad, mode="edge")
-    rows, columns = padded.shape[0] // 8, padded.shape[1] // 8
-    blocks = padded.reshape(rows, 8, columns, 8, -1)
-    wave = _cosines()
-    waves = jnp.einsum("ui,vj,ricjk->rckuv", wave, wave, blocks)
-    waves = jnp.round(waves / steps[None, None]) * steps[None, None]
-    blocks = jnp.einsum("ui,vj,rckuv->ricjk", wave, wave, waves)
-    return blocks.reshape(padded.shape)[:height, :width]

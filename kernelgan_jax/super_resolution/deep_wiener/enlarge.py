@@ -1,61 +1,56 @@
-"""The trained network on images of any size: tiles, compiled programs.
+"""The trained network on images of any size, and on many: tiles, batches, compilation.
 
+Large images are cut into tiles, small ones are extended to few different sizes. Tiles
+of one shape, of one image or of several, make up the batches of one compiled program.
 Where a scale or a kernel was not trained for, the Wiener filter takes its place.
 """
 
 import functools
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from kernelgan_jax.super_resolution import wiener
+from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.super_resolution import closed_form
+from kernelgan_jax.super_resolution.deep_wiener.config import SCALES, in_two_steps
 from kernelgan_jax.super_resolution.deep_wiener.model import apply
-from kernelgan_jax.super_resolution.deep_wiener.network import (
-    MAX_KERNEL,
-    SCALES,
-    DeepWiener,
+from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL, DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.request import (
+    TOLD,
+    Request,
+    first_step,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
-from kernelgan_jax.super_resolution.tiles import apply_tiled
+from kernelgan_jax.super_resolution.tiles import Tile, cut
 
 TILE = 512
 """Side of the tiles that larger images are cut into, with their margins, LR pixels."""
 
 MARGIN = 40
 """What is dropped of a tile at each side: beyond it the network sees next to nothing.
-Even, and a multiple of 4, as the network joins pixels."""
+Even, as the network joins pixels."""
 
 BUCKET = 64
 """Smaller images are extended to multiples of this: few shapes are compiled."""
 
+ACCELERATOR_BATCH = 8
+"""Tiles in a batch on a GPU or TPU. On a CPU it is one, as more gain nothing there."""
+
 
 def enlarge(
-    weights: Weights,
-    image: np.ndarray,
-    kernel: np.ndarray,
-    *,
-    scale: int,
-    noise_std: float = 0.0,
-    kernel_std: float = 0.0,
-    jpeg: float = 0.0,
-    strength: float = 1.0,
-    tile: int = TILE,
+    weights: Weights, image: np.ndarray, kernel: np.ndarray, *, scale: int, **known: Any
 ) -> np.ndarray:
-    """Enlarges an image of any size with the trained network.
+    """Enlarges one image of any size with the trained network.
 
     Args:
       weights: As `weights.load` gives them.
       image: `H x W x C` float32 in [0, 1], C 1 or 3.
       kernel: `h x w` correlation kernel, aligned for `scale`, sum 1.
       scale: Positive integer; 1 is deblurring.
-      noise_std: Standard deviation of the noise of each channel, as a fraction of the
-        range.
-      kernel_std: Relative standard deviation of the kernel's widths (see `planning`).
-      jpeg: Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none.
-      strength: From 0, the cautious Wiener filter, to 1, the network.
-      tile: Side of the tiles, more than `2 * MARGIN`; a multiple of `BUCKET`.
+      **known: The other fields of a `Request`.
 
     Returns:
       `scale*H x scale*W x C` float32 in [0, 1].
@@ -63,47 +58,123 @@ def enlarge(
     Raises:
       ValueError: If an argument is out of range.
     """
-    numbers = {"noise_std": noise_std, "kernel_std": kernel_std, "jpeg": jpeg}
-    wiener.check(image, kernel, scale, **numbers)
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}; it must be from 0 to 1")
+    return enlarge_images(weights, [Request(image, kernel, scale, **known)])[0]
+
+
+def enlarge_images(
+    weights: Weights,
+    requests: Sequence[Request],
+    *,
+    tile: int = TILE,
+    batch: int | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images of any size with the trained network.
+
+    Args:
+      weights: As `weights.load` gives them.
+      requests: The images, with what is known of each.
+      tile: Side of the tiles, more than `2 * MARGIN`; a multiple of `BUCKET`.
+      batch: Tiles that are worked on at a time; None for what suits the device.
+
+    Returns:
+      `scale*H x scale*W x C` float32 in [0, 1] for each image.
+
+    Raises:
+      ValueError: If an argument is out of range.
+    """
     if tile <= 2 * MARGIN or tile % BUCKET:
         raise ValueError(
             f"tile is {tile}; it must be a multiple of {BUCKET} above {2 * MARGIN}"
         )
-    trained = set(weights.about.get("scales", SCALES))
-    network = scale in trained and max(kernel.shape) <= MAX_KERNEL
-    filter_ = pad_kernel(kernel) if network else np.asarray(kernel, np.float32)
-    told = {name: np.float32(value) for name, value in numbers.items()}
+    for request in requests:
+        request.check()
+    twice = [in_two_steps(request.scale) for request in requests]
+    requests = [
+        first_step(request) if two else request
+        for request, two in zip(requests, twice, strict=True)
+    ]
+    strengths = [r.strength if _is_trained(weights, r) else 0.0 for r in requests]
+    chosen = [r for r, strength in zip(requests, strengths, strict=True) if strength]
+    restored = iter(_restore(weights, chosen, tile=tile, batch=batch or _batch()))
+    results = []
+    for request, strength, two in zip(requests, strengths, twice, strict=True):
+        result = strength * next(restored) if strength else np.float32(0)
+        if strength < 1:
+            result = result + (1 - strength) * closed_form.enlarge(
+                request.image,
+                request.kernel,
+                scale=request.scale,
+                noise_std=request.noise_std,
+                kernel_std=request.kernel_std,
+                spectrum=request.spectrum,
+            )
+        result = np.asarray(bicubic_resize(result, 2)) if two else result
+        results.append(np.clip(result, 0, 1).astype(np.float32))
+    return results
 
-    def run(method: Callable[..., Any], first: tuple[Any, ...], **rest: Any) -> Any:
-        def one(part: np.ndarray) -> np.ndarray:
-            return np.asarray(method(*first, part, filter_, scale=scale, **rest))
 
-        height, width = image.shape[:2]
-        # A kernel needs room, and the network joins pixels: 4 at most.
-        least = -(-max(filter_.shape) // scale)
-        pad = []
-        for side in (height, width):
-            bucket = -(-max(side, least) // BUCKET) * BUCKET
-            pad.append((0, bucket - side if bucket <= tile else -side % 4))
-        whole = np.pad(image.astype(np.float32), [*pad, (0, 0)], mode="symmetric")
-        if max(whole.shape[:2]) <= tile:
-            result = one(whole)
-        else:
-            result = apply_tiled(one, whole, scale=scale, margin=MARGIN, tile=tile)
-        return result[: scale * height, : scale * width]
+def _is_trained(weights: Weights, request: Request) -> bool:
+    """Whether the network was trained for a scale and has room for a kernel."""
+    scales = weights.about.get("scales", SCALES)
+    return request.scale in scales and max(request.kernel.shape) <= MAX_KERNEL
 
-    result: np.ndarray | float = 0.0
-    if network and strength > 0:
-        method = _compiled(weights.network)
-        result = strength * run(method, (weights.params,), **told)
-    else:
-        strength = 0.0
-    if strength < 1:
-        told.pop("jpeg")
-        result = result + (1 - strength) * run(_compiled_wiener(), (), **told)
-    return np.clip(result, 0, 1).astype(np.float32)
+
+def _batch() -> int:
+    return 1 if jax.default_backend() == "cpu" else ACCELERATOR_BATCH
+
+
+def _restore(
+    weights: Weights, requests: Sequence[Request], *, tile: int, batch: int
+) -> list[np.ndarray]:
+    """The network's results, not clipped."""
+    wholes = [_extended(request, tile) for request in requests]
+    outs = [
+        np.empty(
+            (*(r.scale * side for side in whole.shape[:2]), whole.shape[2]), np.float32
+        )
+        for whole, r in zip(wholes, requests, strict=True)
+    ]
+    alike: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
+    for index, (whole, request) in enumerate(zip(wholes, requests, strict=True)):
+        for part in cut(whole.shape, margin=MARGIN, tile=tile):
+            key = (request.scale, part.read(whole).shape)
+            alike[key].append((index, part))
+    program = _compiled(weights.network)
+    for (scale, _), parts in alike.items():
+        for first in range(0, len(parts), batch):
+            some = parts[first : first + batch]
+            # The last batch is as large as the others: one program.
+            full = some + some[-1:] * (min(batch, len(parts)) - len(some))
+            told = (
+                np.array([getattr(requests[i], name) for i, _ in full], np.float32)
+                for name in TOLD
+            )
+            found = program(
+                weights.params,
+                np.stack([part.read(wholes[i]) for i, part in full]),
+                np.stack([pad_kernel(requests[i].kernel) for i, _ in full]),
+                *told,
+                scale=scale,
+            )
+            for (i, part), result in zip(some, np.asarray(found), strict=False):
+                part.write(result, outs[i], scale=scale)
+    return [
+        out[: r.scale * r.image.shape[0], : r.scale * r.image.shape[1]]
+        for out, r in zip(outs, requests, strict=True)
+    ]
+
+
+def _extended(request: Request, tile: int) -> np.ndarray:
+    """An image with a mirrored margin at its bottom and right.
+
+    A kernel needs room, the network joins pixels, and few shapes are to be compiled.
+    """
+    least = -(-MAX_KERNEL // request.scale)
+    pad = []
+    for side in request.image.shape[:2]:
+        bucket = -(-max(side, least) // BUCKET) * BUCKET
+        pad.append((0, bucket - side if bucket <= tile else side % 2))
+    return np.pad(request.image.astype(np.float32), [*pad, (0, 0)], mode="symmetric")
 
 
 def pad_kernel(kernel: np.ndarray) -> np.ndarray:
@@ -118,24 +189,34 @@ def pad_kernel(kernel: np.ndarray) -> np.ndarray:
     return np.pad(kernel, pad).astype(np.float32)
 
 
-def added_noise_std(noise_std: float) -> float:
-    """What an estimated noise has beyond what every 8-bit image shows.
-
-    The spectrum of an image without any noise but rounding (0.29 gray levels) is
-    explained with 0.3 to 0.6. The network assumes rounding anyway, and is too cautious
-    if it is told of it again.
-
-    Args:
-      noise_std: The estimate, as a fraction of the range.
-    """
-    return float(np.sqrt(max(noise_std**2 - (0.6 / 255) ** 2, 0)))
-
-
 @functools.lru_cache(maxsize=4)
 def _compiled(network: DeepWiener) -> Callable[..., Any]:
-    return jax.jit(functools.partial(apply, network=network), static_argnames="scale")
+    """The compiled network for a batch of images with a kernel each."""
 
+    @functools.partial(jax.jit, static_argnames="scale")
+    def program(
+        params: Any,
+        images: jax.Array,
+        image_kernels: jax.Array,
+        noise_std: jax.Array,
+        kernel_std: jax.Array,
+        jpeg: jax.Array,
+        *,
+        scale: int,
+    ) -> jax.Array:
+        def one(*known: jax.Array) -> jax.Array:
+            image, kernel, noise, uncertainty, strength = known
+            return apply(
+                params,
+                image,
+                kernel,
+                scale=scale,
+                noise_std=noise,
+                kernel_std=uncertainty,
+                jpeg=strength,
+                network=network,
+            )
 
-@functools.lru_cache(maxsize=1)
-def _compiled_wiener() -> Callable[..., Any]:
-    return jax.jit(wiener.wiener_filter, static_argnames="scale")
+        return jax.vmap(one)(images, image_kernels, noise_std, kernel_std, jpeg)
+
+    return program

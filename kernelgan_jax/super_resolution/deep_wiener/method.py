@@ -9,8 +9,12 @@ import numpy as np
 
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
-from kernelgan_jax.super_resolution.deep_wiener.enlarge import added_noise_std, enlarge
+from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
 from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
+from kernelgan_jax.super_resolution.deep_wiener.request import (
+    Request,
+    added_noise_std,
+)
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
 from kernelgan_jax.super_resolution.planning import Plan
 
@@ -34,26 +38,35 @@ def deep_wiener(
     kernel.
     """
     del keys
-    weights = pretrained()
-    results = []
-    for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
-        kernel = kernels.normalise(planned.stages[-1].kernel)
-        jpeg = planned.evidence is not None and planned.evidence.jpeg
-        results.append(
-            enlarge(
-                weights,
-                image,
-                _cropped(kernels.centre(kernel, planned.scale)),
-                scale=planned.scale,
-                noise_std=added_noise_std(planned.noise_std),
-                kernel_std=planned.kernel_std,
-                jpeg=JPEG if jpeg else 0.0,
-                strength=planned.config.strength,
-            )
-        )
-        if progress is not None:
-            progress(Progress(index, "deep_wiener", 1, 1))
+    results: list[np.ndarray] = [np.empty(0)] * len(images)
+    for file in sorted({planned.config.weights for planned in plans}):
+        weights = load(Path(file)) if file else pretrained()
+        chosen = [
+            i for i, planned in enumerate(plans) if planned.config.weights == file
+        ]
+        requests = [_request(images[i], plans[i]) for i in chosen]
+        found = enlarge_images(weights, requests)
+        for index, result in zip(chosen, found, strict=True):
+            results[index] = result
+            if progress is not None:
+                progress(Progress(index, "deep_wiener", 1, 1))
     return results
+
+
+def _request(image: np.ndarray, planned: Plan) -> Request:
+    """What the network is given of an image."""
+    kernel = kernels.normalise(planned.stages[-1].kernel)
+    evidence = planned.evidence
+    return Request(
+        image,
+        _cropped(kernels.centre(kernel, planned.scale)),
+        planned.scale,
+        noise_std=added_noise_std(planned.noise_std),
+        kernel_std=max(planned.kernel_std, planned.config.kernel_std),
+        jpeg=JPEG if evidence is not None and evidence.jpeg else 0.0,
+        strength=planned.config.strength,
+        spectrum=None if evidence is None else evidence.spectrum,
+    )
 
 
 def _cropped(kernel: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from kernelgan_jax.super_resolution import wiener
+from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.network import (
     FACTORS,
     MAX_KERNEL,
-    SCALES,
     DeepWiener,
     Params,
 )

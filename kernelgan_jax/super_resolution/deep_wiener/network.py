@@ -32,16 +32,14 @@ import numpy as np
 
 from kernelgan_jax import kernels
 from kernelgan_jax.super_resolution import periodic, wiener
+from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 
 Params = Any
-
-SCALES = (1, 2, 3, 4)
-"""Scales that the network has a stem and a head for."""
 
 MAX_KERNEL = 41
 """Largest side of a kernel."""
 
-FACTORS = {1: 4, 2: 4, 3: 6, 4: 8}
+FACTORS = {1: 2, 2: 2, 3: 3, 4: 4}
 """HR pixels along each side of one position of the network, by scale."""
 
 NOISE_LEVELS = (0.7, 2.5, 10.0)
@@ -59,7 +57,7 @@ class DeepWiener(nn.Module):
     """The network, for one image; see the module. Its parameters are those of one
     `scale`; the blocks are shared by all scales."""
 
-    channels: int = 96
+    channels: int = 64
     stages: int = 3
     blocks: int = 2
     """Residual blocks of each stage."""
@@ -134,7 +132,7 @@ class DeepWiener(nn.Module):
         )
         base, low, high = (crop(x, scale) for x in (base, low, high))
         mean = unshuffle(base, factor).reshape(*_positions(base, factor), -1, 3)
-        mean = _box(mean.mean(2))
+        mean = _box(_box(mean.mean(2)))
 
         def centred(x: jax.Array, size: int) -> jax.Array:
             blocks = unshuffle(x, size)

@@ -14,20 +14,20 @@ import optax
 from optax import contrib
 
 from kernelgan_jax.pixels import LUMA
+from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.degradation import (
     Pair,
     degrade,
 )
 from kernelgan_jax.super_resolution.deep_wiener.model import apply, init
-from kernelgan_jax.super_resolution.deep_wiener.network import (
-    SCALES,
-    DeepWiener,
-    Params,
-)
+from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
 
 EMA_DECAY = 0.999
 """Of the moving average that is kept of the weights; less in the first steps."""
 
+
+FLOOR = 1e-5
+"""Squared error below which a patch no longer counts (50 dB): flat ones."""
 
 EDGE = 3
 """LR pixels at the borders of patches that wrap which do not count."""
@@ -96,12 +96,18 @@ def learning_rate(step: int, *, steps: int, largest: float, decay: float) -> flo
     return largest * min((step + 1) / 200, 1, max((steps - step) / falling, 0))
 
 
-def training(*, network: DeepWiener, muon: bool = True) -> Training:
+def training(
+    *,
+    network: DeepWiener,
+    muon: bool = True,
+    make_pair: Callable[..., Pair] = degrade,
+) -> Training:
     """Training as pure functions.
 
     Args:
       network: The network.
       muon: Whether matrices are updated by Muon (Jordan 2024), else by Adam.
+      make_pair: Makes a training pair of a patch, as `degrade` does.
     """
 
     def matrices(params: Params) -> Any:
@@ -142,7 +148,7 @@ def training(*, network: DeepWiener, muon: bool = True) -> Training:
         wraps: bool = False,
     ) -> tuple[State, Info]:
         keys = jax.random.split(key, len(patches))
-        make = functools.partial(degrade, scale=scale, wraps=wraps)
+        make = functools.partial(make_pair, scale=scale, wraps=wraps)
         pairs = jax.vmap(make)(keys, patches)
         names = ("shared", f"x{scale}")
 
@@ -205,8 +211,15 @@ def enlarge(
 
 
 def _loss(results: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean absolute error of colours and of luma, half each; PSNR of luma."""
+    """Mean logarithm of the squared error of colours and of luma, half each; PSNR of
+    luma.
+
+    The logarithm is what PSNR averages: a clean patch counts as much as a noisy one.
+    """
     error = results - hr
     luma = error @ jnp.asarray(LUMA, error.dtype)
-    psnr = -10 * jnp.log10((luma**2).mean((1, 2)) + 1e-8)
-    return 0.5 * jnp.abs(error).mean() + 0.5 * jnp.abs(luma).mean(), psnr.mean()
+    axes = (1, 2)
+    colours = jnp.log((error**2).mean((*axes, 3)) + FLOOR)
+    grays = jnp.log((luma**2).mean(axes) + FLOOR)
+    psnr = -10 * jnp.log10((luma**2).mean(axes) + 1e-8)
+    return 0.5 * colours.mean() + 0.5 * grays.mean(), psnr.mean()

@@ -13,7 +13,7 @@ import numpy as np
 from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
 
-VERSION = 1
+VERSION = 2
 """Of the network's form; files of another version are refused."""
 
 

@@ -107,7 +107,7 @@ class ZSSRConfig:
         )
 
     def for_image(
-        self, *, noise_std: float, image_shape: tuple[int, int] | None
+        self, *, scale: int, noise_std: float, image_shape: tuple[int, int] | None
     ) -> tuple["ZSSRConfig", tuple[str, ...]]:
         """The settings adapted to one image; see `registry.MethodSettings`.
 
@@ -115,6 +115,7 @@ class ZSSRConfig:
         the network would amplify it. The result is then not made to agree with the
         noisy image. A `noise_std` in the settings goes first.
         """
+        del scale
         config, notes = self, []
         if image_shape is not None and min(image_shape) < self.crop:
             notes.append(f"from crops smaller than {self.crop}, as the image is")

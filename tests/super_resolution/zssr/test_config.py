@@ -37,7 +37,7 @@ def test_a_methods_own_values_take_the_place_of_0_and_empty():
 
 def test_settings_are_adapted_to_noise_unless_they_have_some():
     def adapted(config, noise_std):
-        return config.for_image(noise_std=noise_std, image_shape=None)
+        return config.for_image(scale=2, noise_std=noise_std, image_shape=None)
 
     assert adapted(CONFIG, 0.5 / 255) == (CONFIG, ())  # rounding is no noise
     noisy, notes = adapted(CONFIG, 5 / 255)
@@ -51,7 +51,7 @@ def test_settings_are_adapted_to_noise_unless_they_have_some():
 def test_images_smaller_than_a_crop_are_noted():
     def notes(shape, crop=128):
         config = ZSSRConfig(crop=crop)
-        found, notes = config.for_image(noise_std=0.0, image_shape=shape)
+        found, notes = config.for_image(scale=2, noise_std=0.0, image_shape=shape)
         assert found == config
         return notes
 

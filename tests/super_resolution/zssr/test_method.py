@@ -23,6 +23,7 @@ TINY = ZSSRConfig(**helpers.TINY_ZSSR | {"layers": 2})
 
 
 def enlarge(image, kernel=K2, *, key=KEY, config=TINY, **options):
+    options = {"method": "zssr_fast"} | options
     return super_resolve(key, image, kernel, scale=2, config=config, **options)
 
 
