@@ -1,9 +1,10 @@
-"""Kernels to downscale with: bicubic, Gaussians, disks and straight motions.
+"""Kernels to downscale with: resamplers, Gaussians, disks and straight motions.
 
-All are float64 correlation kernels of sum 1. `bicubic` is symmetric about its own
-middle. All others are aligned for a scale `s` (see `kernels.py`): their centre of mass
-lies at `(h//2, w//2) + (s - 1)/2`, so that an image which is downscaled with one and
-enlarged bicubically lies on the HR image. At scale 1 that is the middle value.
+All are float64 correlation kernels of sum 1. The resamplers, `bicubic`, `lanczos` and
+`box`, are symmetric about their own middle. All others are aligned for a scale `s` (see
+`kernels.py`): their centre of mass lies at `(h//2, w//2) + (s - 1)/2`, so that an image
+which is downscaled with one and enlarged bicubically lies on the HR image. At scale 1
+that is the middle value.
 """
 
 import math
@@ -39,6 +40,57 @@ def bicubic(scale: int) -> np.ndarray:
     size = 4 * scale - scale % 2  # The middle of odd scales lies on a pixel.
     taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
     return normalise(np.outer(taps, taps))
+
+
+def lanczos(scale: int) -> np.ndarray:
+    """The antialiased Lanczos kernel of three lobes, of Pillow and ffmpeg.
+
+    Args:
+      scale: A positive integer.
+
+    Returns:
+      `6s x 6s` float64, for odd scales `6s - 1` at each side; sum 1, symmetric about
+      its own middle. `kernels.centre` aligns it.
+
+    Raises:
+      ValueError: If the scale is out of range.
+
+    Example:
+      >>> lanczos(2).shape, bool(lanczos(2).min() < 0)
+      ((12, 12), True)
+
+    References:
+      Duchon, "Lanczos filtering in one and two dimensions", Journal of Applied
+      Meteorology, 1979.
+    """
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; it must be at least 1")
+    size = 6 * scale - scale % 2
+    place = (np.arange(size) - (size - 1) / 2) / scale
+    taps = np.sinc(place) * np.sinc(place / 3)
+    return normalise(np.outer(taps, taps))
+
+
+def box(scale: int) -> np.ndarray:
+    """The mean over the pixels that become one (area average, binning).
+
+    Args:
+      scale: A positive integer.
+
+    Returns:
+      `s x s` float64, sum 1, symmetric about its own middle.
+
+    Raises:
+      ValueError: If the scale is out of range.
+
+    Example:
+      >>> box(2)
+      array([[0.25, 0.25],
+             [0.25, 0.25]])
+    """
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; it must be at least 1")
+    return np.full((scale, scale), 1 / scale**2)
 
 
 def gaussian(

@@ -120,6 +120,9 @@ class Evidence(NamedTuple):
     """Whether the image shows the block grid of JPEG."""
     converged: bool
     """Whether the search for the most likely kernel converged."""
+    family: str = ""
+    """What the kernel is: `Gaussian`, `generalised Gaussian`, `motion`, or the name of
+    a resampler, `bicubic`, `lanczos` or `box`."""
 
     @property
     def gray_noise_std(self) -> float:

@@ -272,11 +272,11 @@ def trim(kernel: np.ndarray) -> np.ndarray:
     """Removes rows and columns at the border of a kernel that hold next to nothing.
 
     Args:
-      kernel: `h x w`, sum 1, non-negative.
+      kernel: `h x w`, sum 1.
 
     Returns:
-      The part of the kernel outside of which each row and column sums to under 1e-5.
-      The same margin is taken from all sides, so that the kernel stays aligned; sum 1.
+      The part outside of which the absolute values of each row and column sum to under
+      1e-5. The same margin is taken from all sides: it stays aligned; sum 1.
 
     Example:
       >>> trim(np.pad(np.full((3, 3), 1 / 9), 4)).shape
@@ -284,7 +284,7 @@ def trim(kernel: np.ndarray) -> np.ndarray:
     """
     margins = []
     for axis in (0, 1):
-        found = np.flatnonzero(kernel.sum(1 - axis) >= 1e-5)
+        found = np.flatnonzero(np.abs(kernel).sum(1 - axis) >= 1e-5)
         margins += [found[0], kernel.shape[axis] - 1 - found[-1]]
     margin = min(margins)
     height, width = kernel.shape
@@ -437,7 +437,12 @@ def widths(kernel: np.ndarray) -> Widths:
       >>> round(longer, 2), round(shorter, 2), round(angle, 1)
       (2.0, 1.0, 30.0)
     """
-    variance, axis = np.linalg.eigh(covariance(kernel))
+    return principal_widths(covariance(kernel))
+
+
+def principal_widths(covariance: np.ndarray) -> Widths:
+    """The widths of a kernel with a covariance, 2 x 2."""
+    variance, axis = np.linalg.eigh(covariance)
     row, column = axis[:, 1]
     angle = math.degrees(math.atan2(-row, column))
     angle = (angle + 90) % 180 - 90

@@ -13,8 +13,8 @@ PACKAGE = Path(kernelgan_jax.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    "checks settings pixels kernels blur_kernels resize degradation metrics estimate "
-    "parallel version".split(),
+    "checks settings pixels kernels blur_kernels resize degradation metrics "
+    "equivalent_gaussian estimate parallel version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

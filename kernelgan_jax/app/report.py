@@ -115,6 +115,7 @@ def _estimate(result: Result) -> dict[str, Any]:
         "converged": not estimate.failure,
         "reason": estimate.failure,
         "confidence": None if confidence is None else confidence.to_dict(),
+        "spectral_family": estimate.evidence.family if estimate.evidence else "",
         "noise": estimate.noise_std,
         **{f"kernel_x{scale}": measures(kernel) for scale, kernel in result.kernels},
         "steps": max(map(len, losses.values()), default=0),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-from kernelgan_jax import blur_kernels, checks, kernels
+from kernelgan_jax import blur_kernels, checks, equivalent_gaussian, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate
 from kernelgan_jax.super_resolution.registry import find_method
 
@@ -198,13 +198,17 @@ def _kernel_std(estimate: Any) -> float:
     if not isinstance(estimate, KernelEstimate):
         return 0.0
     confidence = estimate.confidence
-    found = 0.0 if confidence is None else width_std(confidence.samples)
+    found = (
+        0.0
+        if confidence is None
+        else width_std(confidence.samples, scale=estimate.scale)
+    )
     if estimate.trusted and not estimate.failure:
         return found
     return max(found, float(np.std(WIDTHS)))
 
 
-def width_std(samples: np.ndarray) -> float:
+def width_std(samples: np.ndarray, *, scale: int) -> float:
     """How uncertain a kernel's width is, as a relative standard deviation.
 
     It is 0.7 of the standard deviation of the logarithm of the widths, the mean over
@@ -213,6 +217,12 @@ def width_std(samples: np.ndarray) -> float:
 
     Args:
       samples: `S x n x n` kernels of a posterior.
+      scale: Their scale.
     """
-    widths = np.array([kernels.widths(np.asarray(k, np.float64))[:2] for k in samples])
+    widths = np.array(
+        [
+            equivalent_gaussian.widths(np.asarray(k, np.float64), scale=scale)[:2]
+            for k in samples
+        ]
+    )
     return 0.7 * float(np.log(np.maximum(widths, 0.05)).std(0).mean())

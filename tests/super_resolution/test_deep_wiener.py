@@ -257,7 +257,7 @@ def test_noise_that_rounding_explains_is_none() -> None:
 def test_width_std() -> None:
     widths = np.exp(np.random.default_rng(0).normal(0, 0.1, 64))
     samples = np.stack([gaussian(2, 0.8 * w, side=31) for w in widths])
-    assert abs(width_std(samples) - 0.7 * np.log(widths).std()) < 0.01
+    assert abs(width_std(samples, scale=2) - 0.7 * np.log(widths).std()) < 0.01
 
 
 # --- Training data ---

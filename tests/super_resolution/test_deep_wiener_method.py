@@ -70,11 +70,11 @@ def test_strength_has_a_range(strength):
 
 def test_the_spread_of_widths_is_that_of_the_samples():
     same = np.stack([KERNEL] * 4)
-    assert width_std(same) == 0
+    assert width_std(same, scale=2) == 0
     scaled = [kernels.scale_width(np.pad(KERNEL, 4), f) for f in (0.9, 1.0, 1.1)]
     sides = min(k.shape[0] for k in scaled)
     spread = np.stack([k[:sides, :sides] for k in scaled])
-    assert 0.02 < width_std(spread) < 0.1
+    assert 0.02 < width_std(spread, scale=2) < 0.1
 
 
 def test_a_wide_empty_margin_is_cut_off(given):

@@ -1,7 +1,8 @@
 """The spectral estimator: the most likely kernel for the power spectrum of an image.
 
 `analyse` looks at an image once: it fits kernel and spectrum for each of three families
-of kernels (`fit.py`), chooses a family, and draws kernels from the posterior. The
+of kernels and for the kernels of the usual resamplers (`fit.py`), chooses one of these
+(`search.py`), and draws kernels from the posterior. The
 estimator returns the kernel of this evidence; `judge` rates the kernels of other
 estimators with it.
 
@@ -11,7 +12,7 @@ Power does not depend on phase, so an asymmetric kernel is taken for a symmetric
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from kernelgan_jax.estimate import (
     ProgressCallback,
 )
 from kernelgan_jax.estimators.spectral.confidence import judge
-from kernelgan_jax.estimators.spectral.families import families, halve, unpack
+from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
@@ -39,7 +40,12 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     mean_window_power,
     to_gray,
 )
-from kernelgan_jax.estimators.spectral.search import choose_family, fit_families
+from kernelgan_jax.estimators.spectral.search import (
+    Choice,
+    choose,
+    fit_families,
+    fit_resamplers,
+)
 from kernelgan_jax.pixels import unit_image
 
 MIN_POWER_DENSITY = 1e-3
@@ -74,13 +80,11 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     unit = unit_image(image)
     gray = to_gray(unit)
     jpeg = has_blocks(gray)
-    chosen = _best_family(gray, jpeg=jpeg, scale=scale)
-    shape, spectrum = unpack(chosen.fit.vector)
-    spectrum = jax.tree.map(np.asarray, spectrum)
+    chosen = _best_kernel(gray, jpeg=jpeg, scale=scale)
+    spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     intermediate: tuple[tuple[int, np.ndarray], ...] = ()
     if scale == 4:
-        half = jnp.asarray(halve(chosen.family, shape))
-        intermediate = ((2, _as_result(families(2).kernel(chosen.family, half))),)
+        intermediate = ((2, _as_result(chosen.half_kernel())),)
     return Evidence(
         scale=scale,
         kernel=_as_result(chosen.fit.kernel),
@@ -93,6 +97,7 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         noise_std=channel_noise_std(spectrum, unit, jpeg=jpeg),
         jpeg=jpeg,
         converged=bool(chosen.fit.converged),
+        family=chosen.name,
     )
 
 
@@ -100,7 +105,8 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
     """Estimates the kernel that an image was downscaled with, from its spectrum alone.
 
     Deterministic. The kernel is a Gaussian; or a generalised Gaussian (a lens out of
-    focus) or a straight motion, where these fit much better. `likelihood.py` states the
+    focus) or a straight motion, where these fit much better; or that of a resampler
+    (bicubic, Lanczos, box), where it fits about as well. `likelihood.py` states the
     model, `confidence.py` how the result is rated.
 
     Args:
@@ -182,38 +188,38 @@ def estimate(
     return estimates
 
 
-class _BestFamily(NamedTuple):
-    """The chosen family and its fit; NumPy arrays."""
-
-    family: int
-    fit: Fit
-    samples: np.ndarray
-
-
-def _best_family(gray: np.ndarray, *, jpeg: bool, scale: int) -> _BestFamily:
-    """Fits all families to an image and chooses one; arguments as of `to_gray`."""
+def _best_kernel(gray: np.ndarray, *, jpeg: bool, scale: int) -> Choice:
+    """Fits all families and resamplers to an image and chooses; `gray` as of
+    `to_gray`."""
     power = np.maximum(mean_window_power(gray), MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     with _COMPILING:  # one thread compiles, and the others wait for its program
         program = _compiled(scale)
-    fits, samples = jax.device_get(
+    fits, samples, resampled = jax.device_get(
         program(power.astype(np.float32), weights.astype(np.float32))
     )
-    family = choose_family(fits)
-    chosen = jax.tree.map(lambda x: x[family], fits)
-    if not (np.isfinite(chosen.loss) and np.isfinite(chosen.kernel).all()):
+    chosen = choose(fits, samples, resampled)
+    if not (np.isfinite(chosen.fit.loss) and np.isfinite(chosen.fit.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
-    return _BestFamily(family, chosen, samples[family])
+    return chosen
 
 
 _COMPILING = threading.Lock()
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array]]:
-    """The compiled `fit_families` of a scale."""
+def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array, Fit | None]]:
+    """The compiled fits of a scale: families, their samples, resamplers."""
     shape = jax.ShapeDtypeStruct(SHAPE, jnp.float32)
-    program = functools.partial(fit_families, scale=scale)
+
+    def program(
+        power: jax.Array, weights: jax.Array
+    ) -> tuple[Fit, jax.Array, Fit | None]:
+        fits, samples = fit_families(power, weights, scale=scale)
+        if scale == 1:  # Nothing was resampled.
+            return fits, samples, None
+        return fits, samples, fit_resamplers(power, weights, scale=scale)
+
     return jax.jit(program).lower(shape, shape).compile()
 
 

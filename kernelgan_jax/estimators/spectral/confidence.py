@@ -10,13 +10,14 @@ The level follows from the expected errors and from what is known about the imag
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels, metrics
+from kernelgan_jax import equivalent_gaussian, kernels, metrics
 from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 
@@ -87,7 +88,9 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     # Samples can be infinite or NaN for spectra unlike any photograph's.
     usable = bool(finite.all())
     samples = evidence.samples[finite] if finite.any() else framed[None]
-    errors = [metrics.covariance_error(kernel, sample) for sample in samples]
+    covariances = [equivalent_gaussian.covariance(k, scale=scale) for k in samples]
+    own = equivalent_gaussian.covariance(kernel, scale=scale)
+    errors = [_relative(own - other, other) for other in covariances]
     psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
     losses = _sr_losses(scale)(
         framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
@@ -99,7 +102,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
         else np.inf,
         sr_loss=float(np.mean(losses)) if usable else np.inf,
     )
-    widths = np.array([kernels.widths(sample) for sample in samples])
+    widths = np.array([kernels.principal_widths(c) for c in covariances])
     level, reason = _level(kernel, evidence, expected)
     return Confidence(
         level,
@@ -110,6 +113,11 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
         angle_std=_angle_std(widths[:, 2]),
         samples=samples,
     )
+
+
+def _relative(difference: np.ndarray, matrix: np.ndarray) -> float:
+    norm = np.linalg.norm(matrix)
+    return float(np.linalg.norm(difference) / norm) if norm > 0 else math.inf
 
 
 class _Expected(NamedTuple):
@@ -124,8 +132,12 @@ def _level(
     kernel: np.ndarray, evidence: Evidence, expected: _Expected
 ) -> tuple[Level, str]:
     """The level and its reason: the first rule that applies."""
-    distance = metrics.covariance_error(kernel, evidence.kernel)
-    _, shorter, _ = kernels.widths(kernel)
+    own, spectral = (
+        equivalent_gaussian.covariance(k, scale=evidence.scale)
+        for k in (kernel, evidence.kernel)
+    )
+    distance = _relative(own - spectral, spectral)
+    _, shorter, _ = kernels.principal_widths(own)
     if not evidence.converged:
         return "low", "the search for the spectral kernel did not converge"
     if evidence.contrast < MIN_CONTRAST:

@@ -40,6 +40,10 @@ FAMILIES = GAUSSIAN, GENERALISED, MOTION = 0, 1, 2
 """The families by number; a number may be traced."""
 
 
+FAMILY_NAMES = ("Gaussian", "generalised Gaussian", "motion")
+"""The same in words."""
+
+
 SHAPE_PARAMETERS = 4
 """Length of the part of the vector that describes the kernel."""
 

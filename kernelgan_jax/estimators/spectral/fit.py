@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from kernelgan_jax.estimators.spectral.families import (
+    PARAMETERS,
+    SHAPE_PARAMETERS,
     Parameters,
     families,
     free_parameters,
@@ -139,15 +141,66 @@ def fit(
     # If several starts lead to one minimum, rounding decides which is the lowest.
     at_minimum = found.value < found.value[best] + TOLERANCE
     vector = found.position[best]
-    shape, spectrum = unpack(vector)
-    kernel = families(scale).kernel(family, shape)
-    expected = spectral_likelihood(scale).expected(kernel, spectrum)
-    square = jnp.log(periodogram / expected) ** 2
+    kernel = families(scale).kernel(family, unpack(vector).shape)
     return Fit(
         vector,
         found.value[best],
         found.hessian[best],
         converged=(found.converged & at_minimum).any(),
-        misfit=jnp.sqrt((weights * square).sum() / weights.sum()),
+        misfit=_misfit(kernel, vector, periodogram, weights, scale),
         kernel=kernel,
     )
+
+
+def fit_spectrum(
+    periodogram: jax.Array, kernel: jax.Array, *, weights: Any, scale: int
+) -> Fit:
+    """Finds the best spectrum for one kernel, as `fit` does for a family.
+
+    Args:
+      periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
+      kernel: `n x n`, n the side of the likelihood's kernels.
+      weights: Weights of the frequencies, `SHAPE`.
+      scale: Positive integer.
+
+    Returns:
+      The fit; the shape in its vector has no meaning.
+    """
+    likelihood = spectral_likelihood(scale)
+    start = Parameters(jnp.zeros(SHAPE_PARAMETERS), likelihood.start(periodogram))
+    is_spectrum = jnp.arange(PARAMETERS) >= SHAPE_PARAMETERS
+
+    def loss(vector: jax.Array) -> jax.Array:
+        spectrum = unpack(vector).spectrum
+        misfit = likelihood.misfit(kernel, spectrum, periodogram)
+        mean = (weights * misfit).sum() / weights.sum()
+        return mean + likelihood.penalty(spectrum)
+
+    found = minimise(
+        loss,
+        pack(start),
+        free=is_spectrum.astype(jnp.float32),
+        max_steps=MAX_STEPS,
+        tolerance=TOLERANCE,
+    )
+    return Fit(
+        found.position,
+        found.value,
+        found.hessian,
+        found.converged,
+        _misfit(kernel, found.position, periodogram, weights, scale),
+        kernel,
+    )
+
+
+def _misfit(
+    kernel: jax.Array,
+    vector: jax.Array,
+    periodogram: jax.Array,
+    weights: jax.Array,
+    scale: int,
+) -> jax.Array:
+    """`Fit.misfit` of a kernel and the spectrum of a vector."""
+    expected = spectral_likelihood(scale).expected(kernel, unpack(vector).spectrum)
+    square = jnp.log(periodogram / expected) ** 2
+    return jnp.sqrt((weights * square).sum() / weights.sum())

@@ -1,6 +1,7 @@
-"""The fits of all families to one image, and the choice between them."""
+"""The fits of all families and resamplers to one image, and the choice."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +9,23 @@ import numpy as np
 
 from kernelgan_jax.estimators.spectral.families import (
     FAMILIES,
+    FAMILY_NAMES,
     GAUSSIAN,
     GENERALISED,
     MOTION,
     as_ellipse,
+    families,
+    halve,
     unpack,
 )
-from kernelgan_jax.estimators.spectral.fit import Fit, fit
+from kernelgan_jax.estimators.spectral.fit import Fit, fit, fit_spectrum
 from kernelgan_jax.estimators.spectral.posterior import posterior, sample
+from kernelgan_jax.estimators.spectral.resamplers import (
+    MAX_NOISE,
+    RESAMPLERS,
+    probabilities,
+    resampler_kernels,
+)
 
 MIN_GAINS = {GENERALISED: 0.0025, MOTION: 0.005}
 """By how much the loss of a family must be below that of the Gaussian for the family to
@@ -51,6 +61,24 @@ def fit_families(
     return jax.vmap(one)(jnp.arange(len(FAMILIES)))
 
 
+def fit_resamplers(periodogram: jax.Array, weights: jax.Array, *, scale: int) -> Fit:
+    """Fits the spectrum for the kernel of every resampler; pure, for one image.
+
+    Args:
+      periodogram: `SHAPE`, gray levels^2, positive.
+      weights: Weights of the frequencies, `SHAPE`.
+      scale: Positive integer.
+
+    Returns:
+      The fits, with a leading axis for the resamplers.
+    """
+
+    def one(kernel: jax.Array) -> Fit:
+        return fit_spectrum(periodogram, kernel, weights=weights, scale=scale)
+
+    return jax.vmap(one)(jnp.asarray(resampler_kernels(scale), jnp.float32))
+
+
 def choose_family(fits: Fit) -> int:
     """Chooses the Gaussian, unless the fit of another family is much better.
 
@@ -68,3 +96,59 @@ def choose_family(fits: Fit) -> int:
     if log_power < math.log(MIN_POWER):
         losses[GENERALISED] = np.inf
     return int(np.argmin(losses))
+
+
+class Choice(NamedTuple):
+    """The kernel that is chosen for an image, and its posterior; NumPy arrays."""
+
+    fit: Fit
+    """The fit of the kernel."""
+    samples: np.ndarray
+    """`SAMPLES x n x n` kernels of the posterior."""
+    family: int | None
+    """Number of the family; None for a resampler."""
+    resampler: int | None = None
+    """Number of the resampler; None for a family."""
+
+    @property
+    def name(self) -> str:
+        """The family or resampler in words."""
+        if self.resampler is not None:
+            return list(RESAMPLERS)[self.resampler]
+        return FAMILY_NAMES[self.family or 0]
+
+    def half_kernel(self) -> np.ndarray:
+        """The x2 kernel that leads to an x4 kernel: `n x n`, aligned."""
+        if self.resampler is not None:
+            return resampler_kernels(2)[self.resampler]
+        family = self.family or 0
+        shape = halve(family, unpack(self.fit.vector).shape)
+        return np.asarray(families(2).kernel(family, jnp.asarray(shape)))
+
+
+def choose(fits: Fit, samples: np.ndarray, resampled: Fit | None) -> Choice:
+    """Chooses a family or a resampler.
+
+    Args:
+      fits: Fits of all families, with a leading axis.
+      samples: Their samples, with a leading axis.
+      resampled: Fits of all resamplers, with a leading axis; None without resamplers.
+
+    Returns:
+      The choice. Its samples are those of the family, and as many times the kernel of
+      the best resampler as it is likely.
+    """
+    family = choose_family(fits)
+    chosen = jax.tree.map(lambda x: x[family], fits)
+    log_noise = float(unpack(chosen.vector).spectrum.log_noise)
+    if resampled is None or not log_noise < 2 * math.log(MAX_NOISE):
+        return Choice(chosen, samples[family], family)
+    losses = np.where(resampled.converged, resampled.loss, np.nan)
+    likely = probabilities(losses, float(chosen.loss))
+    number = int(np.argmax(likely))
+    best = jax.tree.map(lambda x: x[number], resampled)
+    mixed = samples[family].copy()
+    mixed[: round(likely[number] * len(mixed))] = best.kernel
+    if likely[number] > 0.5:
+        return Choice(best, mixed, None, number)
+    return Choice(chosen, mixed, family)

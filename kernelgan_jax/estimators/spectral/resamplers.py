@@ -1,0 +1,70 @@
+"""Kernels of the usual resamplers: what most downscaled images were made with.
+
+They have no unknowns, and negative lobes that no family has. Their spectra are fitted
+as those of the families. A family has unknowns that also fit the content of an image,
+such as its softness: by how much a resampler's loss may be larger and the resampler
+still be as likely was chosen on photographs that were downscaled with both.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from kernelgan_jax import blur_kernels, kernels, metrics
+from kernelgan_jax.estimators.spectral.likelihood import PRIOR_WEIGHT
+
+
+class Resampler(NamedTuple):
+    """A kernel that depends on the scale alone."""
+
+    make: Callable[[int], np.ndarray]
+    """`make(scale)`: the kernel, not aligned."""
+    allowance: float
+    """With a loss that is larger by this it is as likely as a family."""
+
+
+RESAMPLERS = {
+    "bicubic": Resampler(blur_kernels.bicubic, 0.012),
+    "lanczos": Resampler(blur_kernels.lanczos, 0.009),
+    "box": Resampler(blur_kernels.box, 0.009),
+}
+"""By name; the bicubic one is the most usual."""
+
+
+MAX_NOISE = 3.0
+"""In more noise than this, gray levels, the spectrum cannot tell resamplers from other
+kernels; none is then taken."""
+
+
+def resampler_kernels(scale: int) -> np.ndarray:
+    """The kernels of all resamplers, aligned: `R x n x n`, n the side of the frame."""
+    return np.stack(
+        [
+            metrics.pad_to_frame(kernels.centre(each.make(scale), scale), scale=scale)
+            for each in RESAMPLERS.values()
+        ]
+    )
+
+
+def probabilities(losses: np.ndarray, family_loss: float) -> np.ndarray:
+    """How likely each resampler is, against a family.
+
+    Args:
+      losses: Losses of the resamplers' fits: mean misfits of about
+        `1 / (2 PRIOR_WEIGHT)` independent frequencies; not finite if a fit failed.
+      family_loss: Loss of the family's fit.
+
+    Returns:
+      As many numbers from 0 to 1.
+
+    Example:
+      >>> found = probabilities(np.array([0.012, 0.019, np.nan]), 0.0)
+      >>> [round(float(p), 2) for p in found]
+      [0.5, 0.08, 0.0]
+    """
+    allowances = np.array([each.allowance for each in RESAMPLERS.values()])
+    family_loss = family_loss if np.isfinite(family_loss) else np.inf
+    nats = (family_loss + allowances - losses) / (2 * PRIOR_WEIGHT)
+    return np.where(np.isfinite(losses), expit(nats), 0.0)

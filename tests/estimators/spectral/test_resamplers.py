@@ -1,0 +1,95 @@
+"""Images that were downscaled with the kernels of usual resamplers."""
+
+import helpers
+import numpy as np
+import pytest
+
+from kernelgan_jax import (
+    analyse,
+    blur_kernels,
+    equivalent_gaussian,
+    kernels,
+    metrics,
+)
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.spectral import judge
+from kernelgan_jax.estimators.spectral.families import PARAMETERS
+from kernelgan_jax.estimators.spectral.fit import Fit
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
+from kernelgan_jax.estimators.spectral.search import choose
+from kernelgan_jax.pixels import from_unit
+
+
+@pytest.fixture(scope="module")
+def hr():
+    return helpers.power_law(512, 512)
+
+
+@pytest.mark.parametrize("name", ["bicubic", "lanczos"])
+def test_resamplers_are_found(hr, name):
+    true = kernels.centre(RESAMPLERS[name].make(2), 2)
+    evidence = analyse(from_unit(downscale(hr, true, 2), np.uint8), scale=2)
+    assert evidence.family == name
+    assert metrics.kernel_psnr(evidence.kernel, true, scale=2) > 100
+    assert judge(evidence.kernel, evidence).level == "high"
+
+
+def test_a_gaussian_is_no_resampler(hr):
+    true = blur_kernels.gaussian(13, variances=(1.5, 0.9), scale=2)
+    evidence = analyse(from_unit(downscale(hr, true, 2), np.uint8), scale=2)
+    assert evidence.family == "Gaussian"
+
+
+def fits(losses, log_noise=0.0):
+    """Fits with these losses; the kernels are their numbers."""
+    count = len(losses)
+    vectors = np.zeros((count, PARAMETERS), np.float32)
+    vectors[:, -1] = log_noise
+    numbers = np.arange(count, dtype=np.float32)[:, None, None] * np.ones((1, 3, 3))
+    converged = np.isfinite(losses)
+    return Fit(vectors, np.array(losses), None, converged, np.zeros(count), numbers)
+
+
+@pytest.mark.parametrize(
+    ("losses", "resampler", "share"),
+    [
+        ((0.112, 0.2, 0.2), None, 0.5),
+        ((0.111, 0.2, 0.2), 0, 0.56),
+        ((0.105, 0.1, 0.2), 1, 0.9),
+        ((0.2, 0.2, 0.2), None, 0.0),
+        ((np.nan, np.nan, 0.05), 2, 1.0),
+    ],
+)
+def test_samples_are_shared_as_the_kernels_are_likely(losses, resampler, share):
+    family_fits = fits((0.1, 0.2, 0.2))
+    samples = np.full((3, 64, 3, 3), 7.0)
+    found = choose(family_fits, samples, fits(losses))
+    assert found.resampler == resampler
+    assert (found.samples != 7).all((1, 2)).mean() == pytest.approx(share, abs=0.02)
+    assert (samples == 7).all()
+
+
+def test_no_resampler_is_taken_in_noise_or_without_candidates():
+    samples = np.full((3, 64, 3, 3), 7.0)
+    good = fits((0.05, 0.05, 0.05))
+    noisy = fits((0.1, 0.2, 0.2), log_noise=2 * np.log(3.1))
+    for families, resampled in ((noisy, good), (fits((0.1, 0.2, 0.2)), None)):
+        found = choose(families, samples, resampled)
+        assert found.resampler is None and (found.samples == 7).all()
+
+
+def test_the_equivalent_gaussian():
+    plain = blur_kernels.gaussian(25, variances=(2.0, 1.0), angle=0.4, scale=2)
+    np.testing.assert_array_equal(
+        equivalent_gaussian.covariance(plain, scale=2), kernels.covariance(plain)
+    )
+    # A tiny lobe changes the way it is found, and hardly the result.
+    lobed = plain - 0.02 * plain.max() * (np.indices(plain.shape).sum(0) == 0)
+    np.testing.assert_allclose(
+        equivalent_gaussian.covariance(lobed, scale=2),
+        kernels.covariance(plain),
+        atol=0.05,
+    )
+    wide = equivalent_gaussian.widths(blur_kernels.bicubic(4), scale=4)
+    narrow = equivalent_gaussian.widths(blur_kernels.bicubic(2), scale=2)
+    assert wide.longer == pytest.approx(2 * narrow.longer, rel=0.05)
