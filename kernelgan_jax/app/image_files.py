@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
-from kernelgan_jax.app import files
+from kernelgan_jax.app import files, memory
 from kernelgan_jax.app.folders import output_filter
 from kernelgan_jax.app.image_decoding import (
     FORMATS,
@@ -115,8 +115,12 @@ def read(path: str | os.PathLike[str]) -> Image:
         reason = one_line(error.strerror or error)
         raise _error(path, f"cannot be opened: {reason}") from error
     with file:
-        if os.fstat(file.fileno()).st_size == 0:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
             raise _error(path, "is empty (0 bytes); copy or export it again")
+        if problem := memory.problem(file, size, max_pixels=MAX_PIXELS):
+            raise _error(path, problem)
+        file.seek(0)
         try:
             return decode(file)
         except UnusableError as error:
