@@ -90,7 +90,7 @@ def variables(file: IO[bytes]) -> list[Variable]:
                 raise MatFileError(f"has more than {MAX_VARIABLES} variables")
             listed.append(variable)
     except (struct.error, zlib.error) as error:
-        raise MatFileError(f"is damaged or no .mat file ({error})") from error
+        raise MatFileError(f"is damaged or not a kernel ({error})") from error
     return listed
 
 
@@ -131,12 +131,12 @@ def read(file: IO[bytes], variable: Variable, max_values: int) -> np.ndarray:
 def _level_5(file: IO[bytes], head: bytes, end: int) -> Iterator[Variable]:
     order = {b"IM": "<", b"MI": ">"}.get(head[126:128])
     if order is None:
-        raise MatFileError("is damaged or no .mat file (its header is missing)")
+        raise MatFileError("is damaged or not a kernel (its header is missing)")
     version = struct.unpack(f"{order}H", head[124:126])[0] >> 8
     if version == 2:
         raise MatFileError("is of MATLAB 7.3; save it again with -v7")
     if version != 1:
-        raise MatFileError(f"is damaged or no .mat file (version {version})")
+        raise MatFileError(f"is damaged or not a kernel (version {version})")
     at = 128
     while at < end:
         file.seek(at)
@@ -255,7 +255,7 @@ def _level_4(file: IO[bytes], end: int) -> Iterator[Variable]:
         machine, kind, layout = code // 1000, code // 10 % 10, code % 10
         is_known = machine in (0, 1) and kind < len(_TYPES_4) and layout < 3
         if not is_known or min(code, rows, columns) < 0 or not 1 <= length <= 1024:
-            raise MatFileError("is damaged or no .mat file (a variable has no header)")
+            raise MatFileError("is damaged or not a kernel (a variable has no header)")
         name = file.read(length).rstrip(b"\0").decode("latin-1")
         dtype = _TYPES_4[kind]
         size = rows * columns * int(dtype[1]) * (2 if is_complex else 1)
