@@ -204,7 +204,11 @@ def _check_pair(variances: Any) -> None:
     if len(pair) != 2:
         raise ValueError(f"variances are {variances!r}; they must be two numbers")
     for value in pair:
-        checks.number("variances", value, positive=True, static=True)
+        try:
+            checks.number("variances", value, positive=True, static=True)
+        except ValueError:
+            message = f"variances are {variances}; they must be positive and finite"
+            raise ValueError(message) from None
 
 
 def _coarse(fine: np.ndarray) -> np.ndarray:

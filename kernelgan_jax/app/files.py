@@ -8,6 +8,7 @@ lives: a later run sees whether it may remove it.
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -108,10 +109,23 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise NotAFileError(errno.EINVAL, _kind(mode), os.fspath(path))
-        return open(descriptor, "rb")
+        return _Clipped(open(descriptor, "rb", 0))  # type: ignore[arg-type]
     except BaseException:
         os.close(descriptor)
         raise
+
+
+class _Clipped(io.BufferedReader):
+    """A file that reserves no more memory for a read than it has bytes left.
+
+    Readers ask for as many bytes as a file's headers say, which may be billions.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Reads up to so many bytes."""
+        if size is not None and size > 2**16:
+            size = min(size, max(0, os.fstat(self.fileno()).st_size - self.tell()))
+        return super().read(size)
 
 
 def _flag(name: str) -> int:
