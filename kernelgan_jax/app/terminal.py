@@ -66,8 +66,8 @@ def printable(text: str) -> str:
     """Text in which everything that is not printable is escaped, also line breaks.
 
     Example:
-      >>> printable("a\x1b[2J\u202eb")
-      'a\\x1b[2J\\u202eb'
+      >>> print(printable("two" + chr(10) + "lines"))
+      two\nlines
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
