@@ -66,8 +66,8 @@ def printable(text: str) -> str:
     """Text in which everything that is not printable is escaped, also line breaks.
 
     Example:
-      >>> print(printable("two" + chr(10) + "lines"))
-      two\nlines
+      >>> len(printable("a" + chr(27)))  # an escape code: four characters
+      5
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
