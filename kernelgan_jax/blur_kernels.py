@@ -8,11 +8,16 @@ that is the middle value.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
+from kernelgan_jax import checks
 from kernelgan_jax.kernels import alignment, normalise
 from kernelgan_jax.resize import cubic
+
+MAX_SIDE = 1024
+"""Longest side of a kernel that is made, pixels."""
 
 _FINE = 8
 """Points a pixel and axis at which shapes with sharp edges are sampled."""
@@ -35,8 +40,7 @@ def bicubic(scale: int) -> np.ndarray:
       >>> bicubic(2).shape, bicubic(3).shape
       ((8, 8), (11, 11))
     """
-    if scale < 1:
-        raise ValueError(f"scale is {scale}; it must be at least 1")
+    checks.whole("scale", scale, maximum=MAX_SIDE // 4)
     size = 4 * scale - scale % 2  # The middle of odd scales lies on a pixel.
     taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
     return normalise(np.outer(taps, taps))
@@ -121,10 +125,9 @@ def gaussian(
       >>> kernel.shape, kernels.centre_of_mass(kernel).round(3).tolist()
       ((13, 13), [6.5, 6.5])
     """
-    if size < 1:
-        raise ValueError(f"size is {size}; it must be at least 1")
-    if not min(variances) > 0:
-        raise ValueError(f"variances are {variances}; they must be positive")
+    checks.whole("size", size, maximum=MAX_SIDE)
+    _check_pair(variances)
+    checks.number("angle", angle, minimum=-math.inf, static=True)
     row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
     along = column * math.cos(angle) - row * math.sin(angle)
     across = column * math.sin(angle) + row * math.cos(angle)
@@ -166,10 +169,12 @@ def random_gaussian(
       >>> kernel.shape, round(float(kernel.sum()), 6), bool(kernel.min() >= 0)
       ((11, 11), 1.0, True)
     """
-    if not 0 < variances[0] <= variances[1] < math.inf:
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng is {rng!r}; it must be a numpy.random.Generator")
+    _check_pair(variances)
+    if not variances[0] <= variances[1]:
         raise ValueError(f"variances are {variances}; they must be positive, ascending")
-    if not 0 <= noise <= 1:
-        raise ValueError(f"noise is {noise}; it must be from 0 to 1")
+    checks.number("noise", noise, maximum=1, static=True)
     along, across = rng.uniform(*variances, 2)
     angle = rng.uniform(-math.pi, math.pi)
     kernel = gaussian(size, variances=(along, across), angle=angle, scale=scale)
@@ -195,8 +200,7 @@ def disk(size: int, *, radius: float, scale: int) -> np.ndarray:
       >>> disk(5, radius=1.5, scale=1).round(2)[2].tolist()
       [0.0, 0.14, 0.14, 0.14, 0.0]
     """
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius is {radius}; it must be positive and finite")
+    checks.number("radius", radius, positive=True, static=True)
     row, column = _fine_grid(size, scale)
     return normalise(_coarse(row**2 + column**2 <= radius**2))
 
@@ -224,8 +228,8 @@ def motion(size: int, *, length: float, angle: float = 0.0, scale: int) -> np.nd
       >>> motion(5, length=2.0, scale=1).round(2)[2].tolist()
       [0.0, 0.26, 0.49, 0.26, 0.0]
     """
-    if not 0 <= length < math.inf:
-        raise ValueError(f"length is {length}; it must be at least 0 and finite")
+    checks.number("length", length, maximum=MAX_SIDE, static=True)
+    checks.number("angle", angle, minimum=-math.inf, static=True)
     row, column = _fine_grid(size, scale)
     # Time that each point of the grid spends under the moving square.
     covered = np.zeros(row.shape)
@@ -238,10 +242,25 @@ def motion(size: int, *, length: float, angle: float = 0.0, scale: int) -> np.nd
 
 def _fine_grid(size: int, scale: int) -> np.ndarray:
     """Rows and columns of `_FINE` points a pixel, in pixels from the alignment."""
-    if size < 1:
-        raise ValueError(f"size is {size}; it must be at least 1")
+    checks.whole("size", size, maximum=MAX_SIDE)
     fine = (np.indices((size * _FINE,) * 2) + 0.5) / _FINE - 0.5
     return fine - alignment((size, size), scale)[0]
+
+
+def _check_pair(variances: Any) -> None:
+    """Checks that there are two variances, each positive and finite."""
+    try:
+        pair = tuple(variances)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2:
+        raise ValueError(f"variances are {variances!r}; they must be two numbers")
+    for value in pair:
+        try:
+            checks.number("variances", value, positive=True, static=True)
+        except ValueError:
+            message = f"variances are {variances}; they must be positive and finite"
+            raise ValueError(message) from None
 
 
 def _coarse(fine: np.ndarray) -> np.ndarray:

@@ -1,24 +1,110 @@
-"""Checks of arguments; each error names the argument, its value and the legal range."""
+"""Checks of arguments; each error names the argument, its value and the legal range.
+
+Needs no JAX: where it was not imported, nothing is one of its arrays.
+"""
 
 import math
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+if TYPE_CHECKING:
+    import jax
+
+MAX_VALUE = 1e30
+"""Largest value of a kernel; its sums and moments then stay within float32's range."""
 
 
 def traced(value: Any) -> bool:
     """Whether a value is not known yet, as inside of `jit`."""
-    return isinstance(value, jax.core.Tracer)
+    module = sys.modules.get("jax")
+    return module is not None and isinstance(value, module.core.Tracer)
 
 
-def whole(name: str, value: Any) -> None:
+def known(name: str, value: Any) -> None:
+    """Checks that a value is known already, as NumPy needs it.
+
+    Args:
+      name: The argument's name.
+      value: Its value, of any type.
+
+    Raises:
+      ValueError: If it is traced.
+
+    Example:
+      >>> known("kernel", np.eye(3))
+    """
+    if traced(value):
+        raise ValueError(
+            f"{name} is traced, as inside of jax.jit; this function works on arrays "
+            "that are known"
+        )
+
+
+def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
+    """Checks that a value is a matrix of finite numbers, and converts it.
+
+    It must not be empty, and its numbers at most `MAX_VALUE`.
+
+    Args:
+      name: The argument's name.
+      value: Its value, of any type.
+      sums: Whether a sum of 0 is refused.
+
+    Returns:
+      `h x w`, of the value's dtype if that is float32 or float64; float16 and the like
+      become float32, and integers float64.
+
+    Raises:
+      ValueError: If it is not.
+
+    Example:
+      >>> matrix("kernel", [[1, 2]]).dtype
+      dtype('float64')
+      >>> matrix("kernel", np.ones(3))
+      Traceback (most recent call last):
+        ...
+      ValueError: kernel has shape (3,); it must be height x width, not empty
+    """
+    known(name, value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from error
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(
+            f"{name} has shape {array.shape}; it must be height x width, not empty"
+        )
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64)
+    elif _is_floating(array.dtype) and array.itemsize < 4:
+        array = array.astype(np.float32)
+    elif array.dtype.kind != "f":
+        raise ValueError(f"{name} holds {array.dtype}, not real numbers")
+    finite(name, array)
+    largest = float(np.abs(array).max())
+    if largest > MAX_VALUE:
+        raise ValueError(
+            f"{name} has values up to {largest:g}; they must be at most {MAX_VALUE:g}"
+        )
+    if sums and not array.sum(dtype=np.float64) != 0:
+        raise ValueError(f"{name} sums to 0; it must not")
+    return array
+
+
+def _is_floating(dtype: Any) -> bool:
+    """Whether a dtype is floating point, also one that only JAX has (bfloat16)."""
+    return np.issubdtype(dtype, np.floating) or "float" in np.dtype(dtype).name
+
+
+def whole(name: str, value: Any, *, maximum: int | None = None) -> None:
     """Checks that a value is a positive integer.
 
     Args:
       name: The argument's name.
       value: Its value, of any type.
+      maximum: Largest legal value; None for no limit.
 
     Raises:
       ValueError: If it is not.
@@ -30,12 +116,19 @@ def whole(name: str, value: Any) -> None:
       ValueError: scale is 0; it must be a positive integer
     """
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not (is_integer and value >= 1):
-        raise ValueError(f"{name} is {value!r}; it must be a positive integer")
+    if not (is_integer and value >= 1 and (maximum is None or value <= maximum)):
+        most = "" if maximum is None else f", at most {maximum}"
+        raise ValueError(f"{name} is {value!r}; it must be a positive integer{most}")
 
 
 def number(
-    name: str, value: Any, *, positive: bool = False, minimum: float = 0.0
+    name: str,
+    value: Any,
+    *,
+    positive: bool = False,
+    minimum: float = 0.0,
+    maximum: float = math.inf,
+    static: bool = False,
 ) -> None:
     """Checks that a value is one finite number of at least a minimum, or traced.
 
@@ -44,6 +137,8 @@ def number(
       value: Its value, of any type.
       positive: Whether 0 is refused.
       minimum: Smallest legal value.
+      maximum: Largest legal value.
+      static: Whether a traced value is refused.
 
     Raises:
       ValueError: If it is not.
@@ -55,17 +150,47 @@ def number(
       ValueError: radius is -1.0; it must be a finite number, at least 0
     """
     legal = "positive" if positive else f"at least {minimum:.3g}"
-    message = f"{name} is {value!r}; it must be a finite number, {legal}"
-    if np.ndim(value) != 0:
+    if maximum < math.inf:
+        legal += f" and at most {maximum:.3g}"
+    legal = "" if minimum == -math.inf else f", {legal}"
+    message = f"{name} is {value!r}; it must be a finite number{legal}"
+    if isinstance(value, bool | str) or np.ndim(value) != 0:
         raise ValueError(message)
+    if static:
+        known(name, value)
     if traced(value):
         return
     try:
-        known = float(value)
+        found = float(value)
     except (TypeError, ValueError):
         raise ValueError(message) from None
-    if not (minimum <= known < math.inf) or (positive and known == 0):
+    in_range = minimum <= found <= maximum and math.isfinite(found)
+    if not in_range or (positive and found == 0):
         raise ValueError(message)
+
+
+def key(name: str, value: Any) -> None:
+    """Checks that a value is a JAX random key, or several of them.
+
+    Args:
+      name: The argument's name.
+      value: Its value, of any type.
+
+    Raises:
+      ValueError: If it is not.
+
+    Example:
+      >>> key("key", 0)
+      Traceback (most recent call last):
+        ...
+      ValueError: key is 0; it must be a JAX random key
+    """
+    module = sys.modules.get("jax")
+    is_key = module is not None and isinstance(value, module.Array)
+    if is_key and "key<" not in str(value.dtype):
+        is_key = value.dtype == np.uint32 and value.ndim > 0 and value.shape[-1] > 1
+    if not is_key:
+        raise ValueError(f"{name} is {value!r}; it must be a JAX random key")
 
 
 def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
@@ -85,13 +210,15 @@ def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
         ...
       ValueError: image holds uint8; it must be floating point
     """
-    if not isinstance(array, np.ndarray | jax.Array):
+    module = sys.modules.get("jax")
+    is_array = isinstance(array, np.ndarray)
+    if not is_array and (module is None or not isinstance(array, module.Array)):
         kind = type(array).__name__
         raise ValueError(f"{name} is a {kind}; it must be a NumPy or a JAX array")
     if array.ndim not in axes:
         legal = " or ".join(map(str, axes))
         raise ValueError(f"{name} has {array.ndim} axes; it must have {legal}")
-    if not jnp.issubdtype(array.dtype, jnp.floating):
+    if not _is_floating(array.dtype):
         raise ValueError(f"{name} holds {array.dtype}; it must be floating point")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
@@ -113,5 +240,56 @@ def finite(name: str, array: Any) -> None:
         ...
       ValueError: kernel has values that are not finite
     """
-    if not traced(array) and not np.isfinite(np.asarray(array)).all():
+    if traced(array):
+        return
+    try:
+        all_finite = np.isfinite(np.asarray(array)).all()
+    except TypeError:
+        raise ValueError(f"{name} is {array!r}; it must be real numbers") from None
+    if not all_finite:
         raise ValueError(f"{name} has values that are not finite")
+
+
+def sequence(name: str, value: Any) -> None:
+    """Checks that a value is a list or the like, not empty.
+
+    Args:
+      name: The argument's name.
+      value: Its value, of any type.
+
+    Raises:
+      ValueError: If it is not.
+
+    Example:
+      >>> sequence("images", 1)
+      Traceback (most recent call last):
+        ...
+      ValueError: images is 1; it must be a sequence
+    """
+    if isinstance(value, str) or not hasattr(value, "__len__") or traced(value):
+        raise ValueError(f"{name} is {value!r}; it must be a sequence")
+    if not len(value):
+        raise ValueError(f"{name} is empty; there must be at least one")
+
+
+def jax_array(name: str, value: Any) -> "jax.Array":
+    """Converts a value to a JAX array, which may be traced.
+
+    Args:
+      name: The argument's name.
+      value: Its value, of any type.
+
+    Raises:
+      ValueError: If it is no array of numbers.
+
+    Example:
+      >>> jax_array("image", [1.0, 2.0]).shape
+      (2,)
+    """
+    import jax.numpy as jnp
+
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        raise ValueError(f"{name} is a {kind}; it must be an array: {error}") from error

@@ -53,12 +53,11 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
       [[0.0, 1.5], [6.0, 7.5]]
     """
     _check(image, kernel, scale)
-    if boundary not in BOUNDARIES:
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         legal = " or ".join(BOUNDARIES)
         raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
     of_scipy, of_numpy = BOUNDARIES[boundary]
     if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
-        checks.finite("kernel", kernel)  # SciPy takes NaN for 0
         weights = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
         supported = image.astype(
             np.float32 if image.itemsize < 8 else np.float64, copy=False
@@ -118,8 +117,12 @@ def downscale_adjoint(
       >>> downscale_adjoint(lr, np.float32([[0.25, 0.75]]), 2, shape=(2, 4)).tolist()
       [[1.0, 0.25, 0.75, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    image = checks.jax_array("image", image)
+    kernel = checks.jax_array("kernel", kernel)
     _check(image, kernel, scale)
+    checks.sequence("shape", shape)
+    for side in shape:
+        checks.whole("shape", side)
     if tuple(-(-side // scale) for side in shape) != image.shape[:2]:
         raise ValueError(
             f"shape is {shape}; downscaled by {scale} it must give the image's "
@@ -187,7 +190,8 @@ def downscale_inverse(
       >>> hr.shape, round(float(hr.mean()), 3)
       ((6, 6), 0.5)
     """
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    image = checks.jax_array("image", image)
+    kernel = checks.jax_array("kernel", kernel)
     _check(image, kernel, scale)
     exact = jnp.promote_types(image.dtype, jnp.float32)
     # Below that, a frequency that the kernel removes would be divided by 0.
@@ -200,6 +204,7 @@ def downscale_inverse(
             f"{(height, width)}"
         )
     if not checks.traced(spectrum):
+        checks.finite("spectrum", spectrum)
         least, largest = np.min(spectrum), np.max(spectrum)
         if not 0 <= least <= largest < np.inf:
             raise ValueError(
@@ -241,3 +246,4 @@ def _check(image: Any, kernel: Any, scale: int) -> None:
     checks.whole("scale", scale)
     checks.floating("image", image, (2, 3))
     checks.floating("kernel", kernel, (2,))
+    checks.finite("kernel", kernel)  # SciPy takes NaN for 0.

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import checks
+
 MAX_SCALE = 8
 """Largest scale that kernels are estimated and checked for."""
 
@@ -52,6 +54,7 @@ def frame_size(scale: int) -> int:
       >>> [frame_size(scale) for scale in (2, 3, 4)]
       [25, 33, 41]
     """
+    checks.whole("scale", scale, maximum=256)
     return 8 * scale + 9
 
 
@@ -69,16 +72,16 @@ def alignment(shape: Sequence[int], scale: int) -> np.ndarray:
       >>> alignment((13, 12), 2).tolist()
       [6.5, 6.5]
     """
+    checks.whole("scale", scale)
     return np.array(shape) // 2 + (scale - 1) / 2
 
 
 def variance_growth(scale: int) -> float:
     """Variance of a scale's kernel where the x2 kernel has variance 1.
 
-    Downscaling by 4 is downscaling twice by 2, and the second kernel acts on pixels
-    twice as large: its variance counts 4 times, and that of the x4 kernel is 1 + 4.
-    For `s = 2**n` the sum is `1 + 4 + ... + 4**(n - 1) = (s**2 - 1) / 3`, which is
-    taken for all other scales, too.
+    Downscaling by 4 is downscaling by 2, twice; the second kernel acts on pixels twice
+    as large, so the x4 kernel has variance 1 + 4. For `s = 2**n` the sum is
+    `1 + 4 + ... + 4**(n - 1) = (s**2 - 1) / 3`, which is taken for all other scales.
 
     Args:
       scale: Positive integer.
@@ -90,6 +93,7 @@ def variance_growth(scale: int) -> float:
       >>> [variance_growth(scale) for scale in (1, 2, 4, 8)]
       [0.0, 1.0, 5.0, 21.0]
     """
+    checks.whole("scale", scale)
     return (scale**2 - 1) / 3
 
 
@@ -115,21 +119,10 @@ def check(
         ...
       ValueError: kernel sums to 0; it must be positive
     """
-    if kernel.ndim != 2 or kernel.size == 0:
-        raise ValueError(
-            f"kernel has shape {kernel.shape}; it must be height x width, not empty"
-        )
-    if not np.issubdtype(kernel.dtype, np.number) or np.iscomplexobj(kernel):
-        raise ValueError(f"kernel holds {kernel.dtype}, not real numbers")
-    if not np.isfinite(kernel).all():
-        raise ValueError("kernel has values that are not finite")
-    largest = float(np.abs(kernel).max())
-    if largest > _MAX_VALUE:
-        raise ValueError(
-            f"kernel has values up to {largest:g}; they must be at most {_MAX_VALUE:g}"
-        )
+    checks.whole("scale", scale)
+    kernel = checks.matrix("kernel", kernel)
     total = float(kernel.sum())
-    if not total > 1e-6 * largest:
+    if not total > max(1e-6 * float(np.abs(kernel).max()), 1 / checks.MAX_VALUE):
         raise ValueError(f"kernel sums to {total:g}; it must be positive")
     height, width = kernel.shape
     if image_shape is not None and (height > image_shape[0] or width > image_shape[1]):
@@ -151,10 +144,6 @@ def check(
             )
 
 
-_MAX_VALUE = 1e30
-"""Largest value of a kernel; its sums and moments then stay within float32's range."""
-
-
 # --- Cleaning and placing ---
 
 
@@ -171,7 +160,9 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
       >>> normalise(np.array([[1.0, 3.0]])).tolist()
       [[0.25, 0.75]]
     """
-    total = kernel.sum()
+    checks.known("kernel", kernel)
+    kernel = np.asarray(kernel)
+    total = kernel.sum() if kernel.dtype.kind in "fiub" and kernel.size else math.nan
     if not (np.isfinite(total) and total > 0):
         raise ValueError(f"the kernel's sum is {total}; it must be positive and finite")
     return kernel / total
@@ -204,9 +195,10 @@ def remove_floor(
       >>> remove_floor(kernel, fraction=1, count=1).tolist()
       [[0.0, 0.0], [1.0, 0.0]]
     """
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction is {fraction}; it must be from 0 to 1")
-    if not 1 <= count < kernel.size:
+    kernel = checks.matrix("kernel", kernel)
+    checks.number("fraction", fraction, maximum=1, static=True)
+    checks.whole("count", count)
+    if not count < kernel.size:
         raise ValueError(f"count is {count}; it must be from 1 to {kernel.size - 1}")
     floor = fraction * np.sort(kernel, axis=None)[-count - 1]
     return normalise(np.clip(kernel - floor, 0, None))
@@ -231,6 +223,7 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
       >>> centre_of_mass(kernel).round(2).tolist()
       [3.5, 3.5]
     """
+    kernel = checks.matrix("kernel", kernel, sums=True)
     shift = alignment(kernel.shape, scale) - centre_of_mass(kernel)
     pad = math.ceil(np.abs(shift).max()) + 1
     return scipy.ndimage.shift(np.pad(kernel, pad), shift)
@@ -257,8 +250,8 @@ def scale_width(kernel: np.ndarray, factor: float) -> np.ndarray:
       >>> wider.shape, round(widths(wider).longer)
       ((23, 23), 3)
     """
-    if not 0 < factor < math.inf:
-        raise ValueError(f"factor is {factor}; it must be positive and finite")
+    kernel = checks.matrix("kernel", kernel, sums=True)
+    checks.number("factor", factor, positive=True, static=True)
     pad = math.ceil(max(factor - 1, 0) * max(kernel.shape) / 2)
     padded = np.pad(kernel, pad)
     centre = np.array(centre_of_mass(padded))
@@ -282,9 +275,12 @@ def trim(kernel: np.ndarray) -> np.ndarray:
       >>> trim(np.pad(np.full((3, 3), 1 / 9), 4)).shape
       (3, 3)
     """
+    kernel = checks.matrix("kernel", kernel)
     margins = []
     for axis in (0, 1):
         found = np.flatnonzero(np.abs(kernel).sum(1 - axis) >= 1e-5)
+        if not found.size:
+            raise ValueError("kernel has no row or no column that sums to 1e-5")
         margins += [found[0], kernel.shape[axis] - 1 - found[-1]]
     margin = min(margins)
     height, width = kernel.shape
@@ -305,14 +301,14 @@ def stack(kernels: Sequence[np.ndarray]) -> np.ndarray:
       >>> stack([np.ones((3, 3)), np.ones((5, 7))]).shape
       (2, 5, 7)
     """
+    checks.sequence("kernels", kernels)
+    kernels = [checks.matrix("kernels", kernel) for kernel in kernels]
     sizes = np.array([kernel.shape for kernel in kernels])
-    pads = (sizes.max(0) - sizes) // 2
-    return np.stack(
-        [
-            np.pad(kernel, [(n, n) for n in pad])
-            for kernel, pad in zip(kernels, pads, strict=True)
-        ]
-    )
+    if ((sizes.max(0) - sizes) % 2).any():
+        raise ValueError("kernels have sizes that do not differ by even numbers")
+    margins = (sizes.max(0) - sizes) // 2
+    pairs = zip(kernels, margins, strict=True)
+    return np.stack([np.pad(kernel, np.stack([n, n], 1)) for kernel, n in pairs])
 
 
 # --- Composing ---
@@ -336,6 +332,8 @@ def compose(first: np.ndarray, second: np.ndarray, *, scale: int) -> np.ndarray:
       >>> compose(np.array([[1.0, 2.0]]), np.array([[1.0, 10.0]]), scale=2).tolist()
       [[1.0, 2.0, 10.0, 20.0]]
     """
+    first, second = checks.matrix("first", first), checks.matrix("second", second)
+    checks.whole("scale", scale)
     height, width = first.shape
     sides = (np.array(second.shape) - 1) * scale + first.shape
     full = np.zeros(sides, first.dtype)
@@ -368,7 +366,9 @@ def kernel_x4(kernel: np.ndarray) -> np.ndarray:
       >>> k4.shape, [round(float(v), 2) for v in np.diag(covariance(k4))]
       ((41, 41), [5.0, 10.0])
     """
-    n = len(kernel)
+    kernel, n = checks.matrix("kernel", kernel), len(kernel)
+    if kernel.shape != (n, n) or n < 3:
+        raise ValueError(f"kernel is {kernel.shape}; it must be square, at least 3 x 3")
     full = compose(kernel, kernel, scale=2)
     inside = slice(n // 2, n // 2 + (2 * n - n % 2))
     return normalise(full[inside, inside])
@@ -391,6 +391,9 @@ def centre_of_mass(kernel: Any) -> Any:
       >>> centre_of_mass(np.array([[0.0, 1.0], [0.0, 3.0]])).tolist()
       [0.75, 1.0]
     """
+    if not checks.traced(kernel):
+        checked = checks.matrix("kernel", kernel)
+        kernel = kernel if hasattr(kernel, "at") else checked
     # NumPy's functions, or JAX's, without importing JAX for NumPy arrays.
     xp: Any = kernel.__array_namespace__()
     total = kernel.sum()
@@ -415,6 +418,7 @@ def covariance(kernel: np.ndarray) -> np.ndarray:
       >>> covariance(np.array([[0.5, 0.0, 0.5]])).tolist()
       [[0.0, 0.0], [0.0, 1.0]]
     """
+    kernel = checks.matrix("kernel", kernel, sums=True)
     kernel = kernel / kernel.sum()
     position = np.indices(kernel.shape).reshape(2, -1)
     position = position - centre_of_mass(kernel)[:, None]

@@ -41,7 +41,8 @@ def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2) -> f
       >>> round(kernel_psnr(kernel, np.pad(kernel, 1)[1:, 1:], scale=2), 1)
       55.5
     """
-    _check_kernels(estimate, truth)
+    estimate = checks.matrix("estimate", estimate)
+    truth = checks.matrix("truth", truth)
     difference = pad_to_frame(estimate, scale=scale) - pad_to_frame(truth, scale=scale)
     mse = (difference**2).mean()
     return float("inf") if mse == 0 else float(-10 * np.log10(mse))
@@ -65,7 +66,7 @@ def pad_to_frame(kernel: np.ndarray, *, scale: int) -> np.ndarray:
       >>> frame.shape, float(frame[12, 12])
       ((25, 25), 1.0)
     """
-    checks.whole("scale", scale)
+    kernel = checks.matrix("kernel", kernel)
     size = kernels.frame_size(scale)
     frame = np.zeros((size, size))
     # Positions on the frame of the kernel's first and last rows and columns.
@@ -100,21 +101,12 @@ def covariance_error(estimate: np.ndarray, truth: np.ndarray) -> float:
       >>> round(covariance_error(a, b), 2)
       0.35
     """
-    _check_kernels(estimate, truth)
+    estimate = checks.matrix("estimate", estimate, sums=True)
+    truth = checks.matrix("truth", truth, sums=True)
     true_covariance = kernels.covariance(truth)
     difference = kernels.covariance(estimate) - true_covariance
     norm = np.linalg.norm(true_covariance)
     return float(np.linalg.norm(difference) / norm) if norm > 0 else math.inf
-
-
-def _check_kernels(estimate: np.ndarray, truth: np.ndarray) -> None:
-    for name, kernel in (("estimate", estimate), ("truth", truth)):
-        if np.ndim(kernel) != 2 or np.size(kernel) == 0:
-            raise ValueError(
-                f"{name} has shape {np.shape(kernel)}; it must be height x width, not "
-                "empty"
-            )
-        checks.finite(name, kernel)
 
 
 # --- Images ---
@@ -219,8 +211,8 @@ def lr_psnr_y(
       >>> lr_psnr_y(hr, downscale(hr, kernel, 2), kernel, scale=2)
       inf
     """
-    checks.floating("image", image, (3,))
-    check_unit_range("image", image)
+    image = _checked("image", image)
+    kernel = checks.matrix("kernel", kernel)
     again = np.clip(downscale(image.astype(np.float64), kernel, scale), 0, 1)
     return psnr_y(again, lr, scale=scale)
 
@@ -248,6 +240,10 @@ def shift(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
       >>> [abs(round(x, 2)) for x in shift(later[..., None], waves[..., None])]
       [0.5, 0.0]
     """
+    for name, pixels in (("image", image), ("truth", truth)):
+        checks.known(name, pixels)
+        checks.floating(name, pixels, (3,))
+    image, truth = np.asarray(image), np.asarray(truth)
     if image.shape != truth.shape or min(image.shape[:2]) <= 2 * SHIFT_MARGIN:
         raise ValueError(
             f"images have shapes {image.shape} and {truth.shape}; they must be the "
@@ -271,9 +267,7 @@ def _y_channels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Checks two images and gives their Y channels without the border."""
     checks.whole("scale", border)
-    for name, pixels in (("image", image), ("truth", truth)):
-        checks.floating(name, pixels, (3,))
-        check_unit_range(name, pixels)
+    image, truth = _checked("image", image), _checked("truth", truth)
     if image.shape != truth.shape:
         raise ValueError(f"images have shapes {image.shape} and {truth.shape}")
     side = min(image.shape[:2]) - 2 * border
@@ -284,6 +278,17 @@ def _y_channels(
         )
     inside = (slice(border, -border),) * 2
     return _y(image)[inside], _y(truth)[inside]
+
+
+def _checked(name: str, pixels: np.ndarray) -> np.ndarray:
+    """An image in [0, 1] with 1 or 3 channels, as a NumPy array."""
+    checks.known(name, pixels)
+    checks.floating(name, pixels, (3,))
+    pixels = np.asarray(pixels)
+    check_unit_range(name, pixels)
+    if pixels.shape[2] not in (1, 3):
+        raise ValueError(f"{name} has {pixels.shape[2]} channels; it must have 1 or 3")
+    return pixels
 
 
 def _y(image: np.ndarray) -> np.ndarray:

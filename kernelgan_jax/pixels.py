@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import checks
+
 UNIT_SLACK = 1e-6
 """Distance from [0, 1] that rounding errors may take a value to."""
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -39,6 +41,7 @@ def from_array(array: Any) -> np.ndarray:
         ...
       ValueError: image has values from 300 to 300; scale them to [0, 1], without NaN
     """
+    checks.known("image", array)
     try:
         pixels = np.asarray(array)
     except ValueError as error:
@@ -107,6 +110,9 @@ def check_unit_range(name: str, pixels: np.ndarray) -> None:
         ...
       ValueError: truth has values from nan to nan; scale them to [0, 1], without NaN
     """
+    checks.known(name, pixels)
+    if not np.size(pixels):
+        raise ValueError(f"{name} has shape {np.shape(pixels)}; it must not be empty")
     low, high = pixels.min(), pixels.max()
     # Written so that NaN, which passes no comparison, is refused as well.
     if not (low >= -UNIT_SLACK and high <= 1 + UNIT_SLACK):
@@ -130,8 +136,14 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
       >>> to_unit(np.array([0, 255], np.uint8)).tolist()
       [0.0, 1.0]
     """
+    checks.known("pixels", pixels)
+    pixels = np.asarray(pixels)
     if np.issubdtype(pixels.dtype, np.floating):
         return pixels.astype(np.float32, copy=False)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"pixels holds {pixels.dtype}; it must be uint8, uint16 or floats"
+        )
     scale = np.float32(np.iinfo(pixels.dtype).max)
     unit: np.ndarray = np.divide(pixels, scale, dtype=np.float32)
     return unit
@@ -151,11 +163,16 @@ def from_unit(image: np.ndarray, dtype: Any) -> np.ndarray:
       >>> from_unit(np.array([-0.5, 0.5, 1.0]), np.uint8).tolist()
       [0, 128, 255]
     """
+    checks.known("image", image)
+    checks.floating("image", image, (1, 2, 3, 4))
     target = np.dtype(dtype)
+    if target.kind != "f" and target not in (np.uint8, np.uint16):
+        raise ValueError(f"dtype is {target}; it must be uint8, uint16 or a float")
     target = target if target.kind == "u" else np.dtype(np.uint16)
     stored = np.empty(image.shape, target)
     limit = np.iinfo(target).max
     for row in range(len(image)):  # row by row: no further copy of a large image
+        checks.finite("image", image[row])
         stored[row] = np.clip(np.rint(image[row] * limit), 0, limit)
     return stored
 

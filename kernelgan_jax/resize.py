@@ -13,6 +13,9 @@ import numpy as np
 
 from kernelgan_jax import checks
 
+_MAX_SIDE = 2**24
+"""Longest side of a resized image, pixels."""
+
 
 def cubic(x: np.ndarray) -> np.ndarray:
     """Keys' cubic convolution kernel with a = -1/2.
@@ -31,6 +34,8 @@ def cubic(x: np.ndarray) -> np.ndarray:
       >>> cubic(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
       [1.0, 0.5625, 0.0, -0.0625, 0.0]
     """
+    checks.known("x", x)
+    checks.finite("x", x)
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -57,14 +62,17 @@ def bicubic_resize(image: Any, scale: float) -> Any:
       >>> bicubic_resize(np.ones((6, 8, 3)), 0.5).shape
       (3, 4, 3)
     """
-    if not 0 < scale < np.inf:
-        raise ValueError(f"scale is {scale!r}; it must be positive and finite")
+    checks.number("scale", scale, positive=True, static=True)
     checks.floating("image", image, (2, 3))
+    sides = [round(scale * side, 6) for side in image.shape[:2]]
+    if not (0 < min(sides) and max(sides) <= _MAX_SIDE):
+        raise ValueError(
+            f"scale is {scale!r}; the image would become {sides[0]:g} x {sides[1]:g}"
+        )
     xp: Any = jnp if isinstance(image, jax.Array) else np
     for axis in (0, 1):
-        size = image.shape[axis]
-        # Rounded first: 0.1 * 30 is a little more than 3 in floating point.
-        index, weight = _taps(size, int(np.ceil(round(scale * size, 6))), scale)
+        # Rounded before: 0.1 * 30 is a little more than 3 in floating point.
+        index, weight = _taps(image.shape[axis], int(np.ceil(sides[axis])), scale)
         shape = [1] * image.ndim
         shape[axis] = -1
         # Tap by tap: no array of H x W x taps.

@@ -162,6 +162,29 @@ def strict_json(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
+def mutated(data, rng):
+    """Bytes of a file with some of them changed, cut out, doubled or moved."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        if not data:
+            break
+        at = int(rng.integers(len(data)))
+        kind = rng.integers(5)
+        if kind == 0:
+            data[at] ^= 1 << int(rng.integers(8))
+        elif kind == 1:
+            data[at] = rng.choice([0, 1, 127, 128, 255])
+        elif kind == 2:
+            size = int(rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**16]))
+            order = rng.choice(["little", "big"])
+            data[at : at + 4] = size.to_bytes(4, order)
+        elif kind == 3:
+            del data[at : at + int(rng.integers(1, 64))]
+        else:
+            data[at:at] = data[at // 2 : at // 2 + int(rng.integers(1, 64))]
+    return bytes(data)
+
+
 # --- Derivatives by finite differences, of functions of a pytree ---
 
 

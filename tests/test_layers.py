@@ -42,7 +42,8 @@ COMPILED = {
 }
 """Files of the library that compile, batch or place on devices."""
 
-LONG = {"app", "benchmark", "config", "kernels", "metrics", "pixels", "presets"}
+LONG = {"app", "benchmark", "checks", "config", "kernels", "metrics", "pixels",
+        "presets"}  # fmt: skip
 """Rooms whose files are not algorithms but collections: up to 450 lines."""
 
 

@@ -17,8 +17,14 @@ from kernelgan_jax.app.terminal import print_error
 _HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
 
 
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""Signals that end a run as Ctrl-C does: SIGHUP when its terminal is closed."""
+
+
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run as Ctrl-C does."""
+    """One of `_SIGNALS`, its number as the argument."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,22 +54,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{'terminated' if terminated else 'interrupted'}; the results of finished "
             "images are kept, and the same command goes on"
         )
-        return 143 if terminated else 130
+        return 128 + (error.args[0] if terminated else signal.SIGINT)
 
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """Lets SIGTERM end the run as Ctrl-C does."""
+    """Lets SIGTERM and SIGHUP end the run as Ctrl-C does, unless they are ignored."""
 
-    def terminate(*_: Any) -> None:
-        raise _Terminated
+    def terminate(number: int, _: Any) -> None:
+        raise _Terminated(int(number))
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, terminate)
+        for number in _SIGNALS:
+            # nohup ignores SIGHUP, and the run is to go on then.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, terminate)
     except ValueError:  # Only the main thread may handle signals.
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

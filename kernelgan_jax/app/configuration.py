@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
 from collections.abc import Collection, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from kernelgan_jax import presets
+from kernelgan_jax.app import files
 from kernelgan_jax.config import GROUPS, Config, readers
 
 Settings = dict[str, Any]
@@ -122,6 +124,22 @@ def load(source: str | None) -> Settings:
     return complete(_plain("get_config()", config))
 
 
+def expanded(path: str) -> str:
+    """A path with the user's home in place of `~`, unless `~` is there itself.
+
+    Shells replace it in `--image ~/x`, but not in `--image=~/x`.
+
+    Raises:
+      UsageError: If it starts with the name of a user that does not exist.
+    """
+    if os.path.lexists(path):
+        return path
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        raise UsageError(f"{path}: there is no such user; ./{path} is a file here")
+    return found
+
+
 def _module(path: str) -> ModuleType:
     if path in preset_names():
         return preset(path)
@@ -130,6 +148,9 @@ def _module(path: str) -> ModuleType:
             f"--config={path}: it must be a Python file or one of "
             f"{', '.join(preset_names())}"
         )
+    path = expanded(path)
+    if problem := files.not_a_file(path):
+        raise UsageError(f"--config: {path} {problem}, not a Python file")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None and spec.loader is not None  # as the suffix is .py
     module = importlib.util.module_from_spec(spec)

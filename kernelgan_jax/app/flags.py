@@ -321,6 +321,7 @@ def _known_kernel(path: str, config: Config) -> GivenConfig:
     from kernelgan_jax import kernels
     from kernelgan_jax.app import kernel_files
 
+    path = configuration.expanded(path)
     try:
         kernel = kernel_files.read(path)
     except kernel_files.KernelFileError as error:
@@ -336,7 +337,7 @@ def _known_kernel(path: str, config: Config) -> GivenConfig:
 def _output_dir(text: str) -> Path:
     """A folder; for a URL an object that has the methods of a `Path` but is none."""
     if "://" not in text:
-        return Path(text)
+        return Path(configuration.expanded(text))
     try:
         from upath import UPath
 

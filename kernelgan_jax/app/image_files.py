@@ -5,7 +5,7 @@ import os
 import pathlib
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import imagecodecs
@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
+from kernelgan_jax.app import files, memory
+from kernelgan_jax.app.folders import output_filter
 from kernelgan_jax.app.image_decoding import (
     FORMATS,
     MAX_PIXELS,
@@ -41,7 +43,11 @@ class Found(NamedTuple):
     """One error for each pattern that gave nothing."""
 
 
-def find(patterns: Sequence[str | os.PathLike[str]]) -> Found:
+def find(
+    patterns: Sequence[str | os.PathLike[str]],
+    *,
+    leave_out: pathlib.Path | None = None,
+) -> Found:
     """Finds image files.
 
     Args:
@@ -49,19 +55,22 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> Found:
         in it; or a glob, in which `**` stands for any folders. Folders and globs give
         the files with one of `IMAGE_SUFFIXES`, in upper or lower case, sorted by path,
         without hidden ones.
+      leave_out: The output folder, whose files folders and globs do not give. If the
+        search starts in it or below, only results are left out.
 
     Returns:
       The paths and the problems: a pattern that gives nothing is reported without
-      losing the others. A file that is reached twice, also through a link, is returned
-      once, at its first place. No file is opened.
+      losing the others, and so is each pipe, socket, folder or broken link that has an
+      image's name. A file that is reached twice, also through a link, is returned once,
+      at its first place. No file is opened.
     """
     paths: dict[pathlib.Path, pathlib.Path] = {}
     problems: list[ImageError] = []
     for given in patterns:
         pattern = os.fspath(given)
         try:
-            for path in _expand(pattern):
-                paths.setdefault(path.resolve(), path)
+            for path in _expand(pattern, leave_out, problems):
+                paths.setdefault(pathlib.Path(os.path.realpath(path)), path)
         except ImageError as error:
             problems.append(error)
         except OSError as error:
@@ -94,7 +103,9 @@ def read(path: str | os.PathLike[str]) -> Image:
     try:
         if os.path.isdir(path):
             raise _error(path, "is a folder, not an image; name a file in it")
-        file = open(path, "rb")
+        file = files.open_regular(path)
+    except files.NotAFileError as error:
+        raise _error(path, f"{error.strerror}; name an image file") from None
     except FileNotFoundError:
         raise _error(path, "no such file; check the path") from None
     except PermissionError:
@@ -104,8 +115,12 @@ def read(path: str | os.PathLike[str]) -> Image:
         reason = one_line(error.strerror or error)
         raise _error(path, f"cannot be opened: {reason}") from error
     with file:
-        if os.fstat(file.fileno()).st_size == 0:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
             raise _error(path, "is empty (0 bytes); copy or export it again")
+        if problem := memory.problem(file, size, max_pixels=MAX_PIXELS):
+            raise _error(path, problem)
+        file.seek(0)
         try:
             return decode(file)
         except UnusableError as error:
@@ -167,34 +182,64 @@ def _error(path: str | os.PathLike[str], problem: str) -> ImageError:
     return ImageError(f"{one_line(os.fspath(path))}: {problem}")
 
 
-def _expand(pattern: str) -> list[pathlib.Path]:
+def _expand(
+    pattern: str, leave_out: pathlib.Path | None, problems: list[ImageError]
+) -> list[pathlib.Path]:
     """The files that one pattern of `find` stands for, at least one."""
     if not pattern:
         # It would mean the current folder, mostly by accident.
         raise ImageError("empty path; name an image file, a folder or a glob")
     path = pathlib.Path(pattern)
+    if pattern.startswith("~") and not os.path.lexists(path):
+        pattern = os.path.expanduser(pattern)
+        path = pathlib.Path(pattern)
+    before = len(problems)
     if path.is_dir():
-        paths = _images(path.iterdir())
+        is_result = output_filter(leave_out, start=path)
+        paths = _images(path.iterdir(), is_result, problems)
         problem = "no images in this folder"
-    elif path.exists():
+    elif os.path.lexists(path):
         # Tried before globbing, as names such as "photo[1].png" are common.
         return [path]
     elif glob.has_magic(pattern):
-        paths = _images(map(pathlib.Path, glob.iglob(pattern, recursive=True)))
+        is_result = output_filter(leave_out, start=_fixed_part(pattern))
+        found = map(pathlib.Path, glob.iglob(pattern, recursive=True))
+        paths = _images(found, is_result, problems)
         problem = "no image matches"
     else:
         raise _error(pattern, "no such file or folder; check the path")
-    if not paths:
+    if not paths and len(problems) == before:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         raise _error(pattern, f"{problem}; looked for {suffixes}")
     return paths
 
 
-def _images(paths: Iterator[pathlib.Path]) -> list[pathlib.Path]:
-    return sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+def _fixed_part(pattern: str) -> pathlib.Path:
+    """The folder in which a glob starts to search."""
+    path = pathlib.Path(pattern)
+    while glob.has_magic(str(path)):
+        path = path.parent
+    return path
+
+
+def _images(
+    paths: Iterator[pathlib.Path],
+    is_result: Callable[[pathlib.Path], bool],
+    problems: list[ImageError],
+) -> list[pathlib.Path]:
+    """The images among some paths, sorted; what has only the name is reported."""
+    chosen = []
+    for path in sorted(paths):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if is_result(path):
+            continue
+        try:
+            problem = files.not_a_file(path)
+        except OSError as error:
+            problem = f"cannot be looked up: {error.strerror or error}"
+        if problem is None:
+            chosen.append(path)
+        else:
+            problems.append(_error(path, f"{one_line(problem)}; it is left out"))
+    return chosen

@@ -1,45 +1,85 @@
-"""The list of what became of every image: `manifest.jsonl`, one line per image."""
+"""The list of what became of every image: `manifest.jsonl`, one line per image.
 
+Any number of runs may write to it at once: a line is appended under a lock, after what
+others have appended was read. If an image has several lines, the last one counts;
+`tidy` removes the others, also under the lock, and only where locks work. A store of
+objects has neither locks nor files that grow, so there each run has a file of its own;
+`read_folder` merges them all.
+"""
+
+import contextlib
+import errno
 import json
 import os
-import tempfile
+import secrets
+import shutil
+import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, NamedTuple, Self
 
+from kernelgan_jax.app import files
+from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.job import Outcome
 
 UPLOAD_EVERY = 60
 """Seconds between two uploads of a manifest to a URL."""
 
+LONGEST_LINE = 2**20
+"""Bytes of the longest line that is read."""
+
+_START = b'{"image": '
+"""Start of each line, by which one that was cut off is known."""
+
+Record = dict[str, Any]
+"""One line: an image and what became of it."""
+
 
 class Manifest:
     """Adds a line when an image ends, so that nothing is lost if the run is killed.
 
-    If an image has several lines, the last one counts. `tidy` removes the others; it is
-    also done when the file is opened and at the end of a `with` block.
+    A line that cannot be written is kept, and written with the next one; `problem` says
+    why. A file that holds something else as well is kept beside the tidied one; `note`
+    says so.
+
+    Raises:
+      OutputError: If there is something else of this name, or it may not be written.
     """
 
     def __init__(self, path: Path):
+        self.problem = ""
+        """Why lines could not be written; empty if all were."""
+        self.note = ""
+        """What was unusual, in one line; empty if nothing was."""
+        self._records: dict[str, Record] = {}
+        self._waiting: list[Record] = []
+        self._seen = (0, 0)  # Number of the file and bytes of it that were read.
+        self._own: dict[str, Record] = {}
+        self._uploaded = 0.0
+        if not isinstance(path, Path):
+            self._records = read_folder(path.parent)
+            run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+            path = path.with_name(f"{path.stem}-{run}-{secrets.token_hex(4)}.jsonl")
         self.path = path
-        self._records = read(path)
-        self._tidied = 0.0
-        self.tidy()
+        if isinstance(path, Path) and os.path.lexists(path):
+            _check(path)
+            self.tidy()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.tidy()
+        if isinstance(self.path, Path):
+            self._append()
+            self.tidy()
+        else:
+            self._upload()
 
     def add(self, outcome: Outcome) -> None:
-        """Adds a line for an image."""
-        image = str(outcome.task.path)
-        if outcome.status == "kept":
-            if self._records.get(image, {}).get("status") == "done":
-                return
+        """Adds a line for an image, unless it would say nothing new."""
         record = {
-            "image": image,
+            "image": str(outcome.task.path),
             "results": str(outcome.task.folder),
             "status": "failed" if outcome.status == "failed" else "done",
             "seconds": round(outcome.seconds, 3),
@@ -47,35 +87,228 @@ class Manifest:
         }
         if outcome.summary is not None and outcome.summary.failure is not None:
             record["converged"] = not outcome.summary.failure
-        self._records[image] = record
+        is_kept = outcome.status == "kept"
         if isinstance(self.path, Path):
-            with self.path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-        elif time.monotonic() > self._tidied + UPLOAD_EVERY:
-            self.tidy()  # Nothing can be added to an object in a store.
+            self._append(record, is_kept=is_kept)
+        elif self._is_new(record, is_kept=is_kept):
+            self._records[record["image"]] = self._own[record["image"]] = record
+            if time.monotonic() > self._uploaded + UPLOAD_EVERY:
+                self._upload()
 
     def tidy(self) -> None:
         """Leaves one line per image, the last one, in one step."""
-        if not self._records:
+        if self._waiting or not (isinstance(self.path, Path) and self.path.is_file()):
             return
-        lines = [json.dumps(record) + "\n" for record in self._records.values()]
-        self._tidied = time.monotonic()
-        if not isinstance(self.path, Path):
-            self.path.write_text("".join(lines))
+        with self._keeping_problem(), _opened(self.path) as (file, is_locked):
+            if not is_locked:
+                return
+            found = _parse(file)
+            self._records = found.records
+            if len(found.records) == found.lines:
+                return
+            if found.has_others:
+                copy = _unused(f"{self.path}.damaged")
+                shutil.copyfile(self.path, copy)
+                self.note = (
+                    f"{self.path}: held more than lines of a manifest; they were left "
+                    f"out, and {copy} is the file as it was"
+                )
+            with files.temporary_folder(self.path.parent) as temporary:
+                new = temporary / self.path.name
+                new.write_text("".join(map(_line, found.records.values())))
+                new.chmod(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+                files.sync(new)
+                os.replace(new, self.path)
+
+    def _append(self, record: Record | None = None, *, is_kept: bool = False) -> None:
+        """Adds a line, and those that could not be written before."""
+        if record is None and not self._waiting:
             return
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".manifest-")
-        with os.fdopen(handle, "w") as file:
-            file.writelines(lines)
-        os.replace(name, self.path)
+        written = False
+        with self._keeping_problem(), _opened(self.path, create=True) as (file, _):
+            self._catch_up(file)
+            new = list(self._waiting)
+            if record is not None and self._is_new(record, is_kept=is_kept):
+                new.append(record)
+            if new:
+                _write(file, "".join(map(_line, new)).encode())
+            self._records |= {record["image"]: record for record in new}
+            self._seen = (os.fstat(file.fileno()).st_ino, file.tell())
+            self._waiting = []
+            written = True
+        if not written and record is not None:
+            if self._is_new(record, is_kept=is_kept):
+                self._waiting.append(record)
+
+    def _catch_up(self, file: IO[bytes]) -> None:
+        """Reads what others have appended since the last time."""
+        status = os.fstat(file.fileno())
+        number, end = self._seen
+        if number != status.st_ino or end > status.st_size:
+            self._records, end = {}, 0
+        self._records |= _parse(file, start=end).records
+
+    def _is_new(self, record: Record, *, is_kept: bool) -> bool:
+        """Whether a line says something that the manifest does not say yet."""
+        before = self._records.get(record["image"], {})
+        if is_kept:
+            return before.get("status") != "done"
+        if record["status"] == "failed":
+            return any(before.get(n) != record[n] for n in ("status", "error"))
+        return True
+
+    def _upload(self) -> None:
+        """Writes this run's lines, all of them, to its own object."""
+        if self._own:
+            with self._keeping_problem():
+                self.path.write_text("".join(map(_line, self._own.values())))
+        self._uploaded = time.monotonic()
+
+    @contextlib.contextmanager
+    def _keeping_problem(self) -> Iterator[None]:
+        """Keeps an error in `problem`: the images go on without the manifest."""
+        try:
+            yield
+        except Exception as error:  # A store of objects has errors of its own.
+            if isinstance(self.path, Path) and not isinstance(error, OSError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            self.problem = f"{self.path}: cannot be written: {reason}"
+        else:
+            self.problem = ""
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The last line of each image; lines that were cut off are skipped."""
-    records = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
+class _Found(NamedTuple):
+    """What a manifest holds."""
+
+    records: dict[str, Record]
+    """The last line of each image."""
+    lines: int
+    """Number of all lines."""
+    has_others: bool
+    """Whether some are no lines of a manifest, not even cut off."""
+
+
+def read(path: Path) -> dict[str, Record]:
+    """The last line of each image in one file; what is no line is skipped.
+
+    Raises:
+      OSError: If there is such a path, and it cannot be read.
+    """
+    if not isinstance(path, Path):
+        if not path.exists():
+            return {}
+        return _parse_lines(iter(path.read_bytes().splitlines())).records
+    if not os.path.lexists(path):
+        return {}
+    with files.open_regular(path) as file:
+        return _parse(file).records
+
+
+def read_folder(folder: Path) -> dict[str, Record]:
+    """The last line of each image in all manifests of an output folder, merged.
+
+    Later runs come after earlier ones.
+    """
+    records: dict[str, Record] = {}
+    if folder.exists():
+        names = sorted(p.name for p in folder.iterdir() if is_manifest(p.name))
+        for name in sorted(names, key=lambda name: name != "manifest.jsonl"):
+            records |= read(folder / name)
+    return records
+
+
+def is_manifest(name: str) -> bool:
+    """Whether a file's name is that of a manifest."""
+    return name.startswith("manifest") and name.endswith(".jsonl")
+
+
+def _check(path: Path) -> None:
+    """Checks that a path is a file that can be written.
+
+    Raises:
+      OutputError: If it is not.
+    """
+    advice = "move it away, or choose another output folder"
+    try:
+        problem = files.not_a_file(path)
+        if problem is None and path.is_symlink():
+            problem = "is a link"  # Nothing is written outside of the output folder.
+        if problem is not None:
+            raise OutputError(f"{path}: {problem}, not a list of images; {advice}")
+        os.close(os.open(path, os.O_RDWR | os.O_APPEND))
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{path}: cannot be written: {reason}; {advice}") from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, create: bool = False) -> Iterator[tuple[IO[bytes], bool]]:
+    """The file, to read and append to, and whether it is locked."""
+    flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0)
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    while True:
+        with os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
+            with files.locked(file.fileno()) as is_locked:
+                # Another run may have put a tidied file in its place meanwhile.
+                if is_locked and not _is_at(file, path):
+                    continue
+                yield file, is_locked
+                return
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    """Adds whole lines to a file, or nothing."""
+    end = file.seek(0, os.SEEK_END)
+    if end:
+        file.seek(end - 1)
+        if file.read(1) != b"\n":  # A line before was cut off.
+            data = b"\n" + data
+    if file.write(data) < len(data):
+        file.truncate(end)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _unused(path: str) -> str:
+    """The path, with a number behind it if there is such a file."""
+    number, chosen = 1, path
+    while os.path.lexists(chosen):
+        number += 1
+        chosen = f"{path}-{number}"
+    return chosen
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _parse(file: IO[bytes], *, start: int = 0) -> _Found:
+    """What the lines of an open file say, from a position on."""
+    file.seek(start)
+    with open(os.dup(file.fileno()), "rb") as buffered:
+        return _parse_lines(iter(lambda: buffered.readline(LONGEST_LINE), b""))
+
+
+def _parse_lines(lines: Iterator[bytes]) -> _Found:
+    records: dict[str, Record] = {}
+    count, has_others = 0, False
+    for line in lines:
+        count += 1
         try:
             record = json.loads(line)
+            if not isinstance(record["image"], str):
+                raise TypeError
             records[record["image"]] = record
-        except (ValueError, KeyError, TypeError):
-            continue
-    return records
+        except (ValueError, KeyError, TypeError, RecursionError, MemoryError):
+            was_cut_off = line.startswith(_START) or _START.startswith(line.rstrip())
+            has_others |= not was_cut_off
+    return _Found(records, count, has_others)

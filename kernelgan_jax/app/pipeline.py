@@ -18,7 +18,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax.app import configuration, image_files, report, resources, results
+from kernelgan_jax.app import (
+    configuration,
+    files,
+    image_files,
+    report,
+    resources,
+    results,
+)
 from kernelgan_jax.app.job import Job, Outcome, Task
 from kernelgan_jax.app.report import Result, SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
@@ -41,6 +48,8 @@ class _Ready(NamedTuple):
     """The contents of the file."""
     fingerprint: str
     """See `results.fingerprint`; of the file as it was read."""
+    content: files.Content
+    """Size and digest of the file."""
 
     def unit(self) -> np.ndarray:
         """Its pixels, `H x W x C` float32 in [0, 1].
@@ -169,10 +178,17 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
     """Reads an image, and refuses it early if it cannot be finished."""
     config = job.config
     try:
-        fingerprint = results.fingerprint(job, _size_and_time(task.path))
+        before = _state(task.path)
+        content = _content(task.path)
+        fingerprint = results.fingerprint(job, content)
         if job.resume and results.is_finished(task.folder, fingerprint):
             return Outcome(task, "kept")
+        results.check_owner(task.folder, task.path)
         image = image_files.read(task.path)
+        if _state(task.path) != before:
+            raise image_files.ImageError(
+                f"{task.path}: changed while it was read; run the same command again"
+            )
         results.check_writable(task.folder)
         if (method := config.chosen_method) is not None:
             resources.check_memory(image.pixels.shape, config.scale)
@@ -184,22 +200,31 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
                 entry=config.chosen_estimator,
                 config=config.estimator_config,
             )
-        return _Ready(number, task, image, fingerprint)
+        return _Ready(number, task, image, fingerprint, content)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    """Size and time of a file.
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written to or replaced; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _content(path: Path) -> files.Content:
+    """Size and digest of a file.
 
     Raises:
-      ImageError: If there is no such file.
+      ImageError: If it cannot be read.
     """
     try:
-        status = os.stat(path)
+        return files.content(path)
     except OSError as error:
+        image_files.read(path)  # It says more about what is wrong.
         raise image_files.ImageError(f"{path}: {error.strerror or error}") from error
-    return status.st_size, status.st_mtime_ns
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -273,6 +298,7 @@ def _finish(
             seconds=estimated.seconds,
             sr=_super_resolve(ready, estimated.estimate, job, progress),
             fingerprint=ready.fingerprint,
+            content=ready.content,
         )
         results.write(result)
         summary = report.summary(result)

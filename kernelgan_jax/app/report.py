@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib.metadata
+import json
 import math
+import os
 import platform
 from typing import Any
 
@@ -10,6 +12,7 @@ import jax
 import numpy as np
 
 from kernelgan_jax import kernels
+from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.image_files import Image
 from kernelgan_jax.app.job import Job, Summary, Task
 from kernelgan_jax.app.provenance import provenance
@@ -56,6 +59,8 @@ class Result:
     """The super-resolution; None without one."""
     fingerprint: str = ""
     """Text that differs where the results would; see `results.fingerprint`."""
+    content: Content | None = None
+    """Size and digest of the image file."""
 
     @property
     def scale(self) -> int:
@@ -70,19 +75,18 @@ class Result:
         return (*self.estimate.intermediate, (self.scale, self.estimate.kernel))
 
 
-def to_dict(result: Result, files: list[str]) -> dict[str, Any]:
+def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
     """The contents of `report.json`.
 
     Args:
       result: The results.
-      files: Names of the files that are written.
+      files: Names of the files that are written, with their sizes and digests.
     """
     height, width, channels = result.image.pixels.shape
     device = jax.devices()[0]
-    settings = result.job.config.to_dict()
-    # The values of a known kernel are in the file that `source` names.
-    settings.get("given", {}).pop("kernel", None)
+    content = {} if result.content is None else result.content._asdict()
     found = {
+        "owner": {"path": os.path.abspath(result.task.path), **content},
         "image": {
             "path": str(result.task.path),
             "width": width,
@@ -94,8 +98,7 @@ def to_dict(result: Result, files: list[str]) -> dict[str, Any]:
         **_estimate(result),
         "super_resolution": _super_resolution(result),
         "seconds": round(result.seconds, 3),
-        "seed": result.job.seed,
-        "config": settings,
+        **settings(result.job),
         "device": {"platform": device.platform, "kind": device.device_kind},
         "versions": _versions(),
         "provenance": provenance(),
@@ -103,6 +106,16 @@ def to_dict(result: Result, files: list[str]) -> dict[str, Any]:
         "fingerprint": result.fingerprint,
     }
     return finite(found)
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """The settings of a run and its seed, as `report.json` has them."""
+    config = job.config.to_dict()
+    # The values of a known kernel are in the file that `source` names.
+    config.get("given", {}).pop("kernel", None)
+    found = {"seed": job.seed, "config": config}
+    plain: dict[str, Any] = json.loads(json.dumps(finite(found)))
+    return plain
 
 
 def _estimate(result: Result) -> dict[str, Any]:

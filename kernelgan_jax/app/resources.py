@@ -1,7 +1,6 @@
 """Facts about this machine, and how many images at a time it can work on."""
 
 import contextlib
-import math
 import os
 import platform
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import jax
 
+from kernelgan_jax.app.memory import available_memory
 from kernelgan_jax.config import Config
 from kernelgan_jax.parallel import worker_count
 
@@ -63,16 +63,6 @@ def check_memory(image_shape: Sequence[int], scale: int) -> None:
             f"{need / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free; crop "
             "it, or pass --sr=none for its kernel alone"
         )
-
-
-def available_memory() -> float:
-    """Free memory of this machine in bytes; infinite where that is not known."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return math.inf
 
 
 @contextlib.contextmanager

@@ -1,26 +1,39 @@
 """The files that a run leaves: their folders, how they are written, what is finished.
 
 The files of an image appear together: they are written into a hidden folder next to
-their own and then renamed into place, `report.json` last. So a folder that has a
-`report.json` is complete, whenever the run was killed.
+their own, brought to the disk, and then renamed into place, `report.json` last. So a
+folder that has a `report.json` is complete, whenever the run was killed; the report has
+the size and the digest of each file, for whatever happens later.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-import time
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from kernelgan_jax.app import figures, image_files, kernel_files
+from kernelgan_jax.app import figures, files, image_files, kernel_files
+from kernelgan_jax.app.files import OutputError
+from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernels import MAX_SCALE
+
+__all__ = [
+    "FILES",
+    "OutputError",
+    "check_owner",
+    "check_writable",
+    "fingerprint",
+    "folders",
+    "is_finished",
+    "prepare",
+    "write",
+]
 
 _SCALES = range(1, MAX_SCALE + 1)
 
@@ -33,41 +46,6 @@ FILES = (
 )
 """All files that `write` may leave in a folder, in the order in which they appear."""
 
-_TEMPORARY = ".kernelgan-"
-"""Start of the name of a hidden folder, which lives for seconds."""
-
-_STALE = 3600
-"""Age in seconds of a hidden folder whose run is certainly dead."""
-
-
-class OutputError(OSError):
-    """Results cannot be written; the message is one line that names the folder."""
-
-
-def folders(paths: Sequence[Path], output_dir: Path) -> list[Path]:
-    """Chooses a folder in `output_dir` for the results of each image.
-
-    It has the name of the image without suffix. If several images have the same name,
-    the later ones get `_2`, `_3`, ..., and never the name of another image in the list.
-    Names that some file system takes for the same (case, composed accents) count as
-    the same.
-    """
-    stems = {_normalised(path.stem) for path in paths}
-    taken: set[str] = set()
-    chosen = []
-    for path in paths:
-        name, number = path.stem, 1
-        while _normalised(name) in taken or (number > 1 and _normalised(name) in stems):
-            number += 1
-            name = f"{path.stem}_{number}"
-        taken.add(_normalised(name))
-        chosen.append(output_dir / name)
-    return chosen
-
-
-def _normalised(name: str) -> str:
-    return unicodedata.normalize("NFC", name.casefold())
-
 
 def prepare(output_dir: Path) -> None:
     """Creates the output folder and removes what killed runs left in it.
@@ -78,17 +56,15 @@ def prepare(output_dir: Path) -> None:
     with _naming(output_dir):
         output_dir.mkdir(parents=True, exist_ok=True)
         if not isinstance(output_dir, Path):  # A URL, where nothing is temporary.
-            probe = output_dir / f"{_TEMPORARY}probe"
+            probe = output_dir / f"{files.TEMPORARY}probe"
             probe.write_bytes(b"")
             probe.unlink()
+            files.clean_up(Path(tempfile.gettempdir()))
             return
-        for folder in output_dir.glob(f"{_TEMPORARY}*"):
-            # By age, not by process, as the run may be on another machine. If it is
-            # alive, its folder may be gone by now.
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - folder.stat().st_mtime > _STALE:
-                    shutil.rmtree(folder, ignore_errors=True)
-    check_writable(output_dir)
+        files.clean_up(output_dir)
+    with _naming(output_dir):
+        if isinstance(output_dir, Path):
+            tempfile.TemporaryFile(dir=output_dir).close()
 
 
 def check_writable(folder: Path) -> None:
@@ -97,6 +73,11 @@ def check_writable(folder: Path) -> None:
     Raises:
       OutputError: If they cannot, or if something else has the folder's name.
     """
+    if isinstance(folder, Path) and folder.is_symlink():
+        raise OutputError(
+            f"{folder}: is a link; results are only written below the output folder: "
+            "remove it"
+        )
     with _naming(folder):
         if isinstance(folder, Path) and folder.exists():
             tempfile.TemporaryFile(dir=folder).close()
@@ -107,6 +88,8 @@ def _naming(folder: Path) -> Iterator[None]:
     """Turns errors into an `OutputError` that names the folder."""
     try:
         yield
+    except OutputError:
+        raise
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{folder}: cannot be written: {reason}") from error
@@ -117,27 +100,59 @@ def _naming(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder}: cannot be written: {error}") from error
 
 
-def fingerprint(job: Job, file: tuple[int, int]) -> str:
+def check_owner(folder: Path, path: Path) -> None:
+    """Checks that a folder does not hold the results of another image.
+
+    `folders` chooses no such folder; but another run may have filled it meanwhile.
+
+    Raises:
+      OutputError: If it does.
+    """
+    owner = owner_of(folder)
+    if owner is not None and not owner.is_image(path):
+        raise OutputError(
+            f"{folder}: meanwhile holds the results of {owner.path}, written by "
+            f"another run; run the same command again for {path}"
+        )
+
+
+def fingerprint(job: Job, content: Any) -> str:
     """Text that differs wherever an image's results would.
 
     Args:
       job: What is asked for: the settings, with a known kernel, and the seed count.
-      file: Size and time of the image file.
+      content: Size and digest of the image file: not its name and time, which other
+        images have as well.
     """
     text = json.dumps(
-        [provenance(), job.config.to_dict(), job.seed, file], sort_keys=True
+        [provenance(), job.config.to_dict(), job.seed, content], sort_keys=True
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:
-    """Whether a folder has all results of a run with this fingerprint."""
+    """Whether a folder has all results of a run with this fingerprint, undamaged.
+
+    Files are compared with the sizes and the digests in the report; at a URL, where an
+    object appears whole or not at all, with the sizes alone.
+    """
+    report = files.read_json(folder / "report.json")
     try:
-        found = json.loads((folder / "report.json").read_text())
-        same = found["fingerprint"] == fingerprint
-        return same and all((folder / name).exists() for name in found["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        if report is None or report["fingerprint"] != fingerprint:
+            return False
+        return all(
+            _is_whole(folder / name, found["bytes"], found["sha256"])
+            for name, found in report["files"].items()
+            if name in FILES
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _is_whole(path: Path, size: int, sha256: str) -> bool:
+    if not isinstance(path, Path):
+        return bool(path.stat().st_size == size)
+    return path.lstat().st_size == size and files.content(path).sha256 == sha256
 
 
 def write(result: Result) -> None:
@@ -146,22 +161,31 @@ def write(result: Result) -> None:
     The parent of the task's folder exists. Other files in the folder stay as they are.
 
     Raises:
-      OutputError: If that is impossible (full disk, no permission).
+      OutputError: If that is impossible (full disk, no permission, the folder of
+        another image).
     """
     folder = result.task.folder
-    with _naming(folder), _temporary(folder.parent) as temporary:
+    place = folder.parent if isinstance(folder, Path) else None
+    with _naming(folder), files.temporary_folder(place) as temporary:
         _write_files(temporary, result)
+        check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # The earlier report goes first: from here on the folder is incomplete.
-        for name in reversed(FILES):
-            (folder / name).unlink(missing_ok=True)
-        for name in FILES:
-            if not (temporary / name).exists():
-                continue
+        with files.locked_folder(folder):
+            check_owner(folder, result.task.path)
+            # The earlier report goes first: from here on the folder is incomplete.
+            for name in reversed(FILES):
+                (folder / name).unlink(missing_ok=True)
+            for name in FILES:
+                if not (temporary / name).exists():
+                    continue
+                if isinstance(folder, Path):
+                    if name == "report.json":
+                        files.sync(folder)
+                    os.replace(temporary / name, folder / name)
+                else:
+                    (folder / name).write_bytes((temporary / name).read_bytes())
             if isinstance(folder, Path):
-                os.replace(temporary / name, folder / name)
-            else:
-                (folder / name).write_bytes((temporary / name).read_bytes())
+                files.sync(folder)
 
 
 def _write_files(folder: Path, result: Result) -> None:
@@ -171,18 +195,13 @@ def _write_files(folder: Path, result: Result) -> None:
         image_files.write_png(folder / f"sr_x{result.scale}.png", result.sr.image)
     if result.job.figures:
         figures.write(folder, result)
-    files = [name for name in FILES if (folder / name).exists()]
+    found = {
+        name: files.content(folder / name)._asdict()
+        for name in FILES
+        if (folder / name).exists()
+    }
     (folder / "report.json").write_text(
-        json.dumps(to_dict(result, files), indent=2, allow_nan=False) + "\n"
+        json.dumps(to_dict(result, found), indent=2, allow_nan=False) + "\n"
     )
-
-
-@contextlib.contextmanager
-def _temporary(parent: Path) -> Iterator[Path]:
-    """A hidden folder beside the results; for a URL, on this machine."""
-    place = parent if isinstance(parent, Path) else None
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=place))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    for name in (*found, "report.json"):
+        files.sync(folder / name)

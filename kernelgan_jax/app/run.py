@@ -2,12 +2,21 @@
 
 import collections
 import contextlib
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from kernelgan_jax.app import image_files, pipeline, resources, results, terminal
+from kernelgan_jax.app import (
+    folders,
+    image_files,
+    pipeline,
+    report,
+    resources,
+    results,
+    terminal,
+)
 from kernelgan_jax.app.compilation_cache import keep_compilations
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flags import Options
@@ -22,7 +31,7 @@ def run(options: Options) -> int:
     What goes wrong with one image is a line on stderr, and the others go on.
     """
     keep_compilations()
-    paths, problems = image_files.find(options.images)
+    paths, problems = image_files.find(options.images, leave_out=options.output_dir)
     for problem in problems:
         terminal.print_error(problem)
     if not paths:
@@ -34,20 +43,43 @@ def run(options: Options) -> int:
     except results.OutputError as error:
         terminal.print_error(error)
         return 1
+    _warn(tasks, options, manifest)
     tally = _Tally(tasks, options)
     with manifest, contextlib.closing(_outcomes(tasks, options)) as outcomes:
         for outcome in outcomes:
+            had_problem = manifest.problem
             manifest.add(outcome)
             tally.add(outcome)
+            if manifest.problem and not had_problem:
+                terminal.print_error(f"{manifest.problem}; the images go on")
+    if manifest.problem:
+        terminal.print_error(f"{manifest.problem}; it lacks lines of this run")
     tally.finish(manifest.path)
-    return 1 if problems or tally.counts["failed"] else 0
+    return 1 if problems or tally.counts["failed"] or manifest.problem else 0
+
+
+def _warn(tasks: Sequence[Task], options: Options, manifest: Manifest) -> None:
+    """Says beforehand what this run replaces, and what was odd in the folder."""
+    if options.quiet:
+        return
+    if manifest.note:
+        terminal.print_text(manifest.note)
+    count, example = folders.different_settings(
+        [task.folder for task in tasks], report.settings(options.job)
+    )
+    if count:
+        terminal.print_text(
+            f"{options.output_dir}: holds results of {count} of these images with "
+            f"other settings ({example}), which are replaced; another --output_dir "
+            "keeps them"
+        )
 
 
 def _tasks(paths: Sequence[Path], options: Options) -> list[Task]:
     """The images of this machine's part, with the folders for their results."""
-    folders = results.folders(paths, options.output_dir)
+    chosen = folders.folders(paths, options.output_dir)
     part, parts = options.shard
-    return list(map(Task, paths, folders))[part::parts]
+    return list(map(Task, paths, chosen))[part::parts]
 
 
 def _manifest_path(options: Options) -> Path:
@@ -102,6 +134,7 @@ def _outcomes(
     alone = len(tasks) == 1
     with tqdm(
         desc=None if alone else "images",
+        file=terminal.Enduring(sys.stderr),
         total=0 if alone else len(tasks),
         unit="step" if alone else "image",
         leave=False,
@@ -121,7 +154,8 @@ def _steps(bar: tqdm, task: Task) -> ProgressCallback:
     """A callback that shows the steps of the only image."""
 
     def show(done: Progress) -> None:
-        bar.set_description(f"{task.path.name}, {done.phase}", refresh=False)
+        name = terminal.printable(task.path.name)
+        bar.set_description(f"{name}, {done.phase}", refresh=False)
         bar.total, bar.n = done.total, done.step
         names = terminal.SHORT_NAMES
         bar.set_postfix(

@@ -1,7 +1,15 @@
-"""What the command prints: one line per image, a table, errors. Needs no JAX."""
+"""What the command prints: one line per image, a table, errors. Needs no JAX.
 
+Names of files come from anywhere: what is not printable in them, such as the codes that
+move a terminal's cursor, is escaped. A terminal that is gone is no error: the run goes
+on without it.
+"""
+
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 from kernelgan_jax.app.job import Summary
 
@@ -22,15 +30,58 @@ SHORT_NAMES = {
 _HEADINGS = ("widths", "angle", "seconds", "converged", "confidence", "image")
 
 
+class Enduring(io.TextIOBase):
+    """A stream that nobody may be reading any more: it then swallows what it gets."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes text if it can, escaping what the stream's encoding lacks."""
+        if self._stream is not None:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(
+                    text.encode(encoding, "backslashreplace").decode(encoding)
+                )
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes the stream if it can."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def printable(text: str) -> str:
+    """Text in which everything that is not printable is escaped, also line breaks.
+
+    Example:
+      >>> len(printable("a" + chr(27)))  # an escape code: four characters
+      5
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_text(text: str) -> None:
     """Prints text, also where the terminal's encoding lacks some of its letters."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    lines = map(printable, text.split("\n"))
+    print(*lines, sep="\n", file=Enduring(sys.stdout), flush=True)
 
 
 def print_error(problem: object) -> None:
     """Prints a problem on stderr, in one line."""
-    print("error:", " ".join(str(problem).split()), file=sys.stderr, flush=True)
+    text = printable(" ".join(str(problem).split()))
+    print("error:", text, file=Enduring(sys.stderr), flush=True)
 
 
 def summary_line(summary: Summary) -> str:
@@ -46,7 +97,8 @@ def summary_line(summary: Summary) -> str:
     if summary.note:
         parts.append(f"super-resolved {summary.note}")
     parts.append(f"{summary.seconds:.1f} s")
-    return f"{summary.path}: {', '.join(parts)} -> {summary.folder}"
+    path, folder = (printable(str(p)) for p in (summary.path, summary.folder))
+    return f"{path}: {', '.join(parts)} -> {folder}"
 
 
 def table(summaries: Sequence[Summary]) -> str:
@@ -68,5 +120,5 @@ def _row(summary: Summary) -> tuple[str, str, str, str, str, str]:
         f"{summary.seconds:.1f}",
         converged,
         summary.level,
-        str(summary.path),
+        printable(str(summary.path)),
     )

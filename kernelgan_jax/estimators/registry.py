@@ -189,6 +189,6 @@ def find_estimator(name: str) -> Estimator:
       >>> find_estimator("kernelgan").scales
       (2, 4)
     """
-    if name not in ESTIMATORS:
+    if not isinstance(name, str) or name not in ESTIMATORS:
         raise ValueError(f"estimator is {name!r}; it must be {' or '.join(ESTIMATORS)}")
     return ESTIMATORS[name]

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from kernelgan_jax import checks
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.estimators.registry import Estimator, find_estimator
 from kernelgan_jax.estimators.spectral.analysis import analyse
@@ -106,10 +107,10 @@ def estimate_kernels(
       >>> [e.scale for e in estimate_kernels(key, images, estimator="bicubic")]
       [2, 2]
     """
-    if not len(images):
-        raise ValueError("images is empty; there must be at least one")
+    checks.sequence("images", images)
     entry = find_estimator(estimator)
     config = entry.default_config(config)
+    entry.check_scale(scale)
     keys = _keys(key, len(images))
     checked = []
     for index, image in enumerate(images):
@@ -214,8 +215,7 @@ def _keys(key: jax.Array, count: int) -> list[jax.Array]:
 
 
 def _check_key(key: Any) -> None:
-    if not isinstance(key, jax.Array):
-        raise ValueError(f"key is {key!r}; it must be a JAX random key")
+    checks.key("key", key)
 
 
 def _batch_axes(key: jax.Array) -> int:

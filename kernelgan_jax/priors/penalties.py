@@ -132,7 +132,7 @@ def penalty(
       >>> {name: round(float(value), 3) for name, value in terms.items()}
       {'sum': 0.5, 'centre': 0.25}
     """
-    kernel = jnp.asarray(kernel)
+    kernel = checks.jax_array("kernel", kernel)
     checks.floating("kernel", kernel, (2,))
     check_weights(scale, weights)
     terms: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -155,6 +155,8 @@ def check_weights(scale: int, weights: Mapping[str, Any]) -> None:
       ValueError: If the scale or a weight is out of range, or a name is unknown.
     """
     checks.whole("scale", scale)
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"weights is {weights!r}; it must map names to numbers")
     for name, weight in weights.items():
         if name not in KERNEL_TERMS:
             legal = ", ".join(KERNEL_TERMS)

@@ -183,6 +183,6 @@ def find_method(name: str) -> Method:
       >>> find_method("zssr_fast").config.__name__
       'ZSSRConfig'
     """
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"method is {name!r}; it must be {' or '.join(METHODS)}")
     return METHODS[name]

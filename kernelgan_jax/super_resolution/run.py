@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from kernelgan_jax import kernels
+from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.pixels import unit_image
 from kernelgan_jax.super_resolution.planning import Plan, plan
@@ -65,7 +65,12 @@ def super_resolve(
       >>> super_resolve(key, image, None, scale=3, method="bicubic").shape
       (96, 96, 1)
     """
+    checks.key("key", key)
     unit = unit_image(image)
+    if estimate is not None and not isinstance(estimate, KernelEstimate):
+        estimate = checks.matrix("estimate", estimate)
+    if evidence is not None and not isinstance(evidence, Evidence):
+        raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
     planned = plan(
         estimate,
         scale=scale,
@@ -136,4 +141,7 @@ def _check(unit: np.ndarray, planned: Plan) -> None:
     method = find_method(planned.method)
     method.check_image_size((height, width), scale=planned.scale)
     for stage in planned.stages:
+        checks.whole("scale", stage.scale)
+        for factor in stage.widths:
+            checks.number("widths", factor, positive=True)
         kernels.check(stage.kernel, scale=stage.scale, image_shape=(height, width))

@@ -46,6 +46,7 @@ def result(folder="out/a", *, name="a.png", pixels=None, **options):
     """A result of KernelGAN at scale 2, or at 4 with `x4=True`; see `estimate`."""
     if pixels is None:
         pixels = np.zeros((20, 30, 3), np.uint8)
+    content = options.pop("content", None)
     settings = {"kernelgan": options.pop("settings", KernelGANConfig())}
     found = {"kernel": KERNEL}
     if options.pop("x4", False):
@@ -58,6 +59,7 @@ def result(folder="out/a", *, name="a.png", pixels=None, **options):
         estimate=estimate(**(found | options)),
         seconds=12.345,
         fingerprint="f",
+        content=content,
     )
 
 

@@ -1,8 +1,12 @@
 """The command from end to end: what it writes and prints, and its exit status."""
 
+import errno
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import helpers
 import numpy as np
@@ -13,7 +17,7 @@ from PIL import ExifTags
 from PIL import Image as pillow
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app import cli, figures, image_files, results, run
+from kernelgan_jax.app import cli, figures, image_files, manifest, results, run
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.estimate import Progress
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -405,3 +409,154 @@ def test_entry_points(command, tmp_path):
     assert done.stdout == ""
     expected = "error: missing.png: no such file or folder; check the path\n"
     assert done.stderr == expected
+
+
+# --- What lies in the way, and who else is there ---
+
+
+def test_names_that_collide_with_the_program_s_own_files(tmp_path, capsys, estimation):
+    names = ["manifest.jsonl.png", "...png", "..png", "b\x1b[31m.png"]
+    for i, name in enumerate(names):
+        image = save_image(tmp_path / "in" / "deep" / "image.png", seed=i)
+        image.rename(image.with_name(name))
+    precious = tmp_path / "in" / "report.json"
+    precious.write_text("mine")
+    out = tmp_path / "in" / "out"
+    images = [f"--image={tmp_path / 'in' / 'deep' / name}" for name in names]
+    assert cli.main([*images, "--nofigures", f"--output_dir={out}"]) == 0
+    assert folders(out) == ["_", "__2", "b_[31m", "manifest.jsonl_"]
+    assert sorted(p.name for p in (tmp_path / "in").iterdir()) == [
+        "deep", "out", "report.json",
+    ]  # fmt: skip
+    assert precious.read_text() == "mine"
+    printed = capsys.readouterr().out
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_a_recursive_glob_does_not_take_its_own_results(
+    tmp_path, capsys, monkeypatch, estimation
+):
+    save_image(tmp_path / "photos" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(3):
+        assert cli.main(["--image=**/*.png"]) == 0
+    assert estimation.sizes == [1]
+    assert capsys.readouterr().err == ""
+
+
+def test_images_of_one_name_in_two_runs_keep_their_results(tmp_path, estimation):
+    out = f"--output_dir={tmp_path / 'out'}"
+    times = (10**9, 10**9)
+    for i, folder in enumerate("xy"):
+        image = save_image(tmp_path / folder / "a.png", seed=i)
+        data = image.read_bytes()
+        image.write_bytes(data + bytes(2**16 - len(data)))
+        os.utime(image, times)
+        assert cli.main([str(image), out, "--nofigures", "--sr=bicubic"]) == 0
+    for i, name in enumerate(("a", "a_2")):
+        report = helpers.strict_json(tmp_path / "out" / name / "report.json")
+        path = tmp_path / "xy"[i] / "a.png"
+        assert report["owner"]["path"] == str(path)
+        pixels = to_unit(image_files.read(path).pixels)
+        expected = from_unit(bicubic_resize(pixels, 2), np.uint8)
+        sr = image_files.read(tmp_path / "out" / name / "sr_x2.png").pixels
+        np.testing.assert_array_equal(sr, expected)
+
+
+def test_other_settings_in_one_folder_are_announced(tmp_path, capsys, estimation):
+    image = save_image(tmp_path / "a.png")
+    arguments = [str(image), f"--output_dir={tmp_path / 'out'}", "--nofigures"]
+    assert cli.main(arguments) == cli.main(arguments) == 0
+    assert "other settings" not in capsys.readouterr().out
+    assert cli.main([*arguments, "--sr=bicubic"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{tmp_path / 'out'}: holds results of 1 of these images")
+    assert "(config.sr was 'zssr_fast' and is 'bicubic')" in first
+
+
+def test_an_output_folder_that_disappears_is_a_line_for_each_image(
+    tmp_path, capsys, estimation
+):
+    images = [save_image(tmp_path / name) for name in ("a.png", "b.png")]
+    out = tmp_path / "out"
+
+    def estimate(keys, images, **_):
+        shutil.rmtree(out, ignore_errors=True)
+        return [makers.estimate()] * len(images)
+
+    estimation.function = estimate
+    assert cli.main([*map(str, images), "--nofigures", f"--output_dir={out}"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    starts = [f"error: {out / 'a'}: ", f"error: {out / 'b'}: "]
+    assert [line for line in errors if line.startswith(tuple(starts))]
+    assert all("cannot be written" in line for line in errors)
+    assert f"error: {out / 'manifest.jsonl'}: cannot be written: " in "\n".join(errors)
+
+
+def test_a_manifest_that_cannot_grow_is_a_line_and_the_images_go_on(
+    tmp_path, capsys, monkeypatch, estimation
+):
+    images = [save_image(tmp_path / name) for name in ("a.png", "b.png")]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(manifest, "_write", full)
+    out = tmp_path / "out"
+    assert cli.main([*map(str, images), "--nofigures", f"--output_dir={out}"]) == 1
+    assert folders(out) == ["a", "b"]
+    lines = capsys.readouterr().err.splitlines()
+    start = f"error: {out / 'manifest.jsonl'}: cannot be written: "
+    assert len(lines) == 2 and all(line.startswith(start) for line in lines)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signals_end_a_run_and_keep_what_is_finished(
+    tmp_path, capsys, monkeypatch, estimation, name
+):
+    number = getattr(signal, name)
+
+    def end(options):
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    monkeypatch.setattr(run, "run", end)
+    before = signal.getsignal(number)
+    assert cli.main(["a.png"]) == 128 + number
+    assert makers.error_line(capsys).startswith("terminated; the results of finished")
+    assert signal.getsignal(number) == before
+    # nohup ignores it, and the run goes on.
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(run, "run", lambda _: os.kill(os.getpid(), number) or 0)
+        assert cli.main(["a.png"]) == 0
+    finally:
+        signal.signal(number, before)
+
+
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch, capsys, estimation):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    save_image(tmp_path / "in" / "a.png")
+    np.save(tmp_path / "k.npy", makers.SMALL)
+    flags = ["--image=~/in/*.png", "--kernel=~/k.npy", "--output_dir=~/x"]
+    assert cli.main([*flags, "--nofigures"]) == 0
+    assert folders(tmp_path / "x") == ["a"] and not (tmp_path / "~").exists()
+    assert cli.main(["a.png", "--output_dir=~nobody-of-this-name/x"]) == 2
+    assert "there is no such user" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_are_not_waited_for(tmp_path, capsys, no_estimation):
+    for name in ("a.png", "k.npy", "k.mat", "c.py"):
+        os.mkfifo(tmp_path / name)
+    out = f"--output_dir={tmp_path / 'out'}"
+    image = save_image(tmp_path / "b.png")
+    for arguments, status in (
+        ([f"--image={tmp_path / 'a.png'}"], 1),
+        ([str(image), f"--kernel={tmp_path / 'k.npy'}"], 2),
+        ([str(image), f"--kernel={tmp_path / 'k.mat'}"], 2),
+        ([str(image), f"--config={tmp_path / 'c.py'}"], 2),
+    ):
+        assert cli.main([*arguments, out]) == status
+        assert "is a pipe (FIFO)" in makers.error_line(capsys)

@@ -1,6 +1,8 @@
 """The cache of compiled programs: where it is, and when there is none."""
 
+import os
 import sys
+import zlib
 from pathlib import Path
 
 import jax
@@ -65,3 +67,45 @@ def test_cache_folders(monkeypatch, platform, parent):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
     assert compilation_cache.cache_folder() == Path(parent) / "kernelgan_jax"
+
+
+def is_used(folder, monkeypatch, cache_dir):
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent))
+    compilation_cache.keep_compilations()
+    return cache_dir() == str(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners of files")
+def test_a_folder_that_others_can_write_to_is_not_used(
+    tmp_path, monkeypatch, cache_dir
+):
+    folder = tmp_path / "kernelgan_jax"
+    assert is_used(folder, monkeypatch, cache_dir)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    assert is_used(folder, monkeypatch, cache_dir)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert not is_used(folder, monkeypatch, cache_dir)
+
+
+def test_half_written_entries_are_removed_and_whole_ones_stay(tmp_path, monkeypatch):
+    whole = zlib.compress(bytes(range(256)) * 40)
+    entries = {"a": whole, "b": whole[: len(whole) // 2], "c": b"", "d": b"rubbish"}
+    entries["e"] = whole[:-1] + bytes([whole[-1] ^ 1])
+    for name, data in entries.items():
+        (tmp_path / f"{name}-cache").write_bytes(data)
+    (tmp_path / "mine").write_bytes(b"rubbish")
+    (tmp_path / "checked.json").write_text("[" * 10**5)
+    compilation_cache.remove_damaged(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a-cache", "checked.json", "mine"]
+    # What was whole is not unpacked again, unless it changed.
+    monkeypatch.setattr(compilation_cache, "_is_whole", lambda _: False)
+    compilation_cache.remove_damaged(tmp_path)
+    assert (tmp_path / "a-cache").exists()
+    (tmp_path / "a-cache").write_bytes(whole[:-5])
+    compilation_cache.remove_damaged(tmp_path)
+    assert not (tmp_path / "a-cache").exists()

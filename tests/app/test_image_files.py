@@ -1,11 +1,13 @@
 """Reading image files: what comes out, and what is said about what cannot."""
 
 import os
+import re
 import struct
 import sys
 import tracemalloc
 import warnings
 import zlib
+from pathlib import Path
 
 import helpers
 import numpy as np
@@ -576,6 +578,8 @@ def folder(tmp_path, monkeypatch):
     ],
 )
 def test_find(folder, patterns, expected):
+    (folder / "folder.png/inside.png").unlink()
+    (folder / "folder.png").rmdir()
     paths, problems = image_files.find(patterns)
     assert [path.as_posix() for path in paths] == expected
     assert problems == []
@@ -584,10 +588,53 @@ def test_find(folder, patterns, expected):
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_find_takes_a_link_for_its_file(folder):
     (folder / "aa.png").symlink_to(folder / "b.png")
-    (folder / "dangling.png").symlink_to(folder / "nothing.png")
-    paths, problems = image_files.find(["."])
-    assert [path.name for path in paths] == ["a.JPG", "aa.png", "odd[1].png"]
-    assert problems == []
+    (folder / "dangling.png").symlink_to("nothing.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    os.mkfifo(folder / "pipe.png")
+    paths, problems = image_files.find([".", "pipe.png"])
+    assert [path.name for path in paths] == [
+        "a.JPG",
+        "aa.png",
+        "odd[1].png",
+        "pipe.png",
+    ]
+    assert list(map(str, problems)) == [
+        "dangling.png: is a link to nothing.png, which is not there; it is left out",
+        "folder.png: is a folder; it is left out",
+        "loop.png: is a link that leads back to itself; it is left out",
+        "pipe.png: is a pipe (FIFO); it is left out",
+    ]
+    for name, words in (
+        ("pipe.png", "is a pipe (FIFO)"),
+        ("loop.png", "is a link that leads back to itself"),
+        ("dangling.png", "is a link to nothing.png, which is not there"),
+        ("/dev/zero", "is a device"),
+    ):
+        with pytest.raises(image_files.ImageError, match=re.escape(words)):
+            image_files.read(name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_find_leaves_out_the_output_folder(folder):
+    for name in ("out/b/sr_x2.png", "out/b/kernel.png", "out/mine.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "link").symlink_to("out")
+
+    def found(*patterns, out="out"):
+        paths, problems = image_files.find(patterns, leave_out=Path(out))
+        return [path.as_posix() for path in paths if "folder.png" not in str(path)]
+
+    everywhere = ["b.png", "odd[1].png", "sub/deep/x.png"]
+    assert found("**/*.png") == found("**/*.png", out="./sub/../out/") == everywhere
+    assert found("out/b") == found("out/*/*.png") == found("link/*/*.png") == []
+    # Named, it is meant; and images may lie beside the results.
+    assert found("out/b/sr_x2.png") == ["out/b/sr_x2.png"]
+    assert found("out") == ["out/mine.png"]
+    assert found("link/**") == ["link/mine.png"]
+    (folder / "sub/deep/report.json").touch()
+    assert found("sub/**", out="sub") == ["sub/y.webp", "sub/z.tiff"]
+    assert "sub/deep/x.png" in found("sub/**", out="other")
 
 
 @pytest.mark.parametrize(

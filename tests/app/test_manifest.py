@@ -1,8 +1,16 @@
 """`manifest.jsonl`: one line per image, whatever happens to the run."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import helpers
+import pytest
+
+from kernelgan_jax.app import files, manifest
 from kernelgan_jax.app.job import Outcome, Summary, Task
 from kernelgan_jax.app.manifest import Manifest, read
 
@@ -34,11 +42,11 @@ def test_a_line_that_was_cut_off_costs_nothing(tmp_path):
 
 def test_what_a_line_has(tmp_path):
     path = tmp_path / "manifest.jsonl"
-    with Manifest(path) as manifest:
-        manifest.add(outcome("a", failure=""))
-        manifest.add(outcome("b", failure="it diverged"))
-        manifest.add(outcome("c"))
-        manifest.add(outcome("d", "failed", "d: is empty"))
+    with Manifest(path) as run:
+        run.add(outcome("a", failure=""))
+        run.add(outcome("b", failure="it diverged"))
+        run.add(outcome("c"))
+        run.add(outcome("d", "failed", "d: is empty"))
     assert read(path)["a"] == {
         "image": "a",
         "results": str(Path("out/a")),
@@ -60,3 +68,168 @@ def test_no_images_no_manifest(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
     assert read(tmp_path / "manifest.jsonl") == {}
+
+
+# --- Several runs at once ---
+
+WRITER = """
+import sys
+from pathlib import Path
+from kernelgan_jax.app.job import Outcome, Task
+from kernelgan_jax.app.manifest import Manifest
+path, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+for run in range(3):
+    with Manifest(Path(path)) as manifest:
+        for i in range(20):
+            manifest.add(Outcome(Task(Path(f"{name}-{run}-{i}"), Path("out")), "done"))
+            manifest.add(Outcome(Task(Path("shared"), Path("out")), "done"))
+    assert manifest.problem == "", manifest.problem
+"""
+
+
+def test_processes_at_once_lose_no_line(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    environment = os.environ | {"PYTHONPATH": str(helpers.ROOT)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        for name in "abcd"
+    ]
+    for process in started:
+        process.stdout.readline()
+    for process in started:
+        process.communicate(b"\n")
+        assert process.returncode == 0
+    names = [json.loads(line)["image"] for line in path.read_text().splitlines()]
+    assert len(names) == len(set(names)) == 4 * 3 * 20 + 1
+    assert [p.name for p in tmp_path.iterdir()] == ["manifest.jsonl"]
+
+
+def test_runs_in_turn_read_what_the_other_wrote(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    one, other = Manifest(path), Manifest(path)
+    for run in (one, other):
+        run.add(outcome("a", "failed", "a: is empty"))
+    assert len(path.read_text().splitlines()) == 1
+    one.add(outcome("b"))
+    other.add(outcome("b", "kept"))
+    assert len(path.read_text().splitlines()) == 2
+    one.tidy()
+    other.add(outcome("c"))
+    one.add(outcome("d"))
+    assert list(read(path)) == ["a", "b", "c", "d"]
+
+
+def test_without_locks_nothing_is_rewritten(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOTSUP, "no locks")
+
+    monkeypatch.setattr(files.fcntl, "flock", unsupported)
+    path = tmp_path / "manifest.jsonl"
+    with Manifest(path) as one:
+        one.add(outcome("a", "failed", "a: is empty"))
+        one.add(outcome("a"))
+        with Manifest(path) as other:
+            other.add(outcome("b"))
+    assert len(path.read_text().splitlines()) == 3
+    assert read(path)["a"]["status"] == "done" and one.problem == ""
+
+
+def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
+    path = tmp_path / "manifest.jsonl"
+    with Manifest(path) as run:
+        run.add(outcome("a"))
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", full)
+            run.add(outcome("b"))
+            run.add(outcome("c", "failed", "c: is empty"))
+            reason = os.strerror(errno.ENOSPC)
+            assert run.problem == f"{path}: cannot be written: {reason}"
+        run.add(outcome("d"))
+        assert run.problem == ""
+    assert list(read(path)) == ["a", "b", "c", "d"]
+
+
+def test_a_line_is_written_whole_or_not_at_all(tmp_path):
+    class Full:
+        """A file on a disk that has room for five bytes."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            return self.file.write(data[:5])
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"image": "a"}\n')
+    with path.open("r+b", buffering=0) as file:
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            manifest._write(Full(file), b'{"image": "b"}\n')
+    assert path.read_text() == '{"image": "a"}\n'
+
+
+# --- What lies in its place ---
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00rubbish\n", b"[" * 10**5 + b"\n", b"[1]\n7\nnull\n", b"\0" * 2**21],
+)
+def test_a_damaged_manifest_is_kept_aside(tmp_path, content):
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(b'{"image": "a", "status": "done"}\n' + content)
+    with Manifest(path) as run:
+        run.add(outcome("b"))
+    assert list(read(path)) == ["a", "b"]
+    aside = tmp_path / "manifest.jsonl.damaged"
+    assert aside.read_bytes().endswith(content)
+    assert str(aside) in run.note and run.problem == ""
+
+
+def make_folder(path):
+    path.mkdir()
+
+
+def make_dangling_link(path):
+    path.symlink_to("nothing")
+
+
+def make_link_out(path):
+    (path.parent / "precious").write_text("mine")
+    path.symlink_to("precious")
+
+
+@pytest.mark.parametrize(
+    "make", [make_folder, make_dangling_link, make_link_out, os.mkfifo]
+)
+def test_something_else_of_its_name_ends_the_run_at_once(tmp_path, make):
+    path = tmp_path / "manifest.jsonl"
+    make(path)
+    with pytest.raises(files.OutputError) as info:
+        Manifest(path)
+    assert str(info.value).startswith(f"{path}: is a ")
+    assert "move it away" in str(info.value) and "\n" not in str(info.value)
+
+
+def test_it_may_be_read_by_those_who_may_read_the_results(tmp_path):
+    path, before = tmp_path / "manifest.jsonl", os.umask(0o022)
+    try:
+        with Manifest(path) as run:
+            run.add(outcome("a", "failed", "x"))
+            run.add(outcome("a"))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from app import makers
 from kernelgan_jax import blur_kernels
 from kernelgan_jax.app import cli, image_files, pipeline, results
 from kernelgan_jax.app.job import Job
-from kernelgan_jax.app.manifest import read
+from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import Progress
 
@@ -56,8 +57,16 @@ def test_what_is_done_again(tmp_path, estimation, monkeypatch):
     (tasks[0].folder / "kernel_x2.mat").unlink()
     (tasks[1].folder / "report.json").write_text("{")
     assert statuses(tasks) == ["done", "done", "kept"]
-    os.utime(tasks[2].path, ns=(0, 0))
+    # Another image of the same size and time; and the same one at another time.
+    status = tasks[2].path.stat()
+    helpers.write_image(tasks[2].path, helpers.noise(84, 84, 3, seed=9))
+    other = tasks[2].path.read_bytes()
+    other += bytes(max(0, status.st_size - len(other)))
+    tasks[2].path.write_bytes(other)
+    os.utime(tasks[2].path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert statuses(tasks) == ["kept", "kept", "done"]
+    os.utime(tasks[2].path, ns=(0, 0))
+    assert statuses(tasks) == ["kept"] * 3
     for other in (
         job(seed=1),
         job(kernelgan=dataclasses.replace(makers.TINY, iterations=4)),
@@ -165,7 +174,7 @@ def test_messages_name_flags(tmp_path, estimation):
     assert report["reason"] == report["confidence"]["reason"] == expected
     # An image that is too small to learn from.
     helpers.write_image(task.path, helpers.noise(15, 40, 3))
-    known = Config(estimator="bicubic")
+    known = Config(estimator="bicubic", sr="zssr")
     (outcome,) = outcomes([task], Job(config=known, figures=False))
     assert outcome.status == "failed"
     assert outcome.error.startswith(f"{task.path}: image is 40x15 pixels; ")
@@ -269,11 +278,15 @@ def test_results_at_a_url(tmp_path, estimation, capsys):
     assert sorted(p.name for p in (found / "0").iterdir()) == [
         "kernel.png", "kernel_x2.mat", "kernel_x2.npy", "report.json",
     ]  # fmt: skip
-    assert sorted(p.name for p in found.iterdir()) == ["0", "2", "manifest.jsonl"]
+    # Nothing can be added to an object, so each run has a manifest of its own; the
+    # second one had nothing to say.
+    *folders, name = sorted(p.name for p in found.iterdir())
+    assert folders == ["0", "2"]
+    assert re.fullmatch(r"manifest-\d{8}T\d{6}Z-\d+-[0-9a-f]{8}\.jsonl", name)
     np.testing.assert_array_equal(
         np.load((found / "2" / "kernel_x2.npy").open("rb")), makers.SMALL
     )
-    records = read(found / "manifest.jsonl")
+    records = read_folder(found)
     assert [r["status"] for r in records.values()] == ["done", "failed", "done"]
 
 

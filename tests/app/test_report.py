@@ -95,7 +95,7 @@ def test_a_known_kernel():
     del sr["kernel_measures"]
     assert sr == {
         "file": "sr_x2.png",
-        "method": "zssr_fast",
+        "method": "deep_wiener",
         "kernel": "$k.npy",
         "width": 60,
         "height": 40,

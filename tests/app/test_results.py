@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 import helpers
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import scipy.io
 from app import makers
 from app.makers import KERNEL, KERNEL_X4
 
-from kernelgan_jax.app import kernel_files, results
+from kernelgan_jax.app import files, folders, kernel_files, manifest, report, results
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimators.registry import GivenConfig
@@ -149,13 +151,30 @@ results.write(makers.result({str(folder)!r}, kernel=makers.KERNEL.T))
     assert left.name.startswith(".")
     assert (left / "kernel_x2.npy").exists()
 
-    # Another run may still be at work on what is young.
-    results.prepare(tmp_path)
-    assert left.exists()
-    long_ago = time.time() - 2 * 3600
-    os.utime(left, (long_ago, long_ago))
     results.prepare(tmp_path)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_may_be_another_run_s_is_not_cleaned_up(tmp_path):
+    with files.temporary_folder(tmp_path) as alive:
+        (alive / "half").write_text("")
+        remote = tmp_path / f"{files.TEMPORARY}elsewhere-abc"
+        no_lock = tmp_path / f"{files.TEMPORARY}old"
+        for folder, name in ((remote, "lock"), (no_lock, "half")):
+            folder.mkdir()
+            (folder / name).write_text("")
+        (tmp_path / f"{files.TEMPORARY}empty").mkdir()
+        (tmp_path / f"{files.TEMPORARY}link").symlink_to(tmp_path)
+        results.prepare(tmp_path)
+        assert {alive, remote, no_lock} == {p for p in tmp_path.iterdir() if p.is_dir()
+                                            and not p.is_symlink()}  # fmt: skip
+        long_ago = time.time() - 2 * 3600
+        for folder in (alive, remote, no_lock):
+            os.utime(folder, (long_ago, long_ago))
+        results.prepare(tmp_path)
+        assert (alive / "half").exists()
+        assert not remote.exists() and not no_lock.exists()
+    assert not alive.exists()
 
 
 def test_check_writable_takes_no_file_for_a_folder(tmp_path):
@@ -210,5 +229,95 @@ def test_what_is_finished(tmp_path):
         (folder / "report.json").write_text(damaged)
         assert not results.is_finished(folder, "f")
     (folder / "report.json").write_text(report)
-    (folder / "kernel_x2.mat").unlink()
+    whole = (folder / "kernel_x2.mat").read_bytes()
+    (folder / "report.json").write_text("[" * 10**5)
     assert not results.is_finished(folder, "f")
+    (folder / "report.json").write_text(report)
+    assert results.is_finished(folder, "f")
+    for damaged in (b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), None):
+        (folder / "kernel_x2.mat").unlink()
+        if damaged is not None:
+            (folder / "kernel_x2.mat").write_bytes(damaged)
+        assert not results.is_finished(folder, "f")
+
+
+# --- Whose folder it is ---
+
+
+def test_a_folder_of_another_image_is_not_taken(tmp_path):
+    out = tmp_path / "out"
+    images = [tmp_path / name for name in ("x/a.png", "y/a.png", "z/a.png")]
+    for i, image in enumerate(images):
+        image.parent.mkdir()
+        image.write_bytes(bytes([i]))
+    out.mkdir()
+
+    def chosen(*paths):
+        return [folder.name for folder in folders.folders(paths, out)]
+
+    def write_of(image, folder, seed=3):
+        result = makers.result(out / folder, name=image, content=files.content(image))
+        results.write(result)
+
+    x, y, z = images
+    write_of(x, "a")
+    assert chosen(x) == ["a"] and chosen(y) == ["a_2"]
+    assert chosen(x, y, z) == ["a", "a_2", "a_3"]
+    assert chosen(z, y, x) == ["a_2", "a_3", "a"]
+    write_of(z, "a_2")
+    assert chosen(x, y, z) == ["a", "a_3", "a_2"]
+    # Another run took the folder meanwhile.
+    before = helpers.contents(out)
+    with pytest.raises(results.OutputError, match=f"holds the results of {x}"):
+        write_of(y, "a")
+    assert helpers.contents(out) == before
+    # A copy of the same image in another place is the same image.
+    x.rename(tmp_path / "a.png")
+    assert chosen(tmp_path / "a.png") == ["a"]
+
+
+def test_a_linked_folder_is_not_written_through(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(results.OutputError, match="a: is a link"):
+        written(tmp_path / "out" / "a")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_results_of_other_settings_are_counted(tmp_path):
+    folder = written(tmp_path / "a")
+    job = makers.result().job
+    count = folders.different_settings
+    assert count([folder, tmp_path / "b"], report.settings(job)) == (0, "")
+    other = Job(config=Config(estimator="kernelgan", scale=4), seed=3)
+    found = count([folder, tmp_path / "b"], report.settings(other))
+    assert found == (1, "config.scale was 2 and is 4")
+
+
+# --- Whatever the names are ---
+
+NAMES = st.one_of(
+    st.text(min_size=1, max_size=300),
+    st.text(alphabet="./\\~ \x1b\n_2amnifest", min_size=1, max_size=12),
+    st.sampled_from("manifest.jsonl manifest-0-of-2.JSONL ... .. . .kernelgan-x "
+                    "manifest.jsonl.damaged report.json a a_2 A CON".split()),
+)  # fmt: skip
+
+
+@hypothesis.given(st.lists(NAMES, min_size=1, max_size=5), st.booleans())
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True, database=None)
+def test_all_that_is_written_lies_in_a_folder_of_its_own(stems, with_suffix):
+    suffix = ".png" if with_suffix else ""
+    paths = [Path("x") / f"{stem}{suffix}".replace("/", "").replace("\0", "")
+             for stem in stems]  # fmt: skip
+    out = Path("some/out")
+    chosen = results.folders(paths, out)
+    for folder in chosen:
+        assert Path(os.path.normpath(folder)).parent == out == folder.parent
+        name = folder.name
+        assert name == name.strip(" .") or not name.endswith((" ", "."))
+        assert name.isprintable() and not name.startswith(".")
+        assert len(name.encode()) < 255 and not set(name) & set("/\\")
+        assert not manifest.is_manifest(name.lower())
+    assert len({name.name.casefold() for name in chosen}) == len(chosen)

@@ -65,3 +65,40 @@ def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     terminal.print_text("2 × \u732b")
     assert written.getvalue() == b"2 \\xd7 \\u732b\n"
+
+
+def test_codes_in_names_do_not_reach_the_terminal(capsys):
+    name = "a\x1b]0;x\x07\u202e\x9b2J\ud800\nb.png"
+    summary = GOOD._replace(path=Path(name), folder=Path(f"out/{name}"))
+    terminal.print_text(terminal.summary_line(summary))
+    terminal.print_text(terminal.table([summary, GOOD]))
+    terminal.print_error(f"{name}: is empty")
+    printed, errors = capsys.readouterr()
+    assert len(printed.splitlines()) == 4 and len(errors.splitlines()) == 1
+    assert (printed + errors).replace("\n", "").isprintable()
+    assert "a\\x1b]0;x\\x07\\u202e\\x9b2J\\ud800\\nb.png" in printed
+
+
+class Gone(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    encoding = "utf-8"
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def flush(self):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    isatty = flush
+
+
+def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
+    for stream in (Gone(), None):
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        terminal.print_text("a")
+        terminal.print_error("a")
+        enduring = terminal.Enduring(sys.stderr)
+        assert enduring.write("abc") == 3 and not enduring.isatty()
+        enduring.flush()

@@ -90,8 +90,8 @@ def kernelgan(
     """KernelGAN with the given settings (paper, algorithm in section 4).
 
     Each step updates the generator, then the discriminator against the new generator.
-    The discriminator takes three passes a step (fake for the generator; real and fake
-    for itself), and its spectral norms three power iterations.
+    The discriminator takes three passes a step, one fake for the generator, and its
+    spectral norms three power iterations.
 
     Args:
       config: Settings.
@@ -112,7 +112,8 @@ def kernelgan(
       >>> info.kernel.shape
       (13, 13)
     """
-    generator = generator_prior(config) if generator is None else generator
+    chosen = generator_prior(config)  # It also checks the settings.
+    generator = chosen if generator is None else generator
     discriminator = PatchDiscriminator(
         config.discriminator_channels,
         config.discriminator_kernel,
@@ -232,9 +233,7 @@ def kernelgan(
 def generator_kernel(
     state: State, *, config: KernelGANConfig | None = None
 ) -> jax.Array:
-    """The raw `n x n` kernel of the generator in a state.
-
-    `config` has the settings of the training; by default KernelGAN's own.
+    """The raw `n x n` kernel of the generator in a state of a training with `config`.
 
     Example:
       >>> import jax
@@ -246,4 +245,6 @@ def generator_kernel(
       >>> jax.eval_shape(generator_kernel, state).shape
       (13, 13)
     """
+    if not isinstance(state, State):
+        raise ValueError(f"state is {state!r}; it must be a State")
     return generator_prior(config or KernelGANConfig()).kernel(state.generator)

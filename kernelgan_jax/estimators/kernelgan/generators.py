@@ -47,4 +47,6 @@ def generator_prior(config: KernelGANConfig) -> KernelPrior:
       >>> prior.kernel(prior.init(jax.random.key(0))).shape
       (13, 13)
     """
+    if not isinstance(config, KernelGANConfig):
+        raise ValueError(f"config is {config!r}; it must be a KernelGANConfig")
     return GENERATORS[config.prior](config)

@@ -76,7 +76,7 @@ def analyse(image: Any, *, scale: int) -> Evidence:
       >>> evidence.samples.shape, evidence.scale, evidence.jpeg
       ((64, 25, 25), 2, False)
     """
-    checks.whole("scale", scale)
+    checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     unit = unit_image(image)
     gray = to_gray(unit)
     jpeg = has_blocks(gray)

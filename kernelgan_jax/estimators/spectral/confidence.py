@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import equivalent_gaussian, kernels, metrics
+from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics
 from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 
@@ -82,6 +82,9 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
       >>> judge(kernel, evidence)[:2]
       ('low', 'the image is almost flat')
     """
+    if not isinstance(evidence, Evidence):
+        raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
+    kernel = checks.matrix("kernel", kernel, sums=True)
     scale = evidence.scale
     framed = metrics.pad_to_frame(kernel, scale=scale)
     finite = np.isfinite(evidence.samples).all((1, 2))

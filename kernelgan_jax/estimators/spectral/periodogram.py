@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernelgan_jax import checks
 from kernelgan_jax.pixels import check_structure, luma
 
 WINDOW = 32
@@ -97,7 +98,7 @@ def mean_periodogram(gray: ArrayLike) -> np.ndarray:
       Welch, "The use of fast Fourier transform for the estimation of power spectra",
         IEEE Transactions on Audio and Electroacoustics, 1967.
     """
-    gray = np.asarray(gray)
+    gray = checks.matrix("gray", gray)
     _check_size(gray)
     return mean_window_power(gray)
 
@@ -139,7 +140,8 @@ def has_blocks(gray: ArrayLike) -> bool:
       >>> has_blocks(noise), has_blocks(blocks)
       (False, True)
     """
-    gray = np.asarray(gray)
+    gray = checks.matrix("gray", gray)
+    _check_size(gray)
     top, left = (max(0, side - MAX_BLOCK_SIDE) // 2 for side in gray.shape)
     gray = gray[top : top + MAX_BLOCK_SIDE, left : left + MAX_BLOCK_SIDE]
     return _columns_have_blocks(gray) and _columns_have_blocks(gray.T)

@@ -1,7 +1,6 @@
 """Files of flows, and the flow that comes with the package."""
 
 import functools
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -50,16 +49,19 @@ def load(path: str | Path) -> Flow:
       ...     load(f"{folder}/flow.npz").scale
       2
     """
-    try:
-        with np.load(path) as file:
-            arrays = dict(file)
-        shape, scale, mean, basis, deviations = (arrays.pop(n) for n in _FIXED)
-        params = traverse_util.unflatten_dict(arrays, sep="/")
-        params["scale_0"]["Dense_0"]["bias"]  # or there are no couplings
-    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no flow; save writes one ({error})") from error
-    sides = (int(shape[0]), int(shape[1]))
-    return Flow(sides, int(scale), mean, basis, deviations, params)
+    with open(path, "rb") as opened:
+        try:
+            with np.load(opened, allow_pickle=False) as file:
+                arrays = dict(file)
+            shape, scale, mean, basis, deviations = (arrays.pop(n) for n in _FIXED)
+            params = traverse_util.unflatten_dict(arrays, sep="/")
+            params["scale_0"]["Dense_0"]["bias"]  # or there are no couplings
+            sides, scale = (int(shape[0]), int(shape[1])), int(scale)
+        except Exception as error:  # A damaged file makes the reader raise anything.
+            reason = " ".join(str(error).split())
+            message = f"{path} holds no flow; save writes one ({reason})"
+            raise ValueError(message) from error
+    return Flow(sides, scale, mean, basis, deviations, params)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from kernelgan_jax import checks
 from kernelgan_jax.priors.base import KernelPrior, Params
 from kernelgan_jax.priors.flow.couplings import Flow
 from kernelgan_jax.priors.flow.files import pretrained
@@ -51,8 +52,10 @@ def flow(
       ((13, 13), True)
     """
     model = pretrained() if model is None else model
+    if not isinstance(model, Flow):
+        raise ValueError(f"model is {model!r}; it must be a Flow")
     if start is not None:
-        start = np.asarray(start, np.float32)
+        start = checks.matrix("start", start).astype(np.float32)
         if start.shape != model.shape:
             raise ValueError(f"start has shape {start.shape}; it must be {model.shape}")
         if not (start.min() >= 0 and 0 < start.sum() < math.inf):

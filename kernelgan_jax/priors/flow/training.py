@@ -52,7 +52,11 @@ def fit(
       >>> model.shape, losses.shape
       ((2, 2), (2,))
     """
+    checks.key("key", key)
+    checks.known("kernels", kernels)
     kernels = np.asarray(kernels)
+    if kernels.dtype.kind not in "fiub":
+        raise ValueError(f"kernels holds {kernels.dtype}; it must be real numbers")
     if kernels.ndim != 3 or not 3 <= math.prod(kernels.shape[1:]) < len(kernels):
         raise ValueError(
             f"kernels has shape {kernels.shape}; it must be N x h x w with N over h*w, "

@@ -1,0 +1,108 @@
+"""Small files of every kind that is read, to be damaged, and how each is read."""
+
+import io
+import json
+
+import helpers
+import imagecodecs
+import numpy as np
+import scipy.io
+import scipy.sparse
+from PIL import Image as pillow
+
+from kernelgan_jax.app import files, folders, image_files, kernel_files, manifest
+from kernelgan_jax.priors.flow import Flow, load
+
+RNG = np.random.default_rng(0)
+KERNEL = RNG.random((7, 7))
+
+
+def _mat(variables, **options):
+    file = io.BytesIO()
+    scipy.io.savemat(file, variables, **options)
+    return file.getvalue()
+
+
+def _npy(array, **options):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, **options)
+    return file.getvalue()
+
+
+def _image(kind, pixels, **options):
+    file = io.BytesIO()
+    pillow.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+def _flow():
+    """A tiny flow, as its file."""
+    basis = np.eye(4, 3, dtype=np.float32)
+    scale = {"Dense_0": {"kernel": np.ones((3, 2)), "bias": np.zeros(2)}}
+    zeros = np.zeros(4, np.float32)
+    file = io.BytesIO()
+    model = Flow((2, 2), 2, zeros, basis, zeros[:3] + 1, {"scale_0": scale})
+    arrays = {n: getattr(model, n) for n in ("shape", "scale", "mean", "basis")}
+    arrays |= {"deviations": model.deviations, "scale_0/Dense_0/bias": np.zeros(2)}
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+_RGB = helpers.noise(9, 12, 3)
+_DEEP = helpers.noise(9, 12, 3, dtype=np.uint16)
+_REPORT = {
+    "owner": {"path": "/x/a.png", "bytes": 3, "sha256": "0" * 64},
+    "image": {"path": "a.png"}, "config": {"scale": 2}, "seed": 0, "fingerprint": "f",
+    "files": {"sr_x2.png": {"bytes": 3, "sha256": "0" * 64}},
+}  # fmt: skip
+_LINES = [{"image": f"{i}.png", "status": "done", "error": ""} for i in range(4)]
+
+SEEDS = {
+    "k.mat": [
+        _mat({"Kernel": KERNEL}),
+        _mat({"Kernel": KERNEL}, do_compression=True),
+        _mat({"Kernel": KERNEL, "a": "text"}, format="4"),
+        _mat({"Kernel": scipy.sparse.eye(5).tocsc(), "b": {"c": np.eye(3)}}),
+    ],
+    "k.npy": [_npy(KERNEL), _npy(np.eye(5, 9, dtype=">i2").T, version=(2, 0))],
+    "a.image": [
+        _image("PNG", _RGB),
+        imagecodecs.png_encode(_DEEP),
+        _image("JPEG", _RGB, quality=90, exif=b"Exif\0\0II*\0\x08\0\0\0\0\0"),
+        _image("TIFF", _RGB, compression="tiff_lzw"),
+        imagecodecs.tiff_encode(_DEEP, compression="deflate"),
+        _image("GIF", _RGB[..., 0]),
+        _image("BMP", _RGB),
+        _image("WEBP", _RGB, lossless=True),
+        _image("PPM", _RGB),
+    ],
+    "manifest.jsonl": ["".join(json.dumps(r) + "\n" for r in _LINES).encode()],
+    "report.json": [json.dumps(_REPORT).encode()],
+    "flow.npz": [_flow()],
+}
+"""For each name: undamaged files."""
+
+
+def read(path):
+    """Reads a file as the program does; returns the error if it is refused."""
+    try:
+        if path.suffix in (".mat", ".npy"):
+            found = kernel_files.read(path)
+            assert found.dtype == np.float64 and found.size <= 256**2
+        elif path.suffix == ".image":
+            found = image_files.read(path).pixels
+            assert found.ndim == 3
+        elif path.suffix == ".jsonl":
+            assert all(isinstance(image, str) for image in manifest.read(path))
+        elif path.suffix == ".json":
+            files.read_json(path)
+            folders.owner_of(path.parent)
+        else:
+            load(path)
+    except (kernel_files.KernelFileError, image_files.ImageError) as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+        return error
+    except ValueError as error:
+        assert str(error).startswith(f"{path} holds no flow")
+        return error
+    return None
