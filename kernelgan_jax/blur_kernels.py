@@ -67,8 +67,7 @@ def lanczos(scale: int) -> np.ndarray:
       Duchon, "Lanczos filtering in one and two dimensions", Journal of Applied
       Meteorology, 1979.
     """
-    if scale < 1:
-        raise ValueError(f"scale is {scale}; it must be at least 1")
+    checks.whole("scale", scale, maximum=MAX_SIDE // 6)
     size = 6 * scale - scale % 2
     place = (np.arange(size) - (size - 1) / 2) / scale
     taps = np.sinc(place) * np.sinc(place / 3)
@@ -92,8 +91,7 @@ def box(scale: int) -> np.ndarray:
       array([[0.25, 0.25],
              [0.25, 0.25]])
     """
-    if scale < 1:
-        raise ValueError(f"scale is {scale}; it must be at least 1")
+    checks.whole("scale", scale, maximum=MAX_SIDE)
     return np.full((scale, scale), 1 / scale**2)
 
 

@@ -50,4 +50,4 @@ def covariance(kernel: np.ndarray, *, scale: int) -> np.ndarray:
 
 def widths(kernel: np.ndarray, *, scale: int) -> kernels.Widths:
     """`kernels.widths` of the Gaussian that stands for a kernel."""
-    return kernels.principal_widths(covariance(kernel, scale=scale))
+    return kernels.Widths.of(covariance(kernel, scale=scale))

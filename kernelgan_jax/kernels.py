@@ -37,8 +37,15 @@ class Widths(NamedTuple):
     """Direction of the longer axis against the horizontal, degrees from -90 to 90,
     counter-clockwise as seen in a picture."""
 
-
-# --- The convention ---
+    @classmethod
+    def of(cls, covariance: np.ndarray) -> "Widths":
+        """The widths that go with a covariance, `2 x 2`, rows first."""
+        variance, axis = np.linalg.eigh(covariance)
+        row, column = axis[:, 1]
+        angle = math.degrees(math.atan2(-row, column))
+        angle = (angle + 90) % 180 - 90
+        shorter, longer = np.sqrt(np.clip(variance, 0, None))
+        return cls(float(longer), float(shorter), angle)
 
 
 def frame_size(scale: int) -> int:
@@ -282,9 +289,8 @@ def trim(kernel: np.ndarray) -> np.ndarray:
         if not found.size:
             raise ValueError("kernel has no row or no column that sums to 1e-5")
         margins += [found[0], kernel.shape[axis] - 1 - found[-1]]
-    margin = min(margins)
-    height, width = kernel.shape
-    return normalise(kernel[margin : height - margin, margin : width - margin])
+    inner = [slice(min(margins), side - min(margins)) for side in kernel.shape]
+    return normalise(kernel[tuple(inner)])
 
 
 def stack(kernels: Sequence[np.ndarray]) -> np.ndarray:
@@ -441,14 +447,4 @@ def widths(kernel: np.ndarray) -> Widths:
       >>> round(longer, 2), round(shorter, 2), round(angle, 1)
       (2.0, 1.0, 30.0)
     """
-    return principal_widths(covariance(kernel))
-
-
-def principal_widths(covariance: np.ndarray) -> Widths:
-    """The widths of a kernel with a covariance, 2 x 2."""
-    variance, axis = np.linalg.eigh(covariance)
-    row, column = axis[:, 1]
-    angle = math.degrees(math.atan2(-row, column))
-    angle = (angle + 90) % 180 - 90
-    shorter, longer = np.sqrt(np.clip(variance, 0, None))
-    return Widths(float(longer), float(shorter), angle)
+    return Widths.of(covariance(kernel))

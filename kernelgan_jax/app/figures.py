@@ -200,7 +200,7 @@ def _draw_image(axes: Any, result: Result) -> None:
 def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
     mesh = axes.imshow(kernel, cmap="magma", interpolation="nearest")
     axes.figure.colorbar(mesh, ax=axes, shrink=0.8, fraction=0.05, pad=0.03)
-    found = measures(kernel)
+    found = measures(kernel, scale=scale)
     rows, columns = kernel.shape
     title = f"×{scale} kernel, {columns} × {rows} px, sum {found['sum']:.3f}"
     if (centre := found["centre_of_mass"]) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.image_files import Image
 from kernelgan_jax.app.job import Job, Summary, Task
@@ -130,7 +130,7 @@ def _estimate(result: Result) -> dict[str, Any]:
         "confidence": None if confidence is None else confidence.to_dict(),
         "spectral_family": estimate.evidence.family if estimate.evidence else "",
         "noise": estimate.noise_std,
-        **{f"kernel_x{scale}": measures(kernel) for scale, kernel in result.kernels},
+        **{f"kernel_x{s}": measures(kernel, scale=s) for s, kernel in result.kernels},
         "steps": max(map(len, losses.values()), default=0),
         "final_losses": {name: float(values[-1]) for name, values in losses.items()},
     }
@@ -145,7 +145,9 @@ def _super_resolution(result: Result) -> dict[str, Any] | None:
         "file": f"sr_x{result.scale}.png",
         "method": result.job.config.sr,
         "kernel": sr.source,
-        "kernel_measures": None if sr.kernel is None else measures(sr.kernel),
+        "kernel_measures": None
+        if sr.kernel is None
+        else measures(sr.kernel, scale=result.scale),
         "width": width,
         "height": height,
         "dtype": str(sr.image.pixels.dtype),
@@ -154,13 +156,16 @@ def _super_resolution(result: Result) -> dict[str, Any] | None:
     }
 
 
-def measures(kernel: np.ndarray) -> dict[str, Any]:
-    """Shape, sum, centre of mass and widths of a kernel, as far as it has them."""
+def measures(kernel: np.ndarray, *, scale: int) -> dict[str, Any]:
+    """Shape, sum, centre of mass and widths of a kernel, as far as it has them.
+
+    The widths of a kernel with negative lobes are those of the equivalent Gaussian.
+    """
     total = float(kernel.sum())
     found: dict[str, Any] = {"shape": kernel.shape, "sum": total}
     if not (math.isfinite(total) and total > 0):  # It has no centre and no width.
         return found | {"centre_of_mass": None, "widths": None}
-    widths = kernels.widths(kernel)
+    widths = equivalent_gaussian.widths(kernel, scale=scale)
     return found | {
         "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
         "widths": widths._asdict() if widths.longer > MIN_WIDTH else None,
@@ -178,7 +183,7 @@ def summary(result: Result) -> Summary:
     kernel = sr.kernel if sr is not None else None
     if estimate is not None:
         kernel = estimate.kernel
-    widths = None if kernel is None else measures(kernel)["widths"]
+    widths = None if kernel is None else measures(kernel, scale=result.scale)["widths"]
     confidence = None if estimate is None else estimate.confidence
     return Summary(
         path=result.task.path,

@@ -105,7 +105,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
         else np.inf,
         sr_loss=float(np.mean(losses)) if usable else np.inf,
     )
-    widths = np.array([kernels.principal_widths(c) for c in covariances])
+    widths = np.array([kernels.Widths.of(c) for c in covariances])
     level, reason = _level(kernel, evidence, expected)
     return Confidence(
         level,
@@ -140,7 +140,7 @@ def _level(
         for k in (kernel, evidence.kernel)
     )
     distance = _relative(own - spectral, spectral)
-    _, shorter, _ = kernels.principal_widths(own)
+    _, shorter, _ = kernels.Widths.of(own)
     if not evidence.converged:
         return "low", "the search for the spectral kernel did not converge"
     if evidence.contrast < MIN_CONTRAST:
