@@ -20,11 +20,11 @@ _USAGE = """\
 Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
 
 Finds the kernel that each image was downscaled with (from its power spectrum or, with
---config=x2_paper, by KernelGAN), and super-resolves the image with it (ZSSR). The
-results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png, comparison.png, kernel_x2.npy,
-kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.png (a picture) and
-report.json. OUTPUT_DIR/manifest.jsonl has a line for each image. Images that are
-finished with the same settings are left out.
+--config=x2_paper, by KernelGAN), and super-resolves the image with it (by a trained
+network). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png, comparison.png,
+kernel_x2.npy, kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.png (a
+picture) and report.json. OUTPUT_DIR/manifest.jsonl has a line for each image. Images
+that are finished with the same settings are left out.
 
 Flags:
 {flags}
@@ -45,7 +45,7 @@ where it stopped.
 _CONFIG = """\
 A preset (below), or a Python file with get_config() that returns a Config or a \
 ConfigDict, such as those in configs/. Single settings can be changed: \
---config.zssr.crop=64"""
+--config.kernelgan.iterations=500"""
 
 _CHOICES = {
     "estimator": (

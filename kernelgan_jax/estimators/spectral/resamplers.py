@@ -28,7 +28,7 @@ class Resampler(NamedTuple):
 RESAMPLERS = {
     "bicubic": Resampler(blur_kernels.bicubic, 0.012),
     "lanczos": Resampler(blur_kernels.lanczos, 0.009),
-    "box": Resampler(blur_kernels.box, 0.009),
+    "box": Resampler(blur_kernels.box, 0.012),
 }
 """By name; the bicubic one is the most usual."""
 
