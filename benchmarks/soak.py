@@ -31,6 +31,8 @@ from kernelgan_jax.resize import bicubic_resize
 ROOT = Path(__file__).parents[1]
 SIDE = 24
 """Pixels at each side of an image."""
+MARK = "KERNELGAN_SOAK"
+"""Environment variable by which the processes of this program's runs are known."""
 BROKEN_EVERY = 100
 """One image in so many is broken."""
 
@@ -84,7 +86,8 @@ class Run:
         self.out = out
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "main.py", *flags, *(["--cluster=ray"] * ray)],
-            env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", MARK: str(os.getpid())},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -115,8 +118,11 @@ def count_results(out: Path) -> int:
 
 def kill_a_ray_worker() -> bool:
     """Kills one worker that this program's run has started; whether there was one."""
+    own = f"{MARK}={os.getpid()}\0".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
+            if own not in (process / "environ").read_bytes():
+                continue
             if (process / "cmdline").read_bytes().startswith(b"ray::_work"):
                 os.kill(int(process.name), signal.SIGKILL)
                 return True

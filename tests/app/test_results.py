@@ -132,6 +132,23 @@ def test_the_report_comes_last_and_goes_first(tmp_path, monkeypatch):
     assert not (folder / "report.json").exists()
 
 
+def test_files_are_on_the_disk_before_they_get_their_names(tmp_path, monkeypatch):
+    synced, moved, replace = set(), [], os.replace
+
+    def sync(path):
+        synced.add(path.name)
+
+    def rename(source, target):
+        assert source.name in synced
+        assert target.name != "report.json" or "a" in synced  # the folder
+        moved.append(target.name)
+        replace(source, target)
+
+    monkeypatch.setattr(files, "sync", sync)
+    monkeypatch.setattr(os, "replace", rename)
+    assert names_in(written(tmp_path / "a")) == set(moved)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_run_leaves_nothing_half_written(tmp_path):
     folder = written(tmp_path / "a")

@@ -55,7 +55,10 @@ def flow(
     if not isinstance(model, Flow):
         raise ValueError(f"model is {model!r}; it must be a Flow")
     if start is not None:
-        start = checks.matrix("start", start).astype(np.float32)
+        try:
+            start = checks.matrix("start", start).astype(np.float32)
+        except ValueError as error:
+            raise ValueError(f"start is no kernel: {error}") from error
         if start.shape != model.shape:
             raise ValueError(f"start has shape {start.shape}; it must be {model.shape}")
         if not (start.min() >= 0 and 0 < start.sum() < math.inf):
