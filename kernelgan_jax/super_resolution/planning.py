@@ -23,6 +23,11 @@ bicubic enlargement (README of `benchmarks/`). Not part of ZSSR.
 """
 
 
+USUAL_WIDTH = 1.5
+"""Width in LR pixels beyond which a kernel that is not trusted is not used: on scenes
+with lines of one direction the estimate can be a line of their length."""
+
+
 class Stage(NamedTuple):
     """One enlargement of the LR image by `scale`, with one kernel.
 
@@ -89,7 +94,8 @@ def plan(
     - A known kernel, or an estimate that is trusted, is used as it is.
     - Any other estimate is used at three widths (`WIDTHS`), and after its intermediate
       scales (gradual super-resolution).
-    - An estimate with a failure is not used: the bicubic kernel takes its place.
+    - An estimate with a failure is not used, and neither is one that is not trusted and
+      unusually wide (`USUAL_WIDTH`): the bicubic kernel takes its place.
     - If the image is noisy, the settings are adapted to it (`MethodSettings`).
 
     Args:
@@ -132,7 +138,8 @@ def plan(
         stages, source = _stages(estimate, scale, method)
         if source == "bicubic":
             failure = getattr(estimate, "failure", "")
-            notes = (f"with the bicubic kernel, as the estimate failed ({failure})",)
+            reason = f"failed ({failure})" if failure else "is unusually wide"
+            notes = (f"with the bicubic kernel, as the estimate {reason}",)
     noise_std = 0.0
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
@@ -189,6 +196,9 @@ def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], 
         return (Stage(scale, blur_kernels.bicubic(scale)),), "bicubic"
     if estimate.trusted:
         return (Stage(scale, estimate.kernel),), "estimated"
+    widths = equivalent_gaussian.widths(np.asarray(estimate.kernel), scale=scale)
+    if widths.longer > USUAL_WIDTH * max(scale, 1.6):
+        return (Stage(scale, blur_kernels.bicubic(scale)),), "bicubic"
     steps = (*estimate.intermediate, (scale, estimate.kernel))
     return tuple(Stage(at, kernel, WIDTHS) for at, kernel in steps), "estimated"
 

@@ -238,6 +238,17 @@ def test_the_kernel_of_two_steps(scale: int) -> None:
     assert error < 0.02 * np.ptp(np.asarray(at_once)[inner])
 
 
+def test_a_network_that_fails_gives_way_to_the_filter(
+    params: deep_wiener.Params,
+) -> None:
+    wild = jax.tree.map(lambda x: 30 * x, params)
+    image = 0.4 + noise(40, 48, 3) / 5
+    filtered = large.enlarge(weights.Weights(TINY, params, {}), image, gaussian(2),
+                             scale=2, strength=0)  # fmt: skip
+    result = large.enlarge(weights.Weights(TINY, wild, {}), image, gaussian(2), scale=2)
+    np.testing.assert_array_equal(result, filtered)
+
+
 def test_scale_8_is_reached_in_two_steps(params: deep_wiener.Params) -> None:
     trained = weights.Weights(TINY, params, {})
     image, kernel = 0.49 + noise(20, 24, 3) / 50, gaussian(8, 0.5, side=45)

@@ -36,6 +36,17 @@ def test_a_known_kernel_is_used_as_it_is():
     assert planned.config == ZSSRConfig() and planned.noise_std == 0
 
 
+def test_an_unusually_wide_kernel_is_used_only_if_it_is_trusted():
+    line = blur_kernels.motion(31, length=20.0, scale=2)
+    planned = plan(KernelEstimate(line, 2))
+    assert planned.source == "bicubic" and planned.stages[0].widths == (1.0,)
+    assert planned.notes == (
+        "with the bicubic kernel, as the estimate is unusually wide",
+    )
+    assert plan(KernelEstimate(line, 2, trusted=True)).source == "estimated"
+    assert plan(line, scale=2).source == "given"
+
+
 def test_kernels_in_lists_are_arrays_in_the_plan():
     assert plan(K2.tolist(), scale=2).kernel.tolist() == K2.tolist()
 

@@ -36,6 +36,10 @@ Even, as the network joins pixels."""
 BUCKET = 64
 """Smaller images are extended to multiples of this: few shapes are compiled."""
 
+DIVERGED = 0.1
+"""Mean difference between an image and its result from which the Wiener filter takes
+the network's place, of a range of 1; 0.01 is usual."""
+
 ACCELERATOR_BATCH = 8
 """Tiles in a batch on a GPU or TPU. On a CPU it is one, as more gain nothing there."""
 
@@ -98,7 +102,11 @@ def enlarge_images(
     restored = iter(_restore(weights, chosen, tile=tile, batch=batch or _batch()))
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
-        result = strength * next(restored) if strength else np.float32(0)
+        result: Any = np.float32(0)
+        if strength:
+            result = strength * next(restored)
+            if _has_diverged(result / strength, request):
+                result, strength = np.float32(0), 0.0
         if strength < 1:
             result = result + (1 - strength) * closed_form.enlarge(
                 request.image,
@@ -117,6 +125,15 @@ def _is_trained(weights: Weights, request: Request) -> bool:
     """Whether the network was trained for a scale and has room for a kernel."""
     scales = weights.about.get("scales", SCALES)
     return request.scale in scales and max(request.kernel.shape) <= MAX_KERNEL
+
+
+def _has_diverged(result: np.ndarray, request: Request) -> bool:
+    """Whether a result is nothing like its image: the network can fail on kernels that
+    are unlike all that it was trained with."""
+    height, width, channels = request.image.shape
+    scale = request.scale
+    blocks = result.reshape(height, scale, width, scale, channels).mean((1, 3))
+    return not np.abs(blocks - request.image).mean() < DIVERGED
 
 
 def _batch() -> int:
