@@ -1,10 +1,17 @@
 """Strict JAX for all tests: no implicit rank promotion; NaNs are looked for by hand."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Programs are compiled once for all processes and runs.
+PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+jax.config.update("jax_compilation_cache_dir", str(PROGRAMS))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,7 +30,5 @@ def small_network():
 @pytest.fixture(scope="session")
 def golden():
     """Loads `golden/<name>.npz`: numbers of the reference on fixed inputs."""
-    from pathlib import Path
-
     folder = Path(__file__).parent / "golden"
     return lambda name: np.load(folder / f"{name}.npz")

@@ -177,6 +177,7 @@ def test_a_setting_that_nothing_reads_is_refused(capsys, no_estimation):
 
 CONFIGS = {
     "x2": Config(),
+    "x1": Config(scale=1),
     "x3": Config(scale=3),
     "x4": Config(scale=4),
     "x2_spectral": Config(sr="none"),

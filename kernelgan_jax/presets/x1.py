@@ -1,0 +1,14 @@
+"""Deblurring: the kernel of a plain blur, and the image restored at its own size.
+
+python main.py --config=configs/x1.py --image=photo.png
+"""
+
+from dataclasses import asdict
+
+from ml_collections import ConfigDict
+
+from kernelgan_jax.config import Config
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(asdict(Config(scale=1)))
