@@ -15,15 +15,17 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_network():
+def small_network(tmp_path_factory):
     """A small network in place of the trained one: its programs compile in seconds."""
     from kernelgan_jax.super_resolution.deep_wiener import DeepWiener, init, method
-    from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
+    from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, save
 
     network = DeepWiener(channels=8, stages=1, blocks=1)
-    weights = Weights(network, init(jax.random.key(0), network=network), {})
+    file = tmp_path_factory.mktemp("network") / "weights.npz"
+    params = init(jax.random.key(0), network=network)
+    save(file, Weights(network, params, {"scales": [1, 2, 3, 4]}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method, "pretrained", lambda: weights)
+        patch.setattr(method, "WEIGHTS", file)
         yield
 
 

@@ -82,5 +82,12 @@ def _cropped(kernel: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def pretrained() -> Weights:
-    """The weights that come with the package."""
+    """The weights that come with the package, with their network; read once.
+
+    Example:
+      >>> from kernelgan_jax.super_resolution import deep_wiener
+      >>> weights = deep_wiener.pretrained()
+      >>> weights.about["scales"]
+      [1, 2, 3, 4]
+    """
     return load(WEIGHTS)
