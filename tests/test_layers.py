@@ -26,7 +26,9 @@ LAYERS = (
 
 ENTRY_POINTS = {"__init__", "__main__"}
 
-ONLY_ABOVE = {"PIL", "imagecodecs", "matplotlib", "absl", "tqdm", "ray", "jinja2"}
+ONLY_ABOVE = set(
+    "PIL imagecodecs tifffile pillow_heif matplotlib absl tqdm ray jinja2".split()
+)
 """Packages that only `app` and `benchmark` import."""
 
 COMPILED = {

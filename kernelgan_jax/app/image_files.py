@@ -3,24 +3,16 @@
 import glob
 import os
 import pathlib
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import imagecodecs
-import numpy as np
 from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
-from kernelgan_jax.app.image_decoding import (
-    FORMATS,
-    MAX_PIXELS,
-    Image,
-    UnusableError,
-    decode,
-    one_line,
-)
+from kernelgan_jax.app import image_encoding
+from kernelgan_jax.app.image import Image, UnusableError, one_line
+from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
+from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of
 
 IMAGE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .tif .tiff .bmp .webp .gif .ppm .pgm .pbm .pnm".split()
@@ -70,14 +62,19 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> Found:
     return Found(list(paths.values()), problems)
 
 
-def read(path: str | os.PathLike[str]) -> Image:
-    """Reads an image file: PNG, JPEG, TIFF, BMP, WebP, GIF or PPM/PGM/PBM.
+def read(path: str | os.PathLike[str], frame: int = 0) -> Image:
+    """Reads an image file.
 
-    The EXIF orientation is applied. In an animation or a file with several pages, the
-    first frame is read. An alpha channel, or a palette's transparency, is kept apart
+    PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, GIF, PPM/PGM/PBM and PFM are read, and
+    HEIC where pillow-heif is installed. A TIFF may have any number of bands, of
+    integers or floating point.
+
+    The EXIF orientation is applied, and white is the largest value, also where the file
+    has it the other way. An alpha channel, or a palette's transparency, is kept apart
     and the colour used as stored, not composited: a kernel is estimated from what was
-    recorded. Samples of more than 8 bits give uint16, all others uint8; colour in CMYK
-    or a palette becomes RGB.
+    recorded. Integer samples of 9 to 16 bits give uint16 with white at 65535, those of
+    fewer bits uint8; other types stay as they are. Colour in CMYK or a palette becomes
+    RGB. `Image.note` says all that was changed or left out.
 
     Peak memory is about 2.5 times that of the returned array. Calls from several
     threads take turns, because Pillow's limits are global to the process: they are
@@ -85,11 +82,12 @@ def read(path: str | os.PathLike[str]) -> Image:
 
     Args:
       path: The file.
+      frame: Which frame of an animation or which page, counted from 0.
 
     Raises:
       ImageError: If the file is missing, a folder, not permitted, empty, damaged,
-        incomplete, not an image of a supported kind or larger than `MAX_PIXELS`, or
-        has values that do not fit (floats outside [0, 1], integers outside 16 bits).
+        incomplete, not an image of a supported kind, a camera's raw file, larger than
+        `MAX_PIXELS`, or has no data at all.
     """
     try:
         if os.path.isdir(path):
@@ -107,12 +105,16 @@ def read(path: str | os.PathLike[str]) -> Image:
         if os.fstat(file.fileno()).st_size == 0:
             raise _error(path, "is empty (0 bytes); copy or export it again")
         try:
-            return decode(file)
+            if pathlib.Path(path).suffix.lower() in RAW_SUFFIXES:
+                if kind_of(file.read(32)) in ("raw", "tiff", "other"):
+                    raise UnusableError(RAW)
+            return decode(file, frame)
         except UnusableError as error:
             raise _error(path, str(error)) from None
         except UnidentifiedImageError:
             message = (
-                f"is not an image that can be read ({', '.join(FORMATS)}), or its "
+                "is not an image that can be read (PNG, JPEG, TIFF, WebP, "
+                "AVIF, JPEG XL, GIF, BMP, PPM, PFM), or its "
                 "start is damaged; if it opens elsewhere, export it as PNG"
             )
             raise _error(path, message) from None
@@ -131,7 +133,7 @@ def read(path: str | os.PathLike[str]) -> Image:
 
 
 def write_png(path: str | os.PathLike[str], image: Image) -> None:
-    """Writes a PNG of 8 or 16 bits with alpha, ICC profile and EXIF.
+    """Writes a PNG of 8 or 16 bits with alpha and metadata.
 
     Args:
       path: The file; it is replaced if it exists.
@@ -140,27 +142,7 @@ def write_png(path: str | os.PathLike[str], image: Image) -> None:
     Raises:
       OSError: If the file cannot be written.
     """
-    stored = image.pixels
-    if image.alpha is not None:
-        stored = np.concatenate([stored, image.alpha[..., np.newaxis]], axis=-1)
-    if stored.shape[-1] == 1:
-        stored = stored[..., 0]
-    data = imagecodecs.png_encode(np.ascontiguousarray(stored))
-    # imagecodecs writes pixels only. The other chunks are put after the header, which
-    # is always 33 bytes with the signature.
-    chunks = [data[:33]]
-    if image.icc_profile is not None:
-        profile = b"ICC profile\0\0" + zlib.compress(image.icc_profile)
-        chunks.append(_png_chunk(b"iCCP", profile))
-    if image.exif is not None:
-        chunks.append(_png_chunk(b"eXIf", image.exif.removeprefix(b"Exif\0\0")))
-    with open(path, "wb") as file:
-        file.writelines([*chunks, memoryview(data)[33:]])
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    length = struct.pack(">I", len(data))
-    return length + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    image_encoding.write(path, image, "png")
 
 
 def _error(path: str | os.PathLike[str], problem: str) -> ImageError:

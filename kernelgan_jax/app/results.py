@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,10 +17,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kernelgan_jax.app import figures, image_files, kernel_files
-from kernelgan_jax.app.job import Job
+from kernelgan_jax.app import figures, image_encoding, kernel_files
+from kernelgan_jax.app.job import FORMATS, Job
 from kernelgan_jax.app.provenance import provenance
-from kernelgan_jax.app.report import Result, to_dict
+from kernelgan_jax.app.report import Result, SuperResolved, to_dict
 from kernelgan_jax.kernels import MAX_SCALE
 
 _SCALES = range(1, MAX_SCALE + 1)
@@ -27,11 +28,15 @@ _SCALES = range(1, MAX_SCALE + 1)
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
     "kernel.png",
-    *(f"sr_x{scale}.png" for scale in _SCALES),
+    *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
     "report.json",
 )
-"""All files that `write` may leave in a folder, in the order in which they appear."""
+"""All files that `write` may leave in a folder, in the order in which they appear,
+apart from those of single frames."""
+
+_FRAME = re.compile(rf"sr_x[1-9]_[0-9]{{4,}}\.({'|'.join(FORMATS)})")
+"""Name of the file of a single frame."""
 
 _TEMPORARY = ".kernelgan-"
 """Start of the name of a hidden folder, which lives for seconds."""
@@ -125,7 +130,8 @@ def fingerprint(job: Job, file: tuple[int, int]) -> str:
       file: Size and time of the image file.
     """
     text = json.dumps(
-        [provenance(), job.config.to_dict(), job.seed, file], sort_keys=True
+        [provenance(), job.config.to_dict(), job.seed, file, job.format, job.quality],
+        sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -153,11 +159,9 @@ def write(result: Result) -> None:
         _write_files(temporary, result)
         folder.mkdir(parents=True, exist_ok=True)
         # The earlier report goes first: from here on the folder is incomplete.
-        for name in reversed(FILES):
+        for name in reversed(_own_files(folder)):
             (folder / name).unlink(missing_ok=True)
-        for name in FILES:
-            if not (temporary / name).exists():
-                continue
+        for name in _own_files(temporary):
             if isinstance(folder, Path):
                 os.replace(temporary / name, folder / name)
             else:
@@ -168,13 +172,31 @@ def _write_files(folder: Path, result: Result) -> None:
     for scale, kernel in result.kernels:
         kernel_files.write(folder / f"kernel_x{scale}", kernel)
     if result.sr is not None:
-        image_files.write_png(folder / f"sr_x{result.scale}.png", result.sr.image)
+        _write_images(folder, result.sr, result)
     if result.job.figures:
         figures.write(folder, result)
-    files = [name for name in FILES if (folder / name).exists()]
+    files = _own_files(folder)
     (folder / "report.json").write_text(
         json.dumps(to_dict(result, files), indent=2, allow_nan=False) + "\n"
     )
+
+
+def _write_images(folder: Path, sr: SuperResolved, result: Result) -> None:
+    """Writes the super-resolved image, or all frames of a file, one after the other."""
+    names, quality = sr.names(result.scale), result.job.quality
+    frames = sr.frames or [lambda: sr.image]
+    for name, frame in zip(names, frames, strict=True):
+        image_encoding.write(folder / name, frame(), sr.format, quality)
+
+
+def _own_files(folder: Path) -> list[str]:
+    """Names of the results in a folder, in the order in which they appear."""
+    names = set()
+    with contextlib.suppress(FileNotFoundError):  # A store has no empty folders.
+        names = {path.name for path in folder.iterdir()}
+    frames = sorted(name for name in names if _FRAME.fullmatch(name))
+    order = [*FILES[:-1], *frames, FILES[-1]]  # The report comes last.
+    return [name for name in order if name in names]
 
 
 @contextlib.contextmanager

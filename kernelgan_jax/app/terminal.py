@@ -45,6 +45,8 @@ def summary_line(summary: Summary) -> str:
         parts.append(f"confidence {summary.level}{reason}")
     if summary.note:
         parts.append(f"super-resolved {summary.note}")
+    if summary.conversions:
+        parts.append(f"read with notes ({summary.conversions})")
     parts.append(f"{summary.seconds:.1f} s")
     return f"{summary.path}: {', '.join(parts)} -> {summary.folder}"
 

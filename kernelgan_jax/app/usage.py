@@ -13,7 +13,7 @@ from kernelgan_jax.super_resolution.registry import METHODS
 WIDTH = 88
 """Characters of the longest line."""
 
-_SHOWN_DEFAULTS = ("output_dir", "seed", "batch_size", "shard")
+_SHOWN_DEFAULTS = ("output_dir", "seed", "batch_size", "shard", "format", "quality")
 """Flags whose default is worth showing."""
 
 _USAGE = """\

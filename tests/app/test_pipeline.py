@@ -143,12 +143,35 @@ def test_a_batch_that_fails_as_a_whole_is_done_one_by_one(tmp_path, estimation):
     assert estimation.sizes == [3, 1, 1, 1]
 
 
-def test_an_image_without_structure_fails_alone(tmp_path, estimation):
-    tasks = makers.tasks(tmp_path, 2)
-    helpers.write_image(tasks[0].path, np.full((84, 84, 3), 99, np.uint8))
-    found = outcomes(tasks, Job(config=Config(), figures=False))
-    assert [outcome.status for outcome in found] == ["failed", "done"]
-    assert found[0].error.startswith(f"{tasks[0].path}: image is constant")
+def test_a_flat_frame_is_enlarged_with_the_reason(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 3)
+    flat = np.full((84, 84, 3), 99, np.uint8)
+    helpers.write_image(tasks[1].path, flat)
+    found = outcomes(tasks, Job(config=Config()), batch_size=3)
+    assert [outcome.status for outcome in found] == ["done"] * 3
+    assert estimation.sizes == [2]
+    assert "bicubically (image is constant" in found[1].summary.note
+    larger = image_files.read(tasks[1].folder / "sr_x2.png").pixels
+    np.testing.assert_array_equal(larger, np.full((168, 168, 3), 99))
+    report = helpers.strict_json(tasks[1].folder / "report.json")
+    assert report["super_resolution"]["method"] == "bicubic"
+    assert "converged" not in report
+    # Without super-resolution there is nothing to write.
+    found = outcomes(tasks, batch_size=3)
+    assert [outcome.status for outcome in found] == ["done", "failed", "done"]
+    assert found[1].error.startswith(f"{tasks[1].path}: image is constant")
+
+
+def test_an_image_without_estimate_is_enlarged_with_the_reason(tmp_path, estimation):
+    (task,) = makers.tasks(tmp_path, 1)
+
+    def refuse(keys, images, **_):
+        raise ValueError("no spectrum fits")
+
+    estimation.function = refuse
+    (outcome,) = outcomes([task], Job(config=Config(), figures=False))
+    assert outcome.status == "done" and "(no spectrum fits)" in outcome.summary.note
+    assert (task.folder / "sr_x2.png").exists()
 
 
 def test_messages_name_flags(tmp_path, estimation):

@@ -1,0 +1,209 @@
+"""Metadata of image files: what is read, and what is true of an enlarged image."""
+
+import dataclasses
+import re
+import struct
+import zlib
+
+from PIL import ExifTags
+from PIL import Image as pillow
+
+from kernelgan_jax.app.image import Image
+
+COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
+"""Chunks of a PNG that say what its colours mean."""
+
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+
+_PLAIN_CHUNKS = (
+    *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"),
+    *(b"acTL", b"fcTL", b"fdAT"),
+)
+"""Chunks that the decoders of pixels read."""
+
+_MAX_TEXT = 2**20
+"""Bytes of the longest text, as stored, that is kept."""
+
+_MAX_PROFILE = 2**26
+"""Bytes of the longest ICC profile that is kept."""
+
+_XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+
+_INCH = 0.0254
+"""Metres of an inch."""
+
+
+@dataclasses.dataclass
+class Metadata:
+    """Fields of `Image` that are not pixels."""
+
+    icc_profile: bytes | None = None
+    """The ICC profile, or None."""
+    exif: bytes | None = None
+    """The EXIF block without orientation, or None."""
+    xmp: bytes | None = None
+    """The XMP packet, or None."""
+    dpi: tuple[float, float] | None = None
+    """Pixels per inch, or None."""
+    aspect: tuple[int, int] | None = None
+    """Pixels per unknown unit, or None."""
+    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    """Chunks of a PNG that are kept as they are."""
+
+
+# --- PNG ---
+
+
+def split_png(data: bytes, notes: list[str]) -> tuple[bytes, Metadata]:
+    """Takes the metadata out of a PNG, however long they are.
+
+    Args:
+      data: The file.
+      notes: Gets a note on everything that is left out.
+
+    Returns:
+      The PNG with its pixels and EXIF alone, and the other metadata. A file that is
+      damaged in the chunks of its pixels is returned with these as they are.
+    """
+    found = Metadata()
+    plain, chunks, left_out = [data[:8]], [], []
+    at = 8
+    while at + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        kind, end = data[at + 4 : at + 8], at + 12 + length
+        body = data[at + 8 : end - 4]
+        if kind in _PLAIN_CHUNKS or end > len(data):
+            plain.append(data[at:end])
+        elif (
+            struct.pack(">I", zlib.crc32(data[at + 4 : end - 4])) != data[end - 4 : end]
+        ):
+            left_out.append(f"damaged {kind.decode('latin-1')}")
+        elif kind == b"iCCP":
+            found.icc_profile = _unpacked_profile(body)
+            if found.icc_profile is None:
+                left_out.append("an ICC profile that cannot be read")
+        elif kind == b"pHYs" and length == 9:
+            _read_density(body, found)
+        elif kind == b"iTXt" and body.startswith(_XMP_KEYWORD + b"\0"):
+            found.xmp = body.removeprefix(_XMP_KEYWORD).split(b"\0", 4)[-1]
+        elif kind in _TEXT_CHUNKS and length > _MAX_TEXT:
+            left_out.append(f"{length:,} bytes of text")
+        elif kind in COLOUR_CHUNKS or kind in _TEXT_CHUNKS:
+            chunks.append((kind, body))
+        elif kind[:1].isupper():  # A critical chunk: the decoder refuses it.
+            plain.append(data[at:end])
+        at = end
+    plain.append(data[at:])
+    found.chunks = tuple(chunks)
+    notes.extend(f"{text} left out" for text in left_out)
+    return b"".join(plain), found
+
+
+def png_chunks(image: Image) -> list[tuple[bytes, bytes]]:
+    """The chunks between the header and the pixels of a PNG that keep the metadata."""
+    chunks = [chunk for chunk in image.chunks if chunk[0] in COLOUR_CHUNKS]
+    if image.icc_profile is not None:
+        # The rules of PNG allow only one of both.
+        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]
+        packed = b"ICC profile\0\0" + zlib.compress(image.icc_profile)
+        chunks.append((b"iCCP", packed))
+    if image.dpi is not None:
+        per_metre = [min(max(round(x / _INCH), 1), 2**31 - 1) for x in image.dpi]
+        chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    elif image.aspect is not None:
+        chunks.append((b"pHYs", struct.pack(">IIB", *image.aspect, 0)))
+    if image.exif is not None:
+        chunks.append((b"eXIf", image.exif.removeprefix(b"Exif\0\0")))
+    if image.xmp is not None:
+        chunks.append((b"iTXt", _XMP_KEYWORD + b"\0\0\0\0" + image.xmp))
+    return chunks + [chunk for chunk in image.chunks if chunk[0] in _TEXT_CHUNKS]
+
+
+def _unpacked_profile(body: bytes) -> bytes | None:
+    _, _, rest = body.partition(b"\0")
+    reader = zlib.decompressobj()
+    try:
+        profile = reader.decompress(rest[1:], _MAX_PROFILE)
+    except zlib.error:
+        return None
+    return profile if reader.eof and profile else None
+
+
+def _read_density(body: bytes, found: Metadata) -> None:
+    x, y, unit = struct.unpack(">IIB", body)
+    if not (x and y):
+        return
+    if unit == 1:
+        found.dpi = (x * _INCH, y * _INCH)
+    elif x != y:
+        found.aspect = (x, y)
+
+
+# --- What the formats of Pillow say ---
+
+
+def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
+    """ICC profile, XMP and density of an image that Pillow has opened."""
+    info = image.info
+    found = Metadata(icc_profile=info.get("icc_profile") or None)
+    xmp = info.get("xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    found.xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    if "jfif_density" in info:
+        x, y = info["jfif_density"]
+        per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
+        if x > 0 and y > 0 and per_inch:
+            found.dpi = (x * per_inch, y * per_inch)
+        elif x > 0 and y > 0 and x != y:
+            found.aspect = (x, y)
+    elif format in ("TIFF", "BMP") and _is_density(info.get("dpi")):
+        found.dpi = tuple(map(float, info["dpi"]))  # type: ignore[assignment]
+    return found
+
+
+def _is_density(dpi: object) -> bool:
+    """Whether these are two resolutions that a file can mean: 1 stands for none."""
+    return isinstance(dpi, tuple) and len(dpi) == 2 and all(1 < x < 1e6 for x in dpi)
+
+
+# --- An enlarged image ---
+
+
+def enlarged_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
+    """The EXIF block with the size of the image that it is written into.
+
+    Tags for the size are changed if they are there, and not added.
+    """
+    if exif is None:
+        return None
+    found = pillow.Exif()
+    found.load(exif)
+    Base = ExifTags.Base
+    sizes = {Base.ImageWidth: width, Base.ImageLength: height}
+    changed = False
+    for tag in sizes.keys() & set(found):
+        found[tag] = sizes[tag]
+        changed = True
+    inner = found.get_ifd(ExifTags.IFD.Exif)
+    sizes = {Base.ExifImageWidth: width, Base.ExifImageHeight: height}
+    for tag in sizes.keys() & set(inner):
+        inner[tag] = sizes[tag]
+        changed = True
+    return found.tobytes() if changed else exif
+
+
+def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
+    """The XMP packet with the size of the image that it is written into, upright."""
+    if xmp is None:
+        return None
+    values = {
+        rb"(?:tiff:ImageWidth|exif:PixelXDimension)": width,
+        rb"(?:tiff:ImageLength|exif:PixelYDimension)": height,
+        rb"tiff:Orientation": 1,
+    }
+    for name, value in values.items():
+        text = b"%d" % value
+        xmp = re.sub(rb"(%b\s*=\s*[\"'])\d+" % name, rb"\g<1>" + text, xmp)
+        xmp = re.sub(rb"(<%b>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
+    return xmp
