@@ -203,7 +203,8 @@ def _tiff(stored: np.ndarray, image: Image) -> bytes:
         for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
         if (ifd := exif.get_ifd(tag))
     }
-    tags += [(int(tag), "I", 1, 0, True) for tag in below]
+    # tifffile writes no pointers: neighbours of theirs are changed into them below.
+    tags += [(int(tag) + 1, "I", 1, 0, True) for tag in below]
     options: dict[str, Any] = {}
     if image.dpi is not None:
         options = {"resolution": image.dpi, "resolutionunit": "INCH"}
@@ -235,7 +236,7 @@ def _append_ifd(file: io.BytesIO, tag: int, ifd: dict[int, Any]) -> None:
     end += end % 2
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        place, order = tiff.pages.first.tags[tag].valueoffset, tiff.byteorder
+        pointer, order = tiff.pages.first.tags[tag + 1], tiff.byteorder
         if tiff.is_bigtiff:
             return  # The appended tags have the classic form.
     directory = TiffImagePlugin.ImageFileDirectory_v2(
@@ -249,5 +250,7 @@ def _append_ifd(file: io.BytesIO, tag: int, ifd: dict[int, Any]) -> None:
         return
     file.seek(end)
     file.write(data)
-    file.seek(place)
+    file.seek(pointer.offset)
+    file.write(struct.pack(order + "H", tag))
+    file.seek(pointer.valueoffset)
     file.write(struct.pack(order + "I", end))

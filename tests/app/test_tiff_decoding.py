@@ -120,7 +120,9 @@ def test_cmyk_is_converted_with_all_bits_and_a_note(tiff, dtype):
 def test_samples_of_12_bits_fill_16(tiff):
     pixels = np.array([[0, 1, 2048, 4095]] * 2, np.uint16)
     image = image_files.read(tiff(pixels, bitspersample=12))
-    np.testing.assert_array_equal(image.pixels[..., 0], np.rint(pixels * 65535 / 4095))
+    np.testing.assert_array_equal(
+        image.pixels[..., 0], np.rint(pixels * (65535 / 4095))
+    )
     assert "12-bit" in image.note
 
 
@@ -189,7 +191,7 @@ def test_a_file_that_promises_too_much_is_damaged(tiff):
 )
 def test_camera_raw_is_refused(tmp_path, photometric, below):
     channels = 3 if photometric == 34892 else 1
-    pixels = helpers.noise(16, 16, channels, dtype=np.uint16)
+    pixels = helpers.noise(16, 16, channels, dtype=np.uint16).squeeze()
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         if below:
             preview = helpers.noise(8, 8, 3)
