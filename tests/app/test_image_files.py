@@ -1,5 +1,6 @@
 """Reading image files: what comes out, and what is said about what cannot."""
 
+import io
 import os
 import struct
 import sys
@@ -8,6 +9,7 @@ import warnings
 import zlib
 
 import helpers
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import ExifTags, ImageFile
@@ -319,16 +321,80 @@ def test_transparent_colour_becomes_alpha(file, dtype, channels):
     )
 
 
-@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp"])
-def test_first_frame(file, suffix):
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])
+def test_every_frame_is_read(file, suffix):
     frames = [pillow.new("RGB", (WIDTH, HEIGHT), c) for c in ("red", "lime", "blue")]
-    options = {"lossless": True} if suffix == "webp" else {}
+    options = {"webp": {"lossless": True}, "avif": {"quality": 100}}.get(suffix, {})
     path = file(
         f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options
     )
-    image = image_files.read(path)
-    np.testing.assert_array_equal(image.pixels, np.asarray(frames[0]))
-    assert "first" in image.note
+    for number, frame in enumerate(frames):
+        image = image_files.read(path, number)
+        np.testing.assert_allclose(image.pixels, np.asarray(frame, int), atol=3)
+        assert image.frames == 3 and "frames" not in image.conversions
+        assert ("the first of 3" if number == 0 else f"number {number + 1}") in (
+            image.note
+        )
+
+
+def test_of_the_pictures_of_a_phone_the_first_is_used(file):
+    pictures = [pillow.fromarray(helpers.ramps(32, 32)) for _ in range(2)]
+    path = file("a.mpo", pictures[0], save_all=True, append_images=pictures[1:])
+    image = image_files.read(path.rename(path.with_suffix(".jpg")))
+    assert (image.frames, image.format) == (1, "JPEG")
+    assert "only the first of its 2 pictures" in image.conversions
+
+
+# Newer formats.
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_keeps_its_bits(file, bits, channels):
+    top = 2**bits - 1
+    ramp = np.linspace(0, top, 64 * 64).round().reshape(64, 64, 1)
+    pixels = np.repeat(ramp, channels, axis=2).astype(np.uint16 if bits > 8 else "u1")
+    data = imagecodecs.avif_encode(pixels, level=100, bitspersample=bits)
+    image = image_files.read(file("a.avif", data))
+    assert image.pixels.dtype == (np.uint16 if bits > 8 else np.uint8)
+    unit = image.pixels / np.iinfo(image.pixels.dtype).max
+    np.testing.assert_allclose(unit, pixels[..., :3] / top, atol=2 / top)
+    assert (image.alpha is not None) == (channels == 4)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_jpeg_xl_is_exact(file, dtype, channels):
+    pixels = helpers.noise(8, 9, channels, dtype=np.uint8).astype(dtype)
+    pixels = pixels / 255 if dtype == "float32" else pixels
+    pixels = pixels.astype(dtype)
+    data = imagecodecs.jpegxl_encode(pixels.squeeze(), lossless=True)
+    image = image_files.read(file("a.jxl", data))
+    colour = pixels[..., :3]
+    np.testing.assert_allclose(image.pixels, colour, rtol=1e-6)
+    assert image.pixels.dtype == dtype and image.alpha is None or channels == 4
+    fails(file("cut.jxl", data[: len(data) // 2]), "damaged")
+
+
+def heic(brand=b"heic"):
+    return b"\0\0\0\x18ftyp" + brand + bytes(4) + b"mif1" + brand + bytes(64)
+
+
+def test_heic_needs_an_extra(file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    fails(file("a.heic", heic()), 'pip install "kernelgan-jax[heic]"', "export it")
+
+
+def test_heic(file):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = helpers.ramps(64, 48)
+    encoded = pillow_heif.from_bytes("RGB", (48, 64), pixels.tobytes())
+    data = io.BytesIO()
+    encoded.save(data, quality=100, exif=exif_block(1), chroma=444)
+    image = image_files.read(file("a.heic", data.getvalue()))
+    np.testing.assert_allclose(image.pixels, pixels.astype(int), atol=6)
+    assert b"Camera" in image.exif and image.format == "HEIF"
+    fails(file("b.heic", heic()), "damaged")
 
 
 # Metadata.
