@@ -18,6 +18,9 @@ from kernelgan_jax.resize import bicubic_resize
 CONSTANT = "image is constant: it has no structure that could show a kernel"
 """Why an image without structure is enlarged bicubically."""
 
+_SMOOTHING = 2.0
+"""Standard deviation, pixels, of the Gaussian that smooths what was filled."""
+
 _GROUP = 3
 """Bands that are super-resolved together, as the channels of a colour image are."""
 
@@ -45,6 +48,10 @@ def unit_pixels(image: Image) -> np.ndarray:
         if unit is image.pixels:
             unit = unit.copy()
         unit[unseen] = unit[rows[unseen], columns[unseen]]
+        # The seams between the fills of different neighbours would be taken for noise.
+        for channel in range(unit.shape[2]):
+            smooth = scipy.ndimage.gaussian_filter(unit[:, :, channel], _SMOOTHING)
+            unit[unseen, channel] = smooth[unseen]
     return unit
 
 

@@ -93,9 +93,10 @@ def test_what_nobody_sees_has_no_part(dtype):
         colour[:, 5:] = junk
         image = Image((top * colour).astype(dtype), (top * alpha).astype(dtype))
         unit = enlarging.unit_pixels(image)
-        expected = np.full((9, 9, 3), 0.8)
-        expected[:, 4] = 0.7
-        np.testing.assert_allclose(unit, expected, atol=1 / 255)
+        np.testing.assert_allclose(unit[:, :4], 0.8, atol=1 / 255)
+        np.testing.assert_allclose(unit[:, 4], 0.7, atol=1 / 255)
+        # Filled from what is opaque, and smooth.
+        assert unit[:, 5:].min() > 0.76 and unit.max() < 0.81
 
 
 def test_an_image_that_nobody_sees_is_used_as_it_is():
@@ -112,7 +113,7 @@ def test_pixels_without_data_are_filled_and_put_back():
     missing = ~(pixels[..., 0] >= 0)
     image = Image(pixels, missing=missing)
     unit = enlarging.unit_pixels(image)
-    assert np.ptp(unit[missing]) == 0 and np.isfinite(unit).all()
+    assert np.ptp(unit[missing]) < 0.05 and np.isfinite(unit).all()
     result = there_and_back(image).pixels[..., 0]
     np.testing.assert_array_equal(np.isnan(result[4:8, 6:10]), True)
     np.testing.assert_array_equal(result[10:, 14:], -9999)
