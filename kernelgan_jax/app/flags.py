@@ -98,7 +98,8 @@ FLAGS = {
         flags.DEFINE_string,
         None,
         "Known kernel for the super-resolution (.npy, or .mat with Kernel), in place "
-        "of an estimated one.",
+        "of an estimated one; FILE:NAME names another variable, FILE:NAME[3] one of "
+        "several kernels in it, counted from 0.",
     ),
     "sr_kernel": Flag(
         flags.DEFINE_enum,

@@ -1,11 +1,14 @@
 """Image files: finding them, reading them, and writing PNG."""
 
+import collections
 import glob
+import importlib.util
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
@@ -13,10 +16,15 @@ from kernelgan_jax.app import image_encoding
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
 from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of
+from kernelgan_jax.pixels import from_unit
+
+HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+"""Suffixes of files that need pillow-heif."""
 
 IMAGE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .tif .tiff .bmp .webp .gif .ppm .pgm .pbm .pnm".split()
-)
+    ".png .apng .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .avif .jxl .gif "
+    ".ppm .pgm .pbm .pnm .pfm".split()
+) | (HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else frozenset())
 """Suffixes, in lower case, by which `find` knows images in folders and globs."""
 
 
@@ -60,6 +68,76 @@ def find(patterns: Sequence[str | os.PathLike[str]]) -> Found:
             reason = one_line(error.strerror or error)
             problems.append(_error(pattern, f"cannot be looked up: {reason}"))
     return Found(list(paths.values()), problems)
+
+
+def passed_over(patterns: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """What `find` leaves out of folders: a line for each that has more than images.
+
+    Hidden files and folders are not counted.
+    """
+    lines = []
+    for given in dict.fromkeys(os.fspath(pattern) for pattern in patterns):
+        folder = pathlib.Path(given)
+        if not given or not _is_folder(folder):
+            continue
+        kinds: collections.Counter[str] = collections.Counter()
+        subfolders = 0
+        for path in folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                subfolders += 1
+            elif path.suffix.lower() not in IMAGE_SUFFIXES:
+                kinds[path.suffix.lower() or "without suffix"] += 1
+        parts = []
+        if kinds:
+            number = sum(kinds.values())
+            listed = ", ".join(kind for kind, _ in kinds.most_common(8))
+            parts.append(f"{number} file{'s' * (number > 1)} ({one_line(listed)})")
+        if subfolders:
+            parts.append(
+                f"{subfolders} subfolder{'s' * (subfolders > 1)} ('{folder}/**')"
+            )
+        if parts:
+            hint = ""
+            if not HEIC_SUFFIXES.isdisjoint(kinds):
+                hint = '; HEIC needs pip install "kernelgan-jax[heic]"'
+            lines.append(f"{folder}: left out {' and '.join(parts)}{hint}")
+    return lines
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # Such as a name that is too long.
+        return False
+
+
+def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
+    """The pixels of a gray or RGB image in 8 or 16 bits, without alpha.
+
+    Args:
+      path: The file, of any kind that `read` takes. Floats in [0, 1] are rounded to
+        uint16.
+
+    Raises:
+      ImageError: As `read`, and if the image has other bands or values.
+    """
+    image = read(path)
+    pixels = image.pixels
+    if image.bands or image.missing is not None:
+        bands = pixels.shape[2]
+        raise _error(path, f"has {bands} bands or lacks data; export it as RGB")
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels
+    low, high = pixels.min(), pixels.max()
+    if pixels.dtype.kind != "f" or low < 0 or high > 1:
+        raise _error(
+            path,
+            f"has {pixels.dtype} from {low:g} to {high:g}; scale floats to [0, 1], or "
+            "export it as 16-bit PNG",
+        )
+    return from_unit(pixels, np.uint16)
 
 
 def read(path: str | os.PathLike[str], frame: int = 0) -> Image:
@@ -155,14 +233,14 @@ def _expand(pattern: str) -> list[pathlib.Path]:
         # It would mean the current folder, mostly by accident.
         raise ImageError("empty path; name an image file, a folder or a glob")
     path = pathlib.Path(pattern)
-    if path.is_dir():
+    if _is_folder(path):
         paths = _images(path.iterdir())
         problem = "no images in this folder"
     elif path.exists():
         # Tried before globbing, as names such as "photo[1].png" are common.
         return [path]
     elif glob.has_magic(pattern):
-        paths = _images(map(pathlib.Path, glob.iglob(pattern, recursive=True)))
+        paths = _matches(pattern)
         problem = "no image matches"
     else:
         raise _error(pattern, "no such file or folder; check the path")
@@ -170,6 +248,30 @@ def _expand(pattern: str) -> list[pathlib.Path]:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         raise _error(pattern, f"{problem}; looked for {suffixes}")
     return paths
+
+
+def _matches(pattern: str) -> list[pathlib.Path]:
+    """The images that a glob stands for.
+
+    Brackets are common in the names of folders: those that exist are not patterns, and
+    if nothing matches, no bracket is.
+    """
+    start, *parts = pathlib.Path(pattern).parts
+    known = pathlib.Path(start)
+    if not known.exists():
+        known, parts = pathlib.Path(), [start, *parts]
+    while parts and (known / parts[0]).exists():
+        known /= parts.pop(0)
+    tries = [parts]
+    if any("[" in part for part in parts):
+        tries.append([part.replace("[", "[[]") for part in parts])
+    for names in tries:
+        text = os.path.join(glob.escape(str(known)), *names)
+        if known == pathlib.Path():
+            text = os.path.join(*names)
+        if found := _images(map(pathlib.Path, glob.iglob(text, recursive=True))):
+            return found
+    return []
 
 
 def _images(paths: Iterator[pathlib.Path]) -> list[pathlib.Path]:

@@ -186,22 +186,46 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
             return Outcome(task, "kept")
         ready = _with_structure(number, task, fingerprint)
         results.check_writable(task.folder)
-        if (method := config.chosen_method) is not None:
-            shape = ready.image.pixels.shape
-            resources.check_memory(shape, config.scale)
-            method.check_image_size(shape, scale=config.scale)
-            if ready.constant:
-                return ready
-        if job.needs_kernel:
+        if config.chosen_method is not None:
+            resources.check_memory(ready.image.pixels.shape, config.scale)
+        try:
+            _check_image(ready, job)
+        except ValueError as error:
+            is_enlarged = ready.constant and config.chosen_method is not None
+            if not (is_enlarged and str(error) == enlarging.CONSTANT):
+                raise
+        return ready
+    except Exception as error:  # Whatever it is, the other images go on.
+        return _failed(task, error)
+
+
+def _check_image(ready: _Ready, job: Job) -> None:
+    """Checks an image for the estimator and the method.
+
+    Raises:
+      ValueError: With what is wrong for both, so that what suits one suits the other.
+    """
+    config, problems = job.config, []
+    if (method := config.chosen_method) is not None:
+        try:
+            method.check_image_size(ready.image.pixels.shape, scale=config.scale)
+        except ValueError as error:
+            problems.append(str(error))
+    if job.needs_kernel:
+        try:
             run.check_image(
                 ready.for_estimation(),
                 scale=config.scale,
                 entry=config.chosen_estimator,
                 config=config.estimator_config,
             )
-        return ready
-    except Exception as error:  # Whatever it is, the other images go on.
-        return _failed(task, error)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        height, width = ready.image.pixels.shape[:2]
+        same = f"image is {width}x{height} pixels; "
+        rest = [text.removeprefix(same) for text in problems[1:]]
+        raise ValueError("; ".join([problems[0], *rest]))
 
 
 def _with_structure(number: int, task: Task, fingerprint: str) -> _Ready:

@@ -25,6 +25,9 @@ def run(options: Options) -> int:
     paths, problems = image_files.find(options.images)
     for problem in problems:
         terminal.print_error(problem)
+    if not options.quiet:
+        for line in image_files.passed_over(options.images):
+            terminal.print_text(line)
     if not paths:
         return 1
     tasks = _tasks(paths, options)

@@ -1,7 +1,9 @@
 """What the command prints: one line per image, a table, errors. Needs no JAX."""
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from kernelgan_jax.app.job import Summary
 
@@ -25,12 +27,23 @@ _HEADINGS = ("widths", "angle", "seconds", "converged", "confidence", "image")
 def print_text(text: str) -> None:
     """Prints text, also where the terminal's encoding lacks some of its letters."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    _print(text.encode(encoding, "backslashreplace").decode(encoding), sys.stdout)
 
 
 def print_error(problem: object) -> None:
     """Prints a problem on stderr, in one line."""
-    print("error:", " ".join(str(problem).split()), file=sys.stderr, flush=True)
+    _print(f"error: {' '.join(str(problem).split())}", sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Prints text; if nobody reads any more, as after `| head -1`, the work goes on."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # What comes later, also at the end of the program, goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def summary_line(summary: Summary) -> str:

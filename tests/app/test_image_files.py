@@ -676,6 +676,51 @@ def test_find_reports_and_goes_on(folder, pattern, words):
     assert "\n" not in str(problem)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["ph [2024]/*.png", "ph [2024]/a [1]*", "*/a [[]1].png", "ph*/a [1].png"]
+)
+def test_brackets_in_names_are_no_patterns(folder, pattern):
+    path = folder / "ph [2024]/a [1].png"
+    path.parent.mkdir()
+    path.touch()
+    paths, problems = image_files.find([pattern])
+    assert [found.name for found in paths] == ["a [1].png"] and problems == []
+
+
+def test_what_is_passed_over_is_counted(folder):
+    (line,) = image_files.passed_over([".", "b.png", "nowhere/*"])
+    assert line == ".: left out 1 file (.txt) and 3 subfolders ('./**')"
+    assert image_files.passed_over(["sub/deep", "sub/*.tiff", "", "n" * 5000]) == []
+    for name in ("a.heic", "b.HEIC", "c"):
+        (folder / "sub/deep" / name).touch()
+    (line,) = image_files.passed_over(["sub/deep"])
+    if ".heic" in image_files.IMAGE_SUFFIXES:
+        assert line == "sub/deep: left out 1 file (without suffix)"
+    else:
+        assert line.startswith(
+            "sub/deep: left out 3 files (.heic, without suffix); HEIC"
+        )
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jfif", "a.JPE", "a.avif", "a.jxl", "a.pfm", "a.apng", "a.dib"]
+)
+def test_newer_suffixes_are_found(folder, name):
+    (folder / "bare" / name).touch()
+    (found,) = image_files.find(["bare"]).paths
+    assert found.name == name
+
+
+def test_pixels_of_photographs_alone(file):
+    gray = np.array([[0, 0.5], [1, 0.25]], np.float32)
+    pixels = image_files.read_pixels(file("a.tif", tiff(gray)))
+    np.testing.assert_array_equal(pixels[..., 0], [[0, 32768], [65535, 16384]])
+    for number, other in enumerate((gray * 2, helpers.noise(4, 4, 4))):
+        path = file(f"b{number}.tif", tiff(other))
+        with pytest.raises(image_files.ImageError, match="export it"):
+            image_files.read_pixels(path)
+
+
 def test_find_then_read(file):
     path = file("a.png", pillow.fromarray(helpers.noise(HEIGHT, WIDTH, 3)))
     (found,) = image_files.find([str(path.parent)]).paths

@@ -1,8 +1,12 @@
 """What the command prints."""
 
 import io
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
 
 from kernelgan_jax.app import terminal
 from kernelgan_jax.app.job import Summary
@@ -65,3 +69,26 @@ def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     terminal.print_text("2 × \u732b")
     assert written.getvalue() == b"2 \\xd7 \\u732b\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_work_goes_on_if_nobody_reads(stream):
+    program = f"""
+import sys, time
+from kernelgan_jax.app import terminal
+while sys.stdin.read(1):
+    pass
+for _ in range(3):
+    {"terminal.print_text" if stream == "stdout" else "terminal.print_error"}("line")
+open(sys.argv[1], "w").close()
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = Path(folder) / "done"
+        pipes = {stream: subprocess.PIPE}
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, done], stdin=subprocess.PIPE, **pipes
+        )
+        getattr(process, stream).close()
+        process.stdin.close()
+        assert process.wait() == 0
+        assert done.exists()
