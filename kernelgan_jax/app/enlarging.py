@@ -11,8 +11,8 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.metadata import enlarged_exif, enlarged_xmp
-from kernelgan_jax.pixels import LUMA, from_unit, to_unit
+from kernelgan_jax.app.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
+from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 
 CONSTANT = "image is constant: it has no structure that could show a kernel"
@@ -85,11 +85,14 @@ def for_estimation(unit: np.ndarray, image: Image) -> np.ndarray:
     return mean
 
 
-def is_constant(unit: np.ndarray) -> bool:
-    """Whether an image is the same everywhere, as a black frame is."""
-    channels = unit.shape[2]
-    gray = unit @ LUMA.astype(np.float32) if channels == 3 else unit[..., 0]
-    return bool(np.ptp(gray) < 1e-6)
+def is_constant(image: Image) -> bool:
+    """Whether what is seen of an image is the same everywhere, as in a black frame."""
+    pixels = image.pixels
+    if image.alpha is None and image.missing is None:
+        return bool(all((row == pixels[0, 0]).all() for row in pixels))
+    return bool(
+        np.ptp(for_estimation(unit_pixels(image), image), axis=(0, 1)).max() < 1e-6
+    )
 
 
 def enlarge_groups(
@@ -144,6 +147,7 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
         missing=None,
         exif=enlarged_exif(image.exif, width, height),
         xmp=enlarged_xmp(image.xmp, width, height),
+        geo=enlarged_geo(image.geo, scale),
         note="",
         conversions="",
     )

@@ -1,6 +1,8 @@
 """What an image file holds: pixels of any depth and number of bands, and metadata."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +56,8 @@ class Image:
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     """Chunks of a PNG that say what its colours mean (gAMA, cHRM, ...), and its texts.
     """
+    geo: Mapping[int, Any] = dataclasses.field(default_factory=dict)
+    """Tags of a GeoTIFF by their numbers: where on the earth the pixels are."""
     format: str = ""
     """Format of the file, as Pillow names it; empty if there is none."""
     frames: int = 1

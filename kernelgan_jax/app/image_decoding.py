@@ -118,14 +118,15 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if tiff.left_out:
         notes.append(f"{tiff.left_out} previews or masks in the file left out")
     frames = len(tiff.pages)
-    icc_profile, xmp = tiff.metadata(frame)
     if tiff.is_for_pillow(frame):
         try:
             return _decode_pillow(file, frame, notes, tiff=tiff)
         except UnidentifiedImageError:
             pass  # Of a layout that Pillow does not know.
     decoded = tiff.read(frame, notes)
-    metadata = Metadata(icc_profile if decoded.keeps_profile else None, xmp=xmp)
+    metadata = tiff.metadata(frame)
+    if not decoded.keeps_profile:
+        metadata.icc_profile = None
     order, is_bigtiff, place = tiff.exif_place(frame)
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
@@ -218,7 +219,8 @@ def _decode_pillow(
             decoded.is_turned = image.format == "TIFF"
         metadata.exif = _image_exif(image, notes)
         if tiff is not None:
-            _, metadata.xmp = tiff.metadata(frame)
+            found = tiff.metadata(frame)
+            metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
         if image.mode in ("CMYK", "YCbCr"):
             decoded.keeps_profile = False
         if not decoded.keeps_profile:
@@ -267,6 +269,12 @@ def _image(
         if orientation >= 5:
             dpi = dpi and (dpi[1], dpi[0])
             aspect = aspect and (aspect[1], aspect[0])
+        if metadata.geo:
+            notes.append("georeference left out, as it is not upright")
+            metadata.geo = {}
+    lost = [name for name in metadata.left_out if name]
+    if lost:
+        notes.append(f"{' and '.join(lost)} left out")
     alpha = None
     if decoded.has_alpha:
         notes.append("alpha kept apart, colour used as stored (not composited)")
@@ -286,6 +294,7 @@ def _image(
         dpi=dpi,
         aspect=aspect,
         chunks=metadata.chunks,
+        geo=metadata.geo,
         format=format,
         frames=frames,
     )

@@ -15,7 +15,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.job import QUALITY, SAME
-from kernelgan_jax.app.metadata import COLOUR_CHUNKS, png_chunks
+from kernelgan_jax.app.metadata import COLOUR_CHUNKS, GEO_TAGS, png_chunks
 
 _NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WebP", "avif": "AVIF", "tif": "TIFF"}
 
@@ -65,11 +65,9 @@ def fit(image: Image, wanted: str) -> Fitted:
     if max(height, width) > _LONGEST_SIDE.get(kind, 2**31):
         notes.append(f"to a PNG, as it is too large for {_NAMES[kind]}")
         kind = "png"
+    notes += _lost(image, kind)
     if kind in ("png", "tif"):
-        if kind == "tif":
-            notes += _without_chunks(image, kind)
         return Fitted(image, kind, tuple(notes))
-    notes += _without_chunks(image, kind)
     pixels, alpha = image.pixels, image.alpha
     if pixels.dtype == np.uint16:
         notes.append(f"with 16 bits rounded to 8 for {_NAMES[kind]}")
@@ -143,13 +141,15 @@ def write(
         file.write(data)
 
 
-def _without_chunks(image: Image, kind: str) -> list[str]:
-    """A note on the chunks of a PNG that another format does not hold."""
-    colour = [name.decode() for name, _ in image.chunks if name in COLOUR_CHUNKS]
+def _lost(image: Image, kind: str) -> list[str]:
+    """A note on metadata that the format does not hold."""
+    names = [] if kind == "png" else [name for name, _ in image.chunks]
     # sRGB is what is assumed without it.
-    lost = [name for name in colour if name != "sRGB"]
-    if any(name not in COLOUR_CHUNKS for name, _ in image.chunks):
+    lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n != b"sRGB"]
+    if not set(names) <= set(COLOUR_CHUNKS):
         lost.append("texts")
+    if kind != "tif" and not image.geo.keys() <= {42112, 42113}:
+        lost.append("the georeference")
     if not lost:
         return []
     return [f"without {', '.join(lost)}, which {_NAMES[kind]} cannot hold"]
@@ -198,6 +198,9 @@ def _tiff(stored: np.ndarray, image: Image) -> bytes:
     ]
     if image.xmp is not None:
         tags.append((700, "B", len(image.xmp), image.xmp, True))
+    for tag, value in image.geo.items():
+        count = 0 if GEO_TAGS[tag] == "s" else np.size(value)
+        tags.append((tag, GEO_TAGS[tag], count, value, True))
     below = {
         tag: ifd
         for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)

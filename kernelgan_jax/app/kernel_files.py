@@ -128,12 +128,13 @@ def _single(path: Path, name: str, value: np.ndarray, number: int | None) -> np.
                 f"{path}: {name or 'it'} is one matrix; leave out [{number}]"
             )
         return value
+    variable = f"{path}:{name}" if name else f"{path}"
     if number is None and len(several) == 1:
         number = 0
     if number is None or number >= len(several):
         raise KernelFileError(
             f"{path}: {name or 'it'} is {kind} of {len(several)} kernels; name one, "
-            f"from {path}:{name}[0] to {path}:{name}[{len(several) - 1}]"
+            f"from {variable}[0] to {variable}[{len(several) - 1}]"
         )
     return several[number]
 

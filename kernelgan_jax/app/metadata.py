@@ -4,6 +4,8 @@ import dataclasses
 import re
 import struct
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 from PIL import ExifTags
 from PIL import Image as pillow
@@ -13,6 +15,21 @@ from kernelgan_jax.app.image import Image
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
 """Chunks of a PNG that say what its colours mean."""
 
+GEO_TAGS = {
+    33550: "d",  # ModelPixelScale
+    33922: "d",  # ModelTiepoint
+    34264: "d",  # ModelTransformation
+    34735: "H",  # GeoKeyDirectory
+    34736: "d",
+    34737: "s",
+    42112: "s",  # Metadata of GDAL
+    42113: "s",  # The value that stands for no data
+}
+"""Tags of a GeoTIFF, with the type that tifffile writes."""
+
+_RASTER_TYPE, _IS_POINT = 1025, 2
+"""The key, and its value if coordinates are of the pixels' centres."""
+
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 
 _PLAIN_CHUNKS = (
@@ -20,6 +37,9 @@ _PLAIN_CHUNKS = (
     *(b"acTL", b"fcTL", b"fdAT"),
 )
 """Chunks that the decoders of pixels read."""
+
+_TRIVIAL_CHUNKS = (b"tIME", b"sBIT", b"hIST", b"sPLT", b"pHYs")
+"""Chunks of which nobody misses what is not kept."""
 
 _MAX_TEXT = 2**20
 """Bytes of the longest text, as stored, that is kept."""
@@ -49,6 +69,10 @@ class Metadata:
     """Pixels per unknown unit, or None."""
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     """Chunks of a PNG that are kept as they are."""
+    geo: Mapping[int, Any] = dataclasses.field(default_factory=dict)
+    """Tags of a GeoTIFF that are kept, by their numbers."""
+    left_out: tuple[str, ...] = ()
+    """Names of what is in the file and not kept."""
 
 
 # --- PNG ---
@@ -66,17 +90,19 @@ def split_png(data: bytes, notes: list[str]) -> tuple[bytes, Metadata]:
       damaged in the chunks of its pixels is returned with these as they are.
     """
     found = Metadata()
-    plain, chunks, left_out = [data[:8]], [], []
+    view = memoryview(data)  # Its slices are not copied.
+    plain, chunks, left_out = [view[:8]], [], []
     at = 8
     while at + 12 <= len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])
         kind, end = data[at + 4 : at + 8], at + 12 + length
-        body = data[at + 8 : end - 4]
         if kind in _PLAIN_CHUNKS or end > len(data):
-            plain.append(data[at:end])
-        elif (
-            struct.pack(">I", zlib.crc32(data[at + 4 : end - 4])) != data[end - 4 : end]
-        ):
+            plain.append(view[at:end])
+            at = end
+            continue
+        body = data[at + 8 : end - 4]
+        check = struct.pack(">I", zlib.crc32(view[at + 4 : end - 4]))
+        if check != data[end - 4 : end]:
             left_out.append(f"damaged {kind.decode('latin-1')}")
         elif kind == b"iCCP":
             found.icc_profile = _unpacked_profile(body)
@@ -91,9 +117,11 @@ def split_png(data: bytes, notes: list[str]) -> tuple[bytes, Metadata]:
         elif kind in COLOUR_CHUNKS or kind in _TEXT_CHUNKS:
             chunks.append((kind, body))
         elif kind[:1].isupper():  # A critical chunk: the decoder refuses it.
-            plain.append(data[at:end])
+            plain.append(view[at:end])
+        elif kind not in _TRIVIAL_CHUNKS:
+            left_out.append(f"the chunk {kind.decode('latin-1')}")
         at = end
-    plain.append(data[at:])
+    plain.append(view[at:])
     found.chunks = tuple(chunks)
     notes.extend(f"{text} left out" for text in left_out)
     return b"".join(plain), found
@@ -150,6 +178,10 @@ def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
     if isinstance(xmp, str):
         xmp = xmp.encode()
     found.xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    found.left_out = (
+        "IPTC and data of Photoshop" if info.get("photoshop") else "",
+        "a comment" if info.get("comment") else "",
+    )
     if "jfif_density" in info:
         x, y = info["jfif_density"]
         per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
@@ -157,7 +189,7 @@ def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
             found.dpi = (x * per_inch, y * per_inch)
         elif x > 0 and y > 0 and x != y:
             found.aspect = (x, y)
-    elif format in ("TIFF", "BMP") and _is_density(info.get("dpi")):
+    elif format == "BMP" and _is_density(info.get("dpi")):
         found.dpi = tuple(map(float, info["dpi"]))  # type: ignore[assignment]
     return found
 
@@ -207,3 +239,31 @@ def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
         xmp = re.sub(rb"(%b\s*=\s*[\"'])\d+" % name, rb"\g<1>" + text, xmp)
         xmp = re.sub(rb"(<%b>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
     return xmp
+
+
+def enlarged_geo(geo: Mapping[int, Any], scale: int) -> dict[int, Any]:
+    """The tags of a GeoTIFF for smaller pixels that cover the same ground.
+
+    The column i becomes `scale*i`, or `scale*i + (scale - 1)/2` where coordinates are
+    of the centres of pixels.
+    """
+    found = dict(geo)
+    keys = geo.get(34735, ())
+    entries = [tuple(keys[at : at + 4]) for at in range(4, len(keys) - 3, 4)]
+    is_point = (_RASTER_TYPE, 0, 1, _IS_POINT) in entries
+    shift = (scale - 1) / 2 if is_point else 0.0
+    if 33550 in geo:
+        x, y, *rest = geo[33550]
+        found[33550] = (x / scale, y / scale, *rest)
+    if 33922 in geo:
+        points = list(geo[33922])
+        for at in range(0, len(points) - 5, 6):
+            points[at : at + 2] = [scale * p + shift for p in points[at : at + 2]]
+        found[33922] = tuple(points)
+    if 34264 in geo and len(geo[34264]) == 16:
+        matrix = list(geo[34264])
+        for row in range(0, 12, 4):
+            matrix[row : row + 2] = [m / scale for m in matrix[row : row + 2]]
+            matrix[row + 3] -= shift * (matrix[row] + matrix[row + 1])
+        found[34264] = tuple(matrix)
+    return found

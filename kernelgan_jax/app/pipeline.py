@@ -24,6 +24,7 @@ from kernelgan_jax.app import (
     enlarging,
     image_encoding,
     image_files,
+    reading,
     report,
     resources,
     results,
@@ -44,23 +45,15 @@ class _Ready(NamedTuple):
     """Its place among the tasks."""
     task: Task
     """Its file and folder."""
-    image: image_files.Image
+    sample: reading.Sample
     """The contents of the file; of several frames, the one with the kernel."""
     fingerprint: str
     """See `results.fingerprint`; of the file as it was read."""
-    frame: int = 0
-    """Which frame `image` is."""
-    constant: bool = False
-    """Whether it has no structure, so that it is enlarged bicubically."""
 
-    def for_estimation(self) -> np.ndarray:
-        """The pixels that the kernel is estimated from, float32 in [0, 1].
-
-        They are four times as large as those of most files, so images that wait do not
-        keep them.
-        """
-        unit = enlarging.unit_pixels(self.image)
-        return enlarging.for_estimation(unit, self.image)
+    @property
+    def image(self) -> image_files.Image:
+        """The contents of the file."""
+        return self.sample.image
 
 
 class _Estimated(NamedTuple):
@@ -184,67 +177,14 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
         fingerprint = results.fingerprint(job, _size_and_time(task.path))
         if job.resume and results.is_finished(task.folder, fingerprint):
             return Outcome(task, "kept")
-        ready = _with_structure(number, task, fingerprint)
+        sample = reading.first_with_structure(task.path)
         results.check_writable(task.folder)
         if config.chosen_method is not None:
-            resources.check_memory(ready.image.pixels.shape, config.scale)
-        try:
-            _check_image(ready, job)
-        except ValueError as error:
-            is_enlarged = ready.constant and config.chosen_method is not None
-            if not (is_enlarged and str(error) == enlarging.CONSTANT):
-                raise
-        return ready
+            resources.check_memory(sample.image.pixels.shape, config.scale)
+        reading.check(sample, job)
+        return _Ready(number, task, sample, fingerprint)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
-
-
-def _check_image(ready: _Ready, job: Job) -> None:
-    """Checks an image for the estimator and the method.
-
-    Raises:
-      ValueError: With what is wrong for both, so that what suits one suits the other.
-    """
-    config, problems = job.config, []
-    if (method := config.chosen_method) is not None:
-        try:
-            method.check_image_size(ready.image.pixels.shape, scale=config.scale)
-        except ValueError as error:
-            problems.append(str(error))
-    if job.needs_kernel:
-        try:
-            run.check_image(
-                ready.for_estimation(),
-                scale=config.scale,
-                entry=config.chosen_estimator,
-                config=config.estimator_config,
-            )
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        height, width = ready.image.pixels.shape[:2]
-        same = f"image is {width}x{height} pixels; "
-        rest = [text.removeprefix(same) for text in problems[1:]]
-        raise ValueError("; ".join([problems[0], *rest]))
-
-
-def _with_structure(number: int, task: Task, fingerprint: str) -> _Ready:
-    """Reads the first frame of a file that is not the same everywhere, or the first."""
-    first = None
-    frame, frames = 0, 1
-    while frame < frames:
-        # Most files have one frame.
-        image = (
-            image_files.read(task.path, frame) if frame else image_files.read(task.path)
-        )
-        frames = image.frames
-        ready = _Ready(number, task, image, fingerprint, frame)
-        if not enlarging.is_constant(ready.for_estimation()):
-            return ready
-        first = first or ready._replace(constant=True)
-        frame += 1
-    assert first is not None
-    return first
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -280,14 +220,16 @@ def _estimate(
     """Estimates kernels; if that fails for a batch as a whole, one by one."""
     if not (ready and job.needs_kernel):
         return [_Estimated(None)] * len(ready)
-    if any(item.constant for item in ready):
-        found = iter(_estimate([r for r in ready if not r.constant], job, progress))
-        return [_Estimated(None) if r.constant else next(found) for r in ready]
+    if any(item.sample.constant for item in ready):
+        found = iter(
+            _estimate([r for r in ready if not r.sample.constant], job, progress)
+        )
+        return [_Estimated(None) if r.sample.constant else next(found) for r in ready]
     started = time.perf_counter()
     try:
         estimates = run.estimate_checked(
             [jax.random.key(job.seed)] * len(ready),
-            [item.for_estimation() for item in ready],
+            [item.sample.for_estimation() for item in ready],
             scale=job.config.scale,
             entry=job.config.chosen_estimator,
             config=job.config.estimator_config,
@@ -324,7 +266,7 @@ def _finish(
 ) -> Outcome:
     """Super-resolves an image and writes its results."""
     try:
-        reason = enlarging.CONSTANT if ready.constant else ""
+        reason = enlarging.CONSTANT if ready.sample.constant else ""
         if (error := estimated.error) is not None:
             if job.config.chosen_method is None or not isinstance(error, ValueError):
                 raise error
@@ -375,13 +317,13 @@ def _super_resolve(
     if ready.image.frames > 1:
         notes.append(f"in all {ready.image.frames} frames")
         if planned.source == "estimated":
-            notes.append(f"with the kernel of frame {ready.frame + 1}")
+            notes.append(f"with the kernel of frame {ready.sample.frame + 1}")
 
     def other(frame: int) -> image_files.Image:
         """Super-resolves another frame with the same kernel."""
         picture = image_files.read(ready.task.path, frame)
         try:
-            if enlarging.is_constant(enlarging.unit_pixels(picture)):
+            if enlarging.is_constant(picture):
                 raise ValueError(enlarging.CONSTANT)
             again = _plan(picture, estimate, job, bicubic=bool(reason))
             larger = _enlarge(picture, again, job, _numbered([ready], progress))
@@ -393,7 +335,7 @@ def _super_resolve(
 
     if ready.image.frames > 1:
         frames = [functools.partial(other, i) for i in range(ready.image.frames)]
-        frames[ready.frame] = lambda: image
+        frames[ready.sample.frame] = lambda: image
     return SuperResolved(
         image=image,
         kernel=planned.kernel,

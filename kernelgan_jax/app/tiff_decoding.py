@@ -12,6 +12,7 @@ from tifffile import TIFF, TiffFile, TiffPage
 
 from kernelgan_jax.app.image import UnusableError
 from kernelgan_jax.app.image_kinds import RAW
+from kernelgan_jax.app.metadata import GEO_TAGS, Metadata
 from kernelgan_jax.app.netpbm import full_range
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
@@ -21,7 +22,7 @@ _CAMERA_RAW = {32803, 34892}
 """Values of PhotometricInterpretation in raw files: colour filters, linear raw."""
 
 _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
-_SUB_IFDS, _GEO_KEYS, _PIXEL_SCALE, _ICC, _XMP = 330, 34735, 33550, 34675, 700
+_SUB_IFDS, _ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 330, 34675, 700, (282, 283), 296
 _NODATA = 42113
 """Numbers of tags."""
 
@@ -116,10 +117,10 @@ class Tiff:
         extras = _extras(page)
         alpha = _alpha_place(page, extras)
         if alpha is not None:
-            premultiplied = extras[alpha - stored.shape[2]] == 1
-            stored = np.concatenate(
-                [np.delete(stored, alpha, axis=2), stored[:, :, [alpha]]], axis=2
-            )
+            premultiplied = extras[alpha - page.samplesperpixel] == 1
+            if alpha < stored.shape[2] - 1:
+                others = np.delete(stored, alpha, axis=2)
+                stored = np.concatenate([others, stored[:, :, [alpha]]], axis=2)
             if premultiplied:
                 notes.append("premultiplied alpha divided out")
                 stored = _straight(stored)
@@ -133,8 +134,6 @@ class Tiff:
         is_common = colours == (3 if photometric == RGB else 1)
         if not is_common:
             notes.append(f"{colours} bands, all of them used")
-        if _GEO_KEYS in page.tags or _PIXEL_SCALE in page.tags:
-            notes.append("georeference left out")
         return Decoded(
             stored,
             alpha is not None,
@@ -143,14 +142,22 @@ class Tiff:
             missing=missing,
         )
 
-    def metadata(self, frame: int) -> tuple[bytes | None, bytes | None]:
-        """ICC profile and XMP packet of an image."""
+    def metadata(self, frame: int) -> Metadata:
+        """ICC profile, XMP packet, density and georeference of an image."""
         tags = self.pages[frame].tags
         icc, xmp = tags.valueof(_ICC), tags.valueof(_XMP)
-        return (
+        found = Metadata(
             icc if isinstance(icc, bytes) and icc else None,
-            xmp if isinstance(xmp, bytes) and xmp else None,
+            xmp=xmp if isinstance(xmp, bytes) and xmp else None,
         )
+        found.geo = {tag: tags[tag].value for tag in GEO_TAGS if tag in tags}
+        per_inch = {2: 1.0, 3: 2.54}.get(int(tags.valueof(_RESOLUTION_UNIT, 2)))
+        values = [tags.valueof(tag) for tag in _RESOLUTION]
+        if per_inch and all(isinstance(v, tuple) and v[1] for v in values):
+            x, y = (per_inch * v[0] / v[1] for v in values)
+            if min(x, y) > 1:  # 1 stands for none.
+                found.dpi = (x, y)
+        return found
 
     def orientation(self, frame: int) -> int:
         """The value of the tag Orientation, 1 to 8."""

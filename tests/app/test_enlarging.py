@@ -122,5 +122,11 @@ def test_pixels_without_data_are_filled_and_put_back():
 
 
 def test_constant_images_are_known():
-    assert enlarging.is_constant(np.full((4, 4, 3), 0.3, np.float32))
-    assert not enlarging.is_constant(SMOOTH[..., :3])
+    flat = np.full((4, 4, 3), 30, np.uint8)
+    flat[..., 1] = 99
+    assert enlarging.is_constant(Image(flat))
+    assert not enlarging.is_constant(Image(SMOOTH[..., :3]))
+    alpha = np.full((4, 4), 255, np.uint8)
+    flat[0] = alpha[0] = 0
+    assert not enlarging.is_constant(Image(flat))
+    assert enlarging.is_constant(Image(flat, alpha))

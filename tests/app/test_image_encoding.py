@@ -216,3 +216,38 @@ def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
         tags = file.pages.first.tags
         assert tags["ExifTag"].value["PixelXDimension"] == 7
         assert tags["Artist"].value == "me"
+
+
+# --- GeoTIFF ---
+
+SCALE_AND_TIE = {33550: (30.0, 30.0, 0.0), 33922: (2.0, 3.0, 0.0, 5e5, 4e6, 0.0)}
+MATRIX = {34264: (30.0, 1.0, 0, 5e5, 2.0, -30.0, 0, 4e6, *(0.0,) * 7, 1.0)}
+
+
+def ground(geo, column, row):
+    """Where a GeoTIFF puts a place in the image; only its upper left with points."""
+    if 34264 in geo:
+        m = geo[34264]
+        return m[0] * column + m[1] * row + m[3], m[4] * column + m[5] * row + m[7]
+    (sx, sy, _), (i, j, _, x, y, _) = geo[33550], geo[33922]
+    return x + (column - i) * sx, y - (row - j) * sy
+
+
+@pytest.mark.parametrize("tags", [SCALE_AND_TIE, MATRIX], ids=["tie", "matrix"])
+@pytest.mark.parametrize("raster", [1, 2])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_georeference_is_kept_and_made_true(tmp_path, dtype, raster, tags):
+    keys = (1, 1, 0, 1, 1025, 0, 1, raster)
+    geo = tags | {34735: keys, 42113: "0"}
+    image = Image(helpers.noise(8, 9, 1, dtype=np.dtype(dtype)), geo=geo)
+    stored, _, _ = written(tmp_path, image, "tif")
+    assert {tag: tuple(v) for tag, v in stored.geo.items() if tag in tags} == tags
+    larger = enlarging.as_stored(np.full((24, 27, 1), 0.5), stored, 3)
+    found = written(tmp_path, larger, "tif")[0].geo
+    assert found[34735] == keys
+    # The corner of the image is the same place; half a pixel off where points are.
+    off = 0.5 if raster == 2 else 0.0
+    before = ground(stored.geo, 5 - off, 4 - off)
+    after = ground(found, 15 - off, 12 - off)
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+    assert "the georeference" in " ".join(image_encoding.fit(larger, "png").notes)

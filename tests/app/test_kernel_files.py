@@ -66,9 +66,10 @@ def test_several_kernels_in_one_variable(tmp_path, form):
     else:
         path, name = tmp_path / "k.npy", ""
         np.save(path, several)
-    fails(path, "of 4 kernels; name one", f"{path}:{name}[0] to {path}:{name}[3]")
+    variable = f"{path}:{name}" if name else f"{path}"
+    fails(path, "of 4 kernels; name one", f"from {variable}[0] to {variable}[3]")
     for number, kernel in enumerate(several):
-        found = kernel_files.read(f"{path}:{name}[{number}]")
+        found = kernel_files.read(f"{variable}[{number}]")
         np.testing.assert_array_equal(found, kernel)
     np.testing.assert_array_equal(kernel_files.read(f"{path}[3]"), several[3])
     named_fails(path, f":{name}[4]", "of 4 kernels")
