@@ -149,7 +149,7 @@ def test_a_flat_frame_is_enlarged_with_the_reason(tmp_path, estimation):
     tasks = makers.tasks(tmp_path, 3)
     flat = np.full((84, 84, 3), 99, np.uint8)
     helpers.write_image(tasks[1].path, flat)
-    found = outcomes(tasks, Job(config=Config()), batch_size=3)
+    found = outcomes(tasks, Job(config=Config(), figures=False), batch_size=3)
     assert [outcome.status for outcome in found] == ["done"] * 3
     assert estimation.sizes == [2]
     assert "bicubically (image is constant" in found[1].summary.note
@@ -222,7 +222,8 @@ def test_all_frames_come_out(tmp_path, estimation, kind, flat):
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
     (tmp_path / "out").mkdir()
     task = Task(path, tmp_path / "out" / "a")
-    assert statuses([task], Job(config=Config())) == ["done"]
+    wants = Job(config=Config(), figures=False)
+    assert statuses([task], wants) == ["done"]
     names = [f"sr_x2_{number:04}.png" for number in (1, 2, 3)]
     for name, frame in zip(names, frames, strict=True):
         larger = image_files.read(task.folder / name).pixels
@@ -236,11 +237,11 @@ def test_all_frames_come_out(tmp_path, estimation, kind, flat):
     assert f"the kernel of frame {2 if flat == 0 else 1}" in sr["note"]
     if flat is not None:
         assert f"frame {flat + 1} bicubically (image is constant" in sr["note"]
-    assert statuses([task], Job(config=Config())) == ["kept"]
+    assert statuses([task], wants) == ["kept"]
     # A later file with one frame leaves none of the others.
     helpers.write_image(tmp_path / "b.png", frames[1])
     again = Task(tmp_path / "b.png", task.folder)
-    assert statuses([again], Job(config=Config(), figures=False)) == ["done"]
+    assert statuses([again], wants) == ["done"]
     assert [p.name for p in task.folder.glob("sr*")] == ["sr_x2.png"]
 
 
@@ -263,7 +264,7 @@ def test_types_bands_and_formats(tmp_path, estimation, dtype, channels, wanted, 
     photometric = "rgb" if channels == 3 else "minisblack"
     pixels = pixels.astype(dtype)
     tifffile.imwrite(task.path, pixels, planarconfig="contig", photometric=photometric)
-    wants = Job(config=Config(), format=wanted)
+    wants = Job(config=Config(), format=wanted, figures=False)
     (outcome,) = outcomes([task], wants)
     assert outcome.status == "done", outcome.error
     larger = image_files.read(task.folder / name).pixels
