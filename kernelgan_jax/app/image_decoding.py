@@ -76,7 +76,7 @@ _PILLOW_LOCK = threading.Lock()
 """Held while Pillow's global limits are changed."""
 
 
-def decode(file: IO[bytes], frame: int = 0) -> Image:
+def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     """Decodes an open file; raises nearly anything if it is damaged.
 
     Args:

@@ -87,7 +87,7 @@ def fit(image: Image, wanted: str) -> Fitted:
     return Fitted(fitted, kind, tuple(notes))
 
 
-def encode(image: Image, format: str, quality: int = QUALITY) -> bytes:
+def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
     """The file of an image.
 
     Args:
@@ -129,14 +129,18 @@ def encode(image: Image, format: str, quality: int = QUALITY) -> bytes:
 
 
 def write(
-    path: str | os.PathLike[str], image: Image, format: str, quality: int = QUALITY
+    path: str | os.PathLike[str],
+    image: Image,
+    format: str,
+    *,
+    quality: int = QUALITY,
 ) -> None:
     """Writes the file of an image; see `encode`.
 
     Raises:
       OSError: If the file cannot be written.
     """
-    data = encode(image, format, quality)
+    data = encode(image, format, quality=quality)
     with open(path, "wb") as file:
         file.write(data)
 

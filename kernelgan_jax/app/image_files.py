@@ -140,7 +140,7 @@ def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
     return from_unit(pixels, np.uint16)
 
 
-def read(path: str | os.PathLike[str], frame: int = 0) -> Image:
+def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     """Reads an image file.
 
     PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, GIF, PPM/PGM/PBM and PFM are read, and
@@ -186,7 +186,7 @@ def read(path: str | os.PathLike[str], frame: int = 0) -> Image:
             if pathlib.Path(path).suffix.lower() in RAW_SUFFIXES:
                 if kind_of(file.read(32)) in ("raw", "tiff", "other"):
                     raise UnusableError(RAW)
-            return decode(file, frame)
+            return decode(file, frame=frame)
         except UnusableError as error:
             raise _error(path, str(error)) from None
         except UnidentifiedImageError:

@@ -321,7 +321,7 @@ def _super_resolve(
 
     def other(frame: int) -> image_files.Image:
         """Super-resolves another frame with the same kernel."""
-        picture = image_files.read(ready.task.path, frame)
+        picture = image_files.read(ready.task.path, frame=frame)
         try:
             if enlarging.is_constant(picture):
                 raise ValueError(enlarging.CONSTANT)

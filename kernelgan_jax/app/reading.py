@@ -36,7 +36,7 @@ def first_with_structure(path: Path) -> Sample:
     if not enlarging.is_constant(first.image):
         return first
     for frame in range(1, first.image.frames):
-        image = image_files.read(path, frame)
+        image = image_files.read(path, frame=frame)
         if not enlarging.is_constant(image):
             return Sample(image, frame)
     return first._replace(constant=True)

@@ -186,7 +186,7 @@ def _write_images(folder: Path, sr: SuperResolved, result: Result) -> None:
     names, quality = sr.names(result.scale), result.job.quality
     frames = sr.frames or [lambda: sr.image]
     for name, frame in zip(names, frames, strict=True):
-        image_encoding.write(folder / name, frame(), sr.format, quality)
+        image_encoding.write(folder / name, frame(), sr.format, quality=quality)
 
 
 def _own_files(folder: Path) -> list[str]:

@@ -274,11 +274,11 @@ def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray
     if _NODATA in page.tags:
         with np.errstate(all="ignore"):
             value = np.array(page.nodata).astype(stored.dtype)
-    return missing_values(stored, notes, value)
+    return missing_values(stored, notes, value=value)
 
 
 def missing_values(
-    stored: np.ndarray, notes: list[str], value: np.ndarray | None = None
+    stored: np.ndarray, notes: list[str], *, value: np.ndarray | None = None
 ) -> np.ndarray | None:
     """Where samples are not finite, or have a value that stands for no data.
 

@@ -39,7 +39,7 @@ def written(tmp_path, image, wanted, quality=95):
     """What is read from the file that is written, its format, and the notes."""
     fitted, kind, notes = image_encoding.fit(image, wanted)
     path = tmp_path / f"a.{kind}"
-    image_encoding.write(path, fitted, kind, quality)
+    image_encoding.write(path, fitted, kind, quality=quality)
     return image_files.read(path), kind, notes
 
 
@@ -126,7 +126,9 @@ def test_the_same_format(case):
 def test_quality(tmp_path):
     image = Image(helpers.noise(32, 32, 3))
     for kind in ("jpg", "webp", "avif"):
-        sizes = [len(image_encoding.encode(image, kind, q)) for q in (10, 60, 95)]
+        sizes = [
+            len(image_encoding.encode(image, kind, quality=q)) for q in (10, 60, 95)
+        ]
         assert sizes == sorted(sizes)
     lossless, _, _ = written(tmp_path, image, "webp", 100)
     np.testing.assert_array_equal(lossless.pixels, image.pixels)

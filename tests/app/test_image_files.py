@@ -329,7 +329,7 @@ def test_every_frame_is_read(file, suffix):
         f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options
     )
     for number, frame in enumerate(frames):
-        image = image_files.read(path, number)
+        image = image_files.read(path, frame=number)
         np.testing.assert_allclose(image.pixels, np.asarray(frame, int), atol=3)
         assert image.frames == 3 and "frames" not in image.conversions
         assert ("the first of 3" if number == 0 else f"number {number + 1}") in (

@@ -145,7 +145,7 @@ def test_previews_in_the_file_are_no_frames(tmp_path):
         for frame, kind in zip(frames, (1, 0, 0), strict=True):
             file.write(frame, subfiletype=kind, metadata=None)
     for number in range(2):
-        image = image_files.read(tmp_path / "a.tif", number)
+        image = image_files.read(tmp_path / "a.tif", frame=number)
         np.testing.assert_array_equal(image.pixels[..., 0], frames[number + 1])
         assert image.frames == 2 and "1 previews or masks" in image.note
 
