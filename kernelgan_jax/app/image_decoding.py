@@ -102,8 +102,8 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
         return _image(decoded, Metadata(), notes, format="PPM")
     if kind == "png":
-        plain, metadata = split_png(_all_of(file), notes)
-        return _decode_pillow(io.BytesIO(plain), frame, notes, metadata)
+        plain, metadata = split_png(file, notes)
+        return _decode_pillow(io.BufferedReader(plain), frame, notes, metadata)
     return _decode_pillow(file, frame, notes)
 
 
@@ -213,7 +213,7 @@ def _decode_pillow(
             metadata = png
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = _orientation(image, notes)
-        decoded = _read_deep(image, file, frame, frames, notes)
+        decoded = _read_deep(image, file, frame, notes)
         if decoded is None:
             decoded = Decoded(*_read_bands(image, notes))
             decoded.is_turned = image.format == "TIFF"
@@ -304,7 +304,6 @@ def _read_deep(
     image: ImageFile.ImageFile,
     file: IO[bytes],
     frame: int,
-    frames: int,
     notes: list[str],
 ) -> Decoded | None:
     """Reads PNG and AVIF of more than 8 bits, which Pillow would cut; None for others.
@@ -312,17 +311,19 @@ def _read_deep(
     imagecodecs reads the first frame of a PNG only.
     """
     if image.format == "PNG":
-        data = _all_of(file)
-        if data[24] != 16 or frame:  # The bit depth in the header chunk, always first.
+        file.seek(24)  # The bit depth in the header chunk, always first.
+        if file.read(1) != b"\x10" or frame:
             return None
-        stored = imagecodecs.png_decode(data)
+        stored = imagecodecs.png_decode(_all_of(file))
     elif image.format == "AVIF":
         data = _all_of(file)
         place = data.find(b"av1C")
         depth = data[place + 6] if place > 0 else 0
         if not depth & 0x40:
             return None
-        stored = imagecodecs.avif_decode(data, frame if frames > 1 else None)
+        # All frames at once: to decode one of them breaks the memory (2026.3.6).
+        stored = imagecodecs.avif_decode(data)
+        stored = stored[frame] if stored.ndim == 4 else stored
         bits = 12 if depth & 0x20 else 10
         if stored.dtype != np.uint16:
             return None

@@ -1,11 +1,12 @@
 """Metadata of image files: what is read, and what is true of an enlarged image."""
 
 import dataclasses
+import io
 import re
 import struct
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 from PIL import ExifTags
 from PIL import Image as pillow
@@ -44,6 +45,9 @@ _TRIVIAL_CHUNKS = (b"tIME", b"sBIT", b"hIST", b"sPLT", b"pHYs")
 _MAX_TEXT = 2**20
 """Bytes of the longest text, as stored, that is kept."""
 
+_MAX_CHUNK = 2**26
+"""Bytes of the longest chunk of metadata that is looked at."""
+
 _MAX_PROFILE = 2**26
 """Bytes of the longest ICC profile that is kept."""
 
@@ -78,11 +82,46 @@ class Metadata:
 # --- PNG ---
 
 
-def split_png(data: bytes, notes: list[str]) -> tuple[bytes, Metadata]:
+class Spliced(io.RawIOBase):
+    """Parts of an open file, one behind the other, as a file; nothing is copied."""
+
+    def __init__(self, file: IO[bytes], parts: Sequence[tuple[int, int]]):
+        self._file, self._place = file, 0
+        self._parts = list(parts)  # Start and length of each.
+        self._size = sum(length for _, length in parts)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._place = (0, self._place, self._size)[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        before = 0
+        for start, length in self._parts:
+            inside = self._place - before
+            if 0 <= inside < length:
+                self._file.seek(start + inside)
+                data = self._file.read(min(length - inside, len(buffer)))
+                buffer[: len(data)] = data
+                self._place += len(data)
+                return len(data)
+            before += length
+        return 0
+
+
+def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
     """Takes the metadata out of a PNG, however long they are.
 
     Args:
-      data: The file.
+      file: The file.
       notes: Gets a note on everything that is left out.
 
     Returns:
@@ -90,19 +129,21 @@ def split_png(data: bytes, notes: list[str]) -> tuple[bytes, Metadata]:
       damaged in the chunks of its pixels is returned with these as they are.
     """
     found = Metadata()
-    view = memoryview(data)  # Its slices are not copied.
-    plain, chunks, left_out = [view[:8]], [], []
+    size = file.seek(0, io.SEEK_END)
+    plain, chunks, left_out = [(0, 8)], [], []
     at = 8
-    while at + 12 <= len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        kind, end = data[at + 4 : at + 8], at + 12 + length
-        if kind in _PLAIN_CHUNKS or end > len(data):
-            plain.append(view[at:end])
-            at = end
+    while at + 12 <= size:
+        file.seek(at)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        here, at = at, at + 12 + length
+        if kind in _PLAIN_CHUNKS or at > size:
+            plain.append((here, at - here))
             continue
-        body = data[at + 8 : end - 4]
-        check = struct.pack(">I", zlib.crc32(view[at + 4 : end - 4]))
-        if check != data[end - 4 : end]:
+        if length > _MAX_CHUNK:
+            left_out.append(f"{length:,} bytes of {kind.decode('latin-1')}")
+            continue
+        body, check = file.read(length), file.read(4)
+        if struct.pack(">I", zlib.crc32(kind + body)) != check:
             left_out.append(f"damaged {kind.decode('latin-1')}")
         elif kind == b"iCCP":
             found.icc_profile = _unpacked_profile(body)
@@ -117,14 +158,13 @@ def split_png(data: bytes, notes: list[str]) -> tuple[bytes, Metadata]:
         elif kind in COLOUR_CHUNKS or kind in _TEXT_CHUNKS:
             chunks.append((kind, body))
         elif kind[:1].isupper():  # A critical chunk: the decoder refuses it.
-            plain.append(view[at:end])
+            plain.append((here, at - here))
         elif kind not in _TRIVIAL_CHUNKS:
             left_out.append(f"the chunk {kind.decode('latin-1')}")
-        at = end
-    plain.append(view[at:])
+    plain.append((at, max(size - at, 0)))
     found.chunks = tuple(chunks)
     notes.extend(f"{text} left out" for text in left_out)
-    return b"".join(plain), found
+    return Spliced(file, plain), found
 
 
 def png_chunks(image: Image) -> list[tuple[bytes, bytes]]:

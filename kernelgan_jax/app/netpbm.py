@@ -22,7 +22,7 @@ def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
     width, height, white = (int(found[i]) for i in (2, 3, 4))
     channels = 3 if found[1] == b"P6" else 1
     pixels = _samples(data, found.end(), ">u2", (height, width, channels))
-    pixels = pixels.astype(np.uint16)
+    pixels = pixels.astype(np.uint16)  # In the order of bytes of this machine.
     if white == 65535:
         return pixels
     if not 0 < white < 65536 or pixels.max(initial=0) > white:
@@ -46,11 +46,12 @@ def read_floats(data: bytes) -> np.ndarray:
 
 
 def full_range(pixels: np.ndarray, white: int) -> np.ndarray:
-    """Integers in [0, white] scaled to the whole range of their unsigned type."""
+    """Scales integers in [0, white] in place to the range of their unsigned type."""
     top = np.iinfo(pixels.dtype).max
     levels = np.rint(np.arange(white + 1) * (top / white)).astype(pixels.dtype)
-    scaled: np.ndarray = levels[np.minimum(pixels, white)]
-    return scaled
+    for row in range(len(pixels)):
+        pixels[row] = levels[np.minimum(pixels[row], white)]
+    return pixels
 
 
 def _integers(head: bytes) -> re.Match[bytes] | None:

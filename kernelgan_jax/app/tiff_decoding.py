@@ -33,6 +33,9 @@ _EXPANSION = {1: 1, 5: 1500, 32773: 130, 8: 1100, 32946: 1100, 50013: 1100}
 """For some compressions, how many bytes may at most come out of one; a file that
 promises more is damaged."""
 
+_BUFFER = 2**22
+"""Bytes of a file that are read at a time."""
+
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # What matters is raised.
 
 
@@ -244,7 +247,7 @@ def _alpha_place(page: TiffPage, extras: tuple[int, ...]) -> int | None:
 
 def _array(page: TiffPage) -> np.ndarray:
     """The samples as they are stored, `H x W x C`."""
-    stored = page.asarray(squeeze=False, maxworkers=1)
+    stored = page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
     # Planes, depth, rows, columns, samples.
     pixels = (
         stored[0, 0] if len(stored) == 1 else np.moveaxis(stored[:, 0, ..., 0], 0, -1)
