@@ -22,6 +22,7 @@ _CAMERA_RAW = {32803, 34892}
 """Values of PhotometricInterpretation in raw files: colour filters, linear raw."""
 
 _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
+_WIDTH = 256
 _SUB_IFDS, _ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 330, 34675, 700, (282, 283), 296
 _NODATA = 42113
 """Numbers of tags."""
@@ -74,7 +75,13 @@ class Tiff:
         file.seek(0)
         self._file = TiffFile(file)
         self._max_pixels = max_pixels
-        pages = [page for page in self._file.pages if isinstance(page, TiffPage)]
+        pages: list[TiffPage] = []
+        for page in self._file.pages:
+            if not isinstance(page, TiffPage) or _WIDTH not in page.tags:
+                break  # What follows is damaged, and may be endless.
+            pages.append(page)
+        if not pages:
+            raise ValueError("no image with a size")
         if any(map(_is_raw, pages)):
             raise UnusableError(RAW)
         whole = [i for i, page in enumerate(pages) if not _is_preview(page)]

@@ -184,6 +184,21 @@ def test_a_file_that_promises_too_much_is_damaged(tiff):
     refused(path, "damaged or incomplete")
 
 
+def test_a_damaged_page_ends_the_file(tmp_path):
+    frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="minisblack", metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        places = [page.tags["ImageWidth"].offset for page in file.pages]
+    struct.pack_into("<H", content, places[2], 1)
+    path.write_bytes(content)
+    assert image_files.read(path).frames == 2
+    struct.pack_into("<H", content, places[0], 1)
+    path.write_bytes(content)
+    refused(path, "damaged or incomplete")
+
+
 @pytest.mark.parametrize(
     "photometric, below",
     [(32803, False), (34892, False), (32803, True)],
