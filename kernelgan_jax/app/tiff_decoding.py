@@ -34,6 +34,9 @@ _EXPANSION = {1: 1, 5: 1500, 32773: 130, 8: 1100, 32946: 1100, 50013: 1100}
 """For some compressions, how many bytes may at most come out of one; a file that
 promises more is damaged."""
 
+_MAX_EXPANSION = 50_000
+"""The same for the other compressions."""
+
 _BUFFER = 2**22
 """Bytes of a file that are read at a time."""
 
@@ -214,9 +217,9 @@ class Tiff:
             raise ValueError("strips or tiles are missing")
         if max(ends) > size:
             raise ValueError("pixels lie behind the end of the file")
-        limit = _EXPANSION.get(int(page.compression))
+        limit = _EXPANSION.get(int(page.compression), _MAX_EXPANSION)
         promised = page.nbytes * min(page.bitspersample / 8 / dtype.itemsize, 1)
-        if limit and promised > limit * sum(counts) + 2**16:
+        if promised > limit * sum(counts) + 2**16:
             raise ValueError(f"{sum(counts)} bytes for {page.nbytes} bytes of pixels")
 
 
