@@ -180,6 +180,22 @@ def from_unit(image: np.ndarray, dtype: Any) -> np.ndarray:
 # --- Structure ---
 
 
+def has_equal_channels(image: np.ndarray) -> bool:
+    """Whether an image is gray but stored as RGB: all three channels are equal.
+
+    Args:
+      image: `H x W x C`, of any dtype.
+
+    Example:
+      >>> has_equal_channels(np.ones((2, 2, 3))), has_equal_channels(np.ones((2, 2, 1)))
+      (True, False)
+    """
+    if image.shape[-1] != 3:
+        return False
+    first = image[..., :1]
+    return bool((image[..., 1:] == first).all())
+
+
 def luma(image: np.ndarray) -> np.ndarray:
     """Gray values of an image (ITU-R BT.601).
 

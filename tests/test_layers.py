@@ -26,7 +26,9 @@ LAYERS = (
 
 ENTRY_POINTS = {"__init__", "__main__"}
 
-ONLY_ABOVE = {"PIL", "imagecodecs", "matplotlib", "absl", "tqdm", "ray", "jinja2"}
+ONLY_ABOVE = set(
+    "PIL imagecodecs tifffile pillow_heif matplotlib absl tqdm ray jinja2".split()
+)
 """Packages that only `app` and `benchmark` import."""
 
 COMPILED = {
@@ -42,8 +44,8 @@ COMPILED = {
 }
 """Files of the library that compile, batch or place on devices."""
 
-LONG = {"app", "benchmark", "checks", "config", "kernels", "metrics", "pixels",
-        "presets"}  # fmt: skip
+LONG = {"app", "benchmark", "blur_kernels", "checks", "config", "kernels", "metrics",
+        "pixels", "presets"}  # fmt: skip
 """Rooms whose files are not algorithms but collections: up to 450 lines."""
 
 

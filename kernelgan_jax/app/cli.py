@@ -12,7 +12,7 @@ from typing import Any
 
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flags import parse
-from kernelgan_jax.app.terminal import print_error
+from kernelgan_jax.app.terminal import print_error, print_text
 
 _HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not _HELP.isdisjoint(argv):
         from kernelgan_jax.app.usage import usage
 
-        print(usage(), end="")
+        print_text(usage().removesuffix("\n"))
         return 0
     try:
         options = parse(argv)

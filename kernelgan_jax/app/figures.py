@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kernelgan_jax import kernels
+from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures, size
 from kernelgan_jax.estimate import Confidence, KernelEstimate
 from kernelgan_jax.pixels import textured_window, to_unit
@@ -120,12 +121,13 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
 
 def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
     """Draws the kernel and both enlargements, bicubic and learned: whole, and crops."""
-    scale, pixels = result.scale, result.image.pixels
+    scale, pixels = result.scale, _shown_pixels(result.image)
     whole = to_unit(pixels)
     if max(pixels.shape) <= LONGEST_SIDE:
         whole = np.clip(bicubic_resize(whole, scale), 0, 1)
-    bicubic_crop, sr_crop = _crops(pixels, sr.image.pixels, scale)
-    title = result.job.config.sr
+    enlarged = _shown_pixels(sr.image, result.image.levels())
+    bicubic_crop, sr_crop = _crops(pixels, enlarged, scale)
+    title = sr.method or result.job.config.sr
     if sr.source:
         title += f", {Path(sr.source).name} kernel"
 
@@ -134,7 +136,7 @@ def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
     grid = figure.add_gridspec(2, columns)
     for place, shown, text in (
         (grid[0, 0], whole, "bicubic"),
-        (grid[0, 1], sr.image.pixels, f"×{scale}: {title}"),
+        (grid[0, 1], enlarged, f"×{scale}: {title}"),
         (grid[1, 0], bicubic_crop, "bicubic, crop"),
         (grid[1, 1], sr_crop, "SR, the same crop"),
     ):
@@ -176,6 +178,25 @@ def _magnified(image: np.ndarray) -> np.ndarray:
 # --- Parts of figures ---
 
 
+def _shown_pixels(
+    image: Image, levels: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Pixels as a figure can show them: gray or RGB, integers or in [0, 1].
+
+    Of bands the first three are shown as RGB, or the first one as gray.
+    """
+    pixels = image.pixels
+    shown = slice(0, 3 if pixels.shape[2] >= 3 else 1)
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels[:, :, shown]
+    low, high = levels or image.levels()
+    with np.errstate(invalid="ignore"):
+        unit = (pixels[:, :, shown].astype(np.float64) - low[shown]) / (
+            high[shown] - low[shown]
+        )
+    return np.clip(np.nan_to_num(unit), 0, 1).astype(np.float32)
+
+
 def _show(axes: Any, pixels: np.ndarray) -> None:
     height, width = pixels.shape[:2]
     every = math.ceil(max(height, width) / LONGEST_SIDE)
@@ -189,7 +210,7 @@ def _show(axes: Any, pixels: np.ndarray) -> None:
 
 def _draw_image(axes: Any, result: Result) -> None:
     height, width = result.image.pixels.shape[:2]
-    _show(axes, result.image.pixels)
+    _show(axes, _shown_pixels(result.image))
     name = result.task.path.name.encode("utf-8", "backslashreplace").decode()
     if len(name) > 40:
         name = f"{name[:24]}…{name[-15:]}"

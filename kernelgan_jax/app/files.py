@@ -109,7 +109,8 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise NotAFileError(errno.EINVAL, _kind(mode), os.fspath(path))
-        return _Clipped(open(descriptor, "rb", 0))  # type: ignore[arg-type]
+        # With the path, and not the number, as its name, which readers look at.
+        return _Clipped(io.FileIO(os.fspath(path), opener=lambda *_: descriptor))
     except BaseException:
         os.close(descriptor)
         raise

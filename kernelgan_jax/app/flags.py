@@ -12,7 +12,7 @@ from ml_collections import config_flags
 
 from kernelgan_jax.app import configuration
 from kernelgan_jax.app.configuration import UsageError
-from kernelgan_jax.app.job import Job
+from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
 from kernelgan_jax.config import NO_SR, Config
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
@@ -95,11 +95,25 @@ FLAGS = {
         "Weights of the super-resolution network (.npz, of your own training; see "
         "docs/deep_wiener.md), short for --config.deep_wiener.weights.",
     ),
+    "format": Flag(
+        flags.DEFINE_enum,
+        "png",
+        "Format of the super-resolved image; same: that of the image. Floating point "
+        "and other numbers of bands than 1 and 3 always give a TIFF.",
+        {"enum_values": [*FORMATS, SAME]},
+    ),
+    "quality": Flag(
+        flags.DEFINE_integer,
+        QUALITY,
+        "Quality of JPEG, WebP and AVIF; 100 makes WebP lossless.",
+        {"lower_bound": 1, "upper_bound": 100},
+    ),
     "kernel": Flag(
         flags.DEFINE_string,
         None,
         "Known kernel for the super-resolution (.npy, or .mat with Kernel), in place "
-        "of an estimated one.",
+        "of an estimated one; FILE:NAME names another variable, FILE:NAME[3] one of "
+        "several kernels in it, counted from 0.",
     ),
     "sr_kernel": Flag(
         flags.DEFINE_enum,
@@ -167,6 +181,8 @@ def parse(argv: Sequence[str]) -> Options:
             config=config,
             seed=values.seed,
             figures=values.figures,
+            format=values.format,
+            quality=values.quality,
             resume=values.resume,
         ),
         output_dir=_output_dir(values.output_dir),

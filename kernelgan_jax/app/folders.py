@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kernelgan_jax.app import files
+from kernelgan_jax.app.job import FORMATS
 from kernelgan_jax.app.manifest import is_manifest
-from kernelgan_jax.kernels import MAX_SCALE
 
 LONGEST_NAME = 200
 """Bytes of a folder's longest name; file systems mostly allow 255."""
 
-RESULT_IMAGES = frozenset(
-    {"kernel.png", "comparison.png", *(f"sr_x{s}.png" for s in range(1, MAX_SCALE + 1))}
+RESULT_IMAGE = re.compile(
+    rf"kernel\.png|comparison\.png|sr_x[1-9](_[0-9]{{4,}})?\.({'|'.join(FORMATS)})"
 )
 """Names of the images that a run writes into a folder."""
 
@@ -167,7 +167,8 @@ def output_filter(output_dir: Path | None, *, start: Path) -> Callable[[Path], b
         folder = os.path.realpath(path.parent)
         if os.path.dirname(folder) != root:
             return False
-        return path.name in RESULT_IMAGES or os.path.exists(f"{folder}/{REPORT}")
+        is_named = RESULT_IMAGE.fullmatch(path.name) is not None
+        return is_named or os.path.exists(f"{folder}/{REPORT}")
 
     return is_result
 

@@ -1,26 +1,32 @@
 """Decoding image files: pixels with all their bits, upright, with their metadata.
 
-Pillow reads everything except PNG and TIFF with 16 bits per sample, which Pillow would
-cut to 8 bits; imagecodecs reads those.
+Pillow reads what has 8 bits per sample and is gray or RGB. The other modules of this
+folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 """
 
 import contextlib
-import dataclasses
+import io
 import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import imagecodecs
 import numpy as np
-from PIL import ExifTags, ImageFile, ImageMode
+from PIL import ExifTags, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
+
+from kernelgan_jax.app import netpbm
+from kernelgan_jax.app.image import Image, UnusableError, one_line
+from kernelgan_jax.app.image_kinds import RAW, kind_of
+from kernelgan_jax.app.metadata import Metadata, of_pillow, split_png
+from kernelgan_jax.app.tiff_decoding import Decoded, Tiff, missing_values
 
 MAX_PIXELS = 10**9
 """Largest image that is read, in pixels: larger ones may be made to fill the memory."""
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "AVIF")
 """The formats that are tried, whatever a file's suffix. Pillow knows others that run
 outside programs (EPS) or have no pixels."""
 
@@ -41,7 +47,6 @@ _MODES = {
     "I;16B": ("I;16B", ""),
     "I;16L": ("I;16L", ""),
     "I": ("I", ""),
-    "F": ("F", "floats in [0, 1] scaled to 16-bit"),
 }
 """For each of Pillow's modes: the mode it is read as, apart from alpha, and a note on
 what that changes."""
@@ -64,127 +69,270 @@ _TIFF_EXIF = frozenset(
 )
 """The tags of a TIFF that are kept as EXIF; the others describe the file's layout."""
 
-_TIFF_BITS_PER_SAMPLE = 258
-_TIFF_PLANAR_CONFIGURATION = 284
-_TIFF_EXTRA_SAMPLES = 338
-"""Numbers of a TIFF's tags."""
-
-_PREMULTIPLIED_ALPHA = 1
-"""Value of the tag for extra samples."""
-
 _BAND_PIXELS = 2**20
 """Pixels that are converted at a time."""
-
-_UNIT_SLACK = 1e-6
-"""How far floats may lie outside [0, 1]."""
 
 _PILLOW_LOCK = threading.Lock()
 """Held while Pillow's global limits are changed."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Image:
-    """An image file's contents, upright."""
+def decode(file: IO[bytes], *, frame: int = 0) -> Image:
+    """Decodes an open file; raises nearly anything if it is damaged.
 
-    pixels: np.ndarray
-    """`H x W x C`, C = 1 (gray) or 3 (RGB), uint8 in [0, 255] or uint16 in [0, 65535].
+    Args:
+      file: The file, of any kind.
+      frame: Which of its frames or pages, counted from 0.
     """
-    alpha: np.ndarray | None = None
-    """`H x W` opacity of the same dtype, or None. Colour is not composited with it:
-    `pixels` are as stored, also where nothing is visible."""
-    icc_profile: bytes | None = None
-    """The ICC profile that describes `pixels`, or None."""
-    exif: bytes | None = None
-    """The EXIF block without its orientation tag, or None."""
-    note: str = ""
-    """What was converted, kept apart or left out, parts joined by "; "; may be empty.
-    """
-
-
-class UnusableError(Exception):
-    """What is wrong with an image; the message continues the file's name."""
-
-
-def one_line(text: object) -> str:
-    """Text without what would break a line or could not be printed."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-
-
-def decode(file: IO[bytes]) -> Image:
-    """Decodes an open file; raises nearly anything if it is damaged."""
+    file.seek(0)
+    kind = kind_of(file.read(32))
+    if kind == "raw":
+        raise UnusableError(RAW)
     notes: list[str] = []
-    head = file.read(32)
+    if kind == "tiff":
+        return _decode_tiff(file, frame, notes)
+    if kind == "jpegxl":
+        return _decode_jpegxl(_all_of(file), frame, notes)
+    if kind == "heic":
+        return _decode_heic(file, frame, notes)
+    if kind == "pfm":
+        decoded = Decoded(netpbm.read_floats(_all_of(file)))
+        decoded.missing = missing_values(decoded.stored, notes)
+        return _image(decoded, Metadata(), notes, format="PFM")
+    if kind == "pnm" and netpbm.is_deep(_all_of(file)):
+        decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
+        return _image(decoded, Metadata(), notes, format="PPM")
+    if kind == "png":
+        plain, metadata = split_png(file, notes)
+        return _decode_pillow(io.BufferedReader(plain), frame, notes, metadata)
+    return _decode_pillow(file, frame, notes)
+
+
+def _all_of(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
+    """Decodes a TIFF by its tags, or lets Pillow do so where that is without loss."""
+    tiff = Tiff(file, max_pixels=MAX_PIXELS)
+    if tiff.left_out:
+        notes.append(f"{tiff.left_out} previews or masks in the file left out")
+    frames = len(tiff.pages)
+    if tiff.is_for_pillow(frame):
+        try:
+            return _decode_pillow(file, frame, notes, tiff=tiff)
+        except UnidentifiedImageError:
+            pass  # Of a layout that Pillow does not know.
+    decoded = tiff.read(frame, notes)
+    metadata = tiff.metadata(frame)
+    if not decoded.keeps_profile:
+        metadata.icc_profile = None
+    order, is_bigtiff, place = tiff.exif_place(frame)
+    exif = pillow.Exif()
+    exif.endian, exif.bigtiff = order, is_bigtiff
+    try:
+        exif.load_from_fp(file, place)
+        metadata.exif = _exif(exif, "TIFF", notes)
+    except (SyntaxError, ValueError, struct.error):
+        notes.append("unreadable EXIF left out")
+    orientation = tiff.orientation(frame)
+    parts = decoded, metadata, notes, orientation
+    return _image(*parts, format="TIFF", frame=frame, frames=frames)
+
+
+def _decode_jpegxl(data: bytes, frame: int, notes: list[str]) -> Image:
+    """Decodes JPEG XL, which imagecodecs turns upright."""
+    stored = imagecodecs.jpegxl_decode(data)
+    if stored.ndim == 2:
+        stored = stored[:, :, np.newaxis]
+    frames = len(stored) if stored.ndim == 4 else 1
+    if frames > 1:
+        stored = stored[frame]
+    notes.append("metadata of JPEG XL left out")
+    decoded = Decoded(stored, stored.shape[2] in (2, 4), stored.shape[2] > 4)
+    return _image(decoded, Metadata(), notes, format="JXL", frame=frame, frames=frames)
+
+
+def _decode_heic(file: IO[bytes], frame: int, notes: list[str]) -> Image:
+    """Decodes HEIC with all its bits, by an extra package."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise UnusableError(
+            'is HEIC, which needs pip install "kernelgan-jax[heic]"; or export it as '
+            "JPEG or PNG"
+        ) from None
+    file.seek(0)
+    opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+    if opened.size[0] * opened.size[1] > MAX_PIXELS:
+        raise pillow.DecompressionBombError
+    if len(opened) > 1:
+        notes.append(f"only the main one of its {len(opened)} pictures used")
+    stored = np.asarray(opened)
+    if stored.ndim == 2:
+        stored = stored[:, :, np.newaxis]
+    metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
+    if block := opened.info.get("exif"):
+        exif = pillow.Exif()
+        exif.load(block)
+        metadata.exif = _exif(exif, "HEIF", notes)
+    decoded = Decoded(stored, stored.shape[2] in (2, 4), is_turned=True)
+    return _image(decoded, metadata, notes, format="HEIF")
+
+
+def _decode_pillow(
+    file: IO[bytes],
+    frame: int,
+    notes: list[str],
+    png: Metadata | None = None,
+    tiff: Tiff | None = None,
+) -> Image:
+    """Decodes what Pillow knows, and deep PNG and AVIF after Pillow has looked at it.
+
+    Args:
+      file: The file.
+      frame: Which of its frames, counted from 0.
+      notes: Get what is changed or left out.
+      png: Metadata that were taken out of a PNG, or None.
+      tiff: The same file if it is a TIFF, which may have more images than frames.
+    """
     with _own_pillow_settings(notes):
+        file.seek(0)
         image = pillow.open(file, formats=FORMATS)
+        frames = _frames(image, notes) if tiff is None else len(tiff.pages)
+        place = frame if tiff is None else tiff.numbers[frame]
+        if place:
+            image.seek(place)
         if image.mode not in _MODES:
             raise UnusableError(
                 f"has colour mode {image.mode}, which is not supported; export it as "
                 "RGB"
             )
-        if getattr(image, "is_animated", False):
-            notes.append("only the first of its frames used")
+        metadata = of_pillow(image, image.format)
+        if png is not None:
+            metadata = png
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = _orientation(image, notes)
-        if _has_16_bit_samples(image, head):
-            stored = _read_16_bit(image, file)
-            has_alpha = stored.shape[2] in (2, 4)
-            is_turned = False
-        else:
-            stored, has_alpha = _read_bands(image, notes)
-            is_turned = image.format == "TIFF"
-        exif = _exif(image, notes)
-        icc_profile = image.info.get("icc_profile") or None
+        decoded = _read_deep(image, file, frame, notes)
+        if decoded is None:
+            decoded = Decoded(*_read_bands(image, notes))
+            decoded.is_turned = image.format == "TIFF"
+        metadata.exif = _image_exif(image, notes)
+        if tiff is not None:
+            found = tiff.metadata(frame)
+            metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
         if image.mode in ("CMYK", "YCbCr"):
-            icc_profile = None
+            decoded.keeps_profile = False
+        if not decoded.keeps_profile:
+            metadata.icc_profile = None
+        format = "JPEG" if image.format == "MPO" else image.format or ""
         image.close()
+    parts = decoded, metadata, notes, orientation
+    return _image(*parts, format=format, frame=frame, frames=frames)
+
+
+def _frames(image: ImageFile.ImageFile, notes: list[str]) -> int:
+    """The number of frames that are images of their own."""
+    frames = int(getattr(image, "n_frames", 1))
+    if image.format == "MPO" and frames > 1:
+        notes.append(
+            f"only the first of its {frames} pictures used; the others are previews, "
+            "gain maps or other views"
+        )
+        return 1
+    return frames
+
+
+def _image(
+    decoded: Decoded,
+    metadata: Metadata,
+    notes: list[str],
+    orientation: int = 1,
+    *,
+    format: str,
+    frame: int = 0,
+    frames: int = 1,
+) -> Image:
+    """The image of its parts, turned upright."""
+    stored, missing = decoded.stored, decoded.missing
+    dpi, aspect = metadata.dpi, metadata.aspect
+    conversions = "; ".join(notes)
+    if frames > 1:
+        which = f"number {frame + 1}" if frame else "the first"
+        notes.append(f"{which} of {frames} frames")
     if orientation != 1:
         notes.append(f"turned upright (EXIF orientation {orientation})")
-        if not is_turned:
+        if not decoded.is_turned:
             stored = _upright(stored, orientation)
+            if missing is not None:
+                missing = np.ascontiguousarray(_upright(missing, orientation))
+        if orientation >= 5:
+            dpi = dpi and (dpi[1], dpi[0])
+            aspect = aspect and (aspect[1], aspect[0])
+        if metadata.geo:
+            notes.append("georeference left out, as it is not upright")
+            metadata.geo = {}
+    lost = [name for name in metadata.left_out if name]
+    if lost:
+        notes.append(f"{' and '.join(lost)} left out")
     alpha = None
-    if has_alpha:
+    if decoded.has_alpha:
         notes.append("alpha kept apart, colour used as stored (not composited)")
         alpha = np.ascontiguousarray(stored[:, :, -1])
         stored = stored[:, :, :-1]
     return Image(
-        np.ascontiguousarray(stored), alpha, icc_profile, exif, "; ".join(notes)
+        np.ascontiguousarray(stored),
+        alpha,
+        metadata.icc_profile,
+        metadata.exif,
+        "; ".join(notes),
+        conversions=conversions,
+        bands=decoded.bands,
+        rgb_first=decoded.rgb_first,
+        missing=missing,
+        xmp=metadata.xmp,
+        dpi=dpi,
+        aspect=aspect,
+        chunks=metadata.chunks,
+        geo=metadata.geo,
+        format=format,
+        frames=frames,
     )
 
 
-def _has_16_bit_samples(image: ImageFile.ImageFile, head: bytes) -> bool:
-    """Whether Pillow would lose bits of this file, and imagecodecs would not."""
+def _read_deep(
+    image: ImageFile.ImageFile,
+    file: IO[bytes],
+    frame: int,
+    notes: list[str],
+) -> Decoded | None:
+    """Reads PNG and AVIF of more than 8 bits, which Pillow would cut; None for others.
+
+    imagecodecs reads the first frame of a PNG only.
+    """
     if image.format == "PNG":
-        return head[24] == 16  # The bit depth in the header chunk, always first.
-    return (
-        image.format == "TIFF"
-        and image.mode in ("RGB", "RGBA")
-        and 16 in _tiff_tag(image, _TIFF_BITS_PER_SAMPLE)
-    )
-
-
-def _tiff_tag(image: pillow.Image, tag: int) -> tuple[Any, ...]:
-    """The values of a TIFF's tag; empty if it is absent."""
-    value = image.tag_v2.get(tag, ())  # type: ignore[attr-defined]
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _read_16_bit(image: ImageFile.ImageFile, file: IO[bytes]) -> np.ndarray:
-    """Reads the first page of a 16-bit PNG or TIFF as `H x W x C` uint16."""
-    file.seek(0)
-    if image.format == "PNG":
-        stored = imagecodecs.png_decode(file.read())
-        return stored if stored.ndim == 3 else stored[:, :, np.newaxis]
-    stored = imagecodecs.tiff_decode(file.read(), 0)
-    if _tiff_tag(image, _TIFF_PLANAR_CONFIGURATION) == (2,):
-        stored = np.moveaxis(stored, 0, -1)  # One plane after the other.
-    stored = stored[:, :, : len(image.getbands())]
-    if _tiff_tag(image, _TIFF_EXTRA_SAMPLES) == (_PREMULTIPLIED_ALPHA,):
-        # 65535 * 65535 + 32767 just fits in 32 bits.
-        alpha = stored[:, :, 3:].astype(np.uint32)
-        colour = stored[:, :, :3] * np.uint32(65535) + alpha // 2
-        colour = np.minimum(colour // np.maximum(alpha, 1), 65535)
-        stored = np.concatenate([colour, alpha], axis=-1).astype(np.uint16)
-    return stored
+        file.seek(24)  # The bit depth in the header chunk, always first.
+        if file.read(1) != b"\x10" or frame:
+            return None
+        stored = imagecodecs.png_decode(_all_of(file))
+    elif image.format == "AVIF":
+        data = _all_of(file)
+        place = data.find(b"av1C")
+        depth = data[place + 6] if place > 0 else 0
+        if not depth & 0x40:
+            return None
+        # All frames at once: to decode one of them breaks the memory (2026.3.6).
+        stored = imagecodecs.avif_decode(data)
+        stored = stored[frame] if stored.ndim == 4 else stored
+        bits = 12 if depth & 0x20 else 10
+        if stored.dtype != np.uint16:
+            return None
+        notes.append(f"{bits}-bit samples scaled to 16 bits")
+        stored = netpbm.full_range(stored, 2**bits - 1)
+    else:
+        return None
+    stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
+    return Decoded(stored, stored.shape[2] in (2, 4))
 
 
 def _read_bands(
@@ -217,15 +365,7 @@ def _read_bands(
         stored[top:bottom] = np.asarray(band).reshape(bottom - top, width, -1)
     if stored.dtype == np.uint8:
         return stored, has_alpha
-    limit = 1 if mode == "F" else 65535
-    low, high = stored.min(), stored.max()
-    if not (low >= -_UNIT_SLACK and high <= limit + _UNIT_SLACK):  # NaN is outside.
-        raise UnusableError(
-            f"has values from {low:g} to {high:g}, outside [0, {limit}]; scale them, "
-            "or export it as 16-bit PNG"
-        )
-    if mode == "F":
-        stored = np.rint(stored * np.float32(65535))
+    # Pillow gives the samples of a deep PGM as 32-bit integers.
     return stored.astype(np.uint16, copy=False), False
 
 
@@ -240,11 +380,17 @@ def _orientation(image: ImageFile.ImageFile, notes: list[str]) -> int:
     return int(orientation) if orientation in range(1, 9) else 1
 
 
-def _exif(image: ImageFile.ImageFile, notes: list[str]) -> bytes | None:
+def _image_exif(image: ImageFile.ImageFile, notes: list[str]) -> bytes | None:
+    try:
+        return _exif(image.getexif(), image.format, notes)
+    except (SyntaxError, ValueError, struct.error):
+        return None  # It is noted already.
+
+
+def _exif(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes | None:
     """The EXIF block without orientation and TIFF layout; None if it is empty."""
-    exif = image.getexif()
     for tag in list(exif):
-        is_layout = image.format == "TIFF" and tag not in _TIFF_EXIF
+        is_layout = format == "TIFF" and tag not in _TIFF_EXIF
         if is_layout or tag == ExifTags.Base.Orientation:
             del exif[tag]
     exif.bigtiff = False  # An EXIF block is a classic TIFF, whatever its source.

@@ -1,32 +1,32 @@
 """Image files: finding them, reading them, and writing PNG."""
 
+import collections
 import glob
+import importlib.util
 import os
 import pathlib
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import imagecodecs
 import numpy as np
 from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
-from kernelgan_jax.app import files, memory
-from kernelgan_jax.app.folders import output_filter
-from kernelgan_jax.app.image_decoding import (
-    FORMATS,
-    MAX_PIXELS,
-    Image,
-    UnusableError,
-    decode,
-    one_line,
-)
+from kernelgan_jax.app import files, image_encoding, memory
+from kernelgan_jax.app.folders import REPORT, output_filter
+from kernelgan_jax.app.image import Image, UnusableError, one_line
+from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
+from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of
+from kernelgan_jax.pixels import from_unit
+
+HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+"""Suffixes of files that need pillow-heif."""
+
 
 IMAGE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .tif .tiff .bmp .webp .gif .ppm .pgm .pbm .pnm".split()
-)
+    ".png .apng .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .avif .jxl .gif "
+    ".ppm .pgm .pbm .pnm .pfm".split()
+) | (HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else frozenset())
 """Suffixes, in lower case, by which `find` knows images in folders and globs."""
 
 
@@ -79,14 +79,101 @@ def find(
     return Found(list(paths.values()), problems)
 
 
-def read(path: str | os.PathLike[str]) -> Image:
-    """Reads an image file: PNG, JPEG, TIFF, BMP, WebP, GIF or PPM/PGM/PBM.
+def passed_over(
+    patterns: Sequence[str | os.PathLike[str]],
+    *,
+    leave_out: pathlib.Path | None = None,
+) -> list[str]:
+    """What `find` leaves out of folders: a line for each that has more than images.
 
-    The EXIF orientation is applied. In an animation or a file with several pages, the
-    first frame is read. An alpha channel, or a palette's transparency, is kept apart
+    Hidden files and folders, the output folder and folders of results are not counted.
+    """
+    output = ""
+    if isinstance(leave_out, pathlib.Path):
+        output = os.path.realpath(leave_out)
+    lines = []
+    for given in dict.fromkeys(os.fspath(pattern) for pattern in patterns):
+        folder = pathlib.Path(given)
+        if not given or not _is_folder(folder):
+            continue
+        try:
+            inside = list(folder.iterdir())
+        except OSError:  # `find` says why.
+            continue
+        kinds: collections.Counter[str] = collections.Counter()
+        subfolders = 0
+        for path in inside:
+            if path.name.startswith("."):
+                continue
+            if _is_folder(path):
+                is_output = os.path.realpath(path) == output
+                subfolders += not (is_output or os.path.exists(path / REPORT))
+            elif path.suffix.lower() not in IMAGE_SUFFIXES:
+                kinds[path.suffix.lower() or "without suffix"] += 1
+        parts = []
+        if kinds:
+            number = sum(kinds.values())
+            listed = ", ".join(kind for kind, _ in kinds.most_common(8))
+            parts.append(f"{number} file{'s' * (number > 1)} ({one_line(listed)})")
+        if subfolders:
+            parts.append(
+                f"{subfolders} subfolder{'s' * (subfolders > 1)} ('{folder}/**')"
+            )
+        if parts:
+            hint = ""
+            if not HEIC_SUFFIXES.isdisjoint(kinds):
+                hint = '; HEIC needs pip install "kernelgan-jax[heic]"'
+            lines.append(f"{folder}: left out {' and '.join(parts)}{hint}")
+    return lines
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # Such as a name that is too long.
+        return False
+
+
+def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
+    """The pixels of a gray or RGB image in 8 or 16 bits, without alpha.
+
+    Args:
+      path: The file, of any kind that `read` takes. Floats in [0, 1] are rounded to
+        uint16.
+
+    Raises:
+      ImageError: As `read`, and if the image has other bands or values.
+    """
+    image = read(path)
+    pixels = image.pixels
+    if image.bands or image.missing is not None:
+        bands = pixels.shape[2]
+        raise _error(path, f"has {bands} bands or lacks data; export it as RGB")
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels
+    low, high = pixels.min(), pixels.max()
+    if pixels.dtype.kind != "f" or low < 0 or high > 1:
+        raise _error(
+            path,
+            f"has {pixels.dtype} from {low:g} to {high:g}; scale floats to [0, 1], or "
+            "export it as 16-bit PNG",
+        )
+    return from_unit(pixels, np.uint16)
+
+
+def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
+    """Reads an image file.
+
+    PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, GIF, PPM/PGM/PBM and PFM are read, and
+    HEIC where pillow-heif is installed. A TIFF may have any number of bands, of
+    integers or floating point.
+
+    The EXIF orientation is applied, and white is the largest value, also where the file
+    has it the other way. An alpha channel, or a palette's transparency, is kept apart
     and the colour used as stored, not composited: a kernel is estimated from what was
-    recorded. Samples of more than 8 bits give uint16, all others uint8; colour in CMYK
-    or a palette becomes RGB.
+    recorded. Integer samples of 9 to 16 bits give uint16 with white at 65535, those of
+    fewer bits uint8; other types stay as they are. Colour in CMYK or a palette becomes
+    RGB. `Image.note` says all that was changed or left out.
 
     Peak memory is about 2.5 times that of the returned array. Calls from several
     threads take turns, because Pillow's limits are global to the process: they are
@@ -94,11 +181,12 @@ def read(path: str | os.PathLike[str]) -> Image:
 
     Args:
       path: The file.
+      frame: Which frame of an animation or which page, counted from 0.
 
     Raises:
       ImageError: If the file is missing, a folder, not permitted, empty, damaged,
-        incomplete, not an image of a supported kind or larger than `MAX_PIXELS`, or
-        has values that do not fit (floats outside [0, 1], integers outside 16 bits).
+        incomplete, not an image of a supported kind, a camera's raw file, larger than
+        `MAX_PIXELS`, or has no data at all.
     """
     try:
         if os.path.isdir(path):
@@ -122,12 +210,16 @@ def read(path: str | os.PathLike[str]) -> Image:
             raise _error(path, problem)
         file.seek(0)
         try:
-            return decode(file)
+            if pathlib.Path(path).suffix.lower() in RAW_SUFFIXES:
+                if kind_of(file.read(32)) in ("raw", "tiff", "other"):
+                    raise UnusableError(RAW)
+            return decode(file, frame=frame)
         except UnusableError as error:
             raise _error(path, str(error)) from None
         except UnidentifiedImageError:
             message = (
-                f"is not an image that can be read ({', '.join(FORMATS)}), or its "
+                "is not an image that can be read (PNG, JPEG, TIFF, WebP, "
+                "AVIF, JPEG XL, GIF, BMP, PPM, PFM), or its "
                 "start is damaged; if it opens elsewhere, export it as PNG"
             )
             raise _error(path, message) from None
@@ -146,7 +238,7 @@ def read(path: str | os.PathLike[str]) -> Image:
 
 
 def write_png(path: str | os.PathLike[str], image: Image) -> None:
-    """Writes a PNG of 8 or 16 bits with alpha, ICC profile and EXIF.
+    """Writes a PNG of 8 or 16 bits with alpha and metadata.
 
     Args:
       path: The file; it is replaced if it exists.
@@ -155,27 +247,7 @@ def write_png(path: str | os.PathLike[str], image: Image) -> None:
     Raises:
       OSError: If the file cannot be written.
     """
-    stored = image.pixels
-    if image.alpha is not None:
-        stored = np.concatenate([stored, image.alpha[..., np.newaxis]], axis=-1)
-    if stored.shape[-1] == 1:
-        stored = stored[..., 0]
-    data = imagecodecs.png_encode(np.ascontiguousarray(stored))
-    # imagecodecs writes pixels only. The other chunks are put after the header, which
-    # is always 33 bytes with the signature.
-    chunks = [data[:33]]
-    if image.icc_profile is not None:
-        profile = b"ICC profile\0\0" + zlib.compress(image.icc_profile)
-        chunks.append(_png_chunk(b"iCCP", profile))
-    if image.exif is not None:
-        chunks.append(_png_chunk(b"eXIf", image.exif.removeprefix(b"Exif\0\0")))
-    with open(path, "wb") as file:
-        file.writelines([*chunks, memoryview(data)[33:]])
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    length = struct.pack(">I", len(data))
-    return length + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    image_encoding.write(path, image, "png")
 
 
 def _error(path: str | os.PathLike[str], problem: str) -> ImageError:
@@ -202,9 +274,7 @@ def _expand(
         # Tried before globbing, as names such as "photo[1].png" are common.
         return [path]
     elif glob.has_magic(pattern):
-        is_result = output_filter(leave_out, start=_fixed_part(pattern))
-        found = map(pathlib.Path, glob.iglob(pattern, recursive=True))
-        paths = _images(found, is_result, problems)
+        paths = _matches(pattern, leave_out, problems)
         problem = "no image matches"
     else:
         raise _error(pattern, "no such file or folder; check the path")
@@ -214,12 +284,34 @@ def _expand(
     return paths
 
 
-def _fixed_part(pattern: str) -> pathlib.Path:
-    """The folder in which a glob starts to search."""
-    path = pathlib.Path(pattern)
-    while glob.has_magic(str(path)):
-        path = path.parent
-    return path
+def _matches(
+    pattern: str, leave_out: pathlib.Path | None, problems: list[ImageError]
+) -> list[pathlib.Path]:
+    """The images that a glob stands for.
+
+    Brackets are common in the names of folders: those that exist are not patterns, and
+    if nothing matches, no bracket is.
+    """
+    start, *parts = pathlib.Path(pattern).parts
+    known = pathlib.Path(start)
+    if not known.exists():
+        known, parts = pathlib.Path(), [start, *parts]
+    while parts and (known / parts[0]).exists():
+        known /= parts.pop(0)
+    is_result = output_filter(leave_out, start=known)
+    before = len(problems)
+    tries = [parts]
+    if any("[" in part for part in parts):
+        tries.append([part.replace("[", "[[]") for part in parts])
+    for names in tries:
+        text = os.path.join(glob.escape(str(known)), *names)
+        if known == pathlib.Path():
+            text = os.path.join(*names)
+        matches = map(pathlib.Path, glob.iglob(text, recursive=True))
+        found = _images(matches, is_result, problems)
+        if found or len(problems) > before:
+            return found
+    return []
 
 
 def _images(

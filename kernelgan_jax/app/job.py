@@ -6,6 +6,15 @@ from typing import Literal, NamedTuple
 
 from kernelgan_jax.config import Config
 
+FORMATS = ("png", "jpg", "webp", "avif", "tif")
+"""Formats of super-resolved images: suffixes of the files that are written."""
+
+SAME = "same"
+"""Stands for the format of the image's file."""
+
+QUALITY = 95
+"""Quality of JPEG, WebP and AVIF, if none is asked for."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
@@ -17,6 +26,10 @@ class Job:
     """Random seed, from which every image starts anew."""
     figures: bool = True
     """Whether kernel.png and comparison.png are drawn."""
+    format: str = "png"
+    """Format of the super-resolved images: one of `FORMATS`, or `SAME`."""
+    quality: int = QUALITY
+    """Quality of lossy formats, from 1 to 100."""
     resume: bool = True
     """Whether images are left out that are finished with the same settings."""
 
@@ -62,6 +75,8 @@ class Summary(NamedTuple):
     """Why the level is not `high`; may be empty."""
     note: str = ""
     """What was not done as usual in the super-resolution; may be empty."""
+    conversions: str = ""
+    """What was converted or left out when the file was read; may be empty."""
 
 
 class Outcome(NamedTuple):

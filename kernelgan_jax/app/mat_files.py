@@ -2,13 +2,15 @@
 
 `scipy.io.loadmat` trusts what a file says about itself: damaged files crash the whole
 process, and small ones fill its memory. A kernel is a small full matrix of numbers, so
-this reads only those, in plain Python: sizes are compared with what is there before
-anything is allocated, and compressed data are unpacked as far as they are needed.
+this reads only those, alone or in a cell array, in plain Python: sizes are compared
+with what is there before anything is allocated, and compressed data are unpacked as far
+as they are needed.
 
 References:
   MathWorks, "MAT-File Format", 2024: levels 4 and 5.
 """
 
+import io
 import math
 import struct
 import zlib
@@ -19,6 +21,18 @@ import numpy as np
 
 MAX_VARIABLES = 1000
 """Most variables of a file that is read."""
+
+MAX_CELLS = 10000
+"""Most cells of a cell array that is read."""
+
+_NEW = (
+    "is a MATLAB file of version 7.3 (HDF5); save it again with -v7: "
+    "save(..., '-v7') in MATLAB"
+)
+"""What is wrong with a file of the version that this does not read."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""First bytes of HDF5, which MATLAB puts behind 512 bytes of its own."""
 
 _PREFIX = 4096
 """Bytes in which a variable's class, sides and name must lie."""
@@ -76,9 +90,9 @@ def variables(file: IO[bytes]) -> list[Variable]:
     """
     end = file.seek(0, 2)
     file.seek(0)
-    head = file.read(128)
-    if head.startswith(b"\x89HDF") or head.startswith(b"MATLAB 7.3"):
-        raise MatFileError("is of MATLAB 7.3; save it again with -v7")
+    head = file.read(520)
+    if head.startswith((_HDF5, b"MATLAB 7.3")) or head.endswith(_HDF5, 512):
+        raise MatFileError(_NEW)
     try:
         if len(head) >= 20 and 0 in head[:4]:
             found = _level_4(file, end)
@@ -106,6 +120,8 @@ def read(file: IO[bytes], variable: Variable, max_values: int) -> np.ndarray:
       MatFileError: If it is no matrix of real numbers, too large, or damaged.
     """
     name = variable.name
+    if variable.kind == "sparse matrix":
+        raise MatFileError(f"variable {name} is a sparse matrix; save full({name})")
     if variable.kind != "matrix":
         raise MatFileError(f"variable {name} is a {variable.kind}, not real numbers")
     count = math.prod(variable.shape)
@@ -125,6 +141,55 @@ def read(file: IO[bytes], variable: Variable, max_values: int) -> np.ndarray:
     return values.astype(variable.dtype).reshape(variable.shape, order="F")
 
 
+def cells(
+    file: IO[bytes], variable: Variable, max_bytes: int
+) -> tuple[IO[bytes], list[Variable]]:
+    """The cells of a cell array, column by column.
+
+    Args:
+      file: The open file.
+      variable: One of `variables`, of level 5.
+      max_bytes: Most bytes that are unpacked.
+
+    Returns:
+      A file to `read` the cells from, and the cells.
+
+    Raises:
+      MatFileError: If the cell array is too large or damaged.
+    """
+    name, count = variable.name, math.prod(variable.shape)
+    if count > MAX_CELLS:
+        raise MatFileError(f"variable {name} has {count} cells; {MAX_CELLS} are read")
+    try:
+        if variable.packing == "zlib":
+            most = 8 + max_bytes + 1
+            data = _inflated(file, variable.start, variable.size, most)[8:]
+        else:
+            file.seek(variable.start)
+            data = file.read(min(variable.size, max_bytes + 1))
+        if len(data) > max_bytes:
+            raise MatFileError(
+                f"variable {name} is larger than {max_bytes:,} bytes; save fewer "
+                "kernels"
+            )
+        at = 0
+        for _ in range(3):
+            _, at = _element(data, at, variable.order)
+        listed = []
+        for number in range(count):
+            kind, start, size, at = _tag(data, at, variable.order)
+            if kind != _MATRIX or start + size > len(data):
+                raise MatFileError(f"is damaged or incomplete (it ends in {name})")
+            prefix = data[start : start + min(size, _PREFIX)]
+            cell = Variable("", "value of no size", (), "", 0, 0, "", "")
+            if prefix:
+                cell = _described(prefix, variable.order, start, size, "plain")
+            listed.append(cell._replace(name=f"{name}[{number}]"))
+    except (struct.error, zlib.error) as error:
+        raise MatFileError(f"is damaged or not a kernel ({error})") from error
+    return io.BytesIO(data), listed
+
+
 # --- Level 5 ---
 
 
@@ -134,7 +199,7 @@ def _level_5(file: IO[bytes], head: bytes, end: int) -> Iterator[Variable]:
         raise MatFileError("is damaged or not a kernel (its header is missing)")
     version = struct.unpack(f"{order}H", head[124:126])[0] >> 8
     if version == 2:
-        raise MatFileError("is of MATLAB 7.3; save it again with -v7")
+        raise MatFileError(_NEW)
     if version != 1:
         raise MatFileError(f"is damaged or not a kernel (version {version})")
     at = 128

@@ -6,11 +6,12 @@ is its `Outcome`, and the others go on.
 """
 
 import collections
+import functools
 import itertools
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,11 @@ import numpy as np
 
 from kernelgan_jax.app import (
     configuration,
+    enlarging,
     files,
+    image_encoding,
     image_files,
+    reading,
     report,
     resources,
     results,
@@ -31,8 +35,6 @@ from kernelgan_jax.app.report import Result, SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators import run
 from kernelgan_jax.parallel import worker_count
-from kernelgan_jax.pixels import from_unit, to_unit
-from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import super_resolve_planned
 
@@ -44,20 +46,19 @@ class _Ready(NamedTuple):
     """Its place among the tasks."""
     task: Task
     """Its file and folder."""
-    image: image_files.Image
-    """The contents of the file."""
+    sample: reading.Sample
+    """The contents of the file; of several frames, the one with the kernel."""
     fingerprint: str
     """See `results.fingerprint`; of the file as it was read."""
     content: files.Content
     """Size and digest of the file."""
+    state: tuple[int, ...] | None
+    """See `_state`; before the file was read."""
 
-    def unit(self) -> np.ndarray:
-        """Its pixels, `H x W x C` float32 in [0, 1].
-
-        They are four times as large as those of most files, so images that wait do not
-        keep them.
-        """
-        return to_unit(self.image.pixels)
+    @property
+    def image(self) -> image_files.Image:
+        """The contents of the file."""
+        return self.sample.image
 
 
 class _Estimated(NamedTuple):
@@ -184,23 +185,13 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
         if job.resume and results.is_finished(task.folder, fingerprint):
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
-        image = image_files.read(task.path)
-        if _state(task.path) != before:
-            raise image_files.ImageError(
-                f"{task.path}: changed while it was read; run the same command again"
-            )
+        sample = reading.first_with_structure(task.path)
+        _check_state(task.path, before)
         results.check_writable(task.folder)
-        if (method := config.chosen_method) is not None:
-            resources.check_memory(image.pixels.shape, config.scale)
-            method.check_image_size(image.pixels.shape, scale=config.scale)
-        if job.needs_kernel:
-            run.check_image(
-                image.pixels,
-                scale=config.scale,
-                entry=config.chosen_estimator,
-                config=config.estimator_config,
-            )
-        return _Ready(number, task, image, fingerprint, content)
+        if config.chosen_method is not None:
+            resources.check_memory(sample.image.pixels.shape, config.scale)
+        reading.check(sample, job)
+        return _Ready(number, task, sample, fingerprint, content, before)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
 
@@ -212,6 +203,14 @@ def _state(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _check_state(path: Path, before: tuple[int, ...] | None) -> None:
+    """Checks that a file is still the one that was read before."""
+    if _state(path) != before:
+        raise image_files.ImageError(
+            f"{path}: changed while it was read; run the same command again"
+        )
 
 
 def _content(path: Path) -> files.Content:
@@ -247,11 +246,16 @@ def _estimate(
     """Estimates kernels; if that fails for a batch as a whole, one by one."""
     if not (ready and job.needs_kernel):
         return [_Estimated(None)] * len(ready)
+    if any(item.sample.constant for item in ready):
+        found = iter(
+            _estimate([r for r in ready if not r.sample.constant], job, progress)
+        )
+        return [_Estimated(None) if r.sample.constant else next(found) for r in ready]
     started = time.perf_counter()
     try:
         estimates = run.estimate_checked(
             [jax.random.key(job.seed)] * len(ready),
-            [item.unit() for item in ready],
+            [item.sample.for_estimation() for item in ready],
             scale=job.config.scale,
             entry=job.config.chosen_estimator,
             config=job.config.estimator_config,
@@ -288,15 +292,18 @@ def _finish(
 ) -> Outcome:
     """Super-resolves an image and writes its results."""
     try:
-        if estimated.error is not None:
-            raise estimated.error
+        reason = enlarging.CONSTANT if ready.sample.constant else ""
+        if (error := estimated.error) is not None:
+            if job.config.chosen_method is None or not isinstance(error, ValueError):
+                raise error
+            reason = configuration.name_flags(str(error))
         result = Result(
             task=ready.task,
             image=ready.image,
             job=job,
             estimate=estimated.estimate if job.writes_kernel else None,
             seconds=estimated.seconds,
-            sr=_super_resolve(ready, estimated.estimate, job, progress),
+            sr=_super_resolve(ready, estimated.estimate, job, progress, reason),
             fingerprint=ready.fingerprint,
             content=ready.content,
         )
@@ -312,43 +319,96 @@ def _super_resolve(
     estimate: KernelEstimate | None,
     job: Job,
     progress: ProgressCallback,
+    reason: str,
 ) -> SuperResolved | None:
-    """Super-resolves an image; None if that is not asked for."""
+    """Super-resolves an image; None if that is not asked for.
+
+    Args:
+      ready: The image.
+      estimate: The estimate of its kernel, or None.
+      job: What is done.
+      progress: As for `process`.
+      reason: Why there is no estimate, so that the image is enlarged bicubically; empty
+        if there is one.
+    """
     config = job.config
     if config.chosen_method is None:
         return None
     started = time.perf_counter()
-    planned = plan(
+    planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
+    notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
+    enlarged = _enlarge(ready.image, planned, job, _numbered([ready], progress))
+    image, format, more = image_encoding.fit(enlarged, job.format)
+    frames: list[Callable[[], image_files.Image]] = []
+    frame_notes: list[str] = []
+    if ready.image.frames > 1:
+        notes.append(f"in all {ready.image.frames} frames")
+        if planned.source == "estimated":
+            notes.append(f"with the kernel of frame {ready.sample.frame + 1}")
+
+    def other(frame: int) -> image_files.Image:
+        """Super-resolves another frame with the same kernel."""
+        picture = image_files.read(ready.task.path, frame=frame)
+        _check_state(ready.task.path, ready.state)
+        try:
+            if enlarging.is_constant(picture):
+                raise ValueError(enlarging.CONSTANT)
+            again = _plan(picture, estimate, job, bicubic=bool(reason))
+            larger = _enlarge(picture, again, job, _numbered([ready], progress))
+        except ValueError as error:
+            again = _plan(picture, None, job, bicubic=True)
+            larger = _enlarge(picture, again, job, _numbered([ready], progress))
+            frame_notes.append(f"frame {frame + 1} bicubically ({error})")
+        return image_encoding.fit(larger, format).image
+
+    if ready.image.frames > 1:
+        frames = [functools.partial(other, i) for i in range(ready.image.frames)]
+        frames[ready.sample.frame] = lambda: image
+    return SuperResolved(
+        image=image,
+        kernel=planned.kernel,
+        source=_source(planned, job),
+        seconds=time.perf_counter() - started,
+        note=" and ".join([*notes, *more]),
+        method="bicubic" if reason else "",
+        format=format,
+        frames=frames,
+        frame_notes=frame_notes,
+    )
+
+
+def _plan(
+    image: image_files.Image,
+    estimate: KernelEstimate | None,
+    job: Job,
+    *,
+    bicubic: bool,
+) -> Plan:
+    """How an image is enlarged: as asked for, or bicubically."""
+    config = job.config
+    if bicubic:
+        return plan(None, scale=config.scale, method="bicubic")
+    return plan(
         estimate,
         scale=config.scale,
         method=config.sr,
         config=config.sr_config,
-        image_shape=ready.image.pixels.shape,
-    )
-    (enlarged,) = super_resolve_planned(
-        [jax.random.key(job.seed)],
-        [ready.unit()],
-        [planned],
-        progress=_numbered([ready], progress),
-    )
-    return SuperResolved(
-        image=_as_stored(enlarged, ready.image, config.scale),
-        kernel=planned.kernel,
-        source=_source(planned, job),
-        seconds=time.perf_counter() - started,
-        note=" and ".join(planned.notes),
+        image_shape=image.pixels.shape,
     )
 
 
-def _as_stored(
-    enlarged: np.ndarray, image: image_files.Image, scale: int
+def _enlarge(
+    image: image_files.Image, planned: Plan, job: Job, progress: ProgressCallback
 ) -> image_files.Image:
-    """The result in the form of the image's file: its depth, alpha and metadata."""
-    alpha = image.alpha
-    if alpha is not None:
-        alpha = from_unit(bicubic_resize(to_unit(alpha), scale), alpha.dtype)
-    pixels = from_unit(enlarged, image.pixels.dtype)
-    return image_files.Image(pixels, alpha, image.icc_profile, image.exif)
+    """Enlarges an image by a plan, whatever its type and number of bands."""
+
+    def enlarge(unit: np.ndarray) -> np.ndarray:
+        keys = [jax.random.key(job.seed)]
+        return super_resolve_planned(keys, [unit], [planned], progress=progress)[0]
+
+    unit = enlarging.unit_pixels(image)
+    enlarged = enlarging.enlarge_groups(unit, enlarge)
+    return enlarging.as_stored(enlarged, image, planned.scale)
 
 
 def _source(planned: Plan, job: Job) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -39,6 +40,29 @@ class SuperResolved:
     """Time that it took."""
     note: str = ""
     """What was not done as usual; may be empty."""
+    method: str = ""
+    """Name of the method, if it is not the one of the config."""
+    format: str = "png"
+    """Format of the file, a suffix."""
+    frames: Sequence[Callable[[], Image]] = ()
+    """If the file has several frames, a function for each that super-resolves it."""
+    frame_notes: list[str] = dataclasses.field(default_factory=list)
+    """What was not done as usual for single frames; these functions add to it."""
+
+    def names(self, scale: int) -> list[str]:
+        """Names of the files with the results: one, or one for each frame."""
+        if not self.frames:
+            return [f"sr_x{scale}.{self.format}"]
+        digits = max(4, len(str(len(self.frames))))
+        return [
+            f"sr_x{scale}_{number:0{digits}}.{self.format}"
+            for number in range(1, len(self.frames) + 1)
+        ]
+
+    @property
+    def notes(self) -> str:
+        """All that was not done as usual."""
+        return "; ".join(filter(None, [self.note, *self.frame_notes]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,8 +166,8 @@ def _super_resolution(result: Result) -> dict[str, Any] | None:
         return None
     height, width = sr.image.pixels.shape[:2]
     return {
-        "file": f"sr_x{result.scale}.png",
-        "method": result.job.config.sr,
+        "file": sr.names(result.scale)[0],
+        "method": sr.method or result.job.config.sr,
         "kernel": sr.source,
         "kernel_measures": None
         if sr.kernel is None
@@ -152,7 +176,7 @@ def _super_resolution(result: Result) -> dict[str, Any] | None:
         "height": height,
         "dtype": str(sr.image.pixels.dtype),
         "seconds": round(sr.seconds, 3),
-        "note": sr.note,
+        "note": sr.notes,
     }
 
 
@@ -194,7 +218,8 @@ def summary(result: Result) -> Summary:
         failure=None if estimate is None else estimate.failure,
         level="-" if confidence is None else confidence.level,
         reason="" if confidence is None else confidence.reason,
-        note="" if sr is None else sr.note,
+        note="" if sr is None else sr.notes,
+        conversions=result.image.conversions,
     )
 
 

@@ -10,17 +10,18 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kernelgan_jax.app import figures, files, image_files, kernel_files
+from kernelgan_jax.app import figures, files, image_encoding, kernel_files
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
-from kernelgan_jax.app.job import Job
+from kernelgan_jax.app.job import FORMATS, Job
 from kernelgan_jax.app.provenance import provenance
-from kernelgan_jax.app.report import Result, to_dict
+from kernelgan_jax.app.report import Result, SuperResolved, to_dict
 from kernelgan_jax.kernels import MAX_SCALE
 
 __all__ = [
@@ -40,11 +41,15 @@ _SCALES = range(1, MAX_SCALE + 1)
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
     "kernel.png",
-    *(f"sr_x{scale}.png" for scale in _SCALES),
+    *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
     "report.json",
 )
-"""All files that `write` may leave in a folder, in the order in which they appear."""
+"""All files that `write` may leave in a folder, in the order in which they appear,
+apart from those of single frames."""
+
+_FRAME = re.compile(rf"sr_x[1-9]_[0-9]{{4,}}\.({'|'.join(FORMATS)})")
+"""Name of the file of a single frame."""
 
 
 def prepare(output_dir: Path) -> None:
@@ -125,7 +130,15 @@ def fingerprint(job: Job, content: Any) -> str:
         images have as well.
     """
     text = json.dumps(
-        [provenance(), job.config.to_dict(), job.seed, content], sort_keys=True
+        [
+            provenance(),
+            job.config.to_dict(),
+            job.seed,
+            content,
+            job.format,
+            job.quality,
+        ],
+        sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -143,10 +156,14 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
         return all(
             _is_whole(folder / name, found["bytes"], found["sha256"])
             for name, found in report["files"].items()
-            if name in FILES
+            if _is_own(name)
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _is_own(name: str) -> bool:
+    return name in FILES or _FRAME.fullmatch(name) is not None
 
 
 def _is_whole(path: Path, size: int, sha256: str) -> bool:
@@ -173,11 +190,9 @@ def write(result: Result) -> None:
         with files.locked_folder(folder):
             check_owner(folder, result.task.path)
             # The earlier report goes first: from here on the folder is incomplete.
-            for name in reversed(FILES):
+            for name in reversed(_own_files(folder)):
                 (folder / name).unlink(missing_ok=True)
-            for name in FILES:
-                if not (temporary / name).exists():
-                    continue
+            for name in _own_files(temporary):
                 if isinstance(folder, Path):
                     if name == "report.json":
                         files.sync(folder)
@@ -192,16 +207,32 @@ def _write_files(folder: Path, result: Result) -> None:
     for scale, kernel in result.kernels:
         kernel_files.write(folder / f"kernel_x{scale}", kernel)
     if result.sr is not None:
-        image_files.write_png(folder / f"sr_x{result.scale}.png", result.sr.image)
+        _write_images(folder, result.sr, result)
     if result.job.figures:
         figures.write(folder, result)
     found = {
-        name: files.content(folder / name)._asdict()
-        for name in FILES
-        if (folder / name).exists()
+        name: files.content(folder / name)._asdict() for name in _own_files(folder)
     }
     (folder / "report.json").write_text(
         json.dumps(to_dict(result, found), indent=2, allow_nan=False) + "\n"
     )
     for name in (*found, "report.json"):
         files.sync(folder / name)
+
+
+def _write_images(folder: Path, sr: SuperResolved, result: Result) -> None:
+    """Writes the super-resolved image, or all frames of a file, one after the other."""
+    names, quality = sr.names(result.scale), result.job.quality
+    frames = sr.frames or [lambda: sr.image]
+    for name, frame in zip(names, frames, strict=True):
+        image_encoding.write(folder / name, frame(), sr.format, quality=quality)
+
+
+def _own_files(folder: Path) -> list[str]:
+    """Names of the results in a folder, in the order in which they appear."""
+    names = set()
+    with contextlib.suppress(FileNotFoundError):  # A store has no empty folders.
+        names = {path.name for path in folder.iterdir()}
+    frames = sorted(name for name in names if _FRAME.fullmatch(name))
+    order = [*FILES[:-1], *frames, FILES[-1]]  # The report comes last.
+    return [name for name in order if name in names]

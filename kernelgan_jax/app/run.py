@@ -34,6 +34,11 @@ def run(options: Options) -> int:
     paths, problems = image_files.find(options.images, leave_out=options.output_dir)
     for problem in problems:
         terminal.print_error(problem)
+    if not options.quiet:
+        for line in image_files.passed_over(
+            options.images, leave_out=options.output_dir
+        ):
+            terminal.print_text(line)
     if not paths:
         return 1
     tasks = _tasks(paths, options)

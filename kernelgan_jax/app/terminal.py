@@ -6,9 +6,11 @@ on without it.
 """
 
 import contextlib
+import errno
 import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from kernelgan_jax.app.job import Summary
@@ -31,7 +33,11 @@ _HEADINGS = ("widths", "angle", "seconds", "converged", "confidence", "image")
 
 
 class Enduring(io.TextIOBase):
-    """A stream that nobody may be reading any more: it then swallows what it gets."""
+    """A stream that nobody may be reading any more: it then swallows what it gets.
+
+    What it holds back then goes nowhere at the end of the program, too, so that the
+    exit status stays that of the work, as after `| head -1`.
+    """
 
     def __init__(self, stream: TextIO | None):
         self._stream = stream
@@ -40,7 +46,7 @@ class Enduring(io.TextIOBase):
         """Writes text if it can, escaping what the stream's encoding lacks."""
         if self._stream is not None:
             encoding = getattr(self._stream, "encoding", None) or "utf-8"
-            with contextlib.suppress(OSError, ValueError):
+            with self._enduring():
                 self._stream.write(
                     text.encode(encoding, "backslashreplace").decode(encoding)
                 )
@@ -49,7 +55,7 @@ class Enduring(io.TextIOBase):
     def flush(self) -> None:
         """Flushes the stream if it can."""
         if self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):
+            with self._enduring():
                 self._stream.flush()
 
     def isatty(self) -> bool:
@@ -57,6 +63,20 @@ class Enduring(io.TextIOBase):
         with contextlib.suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
         return False
+
+    @contextlib.contextmanager
+    def _enduring(self) -> Iterator[None]:
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                yield
+            except OSError as error:
+                if error.errno not in (errno.EPIPE, errno.EIO):
+                    raise
+                assert self._stream is not None
+                descriptor = self._stream.fileno()
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -96,6 +116,8 @@ def summary_line(summary: Summary) -> str:
         parts.append(f"confidence {summary.level}{reason}")
     if summary.note:
         parts.append(f"super-resolved {summary.note}")
+    if summary.conversions:
+        parts.append(f"read with notes ({summary.conversions})")
     parts.append(f"{summary.seconds:.1f} s")
     path, folder = (printable(str(p)) for p in (summary.path, summary.folder))
     return f"{path}: {', '.join(parts)} -> {folder}"

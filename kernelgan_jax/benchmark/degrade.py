@@ -174,7 +174,7 @@ def _read_hr(path: Path, recipe: _Recipe) -> np.ndarray:
     Raises:
       ImageError: If it cannot be used; the message names the file.
     """
-    pixels = image_files.read(path).pixels
+    pixels = image_files.read_pixels(path)
     step, largest = math.lcm(*recipe.scales), max(recipe.scales)
     height, width = (side // step * step for side in pixels.shape[:2])
     if min(height, width) < 8 * largest:

@@ -83,7 +83,7 @@ def _read(folder: Path, files: Sequence[Path], case: Case) -> Output:
     images = []
     for path in files:
         if path.suffix.lower() == ".png":
-            pixels = image_files.read(path).pixels
+            pixels = image_files.read_pixels(path)
             if sizes_match(pixels.shape, lr_shape, scale=case.scale):
                 images.append((path, pixels))
     if len(images) > 1:

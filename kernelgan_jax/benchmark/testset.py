@@ -38,11 +38,11 @@ class Case(NamedTuple):
 
     def lr(self) -> np.ndarray:
         """The LR image: `h x w x C`, uint8 or uint16, C = 1 or 3."""
-        return image_files.read(self.lr_path).pixels
+        return image_files.read_pixels(self.lr_path)
 
     def hr(self) -> np.ndarray:
         """The HR image: `H x W x C`, uint8 or uint16, C = 1 or 3."""
-        return image_files.read(self.hr_path).pixels
+        return image_files.read_pixels(self.hr_path)
 
     def kernel(self) -> np.ndarray:
         """The true kernel of the file: `n x m` float64, divided by its sum."""

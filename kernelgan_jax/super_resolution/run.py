@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
-from kernelgan_jax.pixels import unit_image
+from kernelgan_jax.pixels import has_equal_channels, unit_image
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import find_method
 
@@ -128,7 +128,11 @@ def super_resolve_planned(
         _check(unit, planned)
     if not plans:
         return []
-    return find_method(methods[0]).load()(keys, units, plans, progress=progress)
+    # A gray photograph that is stored as RGB stays gray: one channel is super-resolved.
+    gray = [has_equal_channels(unit) for unit in units]
+    units = [u[:, :, :1] if g else u for u, g in zip(units, gray, strict=True)]
+    results = find_method(methods[0]).load()(keys, units, plans, progress=progress)
+    return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
 
 
 def _check(unit: np.ndarray, planned: Plan) -> None:

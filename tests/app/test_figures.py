@@ -1,5 +1,6 @@
 """kernel.png and comparison.png: what is on them, and that nothing is cut off."""
 
+import helpers
 import numpy as np
 import pytest
 from app import makers
@@ -7,7 +8,9 @@ from app.makers import KERNEL
 from PIL import Image as pillow
 
 from kernelgan_jax.app import figures
+from kernelgan_jax.app.image import Image
 from kernelgan_jax.estimators.kernelgan.config import FLOW
+from kernelgan_jax.pixels import to_unit
 
 
 def gray(path):
@@ -94,3 +97,23 @@ def test_both_crops_show_the_same_place():
     bicubic, crop = figures._crops(pixels, enlarged, 2)
     assert bicubic.shape == crop.shape == (4 * 2 * 48, 4 * 2 * 48, 1)
     assert np.corrcoef(bicubic.ravel(), crop.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("channels, bands", [(1, False), (3, False), (5, True)])
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "int32"])
+def test_any_pixels_can_be_shown(dtype, channels, bands):
+    pixels = 1000 * helpers.smooth(8, 9, channels) - (0 if dtype == "uint16" else 500)
+    image = Image(pixels.astype(dtype), bands=bands)
+    shown = figures._shown_pixels(image)
+    assert shown.shape == (8, 9, 1 if channels == 1 else 3)
+    unit = to_unit(shown)
+    assert unit.min() >= 0 and unit.max() <= 1
+    correlation = np.corrcoef(unit[..., 0].ravel(), pixels[..., 0].ravel())
+    assert correlation[0, 1] > 0.99
+
+
+def test_comparison_of_a_flat_image_with_a_method_that_uses_no_kernel(tmp_path):
+    pixels = np.full((20, 30, 5), 0.5, np.float32)
+    result = makers.known(kernel=None, source="", pixels=pixels)
+    figures.write(tmp_path, result)
+    assert (tmp_path / "comparison.png").exists()

@@ -1,5 +1,6 @@
 """Reading image files: what comes out, and what is said about what cannot."""
 
+import io
 import os
 import re
 import struct
@@ -10,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import helpers
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import ExifTags, ImageFile
@@ -196,11 +198,13 @@ def test_16_bits_are_all_kept(file, kind, options, channels):
         assert image.alpha.dtype == np.uint16
 
 
-def test_16_bit_tiff_padding_is_no_alpha(file):
-    pixels = helpers.noise(HEIGHT, WIDTH, 4, dtype=np.uint16)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_sample_of_unknown_meaning_is_a_band_and_no_alpha(file, dtype):
+    pixels = helpers.noise(HEIGHT, WIDTH, 4, dtype=dtype)
     image = image_files.read(file("a.tif", tiff(pixels, extra=0)))
-    np.testing.assert_array_equal(image.pixels, pixels[..., :3])
+    np.testing.assert_array_equal(image.pixels, pixels)
     assert image.alpha is None
+    assert image.bands and image.rgb_first and "4 bands" in image.note
 
 
 def test_16_bit_tiff_premultiplied_alpha_is_divided_out(file):
@@ -221,45 +225,42 @@ def test_16_bit_pgm_is_exact(file):
     assert image.pixels.dtype == np.uint16
 
 
-def test_16_bit_ppm_says_that_bits_are_lost(file):
+@pytest.mark.parametrize("white", [65535, 1023])
+def test_deep_ppm_is_exact(file, white):
     pixels = helpers.noise(HEIGHT, WIDTH, 3, dtype=np.uint16)
-    content = b"P6 7 5 65535\n" + pixels.astype(">u2").tobytes()
+    pixels = np.minimum(pixels, white)
+    content = b"P6 # a comment\n7 5 %d\n" % white + pixels.astype(">u2").tobytes()
     image = image_files.read(file("a.ppm", content))
-    np.testing.assert_allclose(image.pixels, pixels / 257, atol=1)
+    np.testing.assert_array_equal(image.pixels, np.rint(pixels * (65535 / white)))
+    assert image.pixels.dtype == np.uint16
+    assert bool(image.note) == (white != 65535)
+    fails(file("cut.ppm", content[:-1]), "damaged")
+
+
+def test_a_ppm_with_plain_numbers_says_that_bits_are_lost(file):
+    content = b"P3 2 1 65535\n 0 257 514 65535 65278 0\n"
+    image = image_files.read(file("a.ppm", content))
+    np.testing.assert_allclose(image.pixels[0], [[0, 1, 2], [255, 254, 0]], atol=1)
     assert image.note == "colour of more than 8 bits reduced to 8"
 
 
-def test_32_bit_integers_that_fit(file):
-    values = np.array([[0, 1, 255], [256, 65534, 65535]], np.int32)
+@pytest.mark.parametrize("order, scale", [("<", "-1.0"), (">", "1")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pfm(file, order, scale, channels):
+    values = (helpers.noise(HEIGHT, WIDTH, channels) * 3.0 - 70).astype(np.float32)
+    head = f"P{'F' if channels == 3 else 'f'}\n7 5\n{scale}\n".encode()
+    content = head + values[::-1].astype(order + "f4").tobytes()
+    image = image_files.read(file("a.pfm", content))
+    np.testing.assert_array_equal(image.pixels, values)
+    assert image.pixels.dtype == np.float32
+    fails(file("cut.pfm", content[:-1]), "damaged")
+
+
+def test_32_bit_integers_are_kept(file):
+    values = np.array([[-7, 1, 255], [256, 65534, 10**6]], np.int32)
     image = image_files.read(file("a.tif", pillow.fromarray(values)))
     np.testing.assert_array_equal(image.pixels[..., 0], values)
-    assert image.pixels.dtype == np.uint16
-
-
-def test_floats_are_rounded_to_16_bit(file):
-    values = np.array([[0, 0.5, 1], [1 / 65535, 0.4 / 65535, 0.6 / 65535]], np.float32)
-    image = image_files.read(file("a.tif", tiff(values)))
-    expected = [[0, 32768, 65535], [1, 0, 1]]
-    np.testing.assert_array_equal(image.pixels[..., 0], expected)
-    assert image.pixels.dtype == np.uint16
-    assert "float" in image.note
-
-
-@pytest.mark.parametrize(
-    "value, dtype, word",
-    [
-        (1.5, np.float32, "1.5"),
-        (-0.25, np.float32, "-0.25"),
-        (np.nan, np.float32, "nan"),
-        (np.inf, np.float32, "inf"),
-        (65536, np.int32, "65536"),
-        (-1, np.int32, "-1"),
-    ],
-)
-def test_values_that_do_not_fit(file, value, dtype, word):
-    values = np.zeros((2, 3), dtype)
-    values[1, 1] = value
-    fails(file("a.tif", pillow.fromarray(values)), word, "scale them")
+    assert image.pixels.dtype == np.int32
 
 
 def test_one_bit_is_black_and_white(file):
@@ -322,16 +323,80 @@ def test_transparent_colour_becomes_alpha(file, dtype, channels):
     )
 
 
-@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp"])
-def test_first_frame(file, suffix):
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])
+def test_every_frame_is_read(file, suffix):
     frames = [pillow.new("RGB", (WIDTH, HEIGHT), c) for c in ("red", "lime", "blue")]
-    options = {"lossless": True} if suffix == "webp" else {}
+    options = {"webp": {"lossless": True}, "avif": {"quality": 100}}.get(suffix, {})
     path = file(
         f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options
     )
-    image = image_files.read(path)
-    np.testing.assert_array_equal(image.pixels, np.asarray(frames[0]))
-    assert "first" in image.note
+    for number, frame in enumerate(frames):
+        image = image_files.read(path, frame=number)
+        np.testing.assert_allclose(image.pixels, np.asarray(frame, int), atol=3)
+        assert image.frames == 3 and "frames" not in image.conversions
+        assert ("the first of 3" if number == 0 else f"number {number + 1}") in (
+            image.note
+        )
+
+
+def test_of_the_pictures_of_a_phone_the_first_is_used(file):
+    pictures = [pillow.fromarray(helpers.ramps(32, 32)) for _ in range(2)]
+    path = file("a.mpo", pictures[0], save_all=True, append_images=pictures[1:])
+    image = image_files.read(path.rename(path.with_suffix(".jpg")))
+    assert (image.frames, image.format) == (1, "JPEG")
+    assert "only the first of its 2 pictures" in image.conversions
+
+
+# Newer formats.
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_keeps_its_bits(file, bits, channels):
+    top = 2**bits - 1
+    ramp = np.linspace(0, top, 64 * 64).round().reshape(64, 64, 1)
+    pixels = np.repeat(ramp, channels, axis=2).astype(np.uint16 if bits > 8 else "u1")
+    data = imagecodecs.avif_encode(pixels, level=100, bitspersample=bits)
+    image = image_files.read(file("a.avif", data))
+    assert image.pixels.dtype == (np.uint16 if bits > 8 else np.uint8)
+    unit = image.pixels / np.iinfo(image.pixels.dtype).max
+    np.testing.assert_allclose(unit, pixels[..., :3] / top, atol=2 / top)
+    assert (image.alpha is not None) == (channels == 4)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_jpeg_xl_is_exact(file, dtype, channels):
+    pixels = helpers.noise(8, 9, channels, dtype=np.uint8).astype(dtype)
+    pixels = pixels / 255 if dtype == "float32" else pixels
+    pixels = pixels.astype(dtype)
+    data = imagecodecs.jpegxl_encode(pixels.squeeze(), lossless=True)
+    image = image_files.read(file("a.jxl", data))
+    colour = pixels[..., :3]
+    np.testing.assert_allclose(image.pixels, colour, rtol=1e-6)
+    assert image.pixels.dtype == dtype and image.alpha is None or channels == 4
+    fails(file("cut.jxl", data[: len(data) // 2]), "damaged")
+
+
+def heic(brand=b"heic"):
+    return b"\0\0\0\x18ftyp" + brand + bytes(4) + b"mif1" + brand + bytes(64)
+
+
+def test_heic_needs_an_extra(file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    fails(file("a.heic", heic()), 'pip install "kernelgan-jax[heic]"', "export it")
+
+
+def test_heic(file):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = helpers.ramps(64, 48)
+    encoded = pillow_heif.from_bytes("RGB", (48, 64), pixels.tobytes())
+    data = io.BytesIO()
+    encoded.save(data, quality=100, exif=exif_block(1), chroma=444)
+    image = image_files.read(file("a.heic", data.getvalue()))
+    np.testing.assert_allclose(image.pixels, pixels.astype(int), atol=6)
+    assert b"Camera" in image.exif and image.format == "HEIF"
+    fails(file("b.heic", heic()), "damaged")
 
 
 # Metadata.
@@ -455,7 +520,7 @@ def test_permission_by_any_user(file, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     path = file("a.png", pillow.new("L", (4, 4)))
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("os.open", refuse)
     fails(path, "permissions")
 
 
@@ -656,6 +721,51 @@ def test_find_reports_and_goes_on(folder, pattern, words):
     assert words in str(problem)
     assert pattern in str(problem)
     assert "\n" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["ph [2024]/*.png", "ph [2024]/a [1]*", "*/a [[]1].png", "ph*/a [1].png"]
+)
+def test_brackets_in_names_are_no_patterns(folder, pattern):
+    path = folder / "ph [2024]/a [1].png"
+    path.parent.mkdir()
+    path.touch()
+    paths, problems = image_files.find([pattern])
+    assert [found.name for found in paths] == ["a [1].png"] and problems == []
+
+
+def test_what_is_passed_over_is_counted(folder):
+    (line,) = image_files.passed_over([".", "b.png", "nowhere/*"])
+    assert line == ".: left out 1 file (.txt) and 3 subfolders ('./**')"
+    assert image_files.passed_over(["sub/deep", "sub/*.tiff", "", "n" * 5000]) == []
+    for name in ("a.heic", "b.HEIC", "c"):
+        (folder / "sub/deep" / name).touch()
+    (line,) = image_files.passed_over(["sub/deep"])
+    if ".heic" in image_files.IMAGE_SUFFIXES:
+        assert line == "sub/deep: left out 1 file (without suffix)"
+    else:
+        assert line.startswith(
+            "sub/deep: left out 3 files (.heic, without suffix); HEIC"
+        )
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jfif", "a.JPE", "a.avif", "a.jxl", "a.pfm", "a.apng", "a.dib"]
+)
+def test_newer_suffixes_are_found(folder, name):
+    (folder / "bare" / name).touch()
+    (found,) = image_files.find(["bare"]).paths
+    assert found.name == name
+
+
+def test_pixels_of_photographs_alone(file):
+    gray = np.array([[0, 0.5], [1, 0.25]], np.float32)
+    pixels = image_files.read_pixels(file("a.tif", tiff(gray)))
+    np.testing.assert_array_equal(pixels[..., 0], [[0, 32768], [65535, 16384]])
+    for number, other in enumerate((gray * 2, helpers.noise(4, 4, 4))):
+        path = file(f"b{number}.tif", tiff(other))
+        with pytest.raises(image_files.ImageError, match="export it"):
+            image_files.read_pixels(path)
 
 
 def test_find_then_read(file):

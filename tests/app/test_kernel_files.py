@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
 from kernelgan_jax.app import kernel_files
 
@@ -14,6 +15,14 @@ def test_what_is_written_is_read(tmp_path, suffix):
     kernel_files.write(tmp_path / "k", KERNEL)
     found = kernel_files.read(tmp_path / f"k{suffix}")
     np.testing.assert_array_equal(found, KERNEL)
+
+
+def named_fails(path, name, *words):
+    with pytest.raises(kernel_files.KernelFileError) as info:
+        kernel_files.read(f"{path}{name}")
+    assert str(info.value).startswith(f"{path}: ")
+    for word in words:
+        assert word in str(info.value)
 
 
 def test_a_single_matrix_of_another_name(tmp_path):
@@ -32,8 +41,55 @@ def fails(path, *words):
 
 
 def test_several_matrices(tmp_path):
-    scipy.io.savemat(tmp_path / "k.mat", {"a": KERNEL, "b": KERNEL})
-    fails(tmp_path / "k.mat", "no variable Kernel", "2 others")
+    path = tmp_path / "k.mat"
+    scipy.io.savemat(path, {"a": KERNEL, "b": 2 * KERNEL})
+    fails(path, "no variable Kernel", "2 others (a, b)", f"name one, as {path}:a")
+    np.testing.assert_array_equal(kernel_files.read(f"{path}:b"), 2 * KERNEL)
+    named_fails(path, ":c", "no variable c; its variables: a, b")
+    named_fails(path, ":a[1]", "one matrix")
+    np.savez(tmp_path / "k.npz", a=KERNEL, b=2 * KERNEL)
+    np.testing.assert_array_equal(kernel_files.read(f"{tmp_path}/k.npz:b"), 2 * KERNEL)
+    (tmp_path / "k.npz").rename(tmp_path / "k.npy")
+    fails(tmp_path / "k.npy", "2 others (a, b)")
+
+
+@pytest.mark.parametrize("form", ["cells", "last", "npy"])
+def test_several_kernels_in_one_variable(tmp_path, form):
+    several = np.random.default_rng(1).random((4, 5, 5))
+    path, name = tmp_path / "k.mat", "kernels"
+    if form == "cells":
+        cells = np.empty((1, 4), object)
+        cells[0] = list(several)
+        scipy.io.savemat(path, {name: cells})
+    elif form == "last":
+        scipy.io.savemat(path, {name: np.moveaxis(several, 0, -1)})
+    else:
+        path, name = tmp_path / "k.npy", ""
+        np.save(path, several)
+    variable = f"{path}:{name}" if name else f"{path}"
+    fails(path, "of 4 kernels; name one", f"from {variable}[0] to {variable}[3]")
+    for number, kernel in enumerate(several):
+        found = kernel_files.read(f"{variable}[{number}]")
+        np.testing.assert_array_equal(found, kernel)
+    np.testing.assert_array_equal(kernel_files.read(f"{path}[3]"), several[3])
+    named_fails(path, f":{name}[4]", "of 4 kernels")
+
+
+def test_a_name_with_brackets_is_a_name(tmp_path):
+    np.save(tmp_path / "k.npy[0].npy", KERNEL)
+    np.testing.assert_array_equal(kernel_files.read(tmp_path / "k.npy[0].npy"), KERNEL)
+
+
+@pytest.mark.parametrize("start", [b"MATLAB 7.3 MAT-file", bytes(512)])
+def test_matlab_7_3_is_named(tmp_path, start):
+    path = tmp_path / "k.mat"
+    path.write_bytes(start.ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(99))
+    fails(path, "version 7.3", "save(..., '-v7')")
+
+
+def test_sparse_matrices_are_named(tmp_path):
+    scipy.io.savemat(tmp_path / "k.mat", {"k": scipy.sparse.csc_array(KERNEL)})
+    fails(tmp_path / "k.mat", "sparse", "full(k)")
 
 
 def test_no_numbers(tmp_path):

@@ -10,11 +10,13 @@ from pathlib import Path
 import helpers
 import numpy as np
 import pytest
+import tifffile
 from app import makers
+from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels
 from kernelgan_jax.app import cli, image_files, pipeline, results
-from kernelgan_jax.app.job import Job
+from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import Progress
@@ -152,12 +154,35 @@ def test_a_batch_that_fails_as_a_whole_is_done_one_by_one(tmp_path, estimation):
     assert estimation.sizes == [3, 1, 1, 1]
 
 
-def test_an_image_without_structure_fails_alone(tmp_path, estimation):
-    tasks = makers.tasks(tmp_path, 2)
-    helpers.write_image(tasks[0].path, np.full((84, 84, 3), 99, np.uint8))
-    found = outcomes(tasks, Job(config=Config(), figures=False))
-    assert [outcome.status for outcome in found] == ["failed", "done"]
-    assert found[0].error.startswith(f"{tasks[0].path}: image is constant")
+def test_a_flat_frame_is_enlarged_with_the_reason(tmp_path, estimation):
+    tasks = makers.tasks(tmp_path, 3)
+    flat = np.full((84, 84, 3), 99, np.uint8)
+    helpers.write_image(tasks[1].path, flat)
+    found = outcomes(tasks, Job(config=Config(), figures=False), batch_size=3)
+    assert [outcome.status for outcome in found] == ["done"] * 3
+    assert estimation.sizes == [2]
+    assert "bicubically (image is constant" in found[1].summary.note
+    larger = image_files.read(tasks[1].folder / "sr_x2.png").pixels
+    np.testing.assert_array_equal(larger, np.full((168, 168, 3), 99))
+    report = helpers.strict_json(tasks[1].folder / "report.json")
+    assert report["super_resolution"]["method"] == "bicubic"
+    assert "converged" not in report
+    # Without super-resolution there is nothing to write.
+    found = outcomes(tasks, batch_size=3)
+    assert [outcome.status for outcome in found] == ["done", "failed", "done"]
+    assert found[1].error.startswith(f"{tasks[1].path}: image is constant")
+
+
+def test_an_image_without_estimate_is_enlarged_with_the_reason(tmp_path, estimation):
+    (task,) = makers.tasks(tmp_path, 1)
+
+    def refuse(keys, images, **_):
+        raise ValueError("no spectrum fits")
+
+    estimation.function = refuse
+    (outcome,) = outcomes([task], Job(config=Config(), figures=False))
+    assert outcome.status == "done" and "(no spectrum fits)" in outcome.summary.note
+    assert (task.folder / "sr_x2.png").exists()
 
 
 def test_messages_name_flags(tmp_path, estimation):
@@ -190,6 +215,78 @@ def test_an_image_too_large_for_the_memory_is_refused_before_estimation(
     (outcome,) = outcomes([task], Job(config=Config()))
     assert "enlarged by 2 it needs about 0.0 GiB" in outcome.error
     assert "pass --sr=none" in outcome.error
+
+
+# --- Files with several frames ---
+
+
+@pytest.mark.parametrize("flat", [None, 0, 2])
+@pytest.mark.parametrize("kind", ["gif", "tif"])
+def test_all_frames_come_out(tmp_path, estimation, kind, flat):
+    frames = [helpers.noise(84, 84, seed=i) for i in range(3)]
+    if flat is not None:
+        frames[flat][:] = 7
+    pictures = [pillow.fromarray(frame).convert("RGB") for frame in frames]
+    path = tmp_path / f"a.{kind}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    (tmp_path / "out").mkdir()
+    task = Task(path, tmp_path / "out" / "a")
+    wants = Job(config=Config(), figures=False)
+    assert statuses([task], wants) == ["done"]
+    names = [f"sr_x2_{number:04}.png" for number in (1, 2, 3)]
+    for name, frame in zip(names, frames, strict=True):
+        larger = image_files.read(task.folder / name).pixels
+        assert larger.shape[:2] == (168, 168)
+        small = larger[..., 0].reshape(84, 2, 84, 2).mean((1, 3))
+        assert np.abs(small - frame).mean() < 20
+    report = helpers.strict_json(task.folder / "report.json")
+    assert set(names) <= set(report["files"]) and "sr_x2.png" not in report["files"]
+    sr = report["super_resolution"]
+    assert sr["file"] == names[0] and "in all 3 frames" in sr["note"]
+    assert f"the kernel of frame {2 if flat == 0 else 1}" in sr["note"]
+    if flat is not None:
+        assert f"frame {flat + 1} bicubically (image is constant" in sr["note"]
+    assert statuses([task], wants) == ["kept"]
+    # A later file with one frame leaves none of the others.
+    pictures[1].save(path)
+    assert statuses([task], wants) == ["done"]
+    assert [p.name for p in task.folder.glob("sr*")] == ["sr_x2.png"]
+
+
+# --- Types, bands and formats ---
+
+
+@pytest.mark.parametrize(
+    "dtype, channels, wanted, name",
+    [
+        ("uint16", 5, "png", "sr_x2.tif"),
+        ("float32", 3, "png", "sr_x2.tif"),
+        ("uint8", 3, "jpg", "sr_x2.jpg"),
+        ("uint8", 3, "same", "sr_x2.tif"),
+    ],
+)
+def test_types_bands_and_formats(tmp_path, estimation, dtype, channels, wanted, name):
+    (tmp_path / "out").mkdir()
+    task = Task(tmp_path / "a.tif", tmp_path / "out" / "a")
+    pixels = helpers.smooth(40, 48, channels) * (200 if dtype[0] == "u" else 1000)
+    photometric = "rgb" if channels == 3 else "minisblack"
+    pixels = pixels.astype(dtype)
+    tifffile.imwrite(task.path, pixels, planarconfig="contig", photometric=photometric)
+    wants = Job(config=Config(), format=wanted, figures=False)
+    (outcome,) = outcomes([task], wants)
+    assert outcome.status == "done", outcome.error
+    larger = image_files.read(task.folder / name).pixels
+    assert larger.dtype == dtype and larger.shape == (80, 96, channels)
+    small = larger.reshape(40, 2, 48, 2, channels).mean((1, 3))
+    span = float(np.ptp(pixels))
+    assert np.abs(small - pixels).mean() < 0.02 * span
+    assert (
+        helpers.strict_json(task.folder / "report.json")["super_resolution"]["file"]
+        == name
+    )
+    # Another quality or format is another result.
+    assert statuses([task], wants) == ["kept"]
+    assert statuses([task], dataclasses.replace(wants, quality=50)) == ["done"]
 
 
 # --- What is reported ---

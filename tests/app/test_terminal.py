@@ -1,8 +1,12 @@
 """What the command prints."""
 
 import io
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
 
 from kernelgan_jax.app import terminal
 from kernelgan_jax.app.job import Summary
@@ -102,3 +106,26 @@ def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
         enduring = terminal.Enduring(sys.stderr)
         assert enduring.write("abc") == 3 and not enduring.isatty()
         enduring.flush()
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_work_goes_on_if_nobody_reads(stream):
+    program = f"""
+import sys, time
+from kernelgan_jax.app import terminal
+while sys.stdin.read(1):
+    pass
+for _ in range(3):
+    {"terminal.print_text" if stream == "stdout" else "terminal.print_error"}("line")
+open(sys.argv[1], "w").close()
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = Path(folder) / "done"
+        pipes = {stream: subprocess.PIPE}
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, done], stdin=subprocess.PIPE, **pipes
+        )
+        getattr(process, stream).close()
+        process.stdin.close()
+        assert process.wait() == 0
+        assert done.exists()

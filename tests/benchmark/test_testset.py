@@ -71,7 +71,7 @@ def break_set(folder, write):
         "d": "there are",
         "e": "sum",
         "f": "has no HR image",
-        "g": "shape",
+        "g": "a stack of 2 kernels",
     }
 
 
@@ -80,7 +80,7 @@ def test_faults_of_a_test_set(own_data, write):
     found = read_test_set(own_data, 2)
     assert [case.name for case in found.cases] == ["10", "one", "two"]
     for name, words in faults.items():
-        own = [p for p in found.problems if re.search(rf"\b{name}(\.png)?:", p)]
+        own = [p for p in found.problems if re.search(rf"\b{name}(\.\w+)?:", p)]
         assert own and words in own[0] and "\n" not in own[0], name
     assert "no such image" in read_test_set(own_data, 2, names=["three"]).problems[-1]
     with pytest.raises(ValueError, match="has no lr_x3"):

@@ -51,6 +51,16 @@ def test_a_method_gets_unit_pixels_the_key_and_the_plan(calls):
     assert plans[0].config.noise_std == 5 / 255
 
 
+def test_gray_stored_as_rgb_is_super_resolved_once_and_stays_gray(calls):
+    gray = helpers.noise(40, 36, 1)
+    images = [gray.repeat(3, 2), gray, IMAGE]
+    plans = [plan(K2, scale=2, config=TINY)] * 3
+    results = super_resolve_planned([KEY] * 3, images, plans)
+    assert [image.shape[2] for image in calls[0][1]] == [1, 1, 3]
+    assert [result.shape[2] for result in results] == [3, 1, 3]
+    np.testing.assert_array_equal(results[0], results[1].repeat(3, 2))
+
+
 def test_a_batch_goes_to_the_method_in_one_call(calls):
     images = [IMAGE, IMAGE[:20]]
     plans = [plan(K2, scale=2), plan(KernelEstimate(K2, 2))]

@@ -1,0 +1,172 @@
+"""From the contents of an image file to unit pixels, and back from enlarged ones.
+
+Pixels that nobody sees, or that have no data, are filled from their neighbours before
+anything else: they have no part in the kernel, the noise or the colours at the rim.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import scipy.ndimage
+
+from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
+from kernelgan_jax.pixels import from_unit, to_unit
+from kernelgan_jax.resize import bicubic_resize
+
+CONSTANT = "image is constant: it has no structure that could show a kernel"
+"""Why an image without structure is enlarged bicubically."""
+
+_SMOOTHING = 2.0
+"""Standard deviation, pixels, of the Gaussian that smooths what was filled."""
+
+_GROUP = 3
+"""Bands that are super-resolved together, as the channels of a colour image are."""
+
+
+def unit_pixels(image: Image) -> np.ndarray:
+    """The pixels in [0, 1], those that nobody sees filled from the nearest seen ones.
+
+    Returns:
+      `H x W x C` float32, C the number of channels or bands.
+    """
+    if image.pixels.dtype in (np.uint8, np.uint16):
+        unit = to_unit(image.pixels)
+    else:
+        low, high = image.levels()
+        unit = np.empty(image.pixels.shape, np.float32)
+        for row in range(len(unit)):
+            with np.errstate(invalid="ignore"):  # Infinity is without data.
+                values = image.pixels[row].astype(np.float64)
+                unit[row] = (values - low) / (high - low)
+    unseen, source = _unseen(image)
+    if unseen is not None and source is not None:
+        rows, columns = scipy.ndimage.distance_transform_edt(
+            ~source, return_distances=False, return_indices=True
+        )
+        if unit is image.pixels:
+            unit = unit.copy()
+        unit[unseen] = unit[rows[unseen], columns[unseen]]
+        # The seams between the fills of different neighbours would be taken for noise.
+        for channel in range(unit.shape[2]):
+            smooth = scipy.ndimage.gaussian_filter(unit[:, :, channel], _SMOOTHING)
+            unit[unseen, channel] = smooth[unseen]
+    return unit
+
+
+def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Where nothing is seen, and where there are pixels that it is filled from.
+
+    Filled are pixels without data or with an alpha of 0, from those with at least half
+    of the full alpha if there are any: little remains of colour below a small alpha.
+    """
+    if image.alpha is None:
+        known = None if image.missing is None else ~image.missing
+        return image.missing, known
+    alpha = image.alpha
+    top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
+    unseen = ~(alpha > 0)
+    source = alpha >= top / 2
+    if image.missing is not None:
+        unseen, source = unseen | image.missing, source & ~image.missing
+    if not unseen.any():
+        return None, None
+    if not source.any():
+        source = ~unseen
+    return (unseen, source) if source.any() else (None, None)
+
+
+def for_estimation(unit: np.ndarray, image: Image) -> np.ndarray:
+    """The pixels that the kernel is estimated from: the mean of bands, else all."""
+    if not image.bands:
+        return unit
+    mean: np.ndarray = unit.mean(axis=2, keepdims=True, dtype=np.float32)
+    return mean
+
+
+def is_constant(image: Image) -> bool:
+    """Whether what is seen of an image is the same everywhere, as in a black frame."""
+    pixels = image.pixels
+    if image.alpha is None and image.missing is None:
+        return bool(all((row == pixels[0, 0]).all() for row in pixels))
+    return bool(
+        np.ptp(for_estimation(unit_pixels(image), image), axis=(0, 1)).max() < 1e-6
+    )
+
+
+def enlarge_groups(
+    unit: np.ndarray, enlarge: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Enlarges any number of bands, a group at a time.
+
+    Args:
+      unit: `H x W x C`, of any C.
+      enlarge: Enlarges gray (C = 1) and colour (C = 3).
+    """
+    channels = unit.shape[2]
+    if channels in (1, _GROUP):
+        return enlarge(unit)
+    parts = []
+    for first in range(0, channels, _GROUP):
+        group = unit[:, :, first : first + _GROUP]
+        count = group.shape[2]
+        if count == 2:  # Three are as fast as two.
+            group = np.concatenate([group, group[:, :, 1:]], axis=2)
+        parts.append(enlarge(np.ascontiguousarray(group))[:, :, :count])
+    return np.concatenate(parts, axis=2)
+
+
+def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
+    """The result in the form of the image's file: its type, levels, alpha, metadata.
+
+    Args:
+      enlarged: `sH x sW x C` in [0, 1].
+      image: The image that was enlarged.
+      scale: By how much.
+    """
+    height, width = enlarged.shape[:2]
+    pixels = _values(enlarged, image)
+    if image.missing is not None:  # These stay as they are, each as s x s.
+        rows, columns = np.nonzero(image.missing)
+        for row in range(scale):
+            for column in range(scale):
+                place = scale * rows + row, scale * columns + column
+                pixels[place] = image.pixels[rows, columns]
+    alpha = image.alpha
+    if alpha is not None:
+        if alpha.dtype in (np.uint8, np.uint16):
+            alpha = from_unit(bicubic_resize(to_unit(alpha), scale), alpha.dtype)
+        else:
+            larger = bicubic_resize(np.nan_to_num(alpha.astype(np.float32)), scale)
+            alpha = np.clip(larger, alpha.min(), alpha.max()).astype(alpha.dtype)
+    return dataclasses.replace(
+        image,
+        pixels=pixels,
+        alpha=alpha,
+        missing=None,
+        exif=enlarged_exif(image.exif, width, height),
+        xmp=enlarged_xmp(image.xmp, width, height),
+        geo=enlarged_geo(image.geo, scale),
+        note="",
+        conversions="",
+    )
+
+
+def _values(enlarged: np.ndarray, image: Image) -> np.ndarray:
+    """Values in the type and with the levels of the image's file."""
+    dtype = image.pixels.dtype
+    if dtype in (np.uint8, np.uint16):
+        return from_unit(enlarged, dtype)
+    low, high = image.levels()
+    known = image.pixels if image.missing is None else image.pixels[~image.missing]
+    bottom = 0.0 if known.min() >= 0 else -np.inf  # Counts stay positive.
+    values = np.empty(enlarged.shape, dtype)
+    for row in range(len(values)):
+        unit = np.clip(enlarged[row].astype(np.float64), 0, 1)
+        mapped = np.maximum(low + unit * (high - low), bottom)
+        if dtype.kind in "ui":
+            limits = np.iinfo(dtype)
+            mapped = np.clip(np.rint(mapped), float(limits.min), float(limits.max))
+        values[row] = mapped.astype(dtype)
+    return values

@@ -1,0 +1,263 @@
+"""Writing images as PNG, JPEG, WebP, AVIF or TIFF, with their metadata."""
+
+import dataclasses
+import io
+import os
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import ExifTags, TiffImagePlugin
+from PIL import Image as pillow
+
+from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.job import QUALITY, SAME
+from kernelgan_jax.app.metadata import COLOUR_CHUNKS, GEO_TAGS, png_chunks
+
+_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WebP", "avif": "AVIF", "tif": "TIFF"}
+
+_OF_PILLOW = {name.upper(): suffix for suffix, name in _NAMES.items()}
+"""The suffix for each format, as Pillow names it, that is written again."""
+
+_LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535}
+"""Pixels of the longest side that a format can have."""
+
+_LONGEST_BLOCK = 65500
+"""Bytes of the longest EXIF or XMP block in a JPEG."""
+
+_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432)
+"""Tags of EXIF that are texts among the first tags of a TIFF."""
+
+
+class Fitted(NamedTuple):
+    """An image in the form in which a format can hold it."""
+
+    image: Image
+    """What is written."""
+    format: str
+    """One of `FORMATS`."""
+    notes: tuple[str, ...]
+    """What is not as it was asked for, or is lost; these continue "super-resolved"."""
+
+
+def fit(image: Image, wanted: str) -> Fitted:
+    """Makes an image fit for a format, or chooses another that can hold it.
+
+    Args:
+      image: The image; `Image.format` is that of the file that it comes from.
+      wanted: One of `FORMATS`, or `SAME`; PNG takes the place of formats that cannot be
+        written.
+    """
+    kind = _OF_PILLOW.get(image.format, "png") if wanted == SAME else wanted
+    height, width, channels = image.pixels.shape
+    notes = []
+    held = ""
+    if image.bands:
+        held = f"{channels} bands"
+    elif image.pixels.dtype not in (np.uint8, np.uint16):
+        held = f"{image.pixels.dtype}"
+    if held and kind != "tif":
+        notes.append(f"to a TIFF, as {_NAMES[kind]} cannot hold {held}")
+        kind = "tif"
+    if max(height, width) > _LONGEST_SIDE.get(kind, 2**31):
+        notes.append(f"to a PNG, as it is too large for {_NAMES[kind]}")
+        kind = "png"
+    notes += _lost(image, kind)
+    if kind in ("png", "tif"):
+        return Fitted(image, kind, tuple(notes))
+    pixels, alpha = image.pixels, image.alpha
+    if pixels.dtype == np.uint16:
+        notes.append(f"with 16 bits rounded to 8 for {_NAMES[kind]}")
+        pixels = _to_8_bits(pixels)
+        alpha = None if alpha is None else _to_8_bits(alpha)
+    if kind == "jpg" and alpha is not None:
+        notes.append("on white, as JPEG has no alpha")
+        pixels, alpha = _on_white(pixels, alpha), None
+    exif, xmp = image.exif, image.xmp
+    if kind == "jpg" and exif is not None and len(exif) > _LONGEST_BLOCK:
+        notes.append("without EXIF, which is too long for JPEG")
+        exif = None
+    if kind == "jpg" and xmp is not None and len(xmp) > _LONGEST_BLOCK:
+        notes.append("without XMP, which is too long for JPEG")
+        xmp = None
+    fitted = dataclasses.replace(image, pixels=pixels, alpha=alpha, exif=exif, xmp=xmp)
+    return Fitted(fitted, kind, tuple(notes))
+
+
+def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
+    """The file of an image.
+
+    Args:
+      image: An image that `fit` has returned.
+      format: The format that `fit` has returned.
+      quality: Of JPEG, WebP and AVIF, from 1 to 100; 100 stands for lossless WebP.
+    """
+    stored = image.pixels
+    if image.alpha is not None:
+        stored = np.concatenate([stored, image.alpha[..., np.newaxis]], axis=-1)
+    if stored.shape[-1] == 1:
+        stored = stored[..., 0]
+    stored = np.ascontiguousarray(stored)
+    if format == "png":
+        return _png(stored, image)
+    if format == "tif":
+        return _tiff(stored, image)
+    options: dict[str, Any] = {"quality": quality}
+    if image.icc_profile is not None:
+        options["icc_profile"] = image.icc_profile
+    if image.exif is not None:
+        options["exif"] = image.exif
+    if image.xmp is not None:
+        options["xmp"] = image.xmp
+    if format == "jpg":
+        options |= {"subsampling": 0}
+        if image.dpi is not None:
+            options["dpi"] = tuple(round(x) for x in image.dpi)
+    if format == "webp":
+        options |= {"lossless": quality == 100, "exact": True}
+    if format == "avif":
+        options |= {"subsampling": "4:4:4"}
+    file = io.BytesIO()
+    picture = pillow.fromarray(stored)
+    if picture.mode == "LA":
+        picture = picture.convert("RGBA")
+    picture.save(file, _NAMES[format].upper(), **options)
+    return file.getvalue()
+
+
+def write(
+    path: str | os.PathLike[str],
+    image: Image,
+    format: str,
+    *,
+    quality: int = QUALITY,
+) -> None:
+    """Writes the file of an image; see `encode`.
+
+    Raises:
+      OSError: If the file cannot be written.
+    """
+    data = encode(image, format, quality=quality)
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def _lost(image: Image, kind: str) -> list[str]:
+    """A note on metadata that the format does not hold."""
+    names = [] if kind == "png" else [name for name, _ in image.chunks]
+    # sRGB is what is assumed without it.
+    lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n != b"sRGB"]
+    if not set(names) <= set(COLOUR_CHUNKS):
+        lost.append("texts")
+    if kind != "tif" and not image.geo.keys() <= {42112, 42113}:
+        lost.append("the georeference")
+    if not lost:
+        return []
+    return [f"without {', '.join(lost)}, which {_NAMES[kind]} cannot hold"]
+
+
+def _to_8_bits(stored: np.ndarray) -> np.ndarray:
+    # (x + 128) // 257 is x / 257 rounded; no larger type is needed but at the top.
+    return ((stored.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    share = alpha[..., np.newaxis].astype(np.float32) / np.float32(255)
+    return np.rint(255 - (255 - pixels.astype(np.float32)) * share).astype(np.uint8)
+
+
+# --- PNG ---
+
+
+def _png(stored: np.ndarray, image: Image) -> bytes:
+    data = imagecodecs.png_encode(stored)
+    # imagecodecs writes pixels only. The other chunks are put after the header, which
+    # is always 33 bytes with the signature.
+    chunks = [_png_chunk(kind, body) for kind, body in png_chunks(image)]
+    return b"".join([data[:33], *chunks, memoryview(data)[33:]])
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    length = struct.pack(">I", len(data))
+    return length + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+# --- TIFF ---
+
+
+def _tiff(stored: np.ndarray, image: Image) -> bytes:
+    """A TIFF with lossless compression, its samples in the type that they have."""
+    channels = image.pixels.shape[2]
+    colours = 3 if image.is_colour or image.rgb_first else 1
+    extras = ["unspecified"] * (channels - colours)
+    extras += ["unassalpha"] * (image.alpha is not None)
+    exif = pillow.Exif()
+    if image.exif is not None:
+        exif.load(image.exif)
+    tags: list[tuple[Any, ...]] = [
+        (tag, "s", 0, str(exif[tag]), True) for tag in _EXIF_TAGS if tag in exif
+    ]
+    if image.xmp is not None:
+        tags.append((700, "B", len(image.xmp), image.xmp, True))
+    for tag, value in image.geo.items():
+        count = 0 if GEO_TAGS[tag] == "s" else np.size(value)
+        tags.append((tag, GEO_TAGS[tag], count, value, True))
+    below = {
+        tag: ifd
+        for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        if (ifd := exif.get_ifd(tag))
+    }
+    # tifffile writes no pointers: neighbours of theirs are changed into them below.
+    tags += [(int(tag) + 1, "I", 1, 0, True) for tag in below]
+    options: dict[str, Any] = {}
+    if image.dpi is not None:
+        options = {"resolution": image.dpi, "resolutionunit": "INCH"}
+    predicted = stored.dtype in (np.uint8, np.uint16, np.float32, np.float64)
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        stored,
+        photometric="rgb" if colours == 3 else "minisblack",
+        planarconfig="contig" if stored.ndim == 3 else None,
+        extrasamples=extras or None,
+        compression="adobe_deflate",
+        predictor=predicted,
+        iccprofile=image.icc_profile,
+        software=False,
+        metadata=None,
+        extratags=tags,
+        **options,
+    )
+    for tag, ifd in below.items():
+        _append_ifd(file, int(tag), ifd)
+    return file.getvalue()
+
+
+def _append_ifd(file: io.BytesIO, tag: int, ifd: dict[int, Any]) -> None:
+    """Writes tags of EXIF behind a TIFF and lets one of its tags point to them."""
+    end = file.seek(0, os.SEEK_END)
+    file.write(b"\0" * (end % 2))
+    end += end % 2
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        pointer, order = tiff.pages.first.tags[tag + 1], tiff.byteorder
+        if tiff.is_bigtiff:
+            return  # The appended tags have the classic form.
+    directory = TiffImagePlugin.ImageFileDirectory_v2(
+        b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0"
+    )
+    for number, value in ifd.items():
+        directory[number] = value
+    try:
+        data = directory.tobytes(end)
+    except Exception:  # Values of a wrong type make Pillow raise anything.
+        return
+    file.seek(end)
+    file.write(data)
+    file.seek(pointer.offset)
+    file.write(struct.pack(order + "H", tag))
+    file.seek(pointer.valueoffset)
+    file.write(struct.pack(order + "I", end))

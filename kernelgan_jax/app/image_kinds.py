@@ -1,0 +1,66 @@
+"""Which kind of image a file is, by its first bytes; camera raw files."""
+
+RAW_SUFFIXES = frozenset(
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef "
+    ".nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
+)
+"""Suffixes, in lower case, of the raw files of cameras."""
+
+RAW = (
+    "is a camera raw file, of which only the preview could be read; develop it and "
+    "export it as 16-bit TIFF or PNG"
+)
+"""What is wrong with a camera raw file."""
+
+_RAW_STARTS = (
+    b"FUJIFILMCCD-RAW",
+    b"FOVb",
+    b"\0MRM",
+    b"IIRO",
+    b"IIRS",
+    b"MMOR",
+    b"IIU\0",
+    b"ARRI",
+)
+"""First bytes of raw files that are no TIFF by the book."""
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF and BigTIFF."""
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+
+
+def kind_of(head: bytes) -> str:
+    """The kind of a file by its first 32 bytes.
+
+    Returns:
+      `raw`, `tiff`, `png`, `jpegxl`, `avif`, `heic`, `pfm`, `pnm`, or `other`, which
+      Pillow may know.
+    """
+    if head.startswith(_RAW_STARTS) or head[6:14] == b"HEAPCCDR":
+        return "raw"
+    if head.startswith(_TIFF_STARTS):
+        return "raw" if head[8:10] == b"CR" else "tiff"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
+        return "jpegxl"
+    if head[4:8] == b"ftyp":
+        return _kind_of_box(head)
+    if head[:2] in (b"PF", b"Pf") and head[2:3].isspace():
+        return "pfm"
+    if head[:2] in (b"P5", b"P6") and head[2:3].isspace():
+        return "pnm"
+    return "other"
+
+
+def _kind_of_box(head: bytes) -> str:
+    """The kind of a file in the container of MPEG-4, by its brands."""
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]
+    if brands[0] == b"crx ":
+        return "raw"
+    if b"avif" in brands or b"avis" in brands:
+        return "avif"
+    if brands[0] in _HEIC_BRANDS or not set(brands).isdisjoint(_HEIC_BRANDS):
+        return "heic"
+    return "heic" if brands[0] in (b"mif1", b"msf1") else "other"

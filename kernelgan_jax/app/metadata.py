@@ -1,0 +1,309 @@
+"""Metadata of image files: what is read, and what is true of an enlarged image."""
+
+import dataclasses
+import io
+import re
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from PIL import ExifTags
+from PIL import Image as pillow
+
+from kernelgan_jax.app.image import Image
+
+COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
+"""Chunks of a PNG that say what its colours mean."""
+
+GEO_TAGS = {
+    33550: "d",  # ModelPixelScale
+    33922: "d",  # ModelTiepoint
+    34264: "d",  # ModelTransformation
+    34735: "H",  # GeoKeyDirectory
+    34736: "d",
+    34737: "s",
+    42112: "s",  # Metadata of GDAL
+    42113: "s",  # The value that stands for no data
+}
+"""Tags of a GeoTIFF, with the type that tifffile writes."""
+
+_RASTER_TYPE, _IS_POINT = 1025, 2
+"""The key, and its value if coordinates are of the pixels' centres."""
+
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+
+_PLAIN_CHUNKS = (
+    *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"),
+    *(b"acTL", b"fcTL", b"fdAT"),
+)
+"""Chunks that the decoders of pixels read."""
+
+_TRIVIAL_CHUNKS = (b"tIME", b"sBIT", b"hIST", b"sPLT", b"pHYs")
+"""Chunks of which nobody misses what is not kept."""
+
+_MAX_TEXT = 2**20
+"""Bytes of the longest text, as stored, that is kept."""
+
+_MAX_CHUNK = 2**26
+"""Bytes of the longest chunk of metadata that is looked at."""
+
+_MAX_PROFILE = 2**26
+"""Bytes of the longest ICC profile that is kept."""
+
+_XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+
+_INCH = 0.0254
+"""Metres of an inch."""
+
+
+@dataclasses.dataclass
+class Metadata:
+    """Fields of `Image` that are not pixels."""
+
+    icc_profile: bytes | None = None
+    """The ICC profile, or None."""
+    exif: bytes | None = None
+    """The EXIF block without orientation, or None."""
+    xmp: bytes | None = None
+    """The XMP packet, or None."""
+    dpi: tuple[float, float] | None = None
+    """Pixels per inch, or None."""
+    aspect: tuple[int, int] | None = None
+    """Pixels per unknown unit, or None."""
+    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    """Chunks of a PNG that are kept as they are."""
+    geo: Mapping[int, Any] = dataclasses.field(default_factory=dict)
+    """Tags of a GeoTIFF that are kept, by their numbers."""
+    left_out: tuple[str, ...] = ()
+    """Names of what is in the file and not kept."""
+
+
+# --- PNG ---
+
+
+class Spliced(io.RawIOBase):
+    """Parts of an open file, one behind the other, as a file; nothing is copied."""
+
+    def __init__(self, file: IO[bytes], parts: Sequence[tuple[int, int]]):
+        self._file, self._place = file, 0
+        self._parts = list(parts)  # Start and length of each.
+        self._size = sum(length for _, length in parts)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._place = (0, self._place, self._size)[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        before = 0
+        for start, length in self._parts:
+            inside = self._place - before
+            if 0 <= inside < length:
+                self._file.seek(start + inside)
+                data = self._file.read(min(length - inside, len(buffer)))
+                buffer[: len(data)] = data
+                self._place += len(data)
+                return len(data)
+            before += length
+        return 0
+
+
+def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
+    """Takes the metadata out of a PNG, however long they are.
+
+    Args:
+      file: The file.
+      notes: Gets a note on everything that is left out.
+
+    Returns:
+      The PNG with its pixels and EXIF alone, and the other metadata. A file that is
+      damaged in the chunks of its pixels is returned with these as they are.
+    """
+    found = Metadata()
+    size = file.seek(0, io.SEEK_END)
+    plain, chunks, left_out = [(0, 8)], [], []
+    at = 8
+    while at + 12 <= size:
+        file.seek(at)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        here, at = at, at + 12 + length
+        if kind in _PLAIN_CHUNKS or at > size:
+            plain.append((here, at - here))
+            continue
+        if length > _MAX_CHUNK:
+            left_out.append(f"{length:,} bytes of {kind.decode('latin-1')}")
+            continue
+        body, check = file.read(length), file.read(4)
+        if struct.pack(">I", zlib.crc32(kind + body)) != check:
+            left_out.append(f"damaged {kind.decode('latin-1')}")
+        elif kind == b"iCCP":
+            found.icc_profile = _unpacked_profile(body)
+            if found.icc_profile is None:
+                left_out.append("an ICC profile that cannot be read")
+        elif kind == b"pHYs" and length == 9:
+            _read_density(body, found)
+        elif kind == b"iTXt" and body.startswith(_XMP_KEYWORD + b"\0"):
+            found.xmp = body.removeprefix(_XMP_KEYWORD).split(b"\0", 4)[-1]
+        elif kind in _TEXT_CHUNKS and length > _MAX_TEXT:
+            left_out.append(f"{length:,} bytes of text")
+        elif kind in COLOUR_CHUNKS or kind in _TEXT_CHUNKS:
+            chunks.append((kind, body))
+        elif kind[:1].isupper():  # A critical chunk: the decoder refuses it.
+            plain.append((here, at - here))
+        elif kind not in _TRIVIAL_CHUNKS:
+            left_out.append(f"the chunk {kind.decode('latin-1')}")
+    plain.append((at, max(size - at, 0)))
+    found.chunks = tuple(chunks)
+    notes.extend(f"{text} left out" for text in left_out)
+    return Spliced(file, plain), found
+
+
+def png_chunks(image: Image) -> list[tuple[bytes, bytes]]:
+    """The chunks between the header and the pixels of a PNG that keep the metadata."""
+    chunks = [chunk for chunk in image.chunks if chunk[0] in COLOUR_CHUNKS]
+    if image.icc_profile is not None:
+        # The rules of PNG allow only one of both.
+        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]
+        packed = b"ICC profile\0\0" + zlib.compress(image.icc_profile)
+        chunks.append((b"iCCP", packed))
+    if image.dpi is not None:
+        per_metre = [min(max(round(x / _INCH), 1), 2**31 - 1) for x in image.dpi]
+        chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    elif image.aspect is not None:
+        chunks.append((b"pHYs", struct.pack(">IIB", *image.aspect, 0)))
+    if image.exif is not None:
+        chunks.append((b"eXIf", image.exif.removeprefix(b"Exif\0\0")))
+    if image.xmp is not None:
+        chunks.append((b"iTXt", _XMP_KEYWORD + b"\0\0\0\0" + image.xmp))
+    return chunks + [chunk for chunk in image.chunks if chunk[0] in _TEXT_CHUNKS]
+
+
+def _unpacked_profile(body: bytes) -> bytes | None:
+    _, _, rest = body.partition(b"\0")
+    reader = zlib.decompressobj()
+    try:
+        profile = reader.decompress(rest[1:], _MAX_PROFILE)
+    except zlib.error:
+        return None
+    return profile if reader.eof and profile else None
+
+
+def _read_density(body: bytes, found: Metadata) -> None:
+    x, y, unit = struct.unpack(">IIB", body)
+    if not (x and y):
+        return
+    if unit == 1:
+        found.dpi = (x * _INCH, y * _INCH)
+    elif x != y:
+        found.aspect = (x, y)
+
+
+# --- What the formats of Pillow say ---
+
+
+def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
+    """ICC profile, XMP and density of an image that Pillow has opened."""
+    info = image.info
+    found = Metadata(icc_profile=info.get("icc_profile") or None)
+    xmp = info.get("xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    found.xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    found.left_out = (
+        "IPTC and data of Photoshop" if info.get("photoshop") else "",
+        "a comment" if info.get("comment") else "",
+    )
+    if "jfif_density" in info:
+        x, y = info["jfif_density"]
+        per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
+        if x > 0 and y > 0 and per_inch:
+            found.dpi = (x * per_inch, y * per_inch)
+        elif x > 0 and y > 0 and x != y:
+            found.aspect = (x, y)
+    elif format == "BMP" and _is_density(info.get("dpi")):
+        found.dpi = tuple(map(float, info["dpi"]))  # type: ignore[assignment]
+    return found
+
+
+def _is_density(dpi: object) -> bool:
+    """Whether these are two resolutions that a file can mean: 1 stands for none."""
+    return isinstance(dpi, tuple) and len(dpi) == 2 and all(1 < x < 1e6 for x in dpi)
+
+
+# --- An enlarged image ---
+
+
+def enlarged_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
+    """The EXIF block with the size of the image that it is written into.
+
+    Tags for the size are changed if they are there, and not added.
+    """
+    if exif is None:
+        return None
+    found = pillow.Exif()
+    found.load(exif)
+    Base = ExifTags.Base
+    sizes = {Base.ImageWidth: width, Base.ImageLength: height}
+    changed = False
+    for tag in sizes.keys() & set(found):
+        found[tag] = sizes[tag]
+        changed = True
+    inner = found.get_ifd(ExifTags.IFD.Exif)
+    sizes = {Base.ExifImageWidth: width, Base.ExifImageHeight: height}
+    for tag in sizes.keys() & set(inner):
+        inner[tag] = sizes[tag]
+        changed = True
+    return found.tobytes() if changed else exif
+
+
+def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
+    """The XMP packet with the size of the image that it is written into, upright."""
+    if xmp is None:
+        return None
+    values = {
+        rb"(?:tiff:ImageWidth|exif:PixelXDimension)": width,
+        rb"(?:tiff:ImageLength|exif:PixelYDimension)": height,
+        rb"tiff:Orientation": 1,
+    }
+    for name, value in values.items():
+        text = b"%d" % value
+        xmp = re.sub(rb"(%b\s*=\s*[\"'])\d+" % name, rb"\g<1>" + text, xmp)
+        xmp = re.sub(rb"(<%b>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
+    return xmp
+
+
+def enlarged_geo(geo: Mapping[int, Any], scale: int) -> dict[int, Any]:
+    """The tags of a GeoTIFF for smaller pixels that cover the same ground.
+
+    The column i becomes `scale*i`, or `scale*i + (scale - 1)/2` where coordinates are
+    of the centres of pixels.
+    """
+    found = dict(geo)
+    keys = geo.get(34735, ())
+    entries = [tuple(keys[at : at + 4]) for at in range(4, len(keys) - 3, 4)]
+    is_point = (_RASTER_TYPE, 0, 1, _IS_POINT) in entries
+    shift = (scale - 1) / 2 if is_point else 0.0
+    if 33550 in geo:
+        x, y, *rest = geo[33550]
+        found[33550] = (x / scale, y / scale, *rest)
+    if 33922 in geo:
+        points = list(geo[33922])
+        for at in range(0, len(points) - 5, 6):
+            points[at : at + 2] = [scale * p + shift for p in points[at : at + 2]]
+        found[33922] = tuple(points)
+    if 34264 in geo and len(geo[34264]) == 16:
+        matrix = list(geo[34264])
+        for row in range(0, 12, 4):
+            matrix[row : row + 2] = [m / scale for m in matrix[row : row + 2]]
+            matrix[row + 3] -= shift * (matrix[row] + matrix[row + 1])
+        found[34264] = tuple(matrix)
+    return found

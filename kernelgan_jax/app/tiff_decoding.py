@@ -1,0 +1,359 @@
+"""Decoding TIFF files by their tags: any depth, type, layout and number of bands.
+
+Pillow reads the common kinds of 8 bits, and this module all others.
+"""
+
+import dataclasses
+import logging
+from typing import IO, Any
+
+import numpy as np
+from tifffile import TIFF, TiffFile, TiffPage
+
+from kernelgan_jax.app.image import UnusableError
+from kernelgan_jax.app.image_kinds import RAW
+from kernelgan_jax.app.metadata import GEO_TAGS, Metadata
+from kernelgan_jax.app.netpbm import full_range
+
+MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
+"""Values of the tag PhotometricInterpretation."""
+
+_CAMERA_RAW = {32803, 34892}
+"""Values of PhotometricInterpretation in raw files: colour filters, linear raw."""
+
+_DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
+_WIDTH = 256
+_SUB_IFDS, _ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 330, 34675, 700, (282, 283), 296
+_NODATA = 42113
+"""Numbers of tags."""
+
+_COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
+"""Samples of a pixel for kinds of colour that have more than one."""
+
+_EXPANSION = {1: 1, 5: 1500, 32773: 130, 8: 1100, 32946: 1100, 50013: 1100}
+"""For some compressions, how many bytes may at most come out of one; a file that
+promises more is damaged."""
+
+_MAX_EXPANSION = 50_000
+"""The same for the other compressions."""
+
+_BUFFER = 2**22
+"""Bytes of a file that are read at a time."""
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # What matters is raised.
+
+
+@dataclasses.dataclass
+class Decoded:
+    """Pixels as a decoder found them."""
+
+    stored: np.ndarray
+    """`H x W x C`, alpha as the last channel if there is any."""
+    has_alpha: bool = False
+    """Whether the last channel is alpha."""
+    bands: bool = False
+    """Whether the channels are bands and not gray or RGB alone."""
+    rgb_first: bool = False
+    """Whether the first three of the bands are RGB."""
+    missing: np.ndarray | None = None
+    """`H x W`, True where there are no data, or None."""
+    is_turned: bool = False
+    """Whether the orientation is applied already."""
+    keeps_profile: bool = True
+    """Whether the file's ICC profile describes these pixels."""
+
+
+class Tiff:
+    """An open TIFF file.
+
+    Args:
+      file: The file; it stays open.
+      max_pixels: The largest image that is read.
+
+    Raises:
+      UnusableError: If it is a camera's raw file.
+    """
+
+    def __init__(self, file: IO[bytes], *, max_pixels: int):
+        file.seek(0)
+        self._file = TiffFile(file)
+        self._max_pixels = max_pixels
+        pages: list[TiffPage] = []
+        for page in self._file.pages:
+            if not isinstance(page, TiffPage) or _WIDTH not in page.tags:
+                break  # What follows is damaged, and may be endless.
+            pages.append(page)
+        if not pages:
+            raise ValueError("no image with a size")
+        if any(map(_is_raw, pages)):
+            raise UnusableError(RAW)
+        whole = [i for i, page in enumerate(pages) if not _is_preview(page)]
+        self.numbers = whole or [0]
+        """Places of the images in the file, without previews and masks."""
+        self.pages = [pages[i] for i in self.numbers]
+        self.left_out = len(pages) - len(self.pages)
+
+    def is_for_pillow(self, frame: int) -> bool:
+        """Whether Pillow reads this image without a loss."""
+        page = self.pages[frame]
+        bits = page.bitspersample
+        if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
+            return False
+        extras = _extras(page)
+        if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
+            return not extras
+        colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(int(page.photometric or 0), 0)
+        is_plain = page.samplesperpixel == colours + len(extras)
+        # Samples of unknown meaning are bands, which Pillow drops.
+        return is_plain and (not extras or extras in ((1,), (2,)))
+
+    def read(self, frame: int, notes: list[str]) -> Decoded:
+        """Reads one image.
+
+        Raises:
+          UnusableError: If its layout is not supported.
+        """
+        page = self.pages[frame]
+        photometric = int(page.photometric or 0)
+        self._check(page)
+        stored = _array(page)
+        missing = _missing(stored, page, notes)
+        stored = _whole_range(stored, page, notes)
+        if photometric == MINIMUM_IS_WHITE:
+            stored = _inverted(stored, missing)
+        elif photometric == PALETTE:
+            notes.append("palette expanded")
+            if page.colormap is None:
+                raise ValueError("no palette")
+            colours = np.moveaxis(page.colormap[:, stored[:, :, 0]], 0, -1)
+            return Decoded(np.ascontiguousarray(colours))
+        extras = _extras(page)
+        alpha = _alpha_place(page, extras)
+        if alpha is not None:
+            premultiplied = extras[alpha - page.samplesperpixel] == 1
+            if alpha < stored.shape[2] - 1:
+                others = np.delete(stored, alpha, axis=2)
+                stored = np.concatenate([others, stored[:, :, [alpha]]], axis=2)
+            if premultiplied:
+                notes.append("premultiplied alpha divided out")
+                stored = _straight(stored)
+        colours = stored.shape[2] - (alpha is not None)
+        if photometric == SEPARATED and colours == 4:
+            notes.append("CMYK converted to RGB without its colour profile")
+            stored = _rgb_of_inks(stored)
+            return Decoded(
+                stored, alpha is not None, missing=missing, keeps_profile=False
+            )
+        is_common = colours == (3 if photometric == RGB else 1)
+        if not is_common:
+            notes.append(f"{colours} bands, all of them used")
+        return Decoded(
+            stored,
+            alpha is not None,
+            bands=not is_common,
+            rgb_first=photometric == RGB and not is_common and colours > 3,
+            missing=missing,
+        )
+
+    def metadata(self, frame: int) -> Metadata:
+        """ICC profile, XMP packet, density and georeference of an image."""
+        tags = self.pages[frame].tags
+        icc, xmp = tags.valueof(_ICC), tags.valueof(_XMP)
+        found = Metadata(
+            icc if isinstance(icc, bytes) and icc else None,
+            xmp=xmp if isinstance(xmp, bytes) and xmp else None,
+        )
+        found.geo = {tag: tags[tag].value for tag in GEO_TAGS if tag in tags}
+        per_inch = {2: 1.0, 3: 2.54}.get(int(tags.valueof(_RESOLUTION_UNIT, 2)))
+        values = [tags.valueof(tag) for tag in _RESOLUTION]
+        if per_inch and all(isinstance(v, tuple) and v[1] for v in values):
+            x, y = (per_inch * v[0] / v[1] for v in values)
+            if min(x, y) > 1:  # 1 stands for none.
+                found.dpi = (x, y)
+        return found
+
+    def orientation(self, frame: int) -> int:
+        """The value of the tag Orientation, 1 to 8."""
+        value = self.pages[frame].tags.valueof(274, 1)
+        return int(value) if value in range(1, 9) else 1
+
+    def exif_place(self, frame: int) -> tuple[str, bool, int]:
+        """Byte order, whether it is a BigTIFF, and where the tags of an image are."""
+        return self._file.byteorder, self._file.is_bigtiff, self.pages[frame].offset
+
+    def _check(self, page: TiffPage) -> None:
+        """Raises an error unless the image's layout and size are supported."""
+        name = getattr(page.photometric, "name", page.photometric)
+        layout = (
+            f"{page.samplesperpixel} samples of {page.bitspersample} bits, "
+            f"{getattr(page.dtype, 'name', 'unknown')}, colour {name}, compression "
+            f"{getattr(page.compression, 'name', page.compression)}"
+        )
+        pixels = page.imagewidth * page.imagelength
+        if pixels > self._max_pixels:
+            raise UnusableError(
+                f"has more than {self._max_pixels:,} pixels; crop it or scale it down"
+            )
+        if not pixels:
+            raise ValueError("no pixels")
+        known = {0, 1, 2, 3, 4, 5}
+        dtype = page.dtype
+        if (
+            page.photometric not in known
+            or dtype is None
+            or dtype.kind not in "uifb"
+            or page.imagedepth != 1
+            or page.compression not in TIFF.DECOMPRESSORS
+        ):
+            raise UnusableError(
+                f"is a TIFF of a layout that is not supported ({layout}); export it as "
+                "RGB"
+            )
+        size = self._file.filehandle.size
+        counts, offsets = page.databytecounts, page.dataoffsets
+        needed = int(np.prod(page.chunked)) if page.chunked else 1
+        ends = [a + b for a, b in zip(offsets, counts, strict=False)]
+        if len(ends) < needed or min(map(min, zip(offsets, counts, strict=False))) <= 0:
+            raise ValueError("strips or tiles are missing")
+        if max(ends) > size:
+            raise ValueError("pixels lie behind the end of the file")
+        limit = _EXPANSION.get(int(page.compression), _MAX_EXPANSION)
+        promised = page.nbytes * min(page.bitspersample / 8 / dtype.itemsize, 1)
+        if promised > limit * sum(counts) + 2**16:
+            raise ValueError(f"{sum(counts)} bytes for {page.nbytes} bytes of pixels")
+
+
+def _is_raw(page: TiffPage) -> bool:
+    """Whether an image, or one below it, is of a camera's sensor."""
+    tags = page.tags
+    if _DNG_VERSION in tags or _CFA_PATTERN in tags:
+        return True
+    if page.photometric in _CAMERA_RAW or page.compression == _NIKON_NEF:
+        return True
+    below = page.pages if _SUB_IFDS in tags else None
+    return any(_is_raw(p) for p in below or () if isinstance(p, TiffPage))
+
+
+def _is_preview(page: TiffPage) -> bool:
+    """Whether an image is a smaller copy of another one, or its mask."""
+    return bool(int(page.subfiletype or 0) & 5)
+
+
+def _extras(page: TiffPage) -> tuple[int, ...]:
+    """What the samples beyond the colours are: 0 unknown, 1 or 2 alpha."""
+    stated = tuple(map(int, page.extrasamples or ()))
+    colours = _COLOURS.get(int(page.photometric or 0), 1)
+    more = max(page.samplesperpixel - colours, 0)
+    if page.photometric == SEPARATED and page.samplesperpixel < 4:
+        return ()
+    return (stated + (0,) * more)[:more]
+
+
+def _alpha_place(page: TiffPage, extras: tuple[int, ...]) -> int | None:
+    """The channel that is alpha, or None."""
+    first = page.samplesperpixel - len(extras)
+    return next((first + i for i, kind in enumerate(extras) if kind in (1, 2)), None)
+
+
+def _array(page: TiffPage) -> np.ndarray:
+    """The samples as they are stored, `H x W x C`."""
+    stored = page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
+    # Planes, depth, rows, columns, samples.
+    pixels = (
+        stored[0, 0] if len(stored) == 1 else np.moveaxis(stored[:, 0, ..., 0], 0, -1)
+    )
+    if not pixels.dtype.isnative:
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    return np.ascontiguousarray(pixels)
+
+
+def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray:
+    """Unsigned samples of fewer bits than their type, scaled to its range."""
+    if stored.dtype.kind == "b":
+        notes.append("1-bit expanded to 0 and 255")
+        return stored.astype(np.uint8) * np.uint8(255)
+    if stored.dtype.kind != "u" or page.photometric == PALETTE:
+        return stored
+    if stored.dtype.itemsize > 2 or page.bitspersample == 8 * stored.dtype.itemsize:
+        return stored
+    if page.bitspersample > 8:
+        notes.append(f"{page.bitspersample}-bit samples scaled to 16 bits")
+    return full_range(stored, 2**page.bitspersample - 1)
+
+
+def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:
+    """Where the file has no data: NaN, infinity, or the value that GDAL names."""
+    value = None
+    if _NODATA in page.tags:
+        with np.errstate(all="ignore"):
+            value = np.array(page.nodata).astype(stored.dtype)
+    return missing_values(stored, notes, value=value)
+
+
+def missing_values(
+    stored: np.ndarray, notes: list[str], *, value: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Where samples are not finite, or have a value that stands for no data.
+
+    Returns:
+      `H x W` of bool; None if there are data everywhere.
+
+    Raises:
+      UnusableError: If there are none at all.
+    """
+    found = np.zeros(stored.shape[:2], bool)
+    for row in range(len(stored)):
+        if stored.dtype.kind == "f":
+            found[row] = ~np.isfinite(stored[row]).all(axis=-1)
+        if value is not None:
+            found[row] |= (stored[row] == value).all(axis=-1)
+    if not found.any():
+        return None
+    if found.all():
+        raise UnusableError("has no data in any pixel")
+    notes.append(f"{int(found.sum())} pixels without data kept as they are")
+    return found
+
+
+def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    """Samples of which the smallest is white, so that the largest is."""
+    if stored.dtype.kind == "u":
+        np.subtract(np.iinfo(stored.dtype).max, stored[..., :1], out=stored[..., :1])
+    elif stored.dtype.kind == "i":
+        np.invert(stored[..., :1], out=stored[..., :1])
+    else:
+        gray = stored[..., 0]
+        known = slice(None) if missing is None else ~missing
+        low, high = gray[known].min(), gray[known].max()
+        low, high = (0, 1) if low >= 0 and high <= 1 else (low, high)
+        gray[known] = low + (high - gray[known])
+    return stored
+
+
+def _straight(stored: np.ndarray) -> np.ndarray:
+    """Colour that was multiplied with alpha, the last channel, divided by it."""
+    for row in range(len(stored)):
+        alpha = stored[row, :, -1:]
+        if stored.dtype.kind == "f":
+            colour = stored[row, :, :-1] / np.where(alpha > 0, alpha, 1)
+            stored[row, :, :-1] = np.where(alpha > 0, colour, 0)
+            continue
+        top = np.iinfo(stored.dtype).max
+        wide = alpha.astype(np.uint64)
+        quotient = stored[row, :, :-1] * np.uint64(top) + wide // np.uint64(2)
+        quotient //= np.maximum(wide, 1)
+        stored[row, :, :-1] = np.minimum(quotient, np.uint64(top))
+    return stored
+
+
+def _rgb_of_inks(stored: np.ndarray) -> np.ndarray:
+    """CMYK, and any alpha behind it, as RGB: each ink takes its part of the light."""
+    shape = (*stored.shape[:2], stored.shape[2] - 1)
+    colour = np.empty(shape, stored.dtype)
+    top: Any = 1 if stored.dtype.kind == "f" else np.iinfo(stored.dtype).max
+    for row in range(len(stored)):
+        light = 1 - stored[row, :, :4].astype(np.float64) / top
+        rgb = top * light[:, :3] * light[:, 3:]
+        colour[row, :, :3] = rgb if stored.dtype.kind == "f" else np.rint(rgb)
+    colour[:, :, 3:] = stored[:, :, 4:]
+    return colour

@@ -1,0 +1,256 @@
+"""Files that are written: what they hold, with which metadata, and what is lost."""
+
+import io
+import struct
+
+import helpers
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, PngImagePlugin
+from PIL import Image as pillow
+
+from kernelgan_jax.app import enlarging, image_encoding, image_files
+from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.job import FORMATS
+from kernelgan_jax.app.metadata import split_png
+
+ICC = b"a profile" * 9
+XMP = (
+    b'<x:xmpmeta tiff:ImageWidth="7" tiff:Orientation="6">'
+    b"<exif:PixelYDimension>5</exif:PixelYDimension>"
+)
+
+
+def exif_block():
+    exif = pillow.Exif()
+    exif[ExifTags.Base.Artist] = "me"
+    exif[ExifTags.Base.ImageWidth] = 7
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.ExifImageWidth: 7,
+        ExifTags.Base.ExifImageHeight: 5,
+        ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06",
+    }
+    exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
+    return exif.tobytes()
+
+
+def written(tmp_path, image, wanted, quality=95):
+    """What is read from the file that is written, its format, and the notes."""
+    fitted, kind, notes = image_encoding.fit(image, wanted)
+    path = tmp_path / f"a.{kind}"
+    image_encoding.write(path, fitted, kind, quality=quality)
+    return image_files.read(path), kind, notes
+
+
+@pytest.mark.parametrize("wanted", FORMATS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
+    pixels = helpers.ramps(20, 24)[..., :channels]
+    image = Image(
+        pixels, None, ICC, exif_block(), xmp=XMP, dpi=(300.0, 150.0), format="JPEG"
+    )
+    larger = enlarging.as_stored(np.full((40, 48, channels), 0.5), image, 2)
+    found, kind, notes = written(tmp_path, larger, wanted)
+    assert (kind, notes) == (wanted, ())
+    assert found.icc_profile == ICC
+    exif = pillow.Exif()
+    exif.load(found.exif)
+    assert exif[ExifTags.Base.Artist] == "me"
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    assert inner[ExifTags.Base.DateTimeOriginal] == "2020:02:03 04:05:06"
+    assert inner[ExifTags.Base.ExifImageWidth] == 48
+    assert inner[ExifTags.Base.ExifImageHeight] == 40
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo) == {ExifTags.GPS.GPSLatitudeRef: "N"}
+    for text in (b'ImageWidth="48"', b'Orientation="1"', b"YDimension>40</"):
+        assert text in found.xmp
+    if wanted in ("png", "jpg", "tif"):
+        np.testing.assert_allclose(found.dpi, (300, 150), rtol=1e-4)
+    np.testing.assert_allclose(found.pixels.astype(int), 128, atol=3)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 7])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "uint16", "int16", "float16", "float32", "float64"]
+)
+@pytest.mark.parametrize("alpha", [False, True])
+def test_tiff_holds_everything(tmp_path, dtype, channels, alpha):
+    dtype = np.dtype(dtype)
+    integers = np.dtype(np.uint8) if dtype.kind == "f" else dtype
+    stored = helpers.noise(9, 12, channels + 1, dtype=integers).astype(dtype)
+    stored *= dtype.type(1.5 if dtype.kind == "f" else 1)
+    bands = channels not in (1, 3)
+    image = Image(stored[..., :-1], stored[..., -1] if alpha else None, bands=bands)
+    found, kind, _ = written(tmp_path, image, "tif")
+    np.testing.assert_array_equal(found.pixels, image.pixels)
+    assert found.pixels.dtype == dtype and found.bands == bands
+    if alpha:
+        np.testing.assert_array_equal(found.alpha, image.alpha)
+    else:
+        assert found.alpha is None
+
+
+BLACK = np.zeros((4, 4, 3), np.uint8)
+GAMMA_AND_TEXT = ((b"gAMA", bytes(4)), (b"tEXt", b"a\0b"))
+
+
+@pytest.mark.parametrize(
+    "image, wanted, kind, word",
+    [
+        (Image(np.zeros((4, 4, 1), np.float32)), "png", "tif", "float32"),
+        (Image(np.zeros((4, 4, 5), np.uint8), bands=True), "jpg", "tif", "5 bands"),
+        (Image(np.zeros((4, 4, 3), np.uint16)), "jpg", "jpg", "rounded to 8"),
+        (Image(BLACK, BLACK[..., 0]), "jpg", "jpg", "on white"),
+        (Image(np.zeros((2, 16384, 3), np.uint8)), "webp", "png", "too large"),
+        (Image(BLACK, exif=bytes(70000)), "jpg", "jpg", "EXIF"),
+        (Image(BLACK, chunks=GAMMA_AND_TEXT), "tif", "tif", "without gAMA, texts"),
+    ],
+)  # fmt: skip
+def test_what_a_format_cannot_hold_is_said(image, wanted, kind, word):
+    fitted = image_encoding.fit(image, wanted)
+    assert fitted.format == kind
+    assert word in " ".join(fitted.notes)
+    assert image_encoding.encode(fitted.image, kind)
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["JPEG jpg", "TIFF tif", "WEBP webp", "AVIF avif", "GIF png"],
+)
+def test_the_same_format(case):
+    format, kind = case.split()
+    image = Image(np.zeros((4, 4, 3), np.uint8), format=format)
+    assert image_encoding.fit(image, "same").format == kind
+
+
+def test_quality(tmp_path):
+    image = Image(helpers.noise(32, 32, 3))
+    for kind in ("jpg", "webp", "avif"):
+        sizes = [
+            len(image_encoding.encode(image, kind, quality=q)) for q in (10, 60, 95)
+        ]
+        assert sizes == sorted(sizes)
+    lossless, _, _ = written(tmp_path, image, "webp", 100)
+    np.testing.assert_array_equal(lossless.pixels, image.pixels)
+
+
+def test_colour_below_alpha_is_on_white_in_a_jpeg(tmp_path):
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    alpha = np.full((16, 32), 255, np.uint8)
+    alpha[:, 16:] = 0
+    found, _, _ = written(tmp_path, Image(pixels, alpha), "jpg")
+    assert found.pixels[:, :12].max() < 10 and found.pixels[:, 20:].min() > 245
+
+
+# --- PNG ---
+
+COLOUR = (
+    (b"gAMA", struct.pack(">I", 100000)),
+    (b"cHRM", bytes(range(32))),
+    (b"cICP", bytes([9, 16, 0, 1])),
+)
+
+
+def png(pixels, chunks=(), density=(300.0, 300.0)):
+    image = Image(pixels, chunks=tuple(chunks), dpi=density)
+    return image_encoding.encode(image, "png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_chunks_of_a_png_are_kept(tmp_path, dtype):
+    texts = ((b"tEXt", b"Title\0a"), (b"zTXt", b"Prompt\0\0" + bytes(5)))
+    path = tmp_path / "a.png"
+    path.write_bytes(png(helpers.noise(5, 7, 3, dtype=dtype), COLOUR + texts))
+    image = image_files.read(path)
+    assert image.chunks == COLOUR + texts and image.note == ""
+    larger = enlarging.as_stored(np.zeros((10, 14, 3)), image, 2)
+    found, _, _ = written(tmp_path, larger, "png")
+    assert found.chunks == image.chunks
+    np.testing.assert_allclose(found.dpi, (300, 300), rtol=1e-4)
+
+
+def test_srgb_gives_way_to_a_profile(tmp_path):
+    image = Image(helpers.noise(5, 7, 3), None, ICC, chunks=((b"sRGB", b"\0"),))
+    found, _, _ = written(tmp_path, image, "png")
+    assert found.icc_profile == ICC and found.chunks == ()
+
+
+def test_pixels_that_are_not_square_stay_so(tmp_path):
+    image = Image(helpers.noise(5, 7, 1), aspect=(2, 3))
+    assert written(tmp_path, image, "png")[0].aspect == (2, 3)
+
+
+def test_long_texts_and_profiles_do_not_cost_the_image(tmp_path):
+    pixels = helpers.noise(5, 7, 3)
+    compressed = io.BytesIO()
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "x" * 3_000_000, zip=True)
+    profile = bytes(2_000_000)
+    pillow.fromarray(pixels).save(compressed, "PNG", pnginfo=info, icc_profile=profile)
+    path = tmp_path / "a.png"
+    path.write_bytes(compressed.getvalue())
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.icc_profile == profile
+    assert [name for name, _ in image.chunks] == [b"zTXt"]
+    # Beyond a mebibyte as stored, a text is left out.
+    path.write_bytes(png(pixels, [(b"tEXt", b"a\0" + b"y" * 2**20)]))
+    image = image_files.read(path)
+    assert (
+        image.chunks == () and "1,048,578 bytes of text left out" in image.conversions
+    )
+
+
+def test_damaged_metadata_of_a_png_are_left_out(tmp_path):
+    data = png(helpers.noise(5, 7, 3), COLOUR)
+    damaged = data.replace(struct.pack(">I", 100000), struct.pack(">I", 100001))
+    notes = []
+    plain, found = split_png(io.BytesIO(damaged), notes)
+    assert plain.read() == png(helpers.noise(5, 7, 3), density=None)
+    assert found.chunks == COLOUR[1:]
+    assert notes == ["damaged gAMA left out"]
+
+
+def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
+    image = Image(helpers.noise(5, 7, 3), exif=exif_block())
+    path = tmp_path / "a.tif"
+    image_encoding.write(path, image, "tif")
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages.first.tags
+        assert tags["ExifTag"].value["PixelXDimension"] == 7
+        assert tags["Artist"].value == "me"
+
+
+# --- GeoTIFF ---
+
+SCALE_AND_TIE = {33550: (30.0, 30.0, 0.0), 33922: (2.0, 3.0, 0.0, 5e5, 4e6, 0.0)}
+MATRIX = {34264: (30.0, 1.0, 0, 5e5, 2.0, -30.0, 0, 4e6, *(0.0,) * 7, 1.0)}
+
+
+def ground(geo, column, row):
+    """Where a GeoTIFF puts a place in the image; only its upper left with points."""
+    if 34264 in geo:
+        m = geo[34264]
+        return m[0] * column + m[1] * row + m[3], m[4] * column + m[5] * row + m[7]
+    (sx, sy, _), (i, j, _, x, y, _) = geo[33550], geo[33922]
+    return x + (column - i) * sx, y - (row - j) * sy
+
+
+@pytest.mark.parametrize("tags", [SCALE_AND_TIE, MATRIX], ids=["tie", "matrix"])
+@pytest.mark.parametrize("raster", [1, 2])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_georeference_is_kept_and_made_true(tmp_path, dtype, raster, tags):
+    keys = (1, 1, 0, 1, 1025, 0, 1, raster)
+    geo = tags | {34735: keys, 42113: "0"}
+    image = Image(helpers.noise(8, 9, 1, dtype=np.dtype(dtype)), geo=geo)
+    stored, _, _ = written(tmp_path, image, "tif")
+    assert {tag: tuple(v) for tag, v in stored.geo.items() if tag in tags} == tags
+    larger = enlarging.as_stored(np.full((24, 27, 1), 0.5), stored, 3)
+    found = written(tmp_path, larger, "tif")[0].geo
+    assert found[34735] == keys
+    # The corner of the image is the same place; half a pixel off where points are.
+    off = 0.5 if raster == 2 else 0.0
+    before = ground(stored.geo, 5 - off, 4 - off)
+    after = ground(found, 15 - off, 12 - off)
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+    assert "the georeference" in " ".join(image_encoding.fit(larger, "png").notes)

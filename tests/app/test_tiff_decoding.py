@@ -1,0 +1,230 @@
+"""TIFF by its tags: any depth, type, layout and number of bands; what is refused."""
+
+import struct
+
+import helpers
+import numpy as np
+import pytest
+import tifffile
+
+from kernelgan_jax.app import image_files
+
+SHAPE = (6, 9)
+TYPES = "uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()
+
+
+def values(channels, dtype):
+    """Different samples that fill a good part of the type's range."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "ui":
+        return helpers.noise(*SHAPE, channels, dtype=dtype)
+    signed = helpers.noise(*SHAPE, channels, dtype=np.uint8).astype(dtype)
+    return (signed - 100) * dtype.type(17.5)
+
+
+@pytest.fixture
+def tiff(tmp_path):
+    """Writes a TIFF with tifffile and returns its path."""
+
+    def write(pixels, name="a.tif", **options):
+        options = {"photometric": "minisblack", "planarconfig": "contig"} | options
+        if options["planarconfig"] == "separate":
+            pixels = np.moveaxis(pixels, -1, 0)
+        tifffile.imwrite(tmp_path / name, pixels, metadata=None, **options)
+        return tmp_path / name
+
+    return write
+
+
+def refused(path, *words):
+    with pytest.raises(image_files.ImageError) as caught:
+        image_files.read(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_number_of_bands_is_read_in_its_type(tiff, dtype, channels, planar):
+    pixels = values(channels, dtype)
+    image = image_files.read(tiff(pixels, planarconfig=planar))
+    assert image.pixels.dtype == dtype
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.bands and image.alpha is None and not image.is_colour
+    assert image.note == f"{channels} bands, all of them used"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "lzw", "predictor": True},
+        {"compression": "adobe_deflate", "tile": (16, 16)},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+        {"rowsperstrip": 2},
+    ],
+)
+@pytest.mark.parametrize("dtype, photometric", [("uint16", "rgb"), ("float32", "rgb")])
+def test_layouts(tiff, dtype, photometric, options):
+    pixels = values(3, dtype)
+    image = image_files.read(tiff(pixels, photometric=photometric, **options))
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.is_colour and image.note == ""
+    assert image.pixels.dtype.isnative and image.pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_white_is_zero(tiff, dtype):
+    pixels = values(1, dtype)
+    found = image_files.read(tiff(pixels[..., 0], photometric="miniswhite")).pixels
+    if pixels.dtype.kind in "ui":
+        np.testing.assert_array_equal(found, ~pixels)
+    else:
+        top = np.float64(pixels.max()) + pixels.min()
+        np.testing.assert_allclose(found, top - pixels, rtol=2e-3, atol=2)
+
+
+def test_white_is_zero_in_floats_of_the_unit_range(tiff):
+    gray = np.array([[0.0, 0.25], [0.5, 0.75]], np.float32)
+    found = image_files.read(tiff(gray, photometric="miniswhite")).pixels[..., 0]
+    np.testing.assert_array_equal(found, 1 - gray)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_alpha_is_found_by_its_tag(tiff, dtype):
+    pixels = values(5, dtype)
+    options = {"extrasamples": ["unspecified", "unassalpha"], "photometric": "rgb"}
+    image = image_files.read(tiff(pixels, **options))
+    np.testing.assert_array_equal(image.pixels, pixels[..., :4])
+    np.testing.assert_array_equal(image.alpha, pixels[..., 4])
+    assert image.rgb_first and image.bands
+    gray = image_files.read(tiff(pixels[..., :2], extrasamples=["unassalpha"]))
+    np.testing.assert_array_equal(gray.pixels, pixels[..., :1])
+    np.testing.assert_array_equal(gray.alpha, pixels[..., 1])
+    assert not gray.bands
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_cmyk_is_converted_with_all_bits_and_a_note(tiff, dtype):
+    top = 65535 if dtype == "uint16" else 1
+    inks = np.array([[[0, 0, 0, 0], [1, 0, 0, 0], [0.5, 0.25, 0, 0.5], [0, 0, 0, 1]]])
+    pixels = (inks * top).astype(dtype)
+    image = image_files.read(tiff(pixels, photometric="separated", iccprofile=b"inks"))
+    light = [[1, 1, 1], [0, 1, 1], [0.25, 0.375, 0.5], [0, 0, 0]]
+    np.testing.assert_allclose(image.pixels[0] / top, light, atol=2e-5)
+    assert image.pixels.dtype == dtype and "CMYK" in image.conversions
+    assert image.icc_profile is None
+
+
+def test_samples_of_12_bits_fill_16(tiff):
+    pixels = np.array([[0, 1, 2048, 4095]] * 2, np.uint16)
+    image = image_files.read(tiff(pixels, bitspersample=12))
+    np.testing.assert_array_equal(
+        image.pixels[..., 0], np.rint(pixels * (65535 / 4095))
+    )
+    assert "12-bit" in image.note
+
+
+def test_pixels_without_data_are_marked(tiff):
+    pixels = values(1, "float32")[..., 0]
+    pixels[0, :3] = np.nan, np.inf, -9999
+    nodata = [(42113, "s", 0, "-9999", True)]
+    image = image_files.read(tiff(pixels, extratags=nodata))
+    expected = np.zeros(SHAPE, bool)
+    expected[0, :3] = True
+    np.testing.assert_array_equal(image.missing, expected)
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels)
+    assert "3 pixels without data" in image.note
+    refused(tiff(np.full((3, 3), np.nan, np.float32)), "no data")
+
+
+def test_previews_in_the_file_are_no_frames(tmp_path):
+    frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for frame, kind in zip(frames, (1, 0, 0), strict=True):
+            file.write(frame, subfiletype=kind, metadata=None)
+    for number in range(2):
+        image = image_files.read(tmp_path / "a.tif", frame=number)
+        np.testing.assert_array_equal(image.pixels[..., 0], frames[number + 1])
+        assert image.frames == 2 and "1 previews or masks" in image.note
+
+
+def test_metadata_of_deep_tiff(tiff):
+    tags = [(315, "s", 0, "me", True), (700, "B", 5, b"<xmp>", True)]
+    options = {"extratags": tags, "iccprofile": b"profile", "byteorder": ">"}
+    path = tiff(values(3, "uint16"), photometric="rgb", resolution=(7, 7), **options)
+    image = image_files.read(path)
+    assert (image.icc_profile, image.xmp) == (b"profile", b"<xmp>")
+    assert b"me\0" in image.exif
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"photometric": "cielab"}, ["CIELAB", "16 bits", "export it as RGB"]),
+        ({"photometric": "ycbcr"}, ["YCBCR", "export it as RGB"]),
+    ],
+)
+def test_layouts_that_are_not_read_are_named(tiff, options, words):
+    refused(tiff(values(3, "uint16"), **options), *words)
+
+
+def test_complex_numbers_are_named(tiff):
+    refused(tiff(np.ones((3, 4), np.complex64)), "complex64")
+
+
+def test_a_file_that_promises_too_much_is_damaged(tiff):
+    path = tiff(values(3, "uint16"), photometric="rgb", compression="lzw")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags["ImageWidth"].offset
+    struct.pack_into("<HHII", content, place, 256, 4, 1, 2**23)
+    path.write_bytes(content)
+    refused(path, "damaged or incomplete")
+
+
+def test_a_damaged_page_ends_the_file(tmp_path):
+    frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="minisblack", metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        places = [page.tags["ImageWidth"].offset for page in file.pages]
+    struct.pack_into("<H", content, places[2], 1)
+    path.write_bytes(content)
+    assert image_files.read(path).frames == 2
+    struct.pack_into("<H", content, places[0], 1)
+    path.write_bytes(content)
+    refused(path, "damaged or incomplete")
+
+
+@pytest.mark.parametrize(
+    "photometric, below",
+    [(32803, False), (34892, False), (32803, True)],
+    ids=["cfa", "linear", "preview"],
+)
+def test_camera_raw_is_refused(tmp_path, photometric, below):
+    channels = 3 if photometric == 34892 else 1
+    pixels = helpers.noise(16, 16, channels, dtype=np.uint16).squeeze()
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        if below:
+            preview = helpers.noise(8, 8, 3)
+            file.write(preview, subifds=1, subfiletype=1, metadata=None)
+        file.write(pixels, photometric=photometric, metadata=None)
+    refused(tmp_path / "a.tif", "camera raw", "export it")
+
+
+@pytest.mark.parametrize(
+    "name, start",
+    [
+        ("a.nef", b"MM\0*\0\0\0\x08"),
+        ("a.dat", b"FUJIFILMCCD-RAW 0201"),
+        ("a.dat", b"II*\0\x10\0\0\0CR\x02\0"),
+        ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"),
+        ("a.raf", b"anything"),
+    ],
+)
+def test_camera_raw_is_known_by_its_start_or_name(tmp_path, name, start):
+    (tmp_path / name).write_bytes(start + bytes(64))
+    refused(tmp_path / name, "camera raw")
