@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Param
 
 VERSION = 2
 """Of the network's form; files of another version are refused."""
+
+MAX_BYTES = 2**28
+"""Largest size of all weights of a file."""
 
 
 class Weights(NamedTuple):
@@ -59,17 +63,23 @@ def load(path: Path) -> Weights:
       OSError: If it cannot be read.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise ValueError(f"it has {size} bytes")
         with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
+            header = dict(json.loads(str(file["header"])))
             arrays = {name: file[name] for name in file.files if name != "header"}
-    except (KeyError, ValueError, EOFError) as error:
+            shape = [int(header[key]) for key in ("channels", "stages", "blocks")]
+            about = dict(about)
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is not a file of network weights") from error
     if header.get("version") != VERSION:
         raise ValueError(
             f"{path}: has version {header.get('version')!r} of the network; it must "
             f"have version {VERSION}"
         )
-    network = DeepWiener(header["channels"], header["stages"], header["blocks"])
+    network = DeepWiener(*shape)
     wanted = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
     leaves, tree = jax.tree_util.tree_flatten_with_path(wanted)
     params = []
