@@ -70,14 +70,16 @@ def load(path: Path) -> Weights:
         with np.load(path, allow_pickle=False) as file:
             header = dict(json.loads(str(file["header"])))
             arrays = {name: file[name] for name in file.files if name != "header"}
-            shape = [int(header[key]) for key in ("channels", "stages", "blocks")]
-            about = dict(about)
+            version = header["version"]
+            if version == VERSION:
+                shape = [int(header[key]) for key in ("channels", "stages", "blocks")]
+                about = dict(header["about"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is not a file of network weights") from error
-    if header.get("version") != VERSION:
+    if version != VERSION:
         raise ValueError(
-            f"{path}: has version {header.get('version')!r} of the network; it must "
-            f"have version {VERSION}"
+            f"{path}: has version {version!r} of the network; it must have version "
+            f"{VERSION}"
         )
     network = DeepWiener(*shape)
     wanted = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
@@ -93,7 +95,7 @@ def load(path: Path) -> Weights:
                 f"{leaf.shape}"
             )
         params.append(jnp.asarray(arrays[name], jnp.float32))
-    return Weights(network, jax.tree.unflatten(tree, params), header["about"])
+    return Weights(network, jax.tree.unflatten(tree, params), about)
 
 
 def _name(path: Any) -> str:
