@@ -110,13 +110,13 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
         if not stat.S_ISREG(mode):
             raise NotAFileError(errno.EINVAL, _kind(mode), os.fspath(path))
         # With the path, and not the number, as its name, which readers look at.
-        return _Clipped(io.FileIO(os.fspath(path), opener=lambda *_: descriptor))
+        return Clipped(io.FileIO(os.fspath(path), opener=lambda *_: descriptor))
     except BaseException:
         os.close(descriptor)
         raise
 
 
-class _Clipped(io.BufferedReader):
+class Clipped(io.BufferedReader):
     """A file that reserves no more memory for a read than it has bytes left.
 
     Readers ask for as many bytes as a file's headers say, which may be billions.
@@ -125,7 +125,9 @@ class _Clipped(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         """Reads up to so many bytes."""
         if size is not None and size > 2**16:
-            size = min(size, max(0, os.fstat(self.fileno()).st_size - self.tell()))
+            here = self.tell()
+            size = min(size, max(0, self.seek(0, io.SEEK_END) - here))
+            self.seek(here)
         return super().read(size)
 
 

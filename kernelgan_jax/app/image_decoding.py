@@ -5,7 +5,6 @@ folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 """
 
 import contextlib
-import io
 import struct
 import threading
 import warnings
@@ -18,6 +17,7 @@ from PIL import ExifTags, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
 
 from kernelgan_jax.app import netpbm
+from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_kinds import RAW, kind_of
 from kernelgan_jax.app.metadata import Metadata, of_pillow, split_png
@@ -103,7 +103,7 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _image(decoded, Metadata(), notes, format="PPM")
     if kind == "png":
         plain, metadata = split_png(file, notes)
-        return _decode_pillow(io.BufferedReader(plain), frame, notes, metadata)
+        return _decode_pillow(Clipped(plain), frame, notes, metadata)
     return _decode_pillow(file, frame, notes)
 
 

@@ -137,7 +137,7 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
         length, kind = struct.unpack(">I4s", file.read(8))
         here, at = at, at + 12 + length
         if kind in _PLAIN_CHUNKS or at > size:
-            plain.append((here, at - here))
+            plain.append((here, min(at, size) - here))
             continue
         if length > _MAX_CHUNK:
             left_out.append(f"{length:,} bytes of {kind.decode('latin-1')}")

@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import scipy.io
 import scipy.sparse
+import tifffile
 from PIL import Image as pillow
 
 from kernelgan_jax.app import files, folders, image_files, kernel_files, manifest
@@ -15,6 +16,8 @@ from kernelgan_jax.priors.flow import Flow, load
 
 RNG = np.random.default_rng(0)
 KERNEL = RNG.random((7, 7))
+CELLS = np.empty((1, 1), object)
+CELLS[0, 0] = KERNEL
 
 
 def _mat(variables, **options):
@@ -26,6 +29,18 @@ def _mat(variables, **options):
 def _npy(array, **options):
     file = io.BytesIO()
     np.lib.format.write_array(file, array, **options)
+    return file.getvalue()
+
+
+def _npz(write=np.savez_compressed, **arrays):
+    file = io.BytesIO()
+    write(file, **arrays)
+    return file.getvalue()
+
+
+def _tiff(pixels, **options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, planarconfig="contig", **options)
     return file.getvalue()
 
 
@@ -62,9 +77,13 @@ SEEDS = {
         _mat({"Kernel": KERNEL}),
         _mat({"Kernel": KERNEL}, do_compression=True),
         _mat({"Kernel": KERNEL, "a": "text"}, format="4"),
+        _mat({"Kernel": np.stack([KERNEL] * 3, -1)}, do_compression=True),
+        _mat({"Kernel": CELLS}),
+        _mat({"Kernel": CELLS}, do_compression=True),
         _mat({"Kernel": scipy.sparse.eye(5).tocsc(), "b": {"c": np.eye(3)}}),
     ],
     "k.npy": [_npy(KERNEL), _npy(np.eye(5, 9, dtype=">i2").T, version=(2, 0))],
+    "k.npz": [_npz(Kernel=KERNEL, b=np.eye(2)), _npz(np.savez, a=KERNEL)],
     "a.image": [
         _image("PNG", _RGB),
         imagecodecs.png_encode(_DEEP),
@@ -75,6 +94,19 @@ SEEDS = {
         _image("BMP", _RGB),
         _image("WEBP", _RGB, lossless=True),
         _image("PPM", _RGB),
+        _tiff(
+            _DEEP[:, :, [0, 1, 2, 0, 1]], photometric="minisblack", compression="zlib"
+        ),
+        _tiff(
+            _RGB.astype(np.float32),
+            photometric="rgb",
+            predictor=True,
+            compression="zlib",
+            tile=(16, 16),
+        ),
+        imagecodecs.avif_encode(_DEEP >> 6, bitspersample=10),
+        imagecodecs.jpegxl_encode(_DEEP),
+        b"PF\n12 9\n-1.0\n" + _RGB.astype("<f4").tobytes(),
     ],
     "manifest.jsonl": ["".join(json.dumps(r) + "\n" for r in _LINES).encode()],
     "report.json": [json.dumps(_REPORT).encode()],
@@ -86,7 +118,7 @@ SEEDS = {
 def read(path):
     """Reads a file as the program does; returns the error if it is refused."""
     try:
-        if path.suffix in (".mat", ".npy"):
+        if path.suffix in (".mat", ".npy") or path.name == "k.npz":
             found = kernel_files.read(path)
             assert found.dtype == np.float64 and found.size <= 256**2
         elif path.suffix == ".image":
