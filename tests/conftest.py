@@ -22,7 +22,8 @@ def small_network(tmp_path_factory):
 
     network = DeepWiener(channels=8, stages=1, blocks=1)
     file = tmp_path_factory.mktemp("network") / "weights.npz"
-    params = init(jax.random.key(0), network=network)
+    # One program: op by op it takes 20 seconds.
+    params = jax.jit(lambda key: init(key, network=network))(jax.random.key(0))
     save(file, Weights(network, params, {"scales": [1, 2, 3, 4]}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(method, "WEIGHTS", file)
