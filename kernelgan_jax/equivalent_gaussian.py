@@ -30,7 +30,7 @@ def covariance(kernel: np.ndarray, *, scale: int) -> np.ndarray:
       >>> from kernelgan_jax import blur_kernels
       >>> variance = covariance(blur_kernels.bicubic(2), scale=2)[0, 0]
       >>> round(float(variance) ** 0.5, 2)
-      0.75
+      0.76
     """
     if kernel.min() >= -LOBES * kernel.max():
         return kernels.covariance(kernel)

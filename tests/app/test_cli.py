@@ -471,7 +471,7 @@ def test_other_settings_in_one_folder_are_announced(tmp_path, capsys, estimation
     assert cli.main([*arguments, "--sr=bicubic"]) == 0
     first, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{tmp_path / 'out'}: holds results of 1 of these images")
-    assert "(config.sr was 'zssr_fast' and is 'bicubic')" in first
+    assert "(config.sr was 'deep_wiener' and is 'bicubic')" in first
 
 
 def test_an_output_folder_that_disappears_is_a_line_for_each_image(

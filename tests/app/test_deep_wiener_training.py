@@ -53,6 +53,7 @@ def test_resumed_training_ends_in_the_same_state(
     photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "VALIDATION_PATCHES", 8)
+    monkeypatch.setattr(train, "WRAPPING", 1.0)  # one program
     whole = train.train(photos, tmp_path / "whole", settings=SETTINGS)
     half = train.train(photos, tmp_path / "parts", settings=SETTINGS, stop=0)
     assert int(half.step) == 1

@@ -33,7 +33,10 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     JPEG_FREQUENCY_WEIGHTS,
 )
-from kernelgan_jax.estimators.spectral.noise import channel_noise_std
+from kernelgan_jax.estimators.spectral.noise import (
+    channel_noise_std,
+    flat_noise_std,
+)
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
     has_blocks,
@@ -80,8 +83,11 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     unit = unit_image(image)
     gray = to_gray(unit)
     jpeg = has_blocks(gray)
-    chosen = _best_kernel(gray, jpeg=jpeg, scale=scale)
+    flat = flat_noise_std(gray)
+    chosen = _best_kernel(gray, flat, jpeg=jpeg, scale=scale)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
+    most = np.float32(2 * np.log(flat))
+    spectrum = spectrum._replace(log_noise=np.minimum(spectrum.log_noise, most))
     intermediate: tuple[tuple[int, np.ndarray], ...] = ()
     if scale == 4:
         intermediate = ((2, _as_result(chosen.half_kernel())),)
@@ -188,9 +194,8 @@ def estimate(
     return estimates
 
 
-def _best_kernel(gray: np.ndarray, *, jpeg: bool, scale: int) -> Choice:
-    """Fits all families and resamplers to an image and chooses; `gray` as of
-    `to_gray`."""
+def _best_kernel(gray: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
+    """Fits all families and resamplers to an image, with `flat` noise, and chooses."""
     power = np.maximum(mean_window_power(gray), MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     with _COMPILING:  # one thread compiles, and the others wait for its program
@@ -198,7 +203,7 @@ def _best_kernel(gray: np.ndarray, *, jpeg: bool, scale: int) -> Choice:
     fits, samples, resampled = jax.device_get(
         program(power.astype(np.float32), weights.astype(np.float32))
     )
-    chosen = choose(fits, samples, resampled)
+    chosen = choose(fits, samples, resampled, flat_noise_std=flat)
     if not (np.isfinite(chosen.fit.loss) and np.isfinite(chosen.fit.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
     return chosen

@@ -126,13 +126,20 @@ class Choice(NamedTuple):
         return np.asarray(families(2).kernel(family, jnp.asarray(shape)))
 
 
-def choose(fits: Fit, samples: np.ndarray, resampled: Fit | None) -> Choice:
+def choose(
+    fits: Fit,
+    samples: np.ndarray,
+    resampled: Fit | None,
+    *,
+    flat_noise_std: float = math.inf,
+) -> Choice:
     """Chooses a family or a resampler.
 
     Args:
       fits: Fits of all families, with a leading axis.
       samples: Their samples, with a leading axis.
       resampled: Fits of all resamplers, with a leading axis; None without resamplers.
+      flat_noise_std: Most noise that the image can have, gray levels.
 
     Returns:
       The choice. Its samples are those of the family, and as many times the kernel of
@@ -140,8 +147,8 @@ def choose(fits: Fit, samples: np.ndarray, resampled: Fit | None) -> Choice:
     """
     family = choose_family(fits)
     chosen = jax.tree.map(lambda x: x[family], fits)
-    log_noise = float(unpack(chosen.vector).spectrum.log_noise)
-    if resampled is None or not log_noise < 2 * math.log(MAX_NOISE):
+    noise_std = math.exp(float(unpack(chosen.vector).spectrum.log_noise) / 2)
+    if resampled is None or not min(noise_std, flat_noise_std) < MAX_NOISE:
         return Choice(chosen, samples[family], family)
     losses = np.where(resampled.converged, resampled.loss, np.nan)
     likely = probabilities(losses, float(chosen.loss))

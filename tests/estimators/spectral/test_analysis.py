@@ -104,7 +104,7 @@ def test_families_are_distinguished(true, family):
     """A family other than the Gaussian is chosen only where it fits much better."""
     lr = from_unit(downscale(helpers.power_law(512, 512), true, 2), np.uint8)
     gray = to_gray(to_unit(lr)[..., None])
-    found = _best_kernel(gray, jpeg=False, scale=2)
+    found = _best_kernel(gray, np.inf, jpeg=False, scale=2)
     assert found.family == family
     kernel = kernels.normalise(found.fit.kernel.astype(np.float64))
     assert metrics.kernel_psnr(kernel, true) > 55

@@ -15,6 +15,7 @@ from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral import judge
 from kernelgan_jax.estimators.spectral.families import PARAMETERS
 from kernelgan_jax.estimators.spectral.fit import Fit
+from kernelgan_jax.estimators.spectral.noise import flat_noise_std
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 from kernelgan_jax.estimators.spectral.search import choose
 from kernelgan_jax.pixels import from_unit
@@ -76,6 +77,22 @@ def test_no_resampler_is_taken_in_noise_or_without_candidates():
     for families, resampled in ((noisy, good), (fits((0.1, 0.2, 0.2)), None)):
         found = choose(families, samples, resampled)
         assert found.resampler is None and (found.samples == 7).all()
+
+
+def test_aliasing_is_not_taken_for_noise():
+    """Noise is the same everywhere, aliasing is where the picture has detail."""
+    rng = np.random.default_rng(0)
+    flat = np.full((96, 128), 120.0)
+    busy = flat + np.where(np.arange(128) < 64, 0, 30) * rng.standard_normal((96, 128))
+    for noise_std in (1.0, 4.0):
+        for image in (flat, busy):
+            noisy = image + noise_std * rng.standard_normal(image.shape)
+            assert flat_noise_std(noisy) == pytest.approx(noise_std, rel=0.25)
+    assert flat_noise_std(flat) == flat_noise_std(np.clip(busy, 250, 255)) == np.inf
+    samples = np.full((3, 64, 3, 3), 7.0)
+    noisy = fits((0.1, 0.2, 0.2), log_noise=2 * np.log(9.0))
+    good = fits((0.05, 0.05, 0.05))
+    assert choose(noisy, samples, good, flat_noise_std=1.0).resampler == 0
 
 
 def test_the_equivalent_gaussian():
