@@ -45,8 +45,6 @@ def unit_pixels(image: Image) -> np.ndarray:
         rows, columns = scipy.ndimage.distance_transform_edt(
             ~source, return_distances=False, return_indices=True
         )
-        if unit is image.pixels:
-            unit = unit.copy()
         unit[unseen] = unit[rows[unseen], columns[unseen]]
         # The seams between the fills of different neighbours would be taken for noise.
         for channel in range(unit.shape[2]):
@@ -88,11 +86,11 @@ def for_estimation(unit: np.ndarray, image: Image) -> np.ndarray:
 def is_constant(image: Image) -> bool:
     """Whether what is seen of an image is the same everywhere, as in a black frame."""
     pixels = image.pixels
-    if image.alpha is None and image.missing is None:
+    unseen, _ = _unseen(image)
+    if unseen is None:
         return bool(all((row == pixels[0, 0]).all() for row in pixels))
-    return bool(
-        np.ptp(for_estimation(unit_pixels(image), image), axis=(0, 1)).max() < 1e-6
-    )
+    seen = pixels[~unseen]
+    return bool((seen == seen[:1]).all())
 
 
 def enlarge_groups(

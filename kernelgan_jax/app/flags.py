@@ -1,7 +1,6 @@
 """The command line: from arguments to `Options`. Needs no JAX."""
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -313,12 +312,13 @@ _SHORT = {
 
 def _with_digest(config: Config) -> DeepWienerConfig:
     """The network's settings with the digest of its file of weights, which is read."""
+    from kernelgan_jax.app import files
     from kernelgan_jax.super_resolution.deep_wiener import weights
 
     path = Path(config.deep_wiener.weights)
     try:
+        digest = files.content(path).sha256  # Opens regular files only.
         scales = weights.load(path).about.get("scales", [config.scale])
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(f"--sr_weights: {path}: {error.strerror or error}") from error
     except ValueError as error:

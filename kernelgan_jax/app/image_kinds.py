@@ -24,7 +24,10 @@ _RAW_STARTS = (
 )
 """First bytes of raw files that are no TIFF by the book."""
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PNG_START = b"\x89PNG\r\n\x1a\n"
+"""First bytes of PNG."""
+
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF."""
 
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
@@ -39,9 +42,9 @@ def kind_of(head: bytes) -> str:
     """
     if head.startswith(_RAW_STARTS) or head[6:14] == b"HEAPCCDR":
         return "raw"
-    if head.startswith(_TIFF_STARTS):
+    if head.startswith(TIFF_STARTS):
         return "raw" if head[8:10] == b"CR" else "tiff"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(PNG_START):
         return "png"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "jpegxl"

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from kernelgan_jax.app.image_kinds import PNG_START, TIFF_STARTS
+
 PEAK = 2.5
 """Memory that decoding takes, as a multiple of the decoded image."""
 
@@ -95,11 +97,11 @@ def declared(file: IO[bytes]) -> Declared | None:
     file.seek(0)
     head = file.read(64)
     try:
-        if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        if head.startswith(PNG_START):
             width, height, depth, colour = struct.unpack_from(">IIBB", head, 16)
             channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
             return Declared(width, height, depth * channels, "deflate")
-        if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        if head.startswith(TIFF_STARTS):
             return _tiff(file, head)
         if head.startswith(b"\xff\xd8"):
             return _jpeg(file)

@@ -1,6 +1,7 @@
 """Flags, config files and presets: what they mean, and what is refused."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -387,9 +388,11 @@ def test_weights_of_the_user(tmp_path, capsys):
         capsys, f"--sr_weights={file}", "--config.scale=4"
     )
     (tmp_path / "text.npz").write_text("nothing")
+    os.mkfifo(tmp_path / "pipe.npz")
     for name, reason in (
         ("absent.npz", "No such file"),
         ("text.npz", "is not a file of network weights"),
+        ("pipe.npz", "is a pipe (FIFO)"),
     ):
         line = refused(capsys, f"--sr_weights={tmp_path / name}")
         assert line.startswith("--sr_weights: ") and reason in line

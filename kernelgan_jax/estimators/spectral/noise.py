@@ -4,7 +4,7 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.pixels import LUMA
+from kernelgan_jax.pixels import LUMA, has_equal_channels
 
 JPEG_NOISE = 3.0
 """Smallest noise that is assumed for an image with JPEG's blocks, gray levels. At
@@ -66,7 +66,7 @@ def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> f
       jpeg: Whether the image shows JPEG's blocks; the noise is then at least
         `JPEG_NOISE`.
     """
-    is_gray = bool((image == image[..., :1]).all())
+    is_gray = image.shape[-1] == 1 or has_equal_channels(image)
     gray_noise = float(np.exp(spectrum.log_noise / 2))
     noise = gray_noise / (1 if is_gray else float(np.linalg.norm(LUMA)))
     return max(noise, JPEG_NOISE if jpeg else 0) / 255
