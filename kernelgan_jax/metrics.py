@@ -103,10 +103,32 @@ def covariance_error(estimate: np.ndarray, truth: np.ndarray) -> float:
     """
     estimate = checks.matrix("estimate", estimate, sums=True)
     truth = checks.matrix("truth", truth, sums=True)
-    true_covariance = kernels.covariance(truth)
-    difference = kernels.covariance(estimate) - true_covariance
-    norm = np.linalg.norm(true_covariance)
-    return float(np.linalg.norm(difference) / norm) if norm > 0 else math.inf
+    return relative_error(kernels.covariance(estimate), kernels.covariance(truth))
+
+
+def relative_error(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Relative error of a matrix, such as a covariance: `|C - C'| / |C'|`.
+
+    Args:
+      estimate: `h x w`.
+      truth: The true matrix, `h x w`.
+
+    Returns:
+      The error by Frobenius norms; infinite if the true matrix is 0.
+
+    Raises:
+      ValueError: If a matrix is not finite, or their shapes differ.
+
+    Example:
+      >>> relative_error(2 * np.eye(2), np.eye(2))
+      1.0
+    """
+    estimate = checks.matrix("estimate", estimate)
+    truth = checks.matrix("truth", truth)
+    if estimate.shape != truth.shape:
+        raise ValueError(f"estimate is {estimate.shape}; it must be {truth.shape}")
+    norm = np.linalg.norm(truth)
+    return float(np.linalg.norm(estimate - truth) / norm) if norm > 0 else math.inf
 
 
 # --- Images ---

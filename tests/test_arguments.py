@@ -292,6 +292,9 @@ CALLS = {
     metrics.covariance_error: (
         dict(estimate=KERNEL, truth=KERNEL), dict(estimate="kernel", truth="kernel")
     ),
+    metrics.relative_error: (
+        dict(estimate=KERNEL, truth=KERNEL), dict(estimate="kernel", truth="kernel")
+    ),
     metrics.psnr_y: (
         dict(image=IMAGE, truth=IMAGE, scale=2),
         dict(image="unit", truth="unit", scale="whole"),

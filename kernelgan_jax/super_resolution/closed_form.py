@@ -84,13 +84,13 @@ def enlarge(
     """
     # Kernels of one size, where the image has room for it, share a program.
     room = min(kernels.frame_size(scale), scale * min(image.shape[:2]))
-    padded = _padded(kernel, room).astype(np.float32)
+    framed = padded(kernel, room)
     program = _compiled(scale)
 
     def restore(tile: np.ndarray) -> jax.Array:
         return program(
             tile,
-            padded,
+            framed,
             noise_std=np.float32(noise_std),
             kernel_std=np.float32(kernel_std),
             spectrum=spectrum,
@@ -100,14 +100,22 @@ def enlarge(
     return np.clip(enlarged, 0, 1)
 
 
-def _padded(kernel: np.ndarray, size: int) -> np.ndarray:
-    """A kernel with zeros around it, at least `size` at each side, still aligned."""
+def padded(kernel: np.ndarray, size: int) -> np.ndarray:
+    """A kernel with zeros around it, still aligned.
+
+    Args:
+      kernel: `h x w`.
+      size: Least side of the result.
+
+    Returns:
+      float32, `size x size` unless the kernel is larger.
+    """
     before = [max(size // 2 - side // 2, 0) for side in kernel.shape]
     widths = [
         (first, max(size - side - first, 0))
         for first, side in zip(before, kernel.shape, strict=True)
     ]
-    return np.pad(kernel, widths)
+    return np.pad(kernel, widths).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=16)

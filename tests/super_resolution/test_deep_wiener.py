@@ -282,7 +282,7 @@ def test_random_kernels_are_aligned(scale: int) -> None:
     believed = jax.jit(jax.vmap(believe))(
         jax.random.split(jax.random.key(9), 64), drawn
     )
-    side = random_kernels.size(scale)
+    side = kernels.frame_size(scale)
     for kernel, estimate, std in zip(drawn.kernel, *believed, strict=True):
         for each in (np.asarray(kernel), np.asarray(estimate)):
             assert each.shape == (side, side) and abs(each.sum() - 1) < 1e-4

@@ -1,5 +1,6 @@
 """The method `deep_wiener`: what its network is given, and the package's weights."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,20 @@ def test_a_wide_empty_margin_is_cut_off(given):
     run(np.pad(gaussian(2, size=13), 20))
     assert max(given[0].kernel.shape) <= networks.MAX_KERNEL
     np.testing.assert_allclose(given[0].kernel.sum(), 1)
+
+
+def test_weights_of_the_user_are_read_once(given, tmp_path, monkeypatch):
+    file = tmp_path / "mine.npz"
+    file.write_bytes(method.WEIGHTS.read_bytes())
+    reads = []
+    monkeypatch.setattr(method, "load", lambda path: reads.append(path))
+    config = DeepWienerConfig(weights=str(file))
+    for _ in range(2):
+        run(KERNEL, config=config)
+    assert reads == [file]
+    os.utime(file, (1, 1))  # Another file.
+    run(KERNEL, config=config)
+    assert reads == [file] * 2
 
 
 def test_the_weights_of_the_package_can_be_read():

@@ -2,9 +2,8 @@
 
 `analyse` looks at an image once: it fits kernel and spectrum for each of three families
 of kernels and for the kernels of the usual resamplers (`fit.py`), chooses one of these
-(`search.py`), and draws kernels from the posterior. The
-estimator returns the kernel of this evidence; `judge` rates the kernels of other
-estimators with it.
+(`search.py`), and draws kernels from the posterior. The estimator returns the kernel of
+this evidence; `judge` rates the kernels of other estimators with it.
 
 Power does not depend on phase, so an asymmetric kernel is taken for a symmetric one.
 """

@@ -10,7 +10,6 @@ The level follows from the expected errors and from what is known about the imag
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -93,7 +92,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     samples = evidence.samples[finite] if finite.any() else framed[None]
     covariances = [equivalent_gaussian.covariance(k, scale=scale) for k in samples]
     own = equivalent_gaussian.covariance(kernel, scale=scale)
-    errors = [_relative(own - other, other) for other in covariances]
+    errors = [metrics.relative_error(own, other) for other in covariances]
     psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
     losses = _sr_losses(scale)(
         framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
@@ -106,7 +105,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
         sr_loss=float(np.mean(losses)) if usable else np.inf,
     )
     widths = np.array([kernels.Widths.of(c) for c in covariances])
-    level, reason = _level(kernel, evidence, expected)
+    level, reason = _level(own, evidence, expected)
     return Confidence(
         level,
         reason,
@@ -118,11 +117,6 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     )
 
 
-def _relative(difference: np.ndarray, matrix: np.ndarray) -> float:
-    norm = np.linalg.norm(matrix)
-    return float(np.linalg.norm(difference) / norm) if norm > 0 else math.inf
-
-
 class _Expected(NamedTuple):
     """Expected errors of a kernel, as in `Confidence`."""
 
@@ -132,15 +126,12 @@ class _Expected(NamedTuple):
 
 
 def _level(
-    kernel: np.ndarray, evidence: Evidence, expected: _Expected
+    covariance: np.ndarray, evidence: Evidence, expected: _Expected
 ) -> tuple[Level, str]:
-    """The level and its reason: the first rule that applies."""
-    own, spectral = (
-        equivalent_gaussian.covariance(k, scale=evidence.scale)
-        for k in (kernel, evidence.kernel)
-    )
-    distance = _relative(own - spectral, spectral)
-    _, shorter, _ = kernels.Widths.of(own)
+    """The level of a kernel and its reason: the first rule that applies."""
+    spectral = equivalent_gaussian.covariance(evidence.kernel, scale=evidence.scale)
+    distance = metrics.relative_error(covariance, spectral)
+    _, shorter, _ = kernels.Widths.of(covariance)
     if not evidence.converged:
         return "low", "the search for the spectral kernel did not converge"
     if evidence.contrast < MIN_CONTRAST:

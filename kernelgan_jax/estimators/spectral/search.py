@@ -105,25 +105,24 @@ class Choice(NamedTuple):
     """The fit of the kernel."""
     samples: np.ndarray
     """`SAMPLES x n x n` kernels of the posterior."""
-    family: int | None
-    """Number of the family; None for a resampler."""
+    family: int
+    """Number of the best family."""
     resampler: int | None = None
-    """Number of the resampler; None for a family."""
+    """Number of the resampler that is chosen in its place, if one is."""
 
     @property
     def name(self) -> str:
         """The family or resampler in words."""
         if self.resampler is not None:
             return list(RESAMPLERS)[self.resampler]
-        return FAMILY_NAMES[self.family or 0]
+        return FAMILY_NAMES[self.family]
 
     def half_kernel(self) -> np.ndarray:
         """The x2 kernel that leads to an x4 kernel: `n x n`, aligned."""
         if self.resampler is not None:
             return resampler_kernels(2)[self.resampler]
-        family = self.family or 0
-        shape = halve(family, unpack(self.fit.vector).shape)
-        return np.asarray(families(2).kernel(family, jnp.asarray(shape)))
+        shape = halve(self.family, unpack(self.fit.vector).shape)
+        return np.asarray(families(2).kernel(self.family, jnp.asarray(shape)))
 
 
 def choose(
@@ -157,5 +156,5 @@ def choose(
     mixed = samples[family].copy()
     mixed[: round(likely[number] * len(mixed))] = best.kernel
     if likely[number] > 0.5:
-        return Choice(best, mixed, None, number)
+        return Choice(best, mixed, family, number)
     return Choice(chosen, mixed, family)

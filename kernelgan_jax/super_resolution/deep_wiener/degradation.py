@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax import kernels
 from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution import periodic
 from kernelgan_jax.super_resolution.deep_wiener import random_kernels
@@ -43,7 +44,7 @@ class Pair(NamedTuple):
 def patch_size(scale: int) -> int:
     """Side of the HR patches that `degrade` needs."""
     # 8 LR pixels for the blocks of JPEG, and what the kernel reaches.
-    return scale * (LR_SIZES[scale] + 2 * _MARGIN) + random_kernels.size(scale) + 7
+    return scale * (LR_SIZES[scale] + 2 * _MARGIN) + kernels.frame_size(scale) + 7
 
 
 def degrade(
@@ -155,7 +156,7 @@ def _downscaled(
         hr = hr[: scale * n, : scale * n]
         return hr, _correlate(hr, kernel)[::scale, ::scale]
     size = scale * (n + 2 * _MARGIN)
-    edge = random_kernels.size(scale) // 2 + 1
+    edge = kernels.frame_size(scale) // 2 + 1
     lr = _correlate(hr, kernel)[edge : edge + size : scale, edge : edge + size : scale]
     return hr[edge : edge + size, edge : edge + size], lr
 

@@ -102,11 +102,10 @@ def enlarge_images(
     restored = iter(_restore(weights, chosen, tile=tile, batch=batch or _batch()))
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
-        result: Any = np.float32(0)
-        if strength:
-            result = strength * next(restored)
-            if _has_diverged(result / strength, request):
-                result, strength = np.float32(0), 0.0
+        made = next(restored) if strength else None
+        if made is not None and _has_diverged(made, request):
+            made, strength = None, 0.0
+        result: Any = 0.0 if made is None else strength * made
         if strength < 1:
             result = result + (1 - strength) * closed_form.enlarge(
                 request.image,
@@ -157,6 +156,8 @@ def _restore(
             key = (request.scale, part.read(whole).shape)
             alike[key].append((index, part))
     program = _compiled(weights.network)
+    # Kernels of one size share a program.
+    padded = [closed_form.padded(r.kernel, MAX_KERNEL) for r in requests]
     for (scale, _), parts in alike.items():
         for first in range(0, len(parts), batch):
             some = parts[first : first + batch]
@@ -169,7 +170,7 @@ def _restore(
             found = program(
                 weights.params,
                 np.stack([part.read(wholes[i]) for i, part in full]),
-                np.stack([pad_kernel(requests[i].kernel) for i, _ in full]),
+                np.stack([padded[i] for i, _ in full]),
                 *told,
                 scale=scale,
             )
@@ -192,18 +193,6 @@ def _extended(request: Request, tile: int) -> np.ndarray:
         bucket = -(-max(side, least) // BUCKET) * BUCKET
         pad.append((0, bucket - side if bucket <= tile else side % 2))
     return np.pad(request.image.astype(np.float32), [*pad, (0, 0)], mode="symmetric")
-
-
-def pad_kernel(kernel: np.ndarray) -> np.ndarray:
-    """Puts a kernel in the middle of `MAX_KERNEL` pixels at each side.
-
-    One compiled program then serves all kernels.
-    """
-    pad = []
-    for side in kernel.shape:
-        before = MAX_KERNEL // 2 - side // 2
-        pad.append((before, MAX_KERNEL - before - side))
-    return np.pad(kernel, pad).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=4)

@@ -40,7 +40,7 @@ def deep_wiener(
     del keys
     results: list[np.ndarray] = [np.empty(0)] * len(images)
     for file in sorted({planned.config.weights for planned in plans}):
-        weights = load(Path(file)) if file else pretrained()
+        weights = _of_user(Path(file)) if file else pretrained()
         chosen = [
             i for i, planned in enumerate(plans) if planned.config.weights == file
         ]
@@ -78,6 +78,18 @@ def _cropped(kernel: np.ndarray) -> np.ndarray:
     inside = kernel[margin : height - margin, margin : width - margin]
     empty = np.abs(kernel).sum() - np.abs(inside).sum() < 0.01
     return kernels.normalise(inside) if empty else kernel
+
+
+def _of_user(file: Path) -> Weights:
+    """The weights of a file, read once for all images."""
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(file: Path, changed: int) -> Weights:
+    """The weights of a file that was changed at this time."""
+    del changed
+    return load(file)
 
 
 @functools.cache

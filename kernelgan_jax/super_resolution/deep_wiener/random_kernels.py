@@ -1,17 +1,18 @@
 """Random blur kernels for training, and what an estimator would take them for.
 
 All of it runs under `jit` and `vmap`: every family is computed, one is taken. Kernels
-are `n x n`, n = 8 s + 9, aligned for the scale s, sum 1. Lengths are in HR pixels.
+are `n x n`, n = `kernels.frame_size(s)`, aligned for the scale s, sum 1. Lengths are in
+HR pixels.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import kernels
-from kernelgan_jax.resize import cubic
+from kernelgan_jax import blur_kernels, kernels, metrics
 
 FAMILIES = {
     "gaussian": 0.64,
@@ -44,11 +45,6 @@ class Drawn(NamedTuple):
     """1 if the kernel's family is Gaussian, else 0."""
 
 
-def size(scale: int) -> int:
-    """Side of the kernels of a scale."""
-    return 8 * scale + 9
-
-
 def gaussian(widths: jax.Array, angle: jax.Array, *, scale: int) -> jax.Array:
     """An anisotropic Gaussian, aligned.
 
@@ -63,7 +59,7 @@ def gaussian(widths: jax.Array, angle: jax.Array, *, scale: int) -> jax.Array:
 
 def _grid(scale: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the values, rows and columns, from the aligned centre."""
-    n = size(scale)
+    n = kernels.frame_size(scale)
     place = (np.arange(n) - kernels.alignment((n, n), scale)[0]).astype(np.float32)
     return place[:, None], place[None, :]
 
@@ -90,17 +86,20 @@ def _splats(path: jax.Array, width: float, scale: int) -> jax.Array:
 
 def _fixed(scale: int) -> np.ndarray:
     """The bicubic, Lanczos, box and triangle kernels of a scale: `4 x n x n`."""
-    x = _grid(scale)[1][0] / scale
-    lanczos = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
-    # A box that ends within a pixel counts as far as it covers it.
-    box = np.clip(scale / 2 - np.abs(x * scale) + 0.5, 0, 1)
-    lines = [cubic(x), lanczos, box, np.clip(1 - np.abs(x), 0, None)]
-    return np.stack([np.outer(v, v) / v.sum() ** 2 for v in lines]).astype(np.float32)
+    makers = (blur_kernels.bicubic, blur_kernels.lanczos, blur_kernels.box)
+    rows, columns = (np.clip(1 - np.abs(x) / scale, 0, None) for x in _grid(scale))
+    triangle = kernels.normalise(rows * columns)
+    return np.stack([*(_aligned(make, scale) for make in makers), triangle])
+
+
+def _aligned(make: Callable[[int], np.ndarray], scale: int) -> np.ndarray:
+    kernel = metrics.pad_to_frame(kernels.centre(make(scale), scale), scale=scale)
+    return kernel.astype(np.float32)
 
 
 def bicubic(scale: int) -> np.ndarray:
     """The bicubic kernel of a scale, `n x n`."""
-    return _fixed(scale)[0]
+    return _aligned(blur_kernels.bicubic, scale)
 
 
 def draw(key: jax.Array, *, scale: int) -> Drawn:
