@@ -20,7 +20,7 @@ def small_network(tmp_path_factory):
     from kernelgan_jax.super_resolution.deep_wiener import DeepWiener, init, method
     from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, save
 
-    network = DeepWiener(channels=8, stages=1, blocks=1)
+    network = DeepWiener(channels=8, coarse_channels=8, stages=1, blocks=1)
     file = tmp_path_factory.mktemp("network") / "weights.npz"
     # One program: op by op it takes 20 seconds.
     params = jax.jit(lambda key: init(key, network=network))(jax.random.key(0))

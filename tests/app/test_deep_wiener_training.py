@@ -12,7 +12,9 @@ from kernelgan_jax.app.deep_wiener import photographs, train
 from kernelgan_jax.super_resolution.deep_wiener import optimizer, weights
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
 
-TINY = DeepWiener(channels=8, stages=2, blocks=1)
+TINY = DeepWiener(channels=8, coarse_channels=8, stages=2, blocks=1)
+
+draw = jax.jit(photographs.draw, static_argnames=("size", "count"))
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +32,36 @@ def test_patches_are_drawn_where_something_is(tmp_path: Path) -> None:
     pixels[:, 384:] = np.random.default_rng(0).integers(0, 256, (256, 128, 3))
     Image.fromarray(pixels).save(tmp_path / "half.png")
     data = photographs.load(photographs.find(tmp_path), least=128)
-    patches = photographs.draw(np.random.default_rng(1), data, size=128, count=40)
-    assert patches.shape == (40, 128, 128, 3)
-    assert (patches.std((1, 2, 3)) > 10).mean() > 0.6
+    patches = draw(jax.random.key(1), data, size=128, count=40)
+    assert patches.shape == (40, 128, 128, 3) and patches.dtype == np.uint8
+    assert (np.asarray(patches, float).std((1, 2, 3)) > 10).mean() > 0.6
     with pytest.raises(ValueError, match="at least 600 pixels"):
         photographs.load(photographs.find(tmp_path), least=600)
     with pytest.raises(ValueError, match="photos is .*must hold image files"):
         photographs.find(tmp_path.parent / tmp_path.name / "..")
 
 
+def test_patches_are_parts_of_photographs(tmp_path: Path) -> None:
+    # Each pixel tells where it is.
+    rows, columns = np.mgrid[:160, :200]
+    pixels = np.stack([rows, columns, 0 * rows], -1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "places.png")
+    data = photographs.load(photographs.find(tmp_path), least=100)
+    patches = np.asarray(draw(jax.random.key(0), data, size=100, count=40), int)
+    of_photo = [patch for patch in patches if not patch[..., 2].any()]
+    assert len(of_photo) > 20
+    orders = set()
+    for patch in of_photo:
+        steps = [tuple(patch[place] - patch[0, 0]) for place in ((1, 0), (0, 1))]
+        assert sorted(abs(a) + abs(b) for a, b, _ in steps) == [1, 1]
+        assert set(np.unique(np.diff(patch, axis=0))) <= {-1, 0, 1}
+        assert set(np.unique(np.diff(patch, axis=1))) <= {-1, 0, 1}
+        orders.add(tuple(steps))
+    assert len(orders) == 8  # turned and mirrored
+
+
 SETTINGS = train.Settings(
-    steps=4, batch=2, save_every=2, held_out=1, shares={2: 1.0}, network=TINY
+    steps=4, batch=2, save_every=2, chunk=2, held_out=1, shares={2: 1.0}, network=TINY
 )
 
 
@@ -55,8 +76,15 @@ def test_resumed_training_ends_in_the_same_state(
     monkeypatch.setattr(train, "VALIDATION_PATCHES", 8)
     monkeypatch.setattr(train, "WRAPPING", 1.0)  # one program
     whole = train.train(photos, tmp_path / "whole", settings=SETTINGS)
-    half = train.train(photos, tmp_path / "parts", settings=SETTINGS, stop=0)
-    assert int(half.step) == 1
+
+    def killed(file: Path, state: optimizer.State) -> None:
+        save(file, state)
+        raise KeyboardInterrupt
+
+    save = train.save
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "save", killed)
+        train.train(photos, tmp_path / "parts", settings=SETTINGS)
     same(whole, train.train(photos, tmp_path / "parts", settings=SETTINGS))
     assert int(whole.step) == 4
     records = (tmp_path / "whole/log.jsonl").read_text().splitlines()
@@ -68,7 +96,9 @@ def test_resumed_training_ends_in_the_same_state(
     for x, y in zip(jax.tree.leaves(ema), jax.tree.leaves(loaded.params), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-6)
     # A checkpoint of another network is refused.
-    other = SETTINGS._replace(network=DeepWiener(channels=4, stages=2, blocks=1))
+    other = SETTINGS._replace(
+        network=DeepWiener(channels=4, coarse_channels=8, stages=2, blocks=1)
+    )
     with pytest.raises(ValueError, match="checkpoint of"):
         train.train(photos, tmp_path / "whole", settings=other)
 
@@ -77,6 +107,9 @@ def test_resumed_training_ends_in_the_same_state(
     "change, message",
     [
         ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"steps": 5}, "steps is 5; it must be a multiple of chunk, 2"),
+        ({"save_every": 3}, "save_every is 3; it must be a multiple of chunk, 2"),
+        ({"minutes": -1.0}, "minutes is -1.0; it must be at least 0"),
         ({"batch": 0}, "batch is 0; it must be at least 1"),
         ({"learning_rate": 1.0}, "learning_rate is 1.0; .*at most 0.1"),
         ({"decay": 2.0}, "decay is 2.0; it must be from 0 to 1"),

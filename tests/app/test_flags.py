@@ -378,7 +378,7 @@ def test_short_flags_of_the_network():
 
 def test_weights_of_the_user(tmp_path, capsys):
     file = tmp_path / "mine.npz"
-    network = DeepWiener(channels=8, stages=1, blocks=1)
+    network = DeepWiener(channels=8, coarse_channels=8, stages=1, blocks=1)
     mine = weights.Weights(network, init(jax.random.key(0), network=network), {})
     weights.save(file, mine._replace(about={"scales": [2, 3]}))
     found = config(f"--sr_weights={file}").deep_wiener

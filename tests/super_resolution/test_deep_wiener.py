@@ -28,7 +28,7 @@ from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.network import FACTORS, DeepWiener
 from kernelgan_jax.super_resolution.planning import width_std
 
-TINY = DeepWiener(channels=8, stages=2, blocks=1)
+TINY = DeepWiener(channels=8, coarse_channels=8, stages=2, blocks=1)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_contrast_and_noise_scale_together(params: deep_wiener.Params) -> None:
         enlarge(params, f * image, gaussian(2), scale=2, noise_std=f * 0.05)
         for f in (0.5, 0.499)
     )
-    np.testing.assert_allclose(twice, once * 0.499 / 0.5, atol=1e-3)
+    np.testing.assert_allclose(twice, once * 0.499 / 0.5, atol=2e-3)
 
 
 def test_vmap_equals_a_loop_and_gradients_are_finite(
@@ -335,11 +335,12 @@ def test_jpeg_is_near_pillows(tmp_path: Path) -> None:
 
 
 def test_learning_rate() -> None:
-    rate = functools.partial(
-        optimizer.learning_rate, steps=1000, largest=1.0, decay=0.5
-    )
-    assert rate(0) == 1 / 200 and rate(199) == rate(500) == 1
-    assert rate(750) == 0.5 and rate(1000) == 0
+    rate = functools.partial(optimizer.learning_rate, largest=1.0, decay=0.5)
+    assert rate(0, progress=0) == 1 / 200
+    assert rate(199, progress=0.2) == rate(500, progress=0.5) == 1
+    assert rate(750, progress=0.75) == 0.5 and rate(1000, progress=1.1) == 0
+    always = optimizer.learning_rate(900, progress=1, largest=0.1, decay=0)
+    assert always == 0.1
 
 
 def test_a_few_steps_train_their_scale_alone() -> None:
@@ -367,9 +368,8 @@ def test_a_few_steps_train_their_scale_alone() -> None:
         )
         for name in state.groups
     }
-    assert changed == {
-        "shared": True, "x1": False, "x2": True, "x3": False, "x4": False
-    }  # fmt: skip
+    assert [name for name, value in changed.items() if value] == ["fine", "x2"]
+    assert set(changed) == {"fine", "coarse", "x1", "x2", "x3", "x4"}
 
 
 def test_weights_of_another_kind_are_refused(
@@ -380,8 +380,8 @@ def test_weights_of_another_kind_are_refused(
     assert weights.load(file).network == TINY
     with np.load(file) as archive:
         arrays = dict(archive)
-    np.savez(file, **{**arrays, "a_0/kernel": np.zeros((3, 3, 1, 1), np.float16)})
-    with pytest.raises(ValueError, match="a_0/kernel have shape .*must be"):
+    np.savez(file, **{**arrays, "a_0_fine/kernel": np.zeros((3, 3, 1, 1), np.float16)})
+    with pytest.raises(ValueError, match="a_0_fine/kernel have shape .*must be"):
         weights.load(file)
     header = json.loads(str(arrays["header"])) | {"version": 7}
     np.savez(file, **{**arrays, "header": np.array(json.dumps(header))})

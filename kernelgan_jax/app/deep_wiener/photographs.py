@@ -2,14 +2,19 @@
 
 Large parts of photographs are sky or out of focus, and teach nothing. Patches are
 drawn from cells of 64 x 64 pixels in proportion to their mean gradient, from each
-photograph and from the same at half its size, which is sharper. A few patches are
-rendered text, drawn lines or flat areas. NumPy, on the host.
+photograph and from the same at half its size, which is sharper. A few patches are of
+rendered pages: text, drawn lines or flat areas. All pixels lie on the device, where
+patches are cut, so that a GPU does not wait for the host.
 """
 
+import functools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,21 +24,28 @@ CELL = 64
 EVEN = 0.08
 """Part of the patches that is drawn without regard to gradients."""
 
-DRAWN = 0.06
-"""Part of the patches that is rendered: text, lines or flat areas."""
+PAGES = 200
+"""Rendered pages beside the photographs."""
+
+RENDERED = 0.06
+"""Part of the patches that is of rendered pages."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
 
 class Photographs(NamedTuple):
-    """Decoded photographs, and where to draw patches from."""
+    """Decoded photographs, and where to draw patches from. Arrays of NumPy or JAX."""
 
-    pixels: list[np.ndarray]
-    """`H x W x 3` uint8 each."""
-    cells: np.ndarray
-    """`N x 3`: photograph, first row and first column of each cell."""
-    chances: np.ndarray
-    """`N`: cumulative chances of the cells."""
+    pixels: Any
+    """`P x 3` uint8: of all photographs, one after the other, row by row."""
+    starts: Any
+    """`n` int32: first pixel of each photograph."""
+    shapes: Any
+    """`n x 2` int32: height and width of each."""
+    cells: Any
+    """`N x 3` int32: photograph, first row and first column of each cell."""
+    chances: Any
+    """`N` float32: cumulative chances of the cells."""
 
 
 def find(folder: Path) -> list[Path]:
@@ -58,39 +70,70 @@ def load(paths: Sequence[Path], *, least: int) -> Photographs:
     Raises:
       ValueError: If no image is large enough.
     """
-    pixels = []
-    for path in paths:
-        with Image.open(path) as file:
-            whole = file.convert("RGB")
-        half = whole.resize(
-            (whole.width // 2, whole.height // 2), Image.Resampling.BICUBIC
-        )
-        pixels += [
-            np.asarray(x) for x in (whole, half) if min(x.width, x.height) >= least
+    with ThreadPoolExecutor() as pool:
+        pixels = [
+            image
+            for images in pool.map(_decode, paths)
+            for image in images
+            if min(image.shape[:2]) >= least
         ]
-    if not pixels:
-        raise ValueError(f"photos has no image of at least {least} pixels at each side")
-    cells, weights = [], []
-    for index, photo in enumerate(pixels):
-        luma = photo[..., 1].astype(np.float32)
-        steps = np.abs(np.diff(luma, axis=0))[:, :-1] + np.abs(np.diff(luma))[:-1]
-        for row in range(0, photo.shape[0] - CELL + 1, CELL):
-            for column in range(0, photo.shape[1] - CELL + 1, CELL):
-                part = steps[row : row + CELL, column : column + CELL]
-                cells.append((index, row, column))
-                weights.append(part.mean())
-    weight = np.minimum(weights, np.percentile(weights, 95))
+        if not pixels:
+            raise ValueError(
+                f"photos has no image of at least {least} pixels at each side"
+            )
+        gradients = list(pool.map(_gradients, pixels))
+    weight = np.concatenate([part.ravel() for part in gradients])
+    weight = np.minimum(weight, np.percentile(weight, 95))
     weight = (1 - EVEN) * weight / weight.sum() + EVEN / len(weight)
-    return Photographs(pixels, np.array(cells), np.cumsum(weight))
+    rng = np.random.default_rng(0)
+    pages = [render(rng, least + CELL) for _ in range(PAGES)]
+    areas = [*gradients, *(_gradients(page) for page in pages)]
+    even = np.full(sum(area.size for area in areas[len(gradients) :]), 1.0)
+    chances = np.concatenate(
+        [(1 - RENDERED) * weight, RENDERED * even / len(even)], dtype=np.float64
+    )
+    cells = [
+        (index, CELL * row, CELL * column)
+        for index, area in enumerate(areas)
+        for row, column in np.ndindex(area.shape)
+    ]
+    pixels += pages
+    sizes = [photo.shape[0] * photo.shape[1] for photo in pixels]
+    return Photographs(
+        np.concatenate([photo.reshape(-1, 3) for photo in pixels]),
+        np.cumsum([0, *sizes[:-1]]).astype(np.int32),
+        np.array([photo.shape[:2] for photo in pixels], np.int32),
+        np.array(cells, np.int32),
+        np.cumsum(chances).astype(np.float32),
+    )
+
+
+def _decode(path: Path) -> list[np.ndarray]:
+    """A photograph, and the same at half its size."""
+    with Image.open(path) as file:
+        whole = file.convert("RGB")
+    size = (whole.width // 2, whole.height // 2)
+    half = whole.resize(size, Image.Resampling.BICUBIC)
+    return [np.asarray(whole), np.asarray(half)]
+
+
+def _gradients(photo: np.ndarray) -> np.ndarray:
+    """Mean gradient of each cell."""
+    rows, columns = photo.shape[0] // CELL, photo.shape[1] // CELL
+    green = photo[: rows * CELL, : columns * CELL, 1].astype(np.float32)
+    steps = np.zeros_like(green)
+    steps[:-1] += np.abs(np.diff(green, axis=0))
+    steps[:, :-1] += np.abs(np.diff(green))
+    return steps.reshape(rows, CELL, columns, CELL).mean((1, 3))
 
 
 def draw(
-    rng: np.random.Generator, photographs: Photographs, *, size: int, count: int
-) -> np.ndarray:
+    key: jax.Array, photographs: Photographs, *, size: int, count: int
+) -> jax.Array:
     """Draws patches, turned and mirrored at random.
 
     Args:
-      rng: Random generator.
+      key: JAX random key.
       photographs: As `load` gives them.
       size: Side of the patches.
       count: How many.
@@ -98,23 +141,30 @@ def draw(
     Returns:
       `count x size x size x 3` uint8.
     """
-    patches = np.empty((count, size, size, 3), np.uint8)
-    for i in range(count):
-        if rng.random() < DRAWN:
-            patch = render(rng, size)
-        else:
-            cell = int(np.searchsorted(photographs.chances, rng.random()))
-            index, *corner = photographs.cells[min(cell, len(photographs.cells) - 1)]
-            photo = photographs.pixels[index]
-            # The cell lies somewhere in the patch.
-            top, left = (
-                int(np.clip(c - rng.integers(0, max(size - CELL, 0) + 1), 0, n - size))
-                for c, n in zip(corner, photo.shape[:2], strict=True)
-            )
-            patch = photo[top : top + size, left : left + size]
-        patch = np.rot90(patch, int(rng.integers(4)))
-        patches[i] = patch[:, ::-1] if rng.random() < 0.5 else patch
-    return patches
+    pixels, starts, shapes, cells, chances = (jnp.asarray(x) for x in photographs)
+
+    def one(key: jax.Array) -> jax.Array:
+        keys = jax.random.split(key, 3)
+        cell = jnp.searchsorted(chances, jax.random.uniform(keys[0]))
+        index, *corner = cells[jnp.minimum(cell, len(cells) - 1)]
+        # The cell lies somewhere in the patch.
+        room = max(size - CELL, 0) + 1
+        moved = jnp.stack(corner) - jax.random.randint(keys[1], (2,), 0, room)
+        top, left = jnp.clip(moved, 0, shapes[index] - size)
+        across, down, turned = jax.random.bernoulli(keys[2], shape=(3,))
+        places = jnp.arange(size)
+        rows = jnp.where(down, places[::-1], places)[:, None]
+        columns = jnp.where(across, places[::-1], places)[None]
+        i = top + jnp.where(turned, columns, rows)
+        j = left + jnp.where(turned, rows, columns)
+        return pixels[starts[index] + i * shapes[index, 1] + j]
+
+    return jax.vmap(one)(jax.random.split(key, count))
+
+
+@functools.cache
+def _font(height: int) -> Any:
+    return ImageFont.load_default(height)
 
 
 def render(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -129,7 +179,7 @@ def render(rng: np.random.Generator, size: int) -> np.ndarray:
     kind = rng.random()
     if kind < 0.6:
         height = int(rng.integers(9, 32))
-        font = ImageFont.load_default(height)
+        font = _font(height)
         letters = np.array(
             list("abcdefghijklmnopqrstuvwxyzABCDEFGHIKLMNOP 0123456789.,")
         )

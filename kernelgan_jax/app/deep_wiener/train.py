@@ -13,10 +13,9 @@ not.
 import functools
 import json
 import os
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     weights,
 )
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
+from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
 
 VALIDATION_PATCHES = 48
@@ -43,6 +43,24 @@ VALIDATION_PATCHES = 48
 WRAPPING = 0.7
 """Part of the steps whose patches wrap around: there the inverse of the blur is exact,
 as it is in the middle of a large image. The others teach what to do at its edges."""
+
+
+WORKERS = 8
+"""Threads that compile programs."""
+
+AHEAD = 2
+"""Chunks of steps that the device may still be at work on when the next is sent."""
+
+
+class Kind(NamedTuple):
+    """Of a step; each has its own program."""
+
+    scale: int
+    wraps: bool
+
+
+Form = tuple[DeepWiener, bool, Callable[..., degradation.Pair]]
+"""What a program depends on beside its kind."""
 
 
 class Settings(NamedTuple):
@@ -60,14 +78,19 @@ class Settings(NamedTuple):
     seed: int = 0
     save_every: int = 500
     """Steps."""
+    chunk: int = 10
+    """Steps of one kind that the device does at a time."""
+    minutes: float = 0
+    """The learning rate is 0 after so many minutes if not after `steps`; 0: never."""
     bicubic: bool = False
     """Whether all kernels are the bicubic one, without noise: for comparison."""
     network: DeepWiener = DeepWiener()
 
     @property
-    def make_pair(self) -> Callable[..., degradation.Pair]:
-        """How training pairs are made."""
-        return degradation.degrade_bicubic if self.bicubic else degradation.degrade
+    def form(self) -> Form:
+        """The network, whether it is trained by Muon, and how pairs are made."""
+        make = degradation.degrade_bicubic if self.bicubic else degradation.degrade
+        return self.network, self.muon, make
 
 
 def check(settings: Settings, photos: int) -> None:
@@ -80,10 +103,18 @@ def check(settings: Settings, photos: int) -> None:
     Raises:
       ValueError: If one of them is out of range.
     """
-    for name in ("steps", "batch", "save_every"):
+    for name in ("steps", "batch", "save_every", "chunk"):
         value = getattr(settings, name)
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be at least 1")
+    for name in ("steps", "save_every"):
+        value = getattr(settings, name)
+        if value % settings.chunk:
+            raise ValueError(
+                f"{name} is {value}; it must be a multiple of chunk, {settings.chunk}"
+            )
+    if not settings.minutes >= 0:
+        raise ValueError(f"minutes is {settings.minutes}; it must be at least 0")
     if not 0 < settings.learning_rate <= 0.1:
         raise ValueError(
             f"learning_rate is {settings.learning_rate}; it must be above 0 and at "
@@ -110,7 +141,6 @@ def train(
     output: Path,
     *,
     settings: Settings,
-    stop: float = float("inf"),
 ) -> optimizer.State:
     """Trains, or goes on with, a network.
 
@@ -118,7 +148,6 @@ def train(
       photos: Files of photographs.
       output: Folder for the results; it is made.
       settings: Of the run.
-      stop: Time (of `time.time`) at which it ends before its last step.
 
     Returns:
       The state at the end.
@@ -130,52 +159,73 @@ def train(
     """
     check(settings, len(photos))
     output.mkdir(parents=True, exist_ok=True)
-    scales = sorted(settings.shares)
+    scales, form = sorted(settings.shares), settings.form
     least = max(degradation.patch_size(scale) for scale in SCALES)
     every = len(photos) // settings.held_out
     held = list(photos)[every - 1 :: every][: settings.held_out]
+    begin = time.time()
     data = photographs.load([p for p in photos if p not in held], least=least)
-    validation = _validation(photographs.load(held, least=least), settings)
-    init, step, measure = _compiled(settings.network, settings.muon, settings.make_pair)
-    state = init(jax.random.key(settings.seed))
+    held_data = photographs.load(held, least=least)
+    data, held_data = jax.device_put((data, held_data))
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
+    sizes = (settings.batch, settings.chunk)
+    # Compilation takes minutes on a GPU: side by side.
+    pool = ThreadPoolExecutor(WORKERS)
+    programs = {
+        kind: pool.submit(_chunk_program, kind, like, *sizes, *form)
+        for kind in _kinds(settings)
+    }
+    validation = {
+        scale: pool.submit(_validation, held_data, scale, *form) for scale in scales
+    }
+    pool.shutdown(wait=False)
+    state = jax.jit(_training(*form).init)(jax.random.key(settings.seed))
     file = output / "checkpoint.msgpack"
     if file.exists():
         state = restore(file, state)
-    start, key, losses = time.time(), jax.random.key(settings.seed), []
-    for number, scale, wraps, patches in _batches(data, int(state.step), settings):
-        step_key = jax.random.fold_in(key, number)
-        rate = optimizer.learning_rate(
-            number,
-            steps=settings.steps,
-            largest=settings.learning_rate,
-            decay=settings.decay,
-        )
-        state, info = step(step_key, state, patches, rate, scale=scale, wraps=wraps)
-        losses.append((scale, float(info.loss), float(info.psnr)))
-        ended = number + 1 == settings.steps or time.time() > stop
-        if (number + 1) % settings.save_every == 0 or ended:
-            save(file, state)
-            ema = optimizer.merge(state.ema)
-            about = {"steps": number + 1, "scales": scales}
-            weights.save(
-                output / "weights.npz", weights.Weights(settings.network, ema, about)
+    key, losses = jax.random.key(settings.seed), []
+    done, progress = int(state.step), 0.0
+    while done < settings.steps and progress < 1:
+        kind = _kind(done, settings)
+        if settings.minutes:
+            progress = (time.time() - begin) / (60 * settings.minutes)
+        rates = [
+            optimizer.learning_rate(
+                number,
+                progress=max(number / settings.steps, progress),
+                largest=settings.learning_rate,
+                decay=settings.decay,
             )
-            record: dict[str, Any] = {"step": number + 1}
-            record["seconds"] = round(time.time() - start, 1)
-            for s in scales:
-                found = [loss for scale, *loss in losses if scale == s]
-                if found:
-                    loss, psnr = np.mean(found, 0)
-                    record[f"loss_x{s}"] = round(float(loss), 5)
-                    record[f"psnr_x{s}"] = round(float(psnr), 3)
-                value = measure(ema, validation[s], scale=s)
-                record[f"validation_x{s}"] = round(float(value), 3)
-            with open(output / "log.jsonl", "a") as log:
-                log.write(json.dumps(record) + "\n")
-            print(json.dumps(record), flush=True)
-            losses = []
-        if ended:
-            break
+            for number in range(done, done + settings.chunk)
+        ]
+        state, info = programs[kind].result()(
+            key, state, data, np.array(rates, np.float32)
+        )
+        done += settings.chunk
+        losses.append((kind.scale, info))
+        if len(losses) > AHEAD:
+            losses[-AHEAD][1].loss.block_until_ready()
+        if done % settings.save_every and done < settings.steps and progress < 1:
+            continue
+        save(file, state)
+        ema = optimizer.merge(state.ema)
+        about = {"steps": done, "scales": scales}
+        trained = weights.Weights(settings.network, ema, about)
+        weights.save(output / "weights.npz", trained)
+        record: dict[str, Any] = {"step": done}
+        record["seconds"] = round(time.time() - begin, 1)
+        for s in scales:
+            found = [(i.loss, i.psnr) for scale, i in losses if scale == s]
+            if found:
+                loss, psnr = np.mean(jax.device_get(found), (0, 2))
+                record[f"loss_x{s}"] = round(float(loss), 5)
+                record[f"psnr_x{s}"] = round(float(psnr), 3)
+            measure, pairs = validation[s].result()
+            record[f"validation_x{s}"] = round(float(measure(ema, pairs)), 3)
+        with open(output / "log.jsonl", "a") as log:
+            log.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+        losses = []
     return state
 
 
@@ -209,74 +259,84 @@ def restore(file: Path, like: optimizer.State) -> optimizer.State:
     return jax.tree.map(jnp.asarray, state)
 
 
-@functools.lru_cache(maxsize=4)
-def _compiled(
+def _training(
     network: DeepWiener, muon: bool, make_pair: Callable[..., degradation.Pair]
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """Compiled: start, step, measure."""
-    functions = optimizer.training(network=network, muon=muon, make_pair=make_pair)
-    return (
-        jax.jit(functions.init),
-        jax.jit(functions.step, static_argnames=("scale", "wraps"), donate_argnums=1),
-        jax.jit(functools.partial(_psnr, network=network), static_argnames="scale"),
-    )
+) -> optimizer.Training:
+    return optimizer.training(network=network, muon=muon, make_pair=make_pair)
 
 
-def _batches(
-    data: photographs.Photographs, first: int, settings: Settings
-) -> Iterator[tuple[int, int, bool, np.ndarray]]:
-    """Number, scale, whether they wrap, and patches of each step, prepared ahead by a
-    thread."""
-    ready: queue.Queue[Any] = queue.Queue(4)
-    done = threading.Event()
+def _kinds(settings: Settings) -> list[Kind]:
+    """The kinds of steps that a run has."""
+    chances = {True: WRAPPING, False: 1 - WRAPPING}
+    return [
+        Kind(scale, wraps)
+        for scale in sorted(settings.shares)
+        for wraps, chance in chances.items()
+        if chance
+    ]
+
+
+def _kind(step: int, settings: Settings) -> Kind:
+    """The kind of the chunk that begins with a step."""
+    rng = np.random.default_rng([settings.seed, step])
     scales = sorted(settings.shares)
     chances = np.array([settings.shares[s] for s in scales], float)
-    chances /= chances.sum()
+    scale = int(rng.choice(scales, p=chances / chances.sum()))
+    return Kind(scale, bool(rng.random() < WRAPPING))
 
-    def put(item: Any) -> None:
-        while not done.is_set():
-            try:
-                return ready.put(item, timeout=1)
-            except queue.Full:
-                continue
 
-    def prepare() -> None:
-        try:
-            for number in range(first, settings.steps):
-                rng = np.random.default_rng([settings.seed, number])
-                scale = int(rng.choice(scales, p=chances))
-                size = degradation.patch_size(scale)
-                patches = photographs.draw(rng, data, size=size, count=settings.batch)
-                put((number, scale, bool(rng.random() < WRAPPING), patches))
-                if done.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # the consumer raises it
-            put(error)
+@functools.lru_cache
+def _chunk_program(
+    kind: Kind, like: photographs.Photographs, batch: int, chunk: int, *form: Any
+) -> Callable[..., tuple[optimizer.State, optimizer.Info]]:
+    """Compiles steps of a kind, one after the other: `(key, state, photographs,
+    learning rates)`."""
+    functions = _training(*form)
 
-    threading.Thread(target=prepare, daemon=True).start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        done.set()
+    def steps(
+        key: jax.Array,
+        state: optimizer.State,
+        data: photographs.Photographs,
+        rates: jax.Array,
+    ) -> tuple[optimizer.State, optimizer.Info]:
+        def one(state: optimizer.State, rate: jax.Array) -> Any:
+            drawing, step_key = jax.random.split(jax.random.fold_in(key, state.step))
+            side = degradation.patch_size(kind.scale)
+            patches = photographs.draw(drawing, data, size=side, count=batch)
+            return functions.step(step_key, state, patches, rate, **kind._asdict())
+
+        return jax.lax.scan(one, state, rates)
+
+    key = jax.random.key(0)
+    state = jax.eval_shape(functions.init, key)
+    rates = jax.ShapeDtypeStruct((chunk,), np.float32)
+    program = jax.jit(steps, donate_argnums=1)
+    return program.lower(key, state, like, rates).compile()
 
 
 def _validation(
-    data: photographs.Photographs, settings: Settings
-) -> dict[int, degradation.Pair]:
-    """The same pairs in all runs."""
-    made = {}
-    for scale in sorted(settings.shares):
-        rng = np.random.default_rng(scale)
-        size = degradation.patch_size(scale)
-        patches = photographs.draw(rng, data, size=size, count=VALIDATION_PATCHES)
-        keys = jax.random.split(jax.random.key(scale), VALIDATION_PATCHES)
-        make = functools.partial(settings.make_pair, scale=scale, wraps=True)
-        made[scale] = jax.jit(jax.vmap(make))(keys, patches)
-    return made
+    data: photographs.Photographs,
+    scale: int,
+    network: DeepWiener,
+    muon: bool,
+    make_pair: Callable[..., degradation.Pair],
+) -> tuple[Callable[..., jax.Array], degradation.Pair]:
+    """A compiled measurement of a scale, and its pairs: the same in all runs."""
+    del muon
+    size = degradation.patch_size(scale)
+
+    def make(key: jax.Array, data: photographs.Photographs) -> degradation.Pair:
+        patches = photographs.draw(key, data, size=size, count=VALIDATION_PATCHES)
+        keys = jax.random.split(key, VALIDATION_PATCHES)
+        return jax.vmap(functools.partial(make_pair, scale=scale, wraps=True))(
+            keys, patches
+        )
+
+    key = jax.random.key(scale)
+    pairs = jax.jit(make)(key, data)
+    measure = jax.jit(functools.partial(_psnr, scale=scale, network=network))
+    params = jax.eval_shape(functools.partial(init, network=network), key)
+    return measure.lower(params, pairs).compile(), pairs
 
 
 def _psnr(
@@ -319,11 +379,12 @@ def main(argv: Sequence[str]) -> None:
         shares=_shares(FLAGS.scales),
         seed=FLAGS.seed,
         save_every=FLAGS.save_every,
+        chunk=FLAGS.chunk,
+        minutes=FLAGS.minutes,
         bicubic=FLAGS.bicubic,
     )
-    stop = time.time() + 60 * FLAGS.minutes if FLAGS.minutes else float("inf")
     paths = photographs.find(Path(FLAGS.photos))
-    train(paths, Path(FLAGS.output), settings=settings, stop=stop)
+    train(paths, Path(FLAGS.output), settings=settings)
 
 
 if __name__ == "__main__":
@@ -338,5 +399,8 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "Seed.")
     flags.DEFINE_integer("save_every", 500, "Steps between checkpoints.")
     flags.DEFINE_bool("bicubic", False, "The bicubic kernel alone, without noise.")
-    flags.DEFINE_float("minutes", 0, "Ends after so many minutes; 0: never.")
+    flags.DEFINE_integer("chunk", 10, "Steps that the device does at a time.")
+    flags.DEFINE_float(
+        "minutes", 0, "The learning rate falls to 0 in so many minutes; 0: by --steps."
+    )
     app.run(main)

@@ -18,7 +18,7 @@ from kernelgan_jax.super_resolution.deep_wiener import random_kernels
 from kernelgan_jax.super_resolution.deep_wiener.jpeg import jpeg, smooth
 from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
 
-LR_SIZES = {1: 96, 2: 48, 3: 40, 4: 40}
+LR_SIZES = {1: 96, 2: 64, 3: 48, 4: 48}
 """Side of the LR patches, by scale."""
 
 

@@ -17,7 +17,11 @@ from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES, in_two_steps
 from kernelgan_jax.super_resolution.deep_wiener.model import apply
-from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL, DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.network import (
+    FACTORS,
+    MAX_KERNEL,
+    DeepWiener,
+)
 from kernelgan_jax.super_resolution.deep_wiener.request import (
     TOLD,
     Request,
@@ -31,7 +35,7 @@ TILE = 512
 
 MARGIN = 40
 """What is dropped of a tile at each side: beyond it the network sees next to nothing.
-Even, as the network joins pixels."""
+A multiple of what the network joins."""
 
 BUCKET = 64
 """Smaller images are extended to multiples of this: few shapes are compiled."""
@@ -188,10 +192,11 @@ def _extended(request: Request, tile: int) -> np.ndarray:
     A kernel needs room, the network joins pixels, and few shapes are to be compiled.
     """
     least = -(-MAX_KERNEL // request.scale)
+    unit = FACTORS[request.scale] // request.scale
     pad = []
     for side in request.image.shape[:2]:
         bucket = -(-max(side, least) // BUCKET) * BUCKET
-        pad.append((0, bucket - side if bucket <= tile else side % 2))
+        pad.append((0, bucket - side if bucket <= tile else -side % unit))
     return np.pad(request.image.astype(np.float32), [*pad, (0, 0)], mode="symmetric")
 
 

@@ -42,6 +42,10 @@ MAX_KERNEL = 41
 FACTORS = {1: 2, 2: 2, 3: 3, 4: 4}
 """HR pixels along each side of one position of the network, by scale."""
 
+TRUNKS = {1: "fine", 2: "fine", 3: "coarse", 4: "coarse"}
+"""Which residual blocks serve a scale: positions that hold more pixels need more
+channels."""
+
 NOISE_LEVELS = (0.7, 2.5, 10.0)
 """Noise of the Wiener filters, as multiples of the image's; the middle one is the
 base."""
@@ -55,10 +59,13 @@ TRUST = 0.7
 
 class DeepWiener(nn.Module):
     """The network, for one image; see the module. Its parameters are those of one
-    `scale`; the blocks are shared by all scales."""
+    `scale`; scales share the blocks of their trunk."""
 
     channels: int = 64
-    stages: int = 3
+    """At scales 1 and 2."""
+    coarse_channels: int = 112
+    """At scales 3 and 4."""
+    stages: int = 4
     blocks: int = 2
     """Residual blocks of each stage."""
 
@@ -110,14 +117,20 @@ class DeepWiener(nn.Module):
             return layer(x[None])[0]
 
         noise = jnp.sqrt(noise_std**2 + wiener.MIN_NOISE_STD**2)
+        trunk = TRUNKS[scale]
+        channels = self.channels if trunk == "fine" else self.coarse_channels
         numbers = _numbers(kernel, noise, kernel_std, jpeg, scale=scale)
-        hidden = nn.relu(nn.Dense(32, name="condition")(numbers))
-        zeros = nn.initializers.zeros
+        hidden = nn.relu(nn.Dense(32, name=f"condition_{trunk}")(numbers))
+
+        def told(size: int, name: str) -> jax.Array:
+            zeros = nn.initializers.zeros
+            return nn.Dense(size, kernel_init=zeros, name=f"{name}_{trunk}")(hidden)
+
         count = self.stages * self.blocks
-        gates = nn.Dense(count * self.channels, kernel_init=zeros, name="gates")(hidden)
-        gates = 1 + gates.reshape(count, self.channels)
-        trusts = nn.Dense(self.stages, kernel_init=zeros, name="trusts")(hidden)
-        slopes = self.param("slopes", nn.initializers.constant(1.0), (self.stages,))
+        gates = 1 + told(count * channels, "gates").reshape(count, channels)
+        trusts = told(self.stages, "trusts")
+        ones = nn.initializers.constant(1.0)
+        slopes = self.param(f"slopes_{trunk}", ones, (self.stages,))
 
         lr = periodic.wrap(image, inner)
         blurred = periodic.blur(kernel, grid, scale=scale)
@@ -174,12 +187,12 @@ class DeepWiener(nn.Module):
                 inputs = [centred(result, factor), unshuffle(step, factor)]
             name = f"stem_{stage}_x{scale}"
             together = GAIN * jnp.concatenate(inputs, -1)
-            features += conv(together, self.channels, name, side=1)
+            features += conv(together, channels, name, side=1)
             for block in range(self.blocks):
                 index = stage * self.blocks + block
-                x = nn.relu(conv(features, self.channels, f"a_{index}", gain=2.0))
-                x = x * gates[index][None, None]
-                features += conv(x, self.channels, f"b_{index}", gain=0.1)
+                x = conv(features, channels, f"a_{index}_{trunk}", gain=2.0)
+                x = nn.relu(x) * gates[index][None, None]
+                features += conv(x, channels, f"b_{index}_{trunk}", gain=0.1)
             last = stage == self.stages - 1
             change = conv(
                 features,

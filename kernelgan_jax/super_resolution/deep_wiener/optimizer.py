@@ -1,7 +1,7 @@
 """One training step: loss, optimizers by scale, moving average of the weights.
 
-The blocks are shared by all scales, stems and heads belong to one each. A step trains
-one scale; parameters of the others, and their optimizer's state, stay as they are.
+Scales share the blocks of their trunk; stems and heads belong to one each. A step
+trains one scale; the other parameters, and their optimizer's state, stay as they are.
 """
 
 import functools
@@ -14,13 +14,16 @@ import optax
 from optax import contrib
 
 from kernelgan_jax.pixels import LUMA
-from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.degradation import (
     Pair,
     degrade,
 )
 from kernelgan_jax.super_resolution.deep_wiener.model import apply, init
-from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
+from kernelgan_jax.super_resolution.deep_wiener.network import (
+    TRUNKS,
+    DeepWiener,
+    Params,
+)
 
 EMA_DECAY = 0.999
 """Of the moving average that is kept of the weights; less in the first steps."""
@@ -39,7 +42,7 @@ class State(NamedTuple):
     step: jax.Array
     """Steps done."""
     groups: dict[str, Params]
-    """Parameters: `shared`, and `x1` to `x4`."""
+    """Parameters: of the trunks, and `x1` to `x4`."""
     optimizers: dict[str, Any]
     """State of each group's optimizer."""
     ema: dict[str, Params]
@@ -67,11 +70,10 @@ class Training(NamedTuple):
 
 
 def split(params: Params) -> dict[str, Params]:
-    """Groups parameters by the scale that they belong to."""
-    groups: dict[str, Params] = {"shared": {}, **{f"x{s}": {} for s in SCALES}}
+    """Groups parameters by the trunk or scale that they belong to."""
+    groups: dict[str, Params] = {}
     for name, value in params.items():
-        end = name.rpartition("_")[2]
-        groups[end if end in groups else "shared"][name] = value
+        groups.setdefault(name.rpartition("_")[2], {})[name] = value
     return groups
 
 
@@ -80,20 +82,20 @@ def merge(groups: dict[str, Params]) -> Params:
     return {name: value for group in groups.values() for name, value in group.items()}
 
 
-def learning_rate(step: int, *, steps: int, largest: float, decay: float) -> float:
+def learning_rate(step: int, *, progress: float, largest: float, decay: float) -> float:
     """The learning rate of a step.
 
     It rises in the first 200 steps, stays, and falls to 0 by a straight line in the
-    last part. As it is 0 only at the end, training can go on with more steps.
+    last part.
 
     Args:
       step: Steps done, from 0.
-      steps: Steps in all.
+      progress: Part of the training that is done, 0 to 1.
       largest: The largest rate.
-      decay: Part of the steps in which it falls, 0 to 1.
+      decay: Part of the training in which it falls, 0 to 1.
     """
-    falling = max(decay * steps, 1)
-    return largest * min((step + 1) / 200, 1, max((steps - step) / falling, 0))
+    left = max(1 - progress, 0)
+    return largest * min((step + 1) / 200, 1, left / decay if decay else 1)
 
 
 def training(
@@ -149,8 +151,10 @@ def training(
     ) -> tuple[State, Info]:
         keys = jax.random.split(key, len(patches))
         make = functools.partial(make_pair, scale=scale, wraps=wraps)
-        pairs = jax.vmap(make)(keys, patches)
-        names = ("shared", f"x{scale}")
+        # On a GPU, numbers of the default would round off more than 8 bits do.
+        with jax.default_matmul_precision("highest"):
+            pairs = jax.vmap(make)(keys, patches)
+        names = (TRUNKS[scale], f"x{scale}")
 
         def loss(used: dict[str, Params]) -> tuple[jax.Array, jax.Array]:
             results = enlarge(

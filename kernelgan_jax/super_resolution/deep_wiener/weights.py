@@ -14,8 +14,11 @@ import numpy as np
 from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
 
-VERSION = 2
+VERSION = 3
 """Of the network's form; files of another version are refused."""
+
+FORM = ("channels", "coarse_channels", "stages", "blocks")
+"""The network's own settings, which a file holds."""
 
 MAX_BYTES = 2**28
 """Largest size of all weights of a file."""
@@ -39,9 +42,7 @@ def save(path: Path, weights: Weights) -> None:
     network = weights.network
     header = {
         "version": VERSION,
-        "channels": network.channels,
-        "stages": network.stages,
-        "blocks": network.blocks,
+        **{key: getattr(network, key) for key in FORM},
         "about": weights.about,
     }
     leaves, _ = jax.tree_util.tree_flatten_with_path(weights.params)
@@ -72,7 +73,7 @@ def load(path: Path) -> Weights:
             arrays = {name: file[name] for name in file.files if name != "header"}
             version = header["version"]
             if version == VERSION:
-                shape = [int(header[key]) for key in ("channels", "stages", "blocks")]
+                form: dict[str, Any] = {key: int(header[key]) for key in FORM}
                 about = dict(header["about"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is not a file of network weights") from error
@@ -81,7 +82,7 @@ def load(path: Path) -> Weights:
             f"{path}: has version {version!r} of the network; it must have version "
             f"{VERSION}"
         )
-    network = DeepWiener(*shape)
+    network = DeepWiener(**form)
     wanted = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
     leaves, tree = jax.tree_util.tree_flatten_with_path(wanted)
     params = []
