@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
-    "equivalent_gaussian estimate parallel version".split(),
+    "equivalent_gaussian estimate parallel programs version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],
@@ -38,6 +38,7 @@ COMPILED = {
     "estimators/spectral/analysis.py",
     "estimators/spectral/confidence.py",
     "priors/flow/training.py",
+    "programs.py",
     "super_resolution/closed_form.py",
     "super_resolution/deep_wiener/enlarge.py",
     "super_resolution/zssr/method.py",

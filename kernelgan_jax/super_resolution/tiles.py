@@ -5,7 +5,7 @@ of the result is dropped. Tiles at the image's edge lie flush with it, so that t
 operator pads there as it would for the whole image: the result is the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,28 +89,51 @@ class Tile(NamedTuple):
         out[tuple(target)] = result[tuple(source)]
 
 
-def cut(size: Sequence[int], *, margin: int, tile: int) -> list[Tile]:
+def cut(size: Sequence[int], *, margin: int, tile: int | tuple[int, int]) -> list[Tile]:
     """Cuts an image into tiles of one shape, which overlap by their margins.
 
     Args:
       size: Height and width of the image.
       margin: Pixels of a tile at each side that are not kept.
-      tile: Side of a tile with its margins, more than `2*margin`; an axis that is
-        shorter is not cut.
+      tile: Side of a tile with its margins, or its height and width, more than
+        `2*margin`; an axis that is shorter is not cut.
 
     Raises:
       ValueError: If the tile is not larger than its margins.
     """
-    if tile <= 2 * margin:
+    sides = (tile, tile) if isinstance(tile, int) else tile
+    if min(sides) <= 2 * margin:
         raise ValueError(
             f"tile is {tile}; it must be more than {2 * margin}, twice the margin"
         )
-    rows, columns = (list(_spans(side, margin, tile)) for side in size[:2])
+    rows, columns = (
+        list(_spans(side, margin, length))
+        for side, length in zip(size[:2], sides, strict=True)
+    )
     return [
         Tile(row, column, kept_row, kept_column)
         for row, kept_row in rows
         for column, kept_column in columns
     ]
+
+
+def best_side(size: int, choices: Iterable[int], *, margin: int) -> int:
+    """The side of tiles that covers an axis with the fewest pixels in all.
+
+    Args:
+      size: Length of the axis.
+      choices: Sides of tiles, each more than `2*margin`; the first of equals is taken.
+      margin: Pixels of a tile at each side that are not kept.
+
+    Example:
+      >>> best_side(900, (512, 448), margin=24)  # two tiles in place of three
+      512
+      >>> best_side(800, (512, 448), margin=24)
+      448
+    """
+    return min(
+        choices, key=lambda side: side * -(-(size - 2 * margin) // (side - 2 * margin))
+    )
 
 
 def _spans(size: int, margin: int, tile: int) -> Iterator[tuple[slice, slice]]:

@@ -392,6 +392,15 @@ def test_weights_of_another_kind_are_refused(
         weights.load(file)
 
 
+def test_the_package_has_the_weights_of_its_network() -> None:
+    file = Path(weights.__file__).parent / "weights.npz"
+    assert file.stat().st_size < 6e6
+    whole = weights.load(file)
+    assert whole.network == DeepWiener() and whole.about["scales"] == list(SCALES)
+    same = weights.load(file, check=False).params
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, whole.params, same))
+
+
 def test_every_scale_has_whole_positions() -> None:
     assert all(FACTORS[s] % s == 0 for s in SCALES)
     for scale in SCALES:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import checks, kernels
+from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import (
     Diagnostics,
     Evidence,
@@ -224,7 +224,7 @@ def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array, Fit | No
             return fits, samples, None
         return fits, samples, fit_resamplers(power, weights, scale=scale)
 
-    return jax.jit(program).lower(shape, shape).compile()
+    return programs.compiled(program, shape, shape, name=f"spectral x{scale}")
 
 
 def _as_result(kernel: Any) -> np.ndarray:

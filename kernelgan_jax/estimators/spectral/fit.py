@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import export
 
 from kernelgan_jax.estimators.spectral.families import (
     PARAMETERS,
@@ -46,6 +47,9 @@ class Fit(NamedTuple):
     over expected power."""
     kernel: jax.Array
     """The kernel, `n x n`, aligned for the scale, sum 1."""
+
+
+export.register_namedtuple_serialization(Fit, serialized_name="kernelgan_jax.Fit")
 
 
 class Objective(NamedTuple):

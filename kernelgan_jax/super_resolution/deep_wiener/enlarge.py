@@ -28,14 +28,15 @@ from kernelgan_jax.super_resolution.deep_wiener.request import (
     first_step,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
-from kernelgan_jax.super_resolution.tiles import Tile, cut
+from kernelgan_jax.super_resolution.tiles import Tile, best_side, cut
 
 TILE = 512
-"""Side of the tiles that larger images are cut into, with their margins, LR pixels."""
+"""Largest side of the tiles that larger images are cut into, with their margins, LR
+pixels."""
 
-MARGIN = 40
-"""What is dropped of a tile at each side: beyond it the network sees next to nothing.
-A multiple of what the network joins."""
+MARGIN = 24
+"""What is dropped of a tile at each side: tiles agree with the whole image to a
+twentieth of a gray level. A multiple of what the network joins."""
 
 BUCKET = 64
 """Smaller images are extended to multiples of this: few shapes are compiled."""
@@ -106,22 +107,30 @@ def enlarge_images(
     restored = iter(_restore(weights, chosen, tile=tile, batch=batch or _batch()))
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
-        made = next(restored) if strength else None
-        if made is not None and _has_diverged(made, request):
-            made, strength = None, 0.0
-        result: Any = 0.0 if made is None else strength * made
-        if strength < 1:
-            result = result + (1 - strength) * closed_form.enlarge(
-                request.image,
-                request.kernel,
-                scale=request.scale,
-                noise_std=request.noise_std,
-                kernel_std=request.kernel_std,
-                spectrum=request.spectrum,
-            )
-        result = np.asarray(bicubic_resize(result, 2)) if two else result
-        results.append(np.clip(result, 0, 1).astype(np.float32))
+        result = next(restored) if strength else None
+        if result is None or _has_diverged(result, request):
+            result = _wiener(request)
+        elif strength < 1:
+            result *= strength
+            result += (1 - strength) * _wiener(request)
+        if two:
+            result = np.array(bicubic_resize(result, 2), np.float32)
+        results.append(np.clip(result, 0, 1, out=result))
     return results
+
+
+def _wiener(request: Request) -> np.ndarray:
+    return np.array(
+        closed_form.enlarge(
+            request.image,
+            request.kernel,
+            scale=request.scale,
+            noise_std=request.noise_std,
+            kernel_std=request.kernel_std,
+            spectrum=request.spectrum,
+        ),
+        np.float32,
+    )
 
 
 def _is_trained(weights: Weights, request: Request) -> bool:
@@ -156,7 +165,12 @@ def _restore(
     ]
     alike: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
     for index, (whole, request) in enumerate(zip(wholes, requests, strict=True)):
-        for part in cut(whole.shape, margin=MARGIN, tile=tile):
+        least = max(tile - 2 * BUCKET, 2 * MARGIN + BUCKET)
+        choices = range(tile, least - 1, -BUCKET)
+        rows, columns = (
+            best_side(side, choices, margin=MARGIN) for side in whole.shape[:2]
+        )
+        for part in cut(whole.shape, margin=MARGIN, tile=(rows, columns)):
             key = (request.scale, part.read(whole).shape)
             alike[key].append((index, part))
     program = _compiled(weights.network)
@@ -197,7 +211,9 @@ def _extended(request: Request, tile: int) -> np.ndarray:
     for side in request.image.shape[:2]:
         bucket = -(-max(side, least) // BUCKET) * BUCKET
         pad.append((0, bucket - side if bucket <= tile else -side % unit))
-    return np.pad(request.image.astype(np.float32), [*pad, (0, 0)], mode="symmetric")
+    if not np.any(pad):
+        return request.image
+    return np.pad(request.image, [*pad, (0, 0)], mode="symmetric")
 
 
 @functools.lru_cache(maxsize=4)

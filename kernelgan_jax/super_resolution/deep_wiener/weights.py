@@ -56,8 +56,12 @@ def save(path: Path, weights: Weights) -> None:
     os.replace(part, path)
 
 
-def load(path: Path) -> Weights:
+def load(path: Path, *, check: bool = True) -> Weights:
     """Reads weights; they become float32.
+
+    Args:
+      path: The file.
+      check: Whether all weights and their shapes are compared with the network's.
 
     Raises:
       ValueError: If the file is no file of weights, or of another version or shape.
@@ -83,20 +87,33 @@ def load(path: Path) -> Weights:
             f"{VERSION}"
         )
     network = DeepWiener(**form)
+    if check:
+        _check(path, arrays, network)
+    params: Params = {}
+    for name, array in arrays.items():
+        layer, _, part = name.rpartition("/")
+        values = params.setdefault(layer, {}) if layer else params
+        values[part] = jnp.asarray(array, jnp.float32)
+    return Weights(network, params, about)
+
+
+def _check(path: Path, arrays: dict[str, np.ndarray], network: DeepWiener) -> None:
+    """Checks that a file holds the weights of a network, and nothing else."""
     wanted = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
-    leaves, tree = jax.tree_util.tree_flatten_with_path(wanted)
-    params = []
-    for at, leaf in leaves:
-        name = _name(at)
+    shapes = {
+        _name(at): leaf.shape
+        for at, leaf in jax.tree_util.tree_flatten_with_path(wanted)[0]
+    }
+    for name, shape in shapes.items():
         if name not in arrays:
             raise ValueError(f"{path}: has no weights {name}")
-        if arrays[name].shape != leaf.shape:
+        if arrays[name].shape != shape:
             raise ValueError(
                 f"{path}: weights {name} have shape {arrays[name].shape}; it must be "
-                f"{leaf.shape}"
+                f"{shape}"
             )
-        params.append(jnp.asarray(arrays[name], jnp.float32))
-    return Weights(network, jax.tree.unflatten(tree, params), about)
+    if unknown := sorted(set(arrays) - set(shapes)):
+        raise ValueError(f"{path}: has unknown weights {', '.join(unknown[:3])}")
 
 
 def _name(path: Any) -> str:

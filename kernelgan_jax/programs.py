@@ -1,0 +1,91 @@
+"""Programs whose traces are kept between runs.
+
+JAX keeps what it has compiled, but traces Python again in each run: seconds for a long
+program. Where JAX keeps compiled programs, the trace of a program is kept beside them
+as StableHLO (`jax.export`), under a name that depends on all that it was made from.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+from jax import export
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SUFFIX = ".stablehlo"
+
+
+def compiled(function: Function, *arguments: Any, name: str) -> Function:
+    """Compiles a function for arguments of some shapes and types.
+
+    Args:
+      function: Pure; what it returns consists of arrays, tuples and named tuples that
+        are registered with `jax.export.register_namedtuple_serialization`.
+      *arguments: `jax.ShapeDtypeStruct` of each argument.
+      name: Of the program, with everything that the function depends on beside its
+        arguments and the source of this package.
+
+    Returns:
+      The compiled function, for such arguments alone.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from kernelgan_jax.programs import compiled
+      >>> two = jax.ShapeDtypeStruct((2,), jnp.float32)
+      >>> double = compiled(lambda x: 2 * x, two, name="double")
+      >>> double(jnp.ones(2, jnp.float32)).tolist()
+      [2.0, 2.0]
+    """
+    folder = _folder()
+    if folder is None:
+        return _compile(function, arguments)
+    file = folder / (_digest(name, arguments) + _SUFFIX)
+    with contextlib.suppress(Exception):  # Absent, damaged, or of another JAX.
+        return _compile(
+            export.deserialize(bytearray(file.read_bytes())).call, arguments
+        )
+    traced = export.export(jax.jit(function))(*arguments)
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        part.write_bytes(traced.serialize())
+        os.replace(part, file)
+    # As later runs do, so that they give the same bits.
+    return _compile(traced.call, arguments)
+
+
+def _compile(function: Any, arguments: Any) -> Any:
+    return jax.jit(function).lower(*arguments).compile()
+
+
+def _folder() -> Path | None:
+    """Where JAX keeps compiled programs, if that is a folder of this machine."""
+    name = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    return Path(name) if name and os.path.isdir(name) else None
+
+
+def _digest(name: str, arguments: Any) -> str:
+    """A name for a trace, which changes with all that it depends on."""
+    settings = (
+        jax.__version__,
+        jax.default_backend(),
+        jax.config.jax_enable_x64,  # type: ignore[attr-defined]
+        jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
+    )
+    text = repr((name, arguments, settings, _source()))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _source() -> str:
+    """Digest of the source of this package."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()
