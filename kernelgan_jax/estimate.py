@@ -123,6 +123,8 @@ class Evidence(NamedTuple):
     family: str = ""
     """What the kernel is: `Gaussian`, `generalised Gaussian`, `motion`, or the name of
     a resampler, `bicubic`, `lanczos` or `box`."""
+    jpeg_strength: float = 0.0
+    """Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none."""
 
     @property
     def gray_noise_std(self) -> float:

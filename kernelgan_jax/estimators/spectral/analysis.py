@@ -28,14 +28,12 @@ from kernelgan_jax.estimate import (
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
+from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
 from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     JPEG_FREQUENCY_WEIGHTS,
 )
-from kernelgan_jax.estimators.spectral.noise import (
-    channel_noise_std,
-    flat_noise_std,
-)
+from kernelgan_jax.estimators.spectral.noise import channel_noise_std, flat_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
     has_blocks,
@@ -48,7 +46,7 @@ from kernelgan_jax.estimators.spectral.search import (
     fit_families,
     fit_resamplers,
 )
-from kernelgan_jax.pixels import unit_image
+from kernelgan_jax.pixels import luma, unit_image
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -82,6 +80,7 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     unit = unit_image(image)
     gray = to_gray(unit)
     jpeg = has_blocks(gray)
+    strength = jpeg_strength(255 * luma(unit), blocks=jpeg)
     flat = flat_noise_std(gray)
     chosen = _best_kernel(gray, flat, jpeg=jpeg, scale=scale)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
@@ -99,10 +98,11 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         spectrum=spectrum,
         misfit=float(chosen.fit.misfit),
         contrast=float(gray.std()),
-        noise_std=channel_noise_std(spectrum, unit, jpeg=jpeg),
+        noise_std=channel_noise_std(spectrum, unit, jpeg=strength),
         jpeg=jpeg,
         converged=bool(chosen.fit.converged),
         family=chosen.name,
+        jpeg_strength=strength,
     )
 
 

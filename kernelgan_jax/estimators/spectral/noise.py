@@ -11,6 +11,9 @@ JPEG_NOISE = 3.0
 qualities 90 and 75, super-resolution trained with noise of this standard deviation was
 the best on four images (2, 3, 4 and 6 were tried)."""
 
+FULL_JPEG = 0.15
+"""Strength of JPEG from which that is so: quality 85."""
+
 
 BLOCK = 16
 """Side of the blocks of which the flattest show the noise."""
@@ -54,7 +57,7 @@ def flat_noise_std(gray: np.ndarray) -> float:
     return FLAT_FACTOR * float(np.sqrt(variance))
 
 
-def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> float:
+def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: float) -> float:
     """Standard deviation of the noise in each channel, as a fraction of the range.
 
     In a colour image the noise of the channels is taken to be independent, so that the
@@ -63,10 +66,10 @@ def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> f
     Args:
       spectrum: Fitted spectrum of the gray image.
       image: `H x W x C`.
-      jpeg: Whether the image shows JPEG's blocks; the noise is then at least
-        `JPEG_NOISE`.
+      jpeg: Strength of JPEG compression; from `FULL_JPEG` on the noise is at least
+        `JPEG_NOISE`, below it in proportion.
     """
     is_gray = image.shape[-1] == 1 or has_equal_channels(image)
     gray_noise = float(np.exp(spectrum.log_noise / 2))
     noise = gray_noise / (1 if is_gray else float(np.linalg.norm(LUMA)))
-    return max(noise, JPEG_NOISE if jpeg else 0) / 255
+    return max(noise, JPEG_NOISE * min(jpeg / FULL_JPEG, 1)) / 255

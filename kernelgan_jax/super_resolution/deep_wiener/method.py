@@ -21,9 +21,6 @@ from kernelgan_jax.super_resolution.planning import Plan
 WEIGHTS = Path(__file__).parent / "weights.npz"
 """The file of the package's weights."""
 
-JPEG = 0.25
-"""Strength of JPEG that is assumed where its blocks are found: that of quality 75."""
-
 
 def deep_wiener(
     keys: Sequence[jax.Array],
@@ -63,7 +60,7 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         planned.scale,
         noise_std=added_noise_std(planned.noise_std),
         kernel_std=max(planned.kernel_std, planned.config.kernel_std),
-        jpeg=JPEG if evidence is not None and evidence.jpeg else 0.0,
+        jpeg=0.0 if evidence is None else evidence.jpeg_strength,
         strength=planned.config.strength,
         spectrum=None if evidence is None else evidence.spectrum,
     )

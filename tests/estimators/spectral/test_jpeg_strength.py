@@ -1,0 +1,43 @@
+"""The quality of JPEG is read from pixels."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
+from kernelgan_jax.pixels import luma
+
+SIDE = 160
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((SIDE, SIDE, 3)).cumsum(0).cumsum(1)
+    noise = (noise - noise.min()) / np.ptp(noise) * 160 + rng.normal(45, 6, noise.shape)
+    return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+
+
+def compressed(photo: Image.Image, **options: int) -> np.ndarray:
+    file = io.BytesIO()
+    photo.save(file, "JPEG", **options)
+    return np.asarray(Image.open(file), float)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (3, 5)])
+@pytest.mark.parametrize("quality", [30, 50, 75, 90, 94])
+def test_quality(photo: Image.Image, quality: int, corner: tuple[int, int]) -> None:
+    pixels = compressed(photo, quality=quality, subsampling=2 if quality < 80 else 0)
+    found = jpeg_strength(luma(pixels)[corner[0] :, corner[1] :])
+    assert found == pytest.approx((100 - quality) / 100, abs=0.015)
+
+
+def test_what_was_never_compressed_or_was_resized(photo: Image.Image) -> None:
+    assert jpeg_strength(luma(np.asarray(photo, float))) == 0
+    pixels = compressed(photo, quality=60).astype(np.uint8)
+    half = Image.fromarray(pixels).resize((SIDE // 2, SIDE // 2))
+    assert jpeg_strength(luma(np.asarray(half, float))) == 0
+    assert jpeg_strength(np.full((32, 40), 7.0)) == 0
+    assert jpeg_strength(np.eye(9)) == 0
