@@ -37,7 +37,8 @@ class Spectrum(NamedTuple):
     models them (`estimators/spectral/likelihood.py`); JAX or NumPy arrays."""
 
     log_amplitude: Any
-    """log A; gray levels^2 at one cycle per LR pixel."""
+    """log A; gray levels^2 at one cycle per LR pixel. A gray level is 1/255 of the
+    image's own range (see `levels.py`)."""
     exponent: Any
     """alpha."""
     direction: Any
@@ -113,7 +114,8 @@ class Evidence(NamedTuple):
     """Root mean square, over frequencies, of the logarithm of measured power over
     expected power."""
     contrast: float
-    """Standard deviation of the gray image, gray levels."""
+    """Standard deviation of the gray image, in gray levels of its own range, or in the
+    steps between its levels if these are larger."""
     noise_std: float
     """Standard deviation of the noise in each channel, as a fraction of the range."""
     jpeg: bool
@@ -123,10 +125,13 @@ class Evidence(NamedTuple):
     family: str = ""
     """What the kernel is: `Gaussian`, `generalised Gaussian`, `motion`, or the name of
     a resampler, `bicubic`, `lanczos` or `box`."""
+    span: float = 1.0
+    """The image's own range, as a fraction of the range of its type."""
 
     @property
     def gray_noise_std(self) -> float:
-        """Standard deviation of the white noise of the gray image, gray levels."""
+        """Standard deviation of the white noise of the gray image, in gray levels of
+        its own range."""
         return float(np.exp(np.asarray(self.spectrum.log_noise) / 2))
 
 

@@ -15,6 +15,7 @@ from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.estimators.registry import Estimator, find_estimator
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.levels import find_levels, to_own_range
 from kernelgan_jax.parallel import map_images
 from kernelgan_jax.pixels import unit_image
 
@@ -132,8 +133,13 @@ def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.
     """
     entry.check_scale(scale)
     unit = unit_image(image)
-    entry.implementation.check(unit, scale=scale, config=config)
+    entry.implementation.check(_own(unit), scale=scale, config=config)
     return unit
+
+
+def _own(unit: np.ndarray) -> np.ndarray:
+    """An image in its own range, which is what estimators work on."""
+    return to_own_range(unit, find_levels(unit))
 
 
 def estimate_checked(
@@ -161,7 +167,7 @@ def estimate_checked(
     evidence = map_images(look, images, progress=progress)
     found = entry.implementation.estimate(
         keys,
-        images,
+        [_own(image) for image in images],
         scale=scale,
         config=config,
         evidence=evidence,

@@ -149,9 +149,8 @@ def plan(
     config = chosen.default_config(config)
     if config is not None:
         shape = None if image_shape is None else (image_shape[0], image_shape[1])
-        config, more = config.for_image(
-            scale=scale, noise_std=noise_std, image_shape=shape
-        )
+        own = noise_std if evidence is None else noise_std / evidence.span
+        config, more = config.for_image(scale=scale, noise_std=own, image_shape=shape)
         notes = (*more, *notes)
     return Plan(
         method,

@@ -9,9 +9,16 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
+from kernelgan_jax.levels import (
+    HEADROOM,
+    OWN_SPAN,
+    find_levels,
+    from_own_range,
+    to_own_range,
+)
 from kernelgan_jax.pixels import has_equal_channels, unit_image
 from kernelgan_jax.super_resolution.planning import Plan, plan
-from kernelgan_jax.super_resolution.registry import find_method
+from kernelgan_jax.super_resolution.registry import Enlarge, find_method
 
 
 def super_resolve(
@@ -131,8 +138,53 @@ def super_resolve_planned(
     # A gray photograph that is stored as RGB stays gray: one channel is super-resolved.
     gray = [has_equal_channels(unit) for unit in units]
     units = [u[:, :, :1] if g else u for u, g in zip(units, gray, strict=True)]
-    results = find_method(methods[0]).load()(keys, units, plans, progress=progress)
+    method = find_method(methods[0])
+    enlarge = _in_own_range(method.load()) if method.uses_kernel else method.load()
+    results = enlarge(keys, units, plans, progress=progress)
     return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
+
+
+def _in_own_range(enlarge: Enlarge) -> Enlarge:
+    """The function of a method, for images in the range of their types: it is called
+    with their own ranges, and with noise and spectra of these."""
+
+    def mapped(
+        keys: Sequence[jax.Array],
+        images: Sequence[np.ndarray],
+        plans: Sequence[Plan],
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[np.ndarray]:
+        levels = [find_levels(image) for image in images]
+        own = [
+            to_own_range(image, each, headroom=HEADROOM)
+            for image, each in zip(images, levels, strict=True)
+        ]
+        gains = [OWN_SPAN / each.span for each in levels]
+        planned = [_amplified(p, gain) for p, gain in zip(plans, gains, strict=True)]
+        return [
+            from_own_range(result, each, headroom=HEADROOM)
+            for result, each in zip(
+                enlarge(keys, own, planned, progress=progress), levels, strict=True
+            )
+        ]
+
+    return mapped
+
+
+def _amplified(planned: Plan, gain: float) -> Plan:
+    """The plan for an image whose levels are `gain` times as far apart."""
+    evidence = planned.evidence
+    if evidence is not None and evidence.spectrum is not None:
+        more = np.float32(2 * np.log(evidence.span * gain))
+        spectrum = evidence.spectrum._replace(
+            log_amplitude=evidence.spectrum.log_amplitude + more,
+            log_noise=evidence.spectrum.log_noise + more,
+        )
+        evidence = evidence._replace(
+            spectrum=spectrum, noise_std=gain * evidence.noise_std, span=1 / gain
+        )
+    return planned._replace(noise_std=gain * planned.noise_std, evidence=evidence)
 
 
 def _check(unit: np.ndarray, planned: Plan) -> None:

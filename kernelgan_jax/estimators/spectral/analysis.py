@@ -48,6 +48,7 @@ from kernelgan_jax.estimators.spectral.search import (
     fit_families,
     fit_resamplers,
 )
+from kernelgan_jax.levels import count_steps, find_levels, to_own_range
 from kernelgan_jax.pixels import unit_image
 
 MIN_POWER_DENSITY = 1e-3
@@ -80,7 +81,9 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     """
     checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     unit = unit_image(image)
-    gray = to_gray(unit)
+    levels = find_levels(unit)
+    own = to_own_range(unit, levels)
+    gray = to_gray(own)
     jpeg = has_blocks(gray)
     flat = flat_noise_std(gray)
     chosen = _best_kernel(gray, flat, jpeg=jpeg, scale=scale)
@@ -98,11 +101,12 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         samples=chosen.samples.astype(np.float64),
         spectrum=spectrum,
         misfit=float(chosen.fit.misfit),
-        contrast=float(gray.std()),
-        noise_std=channel_noise_std(spectrum, unit, jpeg=jpeg),
+        contrast=float(gray.std()) * min(1.0, count_steps(unit) / 255),
+        noise_std=levels.span * channel_noise_std(spectrum, own, jpeg=jpeg),
         jpeg=jpeg,
         converged=bool(chosen.fit.converged),
         family=chosen.name,
+        span=levels.span,
     )
 
 
@@ -150,7 +154,7 @@ def check(image: np.ndarray, *, scale: int, config: Any) -> None:
     """
     del config
     checks.whole("scale", scale)
-    to_gray(image)
+    to_gray(to_own_range(image, find_levels(image)))
 
 
 def estimate(
