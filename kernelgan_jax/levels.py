@@ -8,9 +8,11 @@ negative a, the image is a negative: what is mostly bright is taken for one, so 
 image and its negative are worked on alike.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from kernelgan_jax.pixels import from_array
 
 HEADROOM = 0.2
 """Free room at both ends of the range, of 1, for super-resolved edges: they go beyond
@@ -28,7 +30,7 @@ MAX_SAMPLES = 2**18
 
 
 class Levels(NamedTuple):
-    """The levels of one image that become 0 and 1."""
+    """The levels of one image that become 0 and 1, as fractions of its type's range."""
 
     dark: float
     """What becomes 0: the smallest level, or of a negative the largest."""
@@ -41,64 +43,58 @@ class Levels(NamedTuple):
         return abs(self.bright - self.dark)
 
 
-def find_levels(image: np.ndarray) -> Levels:
-    """Finds the range of an image's levels.
-
-    Args:
-      image: `H x W x C`, floating point.
-
-    Returns:
-      The smallest and the largest level, of all channels together; exchanged if the
-      mean is above their middle. The span of an image without structure is 1.
-
-    Example:
-      >>> find_levels(np.array([0.25, 0.25, 0.5]).reshape(3, 1, 1))
-      Levels(dark=0.25, bright=0.5)
-      >>> find_levels(np.array([0.25, 0.5, 0.5]).reshape(3, 1, 1))
-      Levels(dark=0.5, bright=0.25)
-    """
-    low, high = float(image.min()), float(image.max())
-    if not high - low > MIN_SPAN * max(abs(low), abs(high)):
-        return Levels(low, low + 1)
-    is_negative = image.mean(dtype=np.float64) > (low + high) / 2
-    return Levels(high, low) if is_negative else Levels(low, high)
-
-
-def to_own_range(
-    image: np.ndarray, levels: Levels, *, headroom: float = 0.0
-) -> np.ndarray:
+def to_own_range(image: Any, *, headroom: float = 0.0) -> tuple[np.ndarray, Levels]:
     """Maps an image's own range to [0, 1], or to less of it.
 
+    Pixels are mapped from their own type with the precision of float64, so that images
+    that differ by such a map alone become the same bit for bit.
+
     Args:
-      image: Of any shape, floating point.
-      levels: Those of the image.
+      image: `H x W x C` of a type that `pixels.from_array` takes.
       headroom: What stays free at both ends.
 
     Returns:
-      float32, of the same shape.
+      `H x W x C` float32, and what became 0 and 1 without headroom: the smallest and
+      the largest level of all channels together, exchanged if the mean is above their
+      middle. The span of an image without structure is 1.
+
+    Raises:
+      ValueError: If the array is no image.
 
     Example:
-      >>> to_own_range(np.array([0.25, 0.5]), Levels(0.25, 0.5), headroom=0.125)
-      array([0.125, 0.875], dtype=float32)
+      >>> image = np.array([51, 51, 102], np.uint8).reshape(3, 1, 1)
+      >>> own, levels = to_own_range(image)
+      >>> own.ravel().tolist(), levels
+      ([0.0, 0.0, 1.0], Levels(dark=0.2, bright=0.4))
+      >>> to_own_range(255 - image)[0].ravel().tolist()
+      [0.0, 0.0, 1.0]
     """
-    factor = (1 - 2 * headroom) / (levels.bright - levels.dark)
-    mapped: np.ndarray = np.subtract(image, levels.dark, dtype=np.float32)
-    mapped *= np.float32(factor)
-    mapped += np.float32(headroom)
-    return mapped
+    pixels = from_array(image)
+    low, high = float(pixels.min()), float(pixels.max())
+    if not high - low > MIN_SPAN * high:
+        high = low + (1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max)
+    dark, bright = low, high
+    if pixels.mean(dtype=np.float64) > (low + high) / 2:
+        dark, bright = high, low
+    own = np.empty(pixels.shape, np.float32)
+    for row in range(len(own)):  # No copy of a large image in float64.
+        part = (pixels[row].astype(np.float64) - dark) / (bright - dark)
+        own[row] = headroom + (1 - 2 * headroom) * part
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    return own, Levels(dark / top, bright / top)
 
 
 def from_own_range(
-    mapped: np.ndarray, levels: Levels, *, headroom: float = 0.0
+    own: np.ndarray, levels: Levels, *, headroom: float = 0.0
 ) -> np.ndarray:
-    """The inverse of `to_own_range`, clipped to [0, 1].
+    """Maps an image back from its own range: float32, clipped to [0, 1].
 
     Example:
       >>> from_own_range(np.float32([0.125, 2]), Levels(0.25, 0.5), headroom=0.125)
-      array([0.25, 0.8333333], dtype=float32)
+      array([0.25 , 0.875], dtype=float32)
     """
     factor = (levels.bright - levels.dark) / (1 - 2 * headroom)
-    image: np.ndarray = np.subtract(mapped, headroom, dtype=np.float32)
+    image: np.ndarray = np.subtract(own, headroom, dtype=np.float32)
     image *= np.float32(factor)
     image += np.float32(levels.dark)
     return np.clip(image, 0, 1, out=image)

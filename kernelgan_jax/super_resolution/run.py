@@ -12,11 +12,10 @@ from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import (
     HEADROOM,
     OWN_SPAN,
-    find_levels,
     from_own_range,
     to_own_range,
 )
-from kernelgan_jax.pixels import has_equal_channels, unit_image
+from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import Enlarge, find_method
 
@@ -73,7 +72,7 @@ def super_resolve(
       (96, 96, 1)
     """
     checks.key("key", key)
-    unit = unit_image(image)
+    pixels = from_array(image)
     if estimate is not None and not isinstance(estimate, KernelEstimate):
         estimate = checks.matrix("estimate", estimate)
     if evidence is not None and not isinstance(evidence, Evidence):
@@ -84,9 +83,9 @@ def super_resolve(
         method=method,
         config=config,
         evidence=evidence,
-        image_shape=unit.shape,
+        image_shape=pixels.shape,
     )
-    return super_resolve_planned([key], [unit], [planned], progress=progress)[0]
+    return super_resolve_planned([key], [pixels], [planned], progress=progress)[0]
 
 
 def super_resolve_planned(
@@ -130,17 +129,20 @@ def super_resolve_planned(
         raise ValueError(
             f"plans are for {' and '.join(methods)}; it must be one method"
         )
-    units = [unit_image(image) for image in images]
-    for unit, planned in zip(units, plans, strict=True):
-        _check(unit, planned)
+    checked = [from_array(image) for image in images]
+    for pixels, planned in zip(checked, plans, strict=True):
+        _check(pixels, planned)
     if not plans:
         return []
     # A gray photograph that is stored as RGB stays gray: one channel is super-resolved.
-    gray = [has_equal_channels(unit) for unit in units]
-    units = [u[:, :, :1] if g else u for u, g in zip(units, gray, strict=True)]
+    gray = [has_equal_channels(pixels) for pixels in checked]
+    checked = [p[:, :, :1] if g else p for p, g in zip(checked, gray, strict=True)]
     method = find_method(methods[0])
-    enlarge = _in_own_range(method.load()) if method.uses_kernel else method.load()
-    results = enlarge(keys, units, plans, progress=progress)
+    if method.uses_kernel:
+        enlarge = _in_own_range(method.load())
+    else:
+        enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
+    results = enlarge(keys, checked, plans, progress=progress)
     return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
 
 
@@ -155,11 +157,8 @@ def _in_own_range(enlarge: Enlarge) -> Enlarge:
         *,
         progress: ProgressCallback | None = None,
     ) -> list[np.ndarray]:
-        levels = [find_levels(image) for image in images]
-        own = [
-            to_own_range(image, each, headroom=HEADROOM)
-            for image, each in zip(images, levels, strict=True)
-        ]
+        found = [to_own_range(image, headroom=HEADROOM) for image in images]
+        own, levels = [own for own, _ in found], [levels for _, levels in found]
         gains = [OWN_SPAN / each.span for each in levels]
         planned = [_amplified(p, gain) for p, gain in zip(plans, gains, strict=True)]
         return [
@@ -187,13 +186,13 @@ def _amplified(planned: Plan, gain: float) -> Plan:
     return planned._replace(noise_std=gain * planned.noise_std, evidence=evidence)
 
 
-def _check(unit: np.ndarray, planned: Plan) -> None:
+def _check(pixels: np.ndarray, planned: Plan) -> None:
     """Checks that an image can be enlarged by a plan.
 
     Raises:
       ValueError: If it cannot.
     """
-    height, width = unit.shape[:2]
+    height, width = pixels.shape[:2]
     method = find_method(planned.method)
     method.check_image_size((height, width), scale=planned.scale)
     for stage in planned.stages:

@@ -35,6 +35,7 @@ from kernelgan_jax.estimators.spectral.likelihood import (
 from kernelgan_jax.estimators.spectral.noise import (
     channel_noise_std,
     flat_noise_std,
+    rounding_noise_std,
 )
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
@@ -48,8 +49,7 @@ from kernelgan_jax.estimators.spectral.search import (
     fit_families,
     fit_resamplers,
 )
-from kernelgan_jax.levels import count_steps, find_levels, to_own_range
-from kernelgan_jax.pixels import unit_image
+from kernelgan_jax.levels import count_steps, to_own_range
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -80,12 +80,11 @@ def analyse(image: Any, *, scale: int) -> Evidence:
       ((64, 25, 25), 2, False)
     """
     checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
-    unit = unit_image(image)
-    levels = find_levels(unit)
-    own = to_own_range(unit, levels)
+    own, levels = to_own_range(image)
     gray = to_gray(own)
     jpeg = has_blocks(gray)
-    flat = flat_noise_std(gray)
+    steps = count_steps(own)
+    flat = max(flat_noise_std(gray), rounding_noise_std(own, steps))
     chosen = _best_kernel(gray, flat, jpeg=jpeg, scale=scale)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     most = np.float32(2 * np.log(flat))
@@ -101,7 +100,7 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         samples=chosen.samples.astype(np.float64),
         spectrum=spectrum,
         misfit=float(chosen.fit.misfit),
-        contrast=float(gray.std()) * min(1.0, count_steps(unit) / 255),
+        contrast=float(gray.std()) * min(1.0, steps / 255),
         noise_std=levels.span * channel_noise_std(spectrum, own, jpeg=jpeg),
         jpeg=jpeg,
         converged=bool(chosen.fit.converged),
@@ -142,19 +141,14 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
 
 
 def check(image: np.ndarray, *, scale: int, config: Any) -> None:
-    """Checks that the spectrum of an image can be analysed.
-
-    Args:
-      image: `H x W x C` float32 in [0, 1].
-      scale: Scale to be estimated.
-      config: Not used: the spectral estimator has no settings.
+    """Checks that the spectrum of an image can be analysed; see `registry.py`.
 
     Raises:
       ValueError: If the scale is out of range, or the image is too small or constant.
     """
     del config
     checks.whole("scale", scale)
-    to_gray(to_own_range(image, find_levels(image)))
+    to_gray(image)
 
 
 def estimate(
@@ -170,7 +164,7 @@ def estimate(
 
     Args:
       keys: Not used: the estimator is deterministic.
-      images: N images, `H x W x C` float32 in [0, 1].
+      images: N images in their own ranges, `H x W x C` float32 in [0, 1].
       scale: Scale to be estimated.
       config: Not used: the spectral estimator has no settings.
       evidence: N results of `analyse` for this scale; an image is analysed here if its

@@ -15,6 +15,9 @@ the best on four images (2, 3, 4 and 6 were tried)."""
 BLOCK = 16
 """Side of the blocks of which the flattest show the noise."""
 
+LUMA_NORM = float(np.linalg.norm(LUMA))
+"""Noise of the gray image, where that of each channel is 1 and independent."""
+
 FLATTEST = 5
 """Percentile of the blocks' noise that counts."""
 
@@ -54,8 +57,24 @@ def flat_noise_std(gray: np.ndarray) -> float:
     return FLAT_FACTOR * float(np.sqrt(variance))
 
 
+def rounding_noise_std(image: np.ndarray, steps: int) -> float:
+    """Standard deviation of the rounding noise of the gray image, gray levels.
+
+    Args:
+      image: `H x W x C` in its own range.
+      steps: Number of steps that its range has.
+    """
+    step = 255 / max(steps, 1)
+    return step / 12**0.5 * (1.0 if _is_gray(image) else LUMA_NORM)
+
+
+def _is_gray(image: np.ndarray) -> bool:
+    return image.shape[-1] == 1 or has_equal_channels(image)
+
+
 def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> float:
-    """Standard deviation of the noise in each channel, as a fraction of the range.
+    """Standard deviation of the noise in each channel, as a fraction of the image's own
+    range.
 
     In a colour image the noise of the channels is taken to be independent, so that the
     gray image has 0.67 times as much of it.
@@ -66,7 +85,6 @@ def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> f
       jpeg: Whether the image shows JPEG's blocks; the noise is then at least
         `JPEG_NOISE`.
     """
-    is_gray = image.shape[-1] == 1 or has_equal_channels(image)
     gray_noise = float(np.exp(spectrum.log_noise / 2))
-    noise = gray_noise / (1 if is_gray else float(np.linalg.norm(LUMA)))
+    noise = gray_noise / (1 if _is_gray(image) else LUMA_NORM)
     return max(noise, JPEG_NOISE if jpeg else 0) / 255
