@@ -43,6 +43,28 @@ class Levels(NamedTuple):
         return abs(self.bright - self.dark)
 
 
+def find_levels(image: Any) -> Levels:
+    """Finds an image's own range.
+
+    Args:
+      image: `H x W x C` of a type that `pixels.from_array` takes.
+
+    Returns:
+      The smallest and the largest level of all channels together, exchanged if the mean
+      is above their middle. The span of an image without structure is 1.
+
+    Raises:
+      ValueError: If the array is no image.
+
+    Example:
+      >>> find_levels(np.array([51, 51, 102], np.uint8).reshape(3, 1, 1))
+      Levels(dark=0.2, bright=0.4)
+    """
+    pixels = from_array(image)
+    top = _top(pixels)
+    return Levels(*(end / top for end in _ends(pixels)))
+
+
 def to_own_range(image: Any, *, headroom: float = 0.0) -> tuple[np.ndarray, Levels]:
     """Maps an image's own range to [0, 1], or to less of it.
 
@@ -54,34 +76,40 @@ def to_own_range(image: Any, *, headroom: float = 0.0) -> tuple[np.ndarray, Leve
       headroom: What stays free at both ends.
 
     Returns:
-      `H x W x C` float32, and what became 0 and 1 without headroom: the smallest and
-      the largest level of all channels together, exchanged if the mean is above their
-      middle. The span of an image without structure is 1.
+      `H x W x C` float32, and what became 0 and 1 without headroom (`find_levels`).
 
     Raises:
       ValueError: If the array is no image.
 
     Example:
       >>> image = np.array([51, 51, 102], np.uint8).reshape(3, 1, 1)
-      >>> own, levels = to_own_range(image)
-      >>> own.ravel().tolist(), levels
-      ([0.0, 0.0, 1.0], Levels(dark=0.2, bright=0.4))
+      >>> to_own_range(image)[0].ravel().tolist()
+      [0.0, 0.0, 1.0]
       >>> to_own_range(255 - image)[0].ravel().tolist()
       [0.0, 0.0, 1.0]
     """
     pixels = from_array(image)
-    low, high = float(pixels.min()), float(pixels.max())
-    if not high - low > MIN_SPAN * high:
-        high = low + (1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max)
-    dark, bright = low, high
-    if pixels.mean(dtype=np.float64) > (low + high) / 2:
-        dark, bright = high, low
+    dark, bright = _ends(pixels)
     own = np.empty(pixels.shape, np.float32)
     for row in range(len(own)):  # No copy of a large image in float64.
         part = (pixels[row].astype(np.float64) - dark) / (bright - dark)
         own[row] = headroom + (1 - 2 * headroom) * part
-    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    top = _top(pixels)
     return own, Levels(dark / top, bright / top)
+
+
+def _top(pixels: np.ndarray) -> float:
+    """The end of the range of the pixels' type."""
+    return 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+
+
+def _ends(pixels: np.ndarray) -> tuple[float, float]:
+    """What becomes 0 and 1, in the pixels' units."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not high - low > MIN_SPAN * high:
+        return low, low + _top(pixels)
+    is_negative = pixels.mean(dtype=np.float64) > (low + high) / 2
+    return (high, low) if is_negative else (low, high)
 
 
 def from_own_range(

@@ -26,8 +26,9 @@ _GROUP = 3
 
 
 def usual_pixels(image: Image) -> np.ndarray:
-    """The pixels as an image that estimators and methods take, those that nobody sees
-    filled from the nearest seen ones.
+    """The pixels as estimators and methods take them, filled where nobody sees any.
+
+    They are filled from the nearest pixels that are seen.
 
     Returns:
       `H x W x C`, C the number of channels or bands: uint8 or uint16 as they are, if

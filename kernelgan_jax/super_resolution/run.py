@@ -12,6 +12,7 @@ from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import (
     HEADROOM,
     OWN_SPAN,
+    find_levels,
     from_own_range,
     to_own_range,
 )
@@ -84,6 +85,7 @@ def super_resolve(
         config=config,
         evidence=evidence,
         image_shape=pixels.shape,
+        image_span=find_levels(pixels).span,
     )
     return super_resolve_planned([key], [pixels], [planned], progress=progress)[0]
 

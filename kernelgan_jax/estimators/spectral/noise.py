@@ -73,8 +73,7 @@ def _is_gray(image: np.ndarray) -> bool:
 
 
 def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: bool) -> float:
-    """Standard deviation of the noise in each channel, as a fraction of the image's own
-    range.
+    """Standard deviation of each channel's noise, as a fraction of the own range.
 
     In a colour image the noise of the channels is taken to be independent, so that the
     gray image has 0.67 times as much of it.
