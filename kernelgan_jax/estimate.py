@@ -127,6 +127,11 @@ class Evidence(NamedTuple):
     a resampler, `bicubic`, `lanczos` or `box`."""
     span: float = 1.0
     """The image's own range, as a fraction of the range of its type."""
+    unusable: np.ndarray | None = None
+    """`H x W`, True where the image is not part of its picture (`usable_pixels.py`);
+    None if all is usable."""
+    left_out: str = ""
+    """What was left out of the analysis, in words; empty if nothing was."""
 
     @property
     def gray_noise_std(self) -> float:

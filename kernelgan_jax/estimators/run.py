@@ -18,6 +18,7 @@ from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.levels import to_own_range
 from kernelgan_jax.parallel import map_images
 from kernelgan_jax.pixels import from_array
+from kernelgan_jax.usable_pixels import find_usable
 
 
 def estimate_kernel(
@@ -133,7 +134,8 @@ def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.
     """
     entry.check_scale(scale)
     pixels = from_array(image)
-    entry.implementation.check(to_own_range(pixels)[0], scale=scale, config=config)
+    own, _ = to_own_range(find_usable(pixels).image)
+    entry.implementation.check(own, scale=scale, config=config)
     return pixels
 
 
@@ -162,7 +164,7 @@ def estimate_checked(
     evidence = map_images(look, images, progress=progress)
     found = entry.implementation.estimate(
         keys,
-        [to_own_range(image)[0] for image in images],
+        [to_own_range(find_usable(image).image)[0] for image in images],
         scale=scale,
         config=config,
         evidence=evidence,

@@ -17,8 +17,10 @@ from kernelgan_jax.levels import (
     to_own_range,
 )
 from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
+from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import Enlarge, find_method
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
 def super_resolve(
@@ -85,7 +87,7 @@ def super_resolve(
         config=config,
         evidence=evidence,
         image_shape=pixels.shape,
-        image_span=find_levels(pixels).span,
+        image_span=find_levels(find_usable(pixels).image).span,
     )
     return super_resolve_planned([key], [pixels], [planned], progress=progress)[0]
 
@@ -159,18 +161,42 @@ def _in_own_range(enlarge: Enlarge) -> Enlarge:
         *,
         progress: ProgressCallback | None = None,
     ) -> list[np.ndarray]:
-        found = [to_own_range(image, headroom=HEADROOM) for image in images]
+        usable = [find_usable(image) for image in images]
+        found = [to_own_range(each.image, headroom=HEADROOM) for each in usable]
         own, levels = [own for own, _ in found], [levels for _, levels in found]
         gains = [OWN_SPAN / each.span for each in levels]
         planned = [_amplified(p, gain) for p, gain in zip(plans, gains, strict=True)]
+        results = enlarge(keys, own, planned, progress=progress)
         return [
-            from_own_range(result, each, headroom=HEADROOM)
-            for result, each in zip(
-                enlarge(keys, own, planned, progress=progress), levels, strict=True
+            _with_unusable(from_own_range(result, each, headroom=HEADROOM), image, seen)
+            for result, each, image, seen in zip(
+                results, levels, images, usable, strict=True
             )
         ]
 
     return mapped
+
+
+def _with_unusable(
+    result: np.ndarray, image: np.ndarray, usable: UsablePixels
+) -> np.ndarray:
+    """Puts the pixels that are not part of the picture into its enlargement.
+
+    Drawn areas and isolated pixels come out as they are, each as s x s pixels, and the
+    pixels around drawn areas bicubically.
+    """
+    scale = len(result) // len(image)
+    kept = usable.drawn | usable.isolated
+    if usable.mixed.any():
+        larger = bicubic_resize(to_unit(image), scale)
+        place = usable.mixed.repeat(scale, 0).repeat(scale, 1)
+        result[place] = np.clip(larger[place], 0, 1)
+    if kept.any():
+        rows, columns = np.nonzero(kept)
+        for row, column in np.ndindex(scale, scale):
+            place = scale * rows + row, scale * columns + column
+            result[place] = to_unit(image[kept])
+    return result
 
 
 def _amplified(planned: Plan, gain: float) -> Plan:

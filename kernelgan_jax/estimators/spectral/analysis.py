@@ -50,6 +50,7 @@ from kernelgan_jax.estimators.spectral.search import (
     fit_resamplers,
 )
 from kernelgan_jax.levels import count_steps, to_own_range
+from kernelgan_jax.usable_pixels import find_usable
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -80,12 +81,14 @@ def analyse(image: Any, *, scale: int) -> Evidence:
       ((64, 25, 25), 2, False)
     """
     checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
-    own, levels = to_own_range(image)
-    gray = to_gray(own)
-    jpeg = has_blocks(gray)
+    usable = find_usable(image)
+    own, levels = to_own_range(usable.image)
+    gray, unusable = to_gray(own), usable.unusable
+    jpeg = has_blocks(gray, unusable)
     steps = count_steps(own)
-    flat = max(flat_noise_std(gray), rounding_noise_std(own, steps))
-    chosen = _best_kernel(gray, flat, jpeg=jpeg, scale=scale)
+    flat = max(flat_noise_std(gray, unusable), rounding_noise_std(own, steps))
+    power = mean_window_power(gray, unusable)
+    chosen = _best_kernel(power, flat, jpeg=jpeg, scale=scale)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     most = np.float32(2 * np.log(flat))
     spectrum = spectrum._replace(log_noise=np.minimum(spectrum.log_noise, most))
@@ -106,6 +109,8 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         converged=bool(chosen.fit.converged),
         family=chosen.name,
         span=levels.span,
+        unusable=unusable,
+        left_out=usable.left_out,
     )
 
 
@@ -191,9 +196,16 @@ def estimate(
     return estimates
 
 
-def _best_kernel(gray: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
-    """Fits all families and resamplers to an image, with `flat` noise, and chooses."""
-    power = np.maximum(mean_window_power(gray), MIN_POWER_DENSITY)
+def _best_kernel(power: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
+    """Fits all families and resamplers to a periodogram, and chooses.
+
+    Args:
+      power: `SHAPE`, gray levels^2.
+      flat: Most noise that the image can have, gray levels.
+      jpeg: Whether the image shows JPEG's blocks.
+      scale: Positive integer.
+    """
+    power = np.maximum(power, MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     with _COMPILING:  # one thread compiles, and the others wait for its program
         program = _compiled(scale)

@@ -26,7 +26,9 @@ FLAT_FACTOR = 1.25
 0.85 to 0.9 of it on Kodak images with noise of 1 to 10 gray levels."""
 
 
-def flat_noise_std(gray: np.ndarray) -> float:
+def flat_noise_std(
+    gray: np.ndarray, unusable: np.ndarray | None = None
+) -> float:
     """Standard deviation of the noise in the flattest parts of an image, gray levels.
 
     White noise is the same everywhere: there is no more of it than this. What a narrow
@@ -36,6 +38,7 @@ def flat_noise_std(gray: np.ndarray) -> float:
 
     Args:
       gray: `H x W` in gray levels.
+      unusable: `H x W` bool: blocks with such pixels are left out, too.
 
     Returns:
       The noise; infinite if there are too few blocks.
@@ -48,7 +51,10 @@ def flat_noise_std(gray: np.ndarray) -> float:
     for axis in (0, 1):
         detail = scipy.ndimage.correlate1d(detail, second, axis)
     square = scipy.ndimage.uniform_filter((detail / 6) ** 2, BLOCK)
-    clipped = scipy.ndimage.maximum_filter((gray <= 0.5) | (gray >= 254.5), BLOCK)
+    clipped = (gray <= 0.5) | (gray >= 254.5)
+    if unusable is not None:
+        clipped |= unusable
+    clipped = scipy.ndimage.maximum_filter(clipped, BLOCK)
     middle = slice(BLOCK, -BLOCK, BLOCK // 2)
     usable = ~clipped[middle, middle] & (square[middle, middle] > 1e-4)
     if usable.sum() < 20:

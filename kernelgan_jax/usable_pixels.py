@@ -1,0 +1,247 @@
+"""Which pixels of an image are part of its picture, and what stands in for the others.
+
+A frame, the bars of a film, burnt-in text, a logo, areas without data and hot pixels
+were not blurred with the picture, so their sharp edges say nothing about its kernel and
+ring if they are sharpened with it. Two kinds are found, from the pixels alone:
+
+- drawn areas: pixels of exactly one colour that border on other colours with steps, not
+  gradually as the flat parts of a picture and clipped highlights do;
+- isolated pixels, far from all of their neighbours.
+
+If most of an image is drawn, it is no picture with something on it, and is left as it
+is.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse
+
+from kernelgan_jax.pixels import from_array
+
+STEP = 0.1
+"""Least step at the border of a drawn area, as a fraction of the image's range..."""
+
+STEPS = 0.5
+"""... at least at this fraction of the border."""
+
+LEAST_AREA = 6
+"""Pixels of the smallest drawn area; the pictures' own flat spots are smaller."""
+
+LEAST_SHARE = 2e-4
+"""Drawn areas and isolated pixels that are a smaller share of the image, of pixels, do
+not count: pictures have some of their own."""
+
+MOST_SHARE = 0.75
+"""If more of the pixels is drawn, the image is a drawing."""
+
+RING = 1
+"""Pixels around drawn areas that are mixed with them."""
+
+ISOLATED = 2.0
+"""An isolated pixel is beyond its neighbours by this many times their range."""
+
+SMOOTHING = 2.0
+"""Standard deviation, pixels, of the Gaussian that smooths what is filled."""
+
+
+class UsablePixels(NamedTuple):
+    """An image, and which of its pixels are part of its picture."""
+
+    image: np.ndarray
+    """`H x W x C` of the image's type. What is not usable is filled from what is."""
+    drawn: np.ndarray
+    """`H x W` bool: pixels of drawn areas."""
+    mixed: np.ndarray
+    """`H x W` bool: pixels around them, which are filled too."""
+    isolated: np.ndarray
+    """`H x W` bool: isolated pixels."""
+
+    @property
+    def unusable(self) -> np.ndarray | None:
+        """Pixels of drawn areas and around them; None if there are none."""
+        return self.drawn | self.mixed if self.drawn.any() else None
+
+    @property
+    def left_out(self) -> str:
+        """What is not usable, in words; empty if all is."""
+        return "; ".join(filter(None, [*_areas(self.drawn), _count(self.isolated)]))
+
+
+def find_usable(image: Any) -> UsablePixels:
+    """Finds the pixels that are part of an image's picture.
+
+    Args:
+      image: `H x W`, `H x W x 1` or `H x W x 3` of a type that `pixels.from_array`
+        takes.
+
+    Raises:
+      ValueError: If the array is no image.
+
+    Example:
+      >>> image = np.random.default_rng(0).random((40, 50))
+      >>> image[:, :8] = 1
+      >>> find_usable(image).left_out
+      'a flat margin (left 8 px)'
+    """
+    pixels = from_array(image)
+    drawn = _drawn(pixels)
+    isolated = _isolated(pixels) & ~drawn
+    ring = np.ones((2 * RING + 1,) * 2, bool)
+    mixed = scipy.ndimage.binary_dilation(drawn, ring) & ~drawn if drawn.any() else drawn
+    filled = pixels
+    if drawn.any() or isolated.any():
+        filled = _filled(pixels, drawn | mixed, isolated)
+    return UsablePixels(filled, drawn, mixed, isolated)
+
+
+def _drawn(pixels: np.ndarray) -> np.ndarray:
+    """Where areas of exactly one colour end in steps: `H x W` bool."""
+    none = np.zeros(pixels.shape[:2], bool)
+    step = STEP * (float(pixels.max()) - float(pixels.min()))
+    right, down = (_differences(pixels, axis) for axis in (1, 0))
+    links = [_neighbours(none.shape, equal) for equal in (right == 0, down == 0)]
+    first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
+    if not len(first):
+        return none
+    # Parts of one colour are connected by equal neighbours.
+    members, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    one, other = places.reshape(2, -1)
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(one), bool), (one, other)), (len(members),) * 2
+    )
+    count, part_of_member = scipy.sparse.csgraph.connected_components(graph, False)
+    part = np.full(none.size, -1, np.int32)
+    part[members] = part_of_member
+    area = np.bincount(part_of_member, minlength=count)
+    # The pairs of neighbours at the borders of parts, and steps among these.
+    borders, steps = np.zeros(count), np.zeros(count)
+    for difference in (right, down):
+        ends = _neighbours(none.shape, difference > 0)
+        is_step = difference[difference > 0] >= step
+        for end in ends:
+            found = part[end]
+            known = found >= 0
+            borders += np.bincount(found[known], minlength=count)
+            steps += np.bincount(found[known & is_step], minlength=count)
+    is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
+    drawn: np.ndarray = none.ravel().copy()
+    drawn[members] = is_drawn[part_of_member]
+    drawn = drawn.reshape(none.shape)
+    enough = LEAST_SHARE <= drawn.mean() <= MOST_SHARE
+    return drawn if enough else none
+
+
+def _differences(pixels: np.ndarray, axis: int) -> np.ndarray:
+    """Largest difference, over channels, of neighbours along an axis; float32."""
+    signed = np.diff(pixels.astype(np.float32), axis=axis)
+    return np.abs(signed, out=signed).max(axis=2)
+
+
+def _neighbours(
+    shape: tuple[int, ...], chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices of both pixels of the chosen pairs of neighbours."""
+    width = shape[1]
+    rows, columns = np.nonzero(chosen)
+    first = rows * width + columns
+    return first, first + (1 if chosen.shape[1] < width else width)
+
+
+def _isolated(pixels: np.ndarray) -> np.ndarray:
+    """Pixels that are far from all of their neighbours but one: `H x W` bool."""
+    height, width = pixels.shape[:2]
+    isolated = np.zeros((height, width), bool)
+    step = STEP * (float(pixels.max()) - float(pixels.min()))
+    for channel in range(pixels.shape[2]):
+        plane = pixels[..., channel].astype(np.float32)
+        far = np.abs(plane - scipy.ndimage.median_filter(plane, 3, mode="mirror"))
+        rows, columns = np.nonzero(far > step)
+        padded = np.pad(plane, 1, mode="reflect")
+        around = np.stack(
+            [
+                padded[rows + i, columns + j]
+                for i in range(3)
+                for j in range(3)
+                if (i, j) != (1, 1)
+            ]
+        )
+        around.sort(axis=0)
+        low, high = around[1], around[-2]
+        own = plane[rows, columns]
+        beyond = np.maximum(own - high, low - own)
+        alone = beyond > np.maximum(step, ISOLATED * (high - low))
+        isolated[rows[alone], columns[alone]] = True
+    enough = isolated.mean() >= LEAST_SHARE
+    return isolated if enough else np.zeros_like(isolated)
+
+
+def _filled(
+    pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray
+) -> np.ndarray:
+    """Fills areas with the mirrored picture, and isolated pixels from their neighbours.
+
+    Args:
+      pixels: `H x W x C`.
+      areas: `H x W` bool.
+      isolated: `H x W` bool.
+    """
+    filled = pixels.copy()
+    if isolated.any():
+        known = ~(areas | isolated)
+        weight = scipy.ndimage.uniform_filter(known.astype(np.float32), 3)
+        safe = isolated & (weight > 0.1)
+        for channel in range(pixels.shape[2]):
+            plane = np.where(known, pixels[..., channel], 0).astype(np.float32)
+            mean = scipy.ndimage.uniform_filter(plane, 3)
+            filled[safe, channel] = mean[safe] / weight[safe]
+    if areas.any():
+        rows, columns = np.nonzero(areas)
+        nearest = scipy.ndimage.distance_transform_edt(
+            areas, return_distances=False, return_indices=True
+        )[:, rows, columns]
+        # What is as far behind the nearest pixel of the picture, if it is picture too.
+        height, width = areas.shape
+        row, column = 2 * nearest - (rows, columns)
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        row, column = row.clip(0, height - 1), column.clip(0, width - 1)
+        mirrored = inside & ~areas[row, column]
+        row = np.where(mirrored, row, nearest[0])
+        column = np.where(mirrored, column, nearest[1])
+        filled[rows, columns] = filled[row, column]
+    return filled
+
+
+def _areas(drawn: np.ndarray) -> list[str]:
+    """What drawn areas are, in words."""
+    sides = {}
+    for name, lines in (
+        ("top", drawn.all(axis=1)),
+        ("bottom", drawn.all(axis=1)[::-1]),
+        ("left", drawn.all(axis=0)),
+        ("right", drawn.all(axis=0)[::-1]),
+    ):
+        wide = len(lines) if lines.all() else int(lines.argmin())
+        if wide:
+            sides[name] = wide
+    found, others = [], drawn
+    if sides:
+        what = "a flat frame" if len(sides) == 4 else "a flat margin"
+        found.append(
+            f"{what} ({', '.join(f'{name} {wide}' for name, wide in sides.items())} px)"
+        )
+        others = drawn[
+            sides.get("top", 0) : len(drawn) - sides.get("bottom", 0),
+            sides.get("left", 0) : drawn.shape[1] - sides.get("right", 0),
+        ]
+    if others.any():
+        share = 100 * others.sum() / drawn.size
+        found.append(f"drawn areas ({share:.2g} % of the pixels)")
+    return found
+
+
+def _count(isolated: np.ndarray) -> str:
+    """Isolated pixels in words."""
+    count = int(isolated.sum())
+    return f"{count} isolated pixels" if count else ""
