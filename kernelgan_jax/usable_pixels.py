@@ -36,14 +36,16 @@ not count: pictures have some of their own."""
 MOST_SHARE = 0.75
 """If more of the pixels is drawn, the image is a drawing."""
 
-RING = 1
-"""Pixels around drawn areas that are mixed with them."""
+RING = 2
+"""Width in pixels of what is mixed with drawn areas around them."""
 
-ISOLATED = 2.0
-"""An isolated pixel is beyond its neighbours by this many times their range."""
+CRISP = 0.25
+"""An area at the image's border is not mixed with the picture if the pixels beside it
+differ from the next ones by less than this fraction of its step."""
 
-SMOOTHING = 2.0
-"""Standard deviation, pixels, of the Gaussian that smooths what is filled."""
+ISOLATED = ((2.0, STEP), (1.0, STEP / 2))
+"""An isolated pixel is beyond its neighbours by so many times their range, and by this
+fraction of the image's; the second pair holds once the first has found enough."""
 
 
 class UsablePixels(NamedTuple):
@@ -87,9 +89,8 @@ def find_usable(image: Any) -> UsablePixels:
     """
     pixels = from_array(image)
     drawn = _drawn(pixels)
-    isolated = _isolated(pixels) & ~drawn
-    ring = np.ones((2 * RING + 1,) * 2, bool)
-    mixed = scipy.ndimage.binary_dilation(drawn, ring) & ~drawn if drawn.any() else drawn
+    mixed = _mixed(pixels, drawn) if drawn.any() else drawn
+    isolated = _isolated(pixels, drawn | mixed)
     filled = pixels
     if drawn.any() or isolated.any():
         filled = _filled(pixels, drawn | mixed, isolated)
@@ -149,32 +150,82 @@ def _neighbours(
     return first, first + (1 if chosen.shape[1] < width else width)
 
 
-def _isolated(pixels: np.ndarray) -> np.ndarray:
-    """Pixels that are far from all of their neighbours but one: `H x W` bool."""
-    height, width = pixels.shape[:2]
-    isolated = np.zeros((height, width), bool)
-    step = STEP * (float(pixels.max()) - float(pixels.min()))
+def _mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Pixels around drawn areas that are mixed with them: `H x W` bool.
+
+    Lines are drawn with soft edges. A frame or an area without data mostly is not, and
+    then the picture counts up to its last pixel.
+    """
+    labels, found = scipy.ndimage.label(drawn)
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    at_border = drawn & np.isin(labels, np.unique(np.concatenate(edges)))
+    soft = drawn & ~at_border
+    mixed: np.ndarray = np.zeros_like(drawn)
+    cross = scipy.ndimage.generate_binary_structure(2, 1)
+    beside = scipy.ndimage.binary_dilation(at_border, cross) & ~drawn
+    if beside.any():
+        rows, columns = np.nonzero(beside)
+        area = scipy.ndimage.distance_transform_edt(
+            ~at_border, return_distances=False, return_indices=True
+        )[:, rows, columns]
+        height, width = drawn.shape
+        row = (2 * rows - area[0]).clip(0, height - 1)
+        column = (2 * columns - area[1]).clip(0, width - 1)
+        own, following, painted = (
+            pixels[place].astype(np.float32)
+            for place in ((rows, columns), (row, column), tuple(area))
+        )
+        step = CRISP * np.abs(painted - following).max(axis=1)
+        is_mixed = np.abs(own - following).max(axis=1) > step
+        label = labels[tuple(area)]
+        count, of_these = (
+            np.bincount(some, minlength=found + 1) for some in (label, label[is_mixed])
+        )
+        soft |= drawn & (of_these > count / 2)[labels]
+    if soft.any():
+        ring = np.ones((2 * RING + 1,) * 2, bool)
+        mixed = scipy.ndimage.binary_dilation(soft, ring) & ~drawn
+    return mixed
+
+
+def _isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """Pixels that are far from all of their neighbours but one: `H x W` bool.
+
+    Args:
+      pixels: `H x W x C`.
+      areas: `H x W` bool: where none are looked for.
+    """
+    isolated = np.zeros(pixels.shape[:2], bool)
+    for factor, step in ISOLATED:
+        found = _beyond(pixels, factor, step * float(np.ptp(pixels))) & ~areas
+        if found.mean() < LEAST_SHARE:
+            break
+        isolated = found
+    return isolated
+
+
+def _beyond(pixels: np.ndarray, factor: float, step: float) -> np.ndarray:
+    """Pixels that are beyond their neighbours, but one, in any channel."""
+    isolated = np.zeros(pixels.shape[:2], bool)
     for channel in range(pixels.shape[2]):
         plane = pixels[..., channel].astype(np.float32)
         far = np.abs(plane - scipy.ndimage.median_filter(plane, 3, mode="mirror"))
         rows, columns = np.nonzero(far > step)
-        padded = np.pad(plane, 1, mode="reflect")
-        around = np.stack(
-            [
-                padded[rows + i, columns + j]
-                for i in range(3)
-                for j in range(3)
-                if (i, j) != (1, 1)
-            ]
-        )
-        around.sort(axis=0)
+        around = np.sort(_around(plane, rows, columns), axis=0)
         low, high = around[1], around[-2]
         own = plane[rows, columns]
         beyond = np.maximum(own - high, low - own)
-        alone = beyond > np.maximum(step, ISOLATED * (high - low))
+        alone = beyond > np.maximum(step, factor * (high - low))
         isolated[rows[alone], columns[alone]] = True
-    enough = isolated.mean() >= LEAST_SHARE
-    return isolated if enough else np.zeros_like(isolated)
+    return isolated
+
+
+def _around(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The eight neighbours of some pixels: `8 x n`, those with a common side first."""
+    padded = np.pad(plane, 1, mode="reflect")
+    sides = ((0, 1), (1, 0), (1, 2), (2, 1))
+    corners = ((0, 0), (0, 2), (2, 0), (2, 2))
+    return np.stack([padded[rows + i, columns + j] for i, j in sides + corners])
 
 
 def _filled(
@@ -189,13 +240,20 @@ def _filled(
     """
     filled = pixels.copy()
     if isolated.any():
-        known = ~(areas | isolated)
-        weight = scipy.ndimage.uniform_filter(known.astype(np.float32), 3)
-        safe = isolated & (weight > 0.1)
+        rows, columns = np.nonzero(isolated)
+        known = _around(~(areas | isolated), rows, columns).astype(np.float32)
+        # Exact for cubic polynomials; the mean where a neighbour is unknown.
+        weights = np.repeat([0.5, -0.25], 4)[:, None]
+        weights = np.where(known.all(axis=0), weights, known)
+        weights = weights / np.maximum(weights.sum(axis=0), 1e-9)
         for channel in range(pixels.shape[2]):
-            plane = np.where(known, pixels[..., channel], 0).astype(np.float32)
-            mean = scipy.ndimage.uniform_filter(plane, 3)
-            filled[safe, channel] = mean[safe] / weight[safe]
+            plane = pixels[..., channel].astype(np.float64)
+            around = _around(plane, rows, columns)
+            value = (weights * around).sum(axis=0).clip(around.min(0), around.max(0))
+            value = np.where(known.any(axis=0), value, plane[rows, columns])
+            filled[rows, columns, channel] = (
+                np.rint(value) if pixels.dtype.kind in "ui" else value
+            )
     if areas.any():
         rows, columns = np.nonzero(areas)
         nearest = scipy.ndimage.distance_transform_edt(
