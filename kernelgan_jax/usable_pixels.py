@@ -39,6 +39,18 @@ MOST_SHARE = 0.75
 RING = 2
 """Width in pixels of what is mixed with drawn areas around them."""
 
+NEAR = 8
+"""Pixels from drawn areas to others of their colours that belong to them."""
+
+MOST_COLOURS = 16
+"""As many of the colours of drawn areas are looked for near them."""
+
+COLOUR_KEYS = np.sqrt([2.0, 3.0, 5.0])
+"""Factors that make one number of the channels of a colour, not the same of others."""
+
+GAP = 4
+"""Half the width of gaps between mixed pixels that are mixed, too."""
+
 CRISP = 0.25
 """An area at the image's border is not mixed with the picture if the pixels beside it
 differ from the next ones by less than this fraction of its step."""
@@ -130,8 +142,19 @@ def _drawn(pixels: np.ndarray) -> np.ndarray:
     drawn: np.ndarray = none.ravel().copy()
     drawn[members] = is_drawn[part_of_member]
     drawn = drawn.reshape(none.shape)
-    enough = LEAST_SHARE <= drawn.mean() <= MOST_SHARE
-    return drawn if enough else none
+    if not LEAST_SHARE <= drawn.mean() <= MOST_SHARE:
+        return none
+    return drawn | _thin_lines(pixels, drawn)
+
+
+def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Pixels near drawn areas that have the colour of one: parts of the same text."""
+    keys = pixels.astype(np.float64) @ COLOUR_KEYS[: pixels.shape[2]]
+    colours, counts = np.unique(keys[drawn], return_counts=True)
+    colours = colours[np.argsort(-counts)[:MOST_COLOURS]]
+    distance = scipy.ndimage.distance_transform_cdt(~drawn)
+    same: np.ndarray = (distance <= NEAR) & np.isin(keys, colours)
+    return same
 
 
 def _differences(pixels: np.ndarray, axis: int) -> np.ndarray:
@@ -183,8 +206,9 @@ def _mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         )
         soft |= drawn & (of_these > count / 2)[labels]
     if soft.any():
-        ring = np.ones((2 * RING + 1,) * 2, bool)
-        mixed = scipy.ndimage.binary_dilation(soft, ring) & ~drawn
+        # Wider, and then narrower again: gaps between strokes are filled.
+        wide = scipy.ndimage.maximum_filter(soft, 2 * (RING + GAP) + 1)
+        mixed = scipy.ndimage.minimum_filter(wide, 2 * GAP + 1) & ~drawn
     return mixed
 
 
