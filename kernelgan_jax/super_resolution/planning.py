@@ -147,6 +147,8 @@ def plan(
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
         noise_std = float(estimate.noise_std)
+    if chosen.uses_kernel and evidence is not None and evidence.left_out:
+        notes = (*notes, f"apart from {evidence.left_out}")
     if evidence is not None:
         noise_std = float(evidence.noise_std)
     config = chosen.default_config(config)

@@ -165,19 +165,9 @@ def estimate(
     evidence: Sequence[Evidence | None],
     progress: ProgressCallback | None,
 ) -> list[KernelEstimate]:
-    """Turns the evidence of images into estimates: the spectral estimator's protocol.
+    """Turns the evidence of images into estimates; see `registry.py`.
 
-    Args:
-      keys: Not used: the estimator is deterministic.
-      images: N images in their own ranges, `H x W x C` float32 in [0, 1].
-      scale: Scale to be estimated.
-      config: Not used: the spectral estimator has no settings.
-      evidence: N results of `analyse` for this scale; an image is analysed here if its
-        evidence is None.
-      progress: Called once for each image.
-
-    Returns:
-      N estimates.
+    An image is analysed here if its evidence is None.
 
     Raises:
       ValueError: If the evidence is of another scale, or as `analyse`.
@@ -197,14 +187,7 @@ def estimate(
 
 
 def _best_kernel(power: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
-    """Fits all families and resamplers to a periodogram, and chooses.
-
-    Args:
-      power: `SHAPE`, gray levels^2.
-      flat: Most noise that the image can have, gray levels.
-      jpeg: Whether the image shows JPEG's blocks.
-      scale: Positive integer.
-    """
+    """Fits all families and resamplers to a periodogram, with at most `flat` noise."""
     power = np.maximum(power, MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     with _COMPILING:  # one thread compiles, and the others wait for its program
