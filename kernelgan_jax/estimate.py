@@ -37,7 +37,8 @@ class Spectrum(NamedTuple):
     models them (`estimators/spectral/likelihood.py`); JAX or NumPy arrays."""
 
     log_amplitude: Any
-    """log A; gray levels^2 at one cycle per LR pixel."""
+    """log A; gray levels^2 at one cycle per LR pixel. A gray level is 1/255 of the
+    image's own range (see `levels.py`)."""
     exponent: Any
     """alpha."""
     direction: Any
@@ -113,7 +114,8 @@ class Evidence(NamedTuple):
     """Root mean square, over frequencies, of the logarithm of measured power over
     expected power."""
     contrast: float
-    """Standard deviation of the gray image, gray levels."""
+    """Standard deviation of the gray image, in gray levels of its own range, or in the
+    steps between its levels if these are larger."""
     noise_std: float
     """Standard deviation of the noise in each channel, as a fraction of the range."""
     jpeg: bool
@@ -125,10 +127,18 @@ class Evidence(NamedTuple):
     a resampler, `bicubic`, `lanczos` or `box`."""
     jpeg_strength: float = 0.0
     """Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none."""
+    span: float = 1.0
+    """The image's own range, as a fraction of the range of its type."""
+    unusable: np.ndarray | None = None
+    """`H x W`, True where the image is not part of its picture (`usable_pixels.py`);
+    None if all is usable."""
+    left_out: str = ""
+    """What was left out of the analysis, in words; empty if nothing was."""
 
     @property
     def gray_noise_std(self) -> float:
-        """Standard deviation of the white noise of the gray image, gray levels."""
+        """Standard deviation of the white noise of the gray image, in gray levels of
+        its own range."""
         return float(np.exp(np.asarray(self.spectrum.log_noise) / 2))
 
 

@@ -25,13 +25,19 @@ _GROUP = 3
 """Bands that are super-resolved together, as the channels of a colour image are."""
 
 
-def unit_pixels(image: Image) -> np.ndarray:
-    """The pixels in [0, 1], those that nobody sees filled from the nearest seen ones.
+def usual_pixels(image: Image) -> np.ndarray:
+    """The pixels as estimators and methods take them, filled where nobody sees any.
+
+    They are filled from the nearest pixels that are seen.
 
     Returns:
-      `H x W x C` float32, C the number of channels or bands.
+      `H x W x C`, C the number of channels or bands: uint8 or uint16 as they are, if
+      nothing is filled, and else float32 in [0, 1].
     """
+    unseen, source = _unseen(image)
     if image.pixels.dtype in (np.uint8, np.uint16):
+        if unseen is None or source is None:
+            return image.pixels
         unit = to_unit(image.pixels)
     else:
         low, high = image.levels()
@@ -40,7 +46,6 @@ def unit_pixels(image: Image) -> np.ndarray:
             with np.errstate(invalid="ignore"):  # Infinity is without data.
                 values = image.pixels[row].astype(np.float64)
                 unit[row] = (values - low) / (high - low)
-    unseen, source = _unseen(image)
     if unseen is not None and source is not None:
         rows, columns = scipy.ndimage.distance_transform_edt(
             ~source, return_distances=False, return_indices=True
@@ -75,10 +80,12 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     return (unseen, source) if source.any() else (None, None)
 
 
-def for_estimation(unit: np.ndarray, image: Image) -> np.ndarray:
+def for_estimation(image: Image) -> np.ndarray:
     """The pixels that the kernel is estimated from: the mean of bands, else all."""
+    pixels = usual_pixels(image)
     if not image.bands:
-        return unit
+        return pixels
+    unit = to_unit(pixels)
     mean: np.ndarray = unit.mean(axis=2, keepdims=True, dtype=np.float32)
     return mean
 
@@ -94,20 +101,20 @@ def is_constant(image: Image) -> bool:
 
 
 def enlarge_groups(
-    unit: np.ndarray, enlarge: Callable[[np.ndarray], np.ndarray]
+    pixels: np.ndarray, enlarge: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Enlarges any number of bands, a group at a time.
 
     Args:
-      unit: `H x W x C`, of any C.
+      pixels: `H x W x C`, of any C.
       enlarge: Enlarges gray (C = 1) and colour (C = 3).
     """
-    channels = unit.shape[2]
+    channels = pixels.shape[2]
     if channels in (1, _GROUP):
-        return enlarge(unit)
+        return enlarge(pixels)
     parts = []
     for first in range(0, channels, _GROUP):
-        group = unit[:, :, first : first + _GROUP]
+        group = pixels[:, :, first : first + _GROUP]
         count = group.shape[2]
         if count == 2:  # Three are as fast as two.
             group = np.concatenate([group, group[:, :, 1:]], axis=2)

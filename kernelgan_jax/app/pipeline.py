@@ -402,12 +402,11 @@ def _enlarge(
 ) -> image_files.Image:
     """Enlarges an image by a plan, whatever its type and number of bands."""
 
-    def enlarge(unit: np.ndarray) -> np.ndarray:
+    def enlarge(pixels: np.ndarray) -> np.ndarray:
         keys = [jax.random.key(job.seed)]
-        return super_resolve_planned(keys, [unit], [planned], progress=progress)[0]
+        return super_resolve_planned(keys, [pixels], [planned], progress=progress)[0]
 
-    unit = enlarging.unit_pixels(image)
-    enlarged = enlarging.enlarge_groups(unit, enlarge)
+    enlarged = enlarging.enlarge_groups(enlarging.usual_pixels(image), enlarge)
     return enlarging.as_stored(enlarged, image, planned.scale)
 
 

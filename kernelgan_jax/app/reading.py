@@ -21,13 +21,11 @@ class Sample(NamedTuple):
     """Whether it has no structure, as all other frames; it is enlarged bicubically."""
 
     def for_estimation(self) -> np.ndarray:
-        """The pixels that the kernel is estimated from, float32 in [0, 1].
+        """The pixels that the kernel is estimated from.
 
-        They are four times as large as those of most files, so images that wait do not
-        keep them.
+        They can be larger than those of the file, so images that wait do not keep them.
         """
-        unit = enlarging.unit_pixels(self.image)
-        return enlarging.for_estimation(unit, self.image)
+        return enlarging.for_estimation(self.image)
 
 
 def first_with_structure(path: Path) -> Sample:

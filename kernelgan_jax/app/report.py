@@ -154,6 +154,7 @@ def _estimate(result: Result) -> dict[str, Any]:
         "confidence": None if confidence is None else confidence.to_dict(),
         "spectral_family": estimate.evidence.family if estimate.evidence else "",
         "noise": estimate.noise_std,
+        "left_out": estimate.evidence.left_out if estimate.evidence else "",
         **{f"kernel_x{s}": measures(kernel, scale=s) for s, kernel in result.kernels},
         "steps": max(map(len, losses.values()), default=0),
         "final_losses": {name: float(values[-1]) for name, values in losses.items()},

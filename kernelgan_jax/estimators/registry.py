@@ -5,7 +5,8 @@ An estimator is a module with two functions, and optionally a third:
 
     check(image, *, scale, config)
         Raises ValueError, before anything is compiled, for an image or a setting that
-        it cannot use. The image is `H x W x C` float32 in [0, 1].
+        it cannot use. The image is `H x W x C` float32 in [0, 1], which is its own
+        range (`levels.py`).
     estimate(keys, images, *, scale, config, evidence, progress) -> list[KernelEstimate]
         Estimates the kernels of several images. `evidence` has one `Evidence`, or None,
         for each image.

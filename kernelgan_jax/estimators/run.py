@@ -15,8 +15,10 @@ from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.estimators.registry import Estimator, find_estimator
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.levels import to_own_range
 from kernelgan_jax.parallel import map_images
-from kernelgan_jax.pixels import unit_image
+from kernelgan_jax.pixels import from_array
+from kernelgan_jax.usable_pixels import find_usable
 
 
 def estimate_kernel(
@@ -59,10 +61,10 @@ def estimate_kernel(
     """
     entry = find_estimator(estimator)
     config = entry.default_config(config)
-    unit = check_image(image, scale=scale, entry=entry, config=config)
+    pixels = check_image(image, scale=scale, entry=entry, config=config)
     keys = [_single_key(key)]
     return estimate_checked(
-        keys, [unit], scale=scale, entry=entry, config=config, progress=progress
+        keys, [pixels], scale=scale, entry=entry, config=config, progress=progress
     )[0]
 
 
@@ -115,25 +117,26 @@ def estimate_kernels(
     checked = []
     for index, image in enumerate(images):
         try:
-            unit = check_image(image, scale=scale, entry=entry, config=config)
+            pixels = check_image(image, scale=scale, entry=entry, config=config)
         except ValueError as error:
             raise ValueError(f"images[{index}]: {error}") from error
-        checked.append(unit)
+        checked.append(pixels)
     return estimate_checked(
         keys, checked, scale=scale, entry=entry, config=config, progress=progress
     )
 
 
 def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.ndarray:
-    """Checks an image for an estimator and scales it: `H x W x C` float32 in [0, 1].
+    """Checks an image for an estimator: `H x W x C` pixels of the image's own type.
 
     Raises:
       ValueError: As `estimate_kernel`.
     """
     entry.check_scale(scale)
-    unit = unit_image(image)
-    entry.implementation.check(unit, scale=scale, config=config)
-    return unit
+    pixels = from_array(image)
+    own, _ = to_own_range(find_usable(pixels).image)
+    entry.implementation.check(own, scale=scale, config=config)
+    return pixels
 
 
 def estimate_checked(
@@ -161,7 +164,7 @@ def estimate_checked(
     evidence = map_images(look, images, progress=progress)
     found = entry.implementation.estimate(
         keys,
-        images,
+        [to_own_range(find_usable(image).image)[0] for image in images],
         scale=scale,
         config=config,
         evidence=evidence,

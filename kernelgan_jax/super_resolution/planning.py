@@ -88,6 +88,7 @@ def plan(
     config: Any = None,
     evidence: Evidence | None = None,
     image_shape: Sequence[int] | None = None,
+    image_span: float = 1.0,
 ) -> Plan:
     """Decides how an image is super-resolved.
 
@@ -107,6 +108,8 @@ def plan(
       evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it:
         here, its noise and its power spectrum. None for those of the estimate.
       image_shape: Height and width of the LR image, if known, for the notes.
+      image_span: The image's own range (`levels.Levels.span`); that of the evidence
+        goes first.
 
     Raises:
       ValueError: If the method is unknown, the settings are not its own, or there is no
@@ -144,14 +147,15 @@ def plan(
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
         noise_std = float(estimate.noise_std)
+    if chosen.uses_kernel and evidence is not None and evidence.left_out:
+        notes = (*notes, f"apart from {evidence.left_out}")
     if evidence is not None:
         noise_std = float(evidence.noise_std)
     config = chosen.default_config(config)
     if config is not None:
         shape = None if image_shape is None else (image_shape[0], image_shape[1])
-        config, more = config.for_image(
-            scale=scale, noise_std=noise_std, image_shape=shape
-        )
+        own = noise_std / (image_span if evidence is None else evidence.span)
+        config, more = config.for_image(scale=scale, noise_std=own, image_shape=shape)
         notes = (*more, *notes)
     return Plan(
         method,

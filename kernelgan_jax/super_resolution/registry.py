@@ -40,7 +40,10 @@ class Enlarge(Protocol):
         Args:
           keys: JAX random keys, one for each image.
           images: `H x W x C` float32 in [0, 1], C = 1 or 3, checked; sizes may differ.
-          plans: What to do with each image, checked; all are for this method.
+            The image's own range is mapped to `[HEADROOM, 1 - HEADROOM]` (`levels.py`),
+            unless the method uses no kernel.
+          plans: What to do with each image, checked; all are for this method. Noise and
+            spectrum are those of the mapped image.
           progress: Called now and then.
 
         Returns:
@@ -59,7 +62,7 @@ class MethodSettings(Protocol):
         Args:
           scale: The scale of the result.
           noise_std: Standard deviation of the image's noise, as a fraction of the
-            range; 0 if there is none or it is not known.
+            image's own range; 0 if there is none or it is not known.
           image_shape: Height and width of the LR image, if known.
 
         Returns:

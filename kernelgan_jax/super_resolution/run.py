@@ -9,9 +9,18 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
-from kernelgan_jax.pixels import has_equal_channels, unit_image
+from kernelgan_jax.levels import (
+    HEADROOM,
+    OWN_SPAN,
+    find_levels,
+    from_own_range,
+    to_own_range,
+)
+from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
+from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
-from kernelgan_jax.super_resolution.registry import find_method
+from kernelgan_jax.super_resolution.registry import Enlarge, find_method
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
 def super_resolve(
@@ -66,7 +75,7 @@ def super_resolve(
       (96, 96, 1)
     """
     checks.key("key", key)
-    unit = unit_image(image)
+    pixels = from_array(image)
     if estimate is not None and not isinstance(estimate, KernelEstimate):
         estimate = checks.matrix("estimate", estimate)
     if evidence is not None and not isinstance(evidence, Evidence):
@@ -77,9 +86,10 @@ def super_resolve(
         method=method,
         config=config,
         evidence=evidence,
-        image_shape=unit.shape,
+        image_shape=pixels.shape,
+        image_span=find_levels(find_usable(pixels).image).span,
     )
-    return super_resolve_planned([key], [unit], [planned], progress=progress)[0]
+    return super_resolve_planned([key], [pixels], [planned], progress=progress)[0]
 
 
 def super_resolve_planned(
@@ -123,25 +133,94 @@ def super_resolve_planned(
         raise ValueError(
             f"plans are for {' and '.join(methods)}; it must be one method"
         )
-    units = [unit_image(image) for image in images]
-    for unit, planned in zip(units, plans, strict=True):
-        _check(unit, planned)
+    checked = [from_array(image) for image in images]
+    for pixels, planned in zip(checked, plans, strict=True):
+        _check(pixels, planned)
     if not plans:
         return []
     # A gray photograph that is stored as RGB stays gray: one channel is super-resolved.
-    gray = [has_equal_channels(unit) for unit in units]
-    units = [u[:, :, :1] if g else u for u, g in zip(units, gray, strict=True)]
-    results = find_method(methods[0]).load()(keys, units, plans, progress=progress)
+    gray = [has_equal_channels(pixels) for pixels in checked]
+    checked = [p[:, :, :1] if g else p for p, g in zip(checked, gray, strict=True)]
+    method = find_method(methods[0])
+    if method.uses_kernel:
+        enlarge = _in_own_range(method.load())
+    else:
+        enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
+    results = enlarge(keys, checked, plans, progress=progress)
     return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
 
 
-def _check(unit: np.ndarray, planned: Plan) -> None:
+def _in_own_range(enlarge: Enlarge) -> Enlarge:
+    """The function of a method, for images in the range of their types: it is called
+    with their own ranges, and with noise and spectra of these."""
+
+    def mapped(
+        keys: Sequence[jax.Array],
+        images: Sequence[np.ndarray],
+        plans: Sequence[Plan],
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[np.ndarray]:
+        usable = [find_usable(image) for image in images]
+        found = [to_own_range(each.image, headroom=HEADROOM) for each in usable]
+        own, levels = [own for own, _ in found], [levels for _, levels in found]
+        gains = [OWN_SPAN / each.span for each in levels]
+        planned = [_amplified(p, gain) for p, gain in zip(plans, gains, strict=True)]
+        results = enlarge(keys, own, planned, progress=progress)
+        return [
+            _with_unusable(from_own_range(result, each, headroom=HEADROOM), image, seen)
+            for result, each, image, seen in zip(
+                results, levels, images, usable, strict=True
+            )
+        ]
+
+    return mapped
+
+
+def _with_unusable(
+    result: np.ndarray, image: np.ndarray, usable: UsablePixels
+) -> np.ndarray:
+    """Puts the pixels that are not part of the picture into its enlargement.
+
+    Drawn areas and isolated pixels come out as they are, each as s x s pixels, and the
+    pixels around drawn areas bicubically.
+    """
+    scale = len(result) // len(image)
+    kept = usable.drawn | usable.isolated
+    if usable.mixed.any():
+        larger = bicubic_resize(to_unit(image), scale)
+        place = usable.mixed.repeat(scale, 0).repeat(scale, 1)
+        result[place] = np.clip(larger[place], 0, 1)
+    if kept.any():
+        rows, columns = np.nonzero(kept)
+        for row, column in np.ndindex(scale, scale):
+            place = scale * rows + row, scale * columns + column
+            result[place] = to_unit(image[kept])
+    return result
+
+
+def _amplified(planned: Plan, gain: float) -> Plan:
+    """The plan for an image whose levels are `gain` times as far apart."""
+    evidence = planned.evidence
+    if evidence is not None and evidence.spectrum is not None:
+        more = np.float32(2 * np.log(evidence.span * gain))
+        spectrum = evidence.spectrum._replace(
+            log_amplitude=evidence.spectrum.log_amplitude + more,
+            log_noise=evidence.spectrum.log_noise + more,
+        )
+        evidence = evidence._replace(
+            spectrum=spectrum, noise_std=gain * evidence.noise_std, span=1 / gain
+        )
+    return planned._replace(noise_std=gain * planned.noise_std, evidence=evidence)
+
+
+def _check(pixels: np.ndarray, planned: Plan) -> None:
     """Checks that an image can be enlarged by a plan.
 
     Raises:
       ValueError: If it cannot.
     """
-    height, width = unit.shape[:2]
+    height, width = pixels.shape[:2]
     method = find_method(planned.method)
     method.check_image_size((height, width), scale=planned.scale)
     for stage in planned.stages:

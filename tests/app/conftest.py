@@ -5,6 +5,7 @@ from app import makers
 
 from kernelgan_jax.app import pipeline, run
 from kernelgan_jax.estimators import run as estimators
+from kernelgan_jax.pixels import to_unit
 from kernelgan_jax.resize import bicubic_resize
 
 
@@ -45,7 +46,7 @@ def estimation(monkeypatch):
         return fake.function(keys, images, **options)
 
     def enlarge(keys, images, plans, **_):
-        return [bicubic_resize(images[0], plans[0].scale)]
+        return [bicubic_resize(to_unit(images[0]), plans[0].scale)]
 
     monkeypatch.setattr(estimators, "estimate_checked", estimate)
     monkeypatch.setattr(pipeline, "super_resolve_planned", enlarge)

@@ -139,7 +139,7 @@ def test_gray_in_gray_out(method):
     gray = np.rint(255 * pair(2)[2][..., 0]).astype(np.uint8)
     sr = enlarge(method, gray, 2)
     assert sr.shape == (2 * LR_SHAPE[0], 2 * LR_SHAPE[1], 1)
-    unit = np.divide(gray[..., None], np.float32(255), dtype=np.float32)
+    unit = gray[..., None] / np.float64(255)
     np.testing.assert_array_equal(enlarge(method, unit, 2), sr)
 
 

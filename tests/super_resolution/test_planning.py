@@ -20,9 +20,9 @@ GRADUAL = KernelEstimate(K4, 4, ((2, K2),))
 NOISY = KernelEstimate(K2, 2, noise_std=5 / 255, trusted=True)
 
 
-def evidence(noise_std):
-    """Evidence of which only the noise is known."""
-    fields = dict.fromkeys(Evidence._fields) | {"noise_std": noise_std}
+def evidence(noise_std, span=1.0):
+    """Evidence of which only the noise and the range are known."""
+    fields = dict.fromkeys(Evidence._fields) | {"noise_std": noise_std, "span": span}
     return Evidence(**fields)
 
 
@@ -148,6 +148,9 @@ def test_the_noise_of_the_evidence_goes_first():
         planned = plan(estimate, scale=2, evidence=evidence(8 / 255))
         assert planned.noise_std == planned.config.noise_std == 8 / 255
     assert plan(NOISY, evidence=evidence(0.0)).config == ZSSRConfig()
+    # Of an image of low contrast it is much.
+    planned = plan(K2, scale=2, evidence=evidence(0.5 / 255, span=0.25))
+    assert planned.noise_std == 0.5 / 255 and planned.config.noise_std == 2 / 255
 
 
 def test_notes_are_all_there_and_in_order():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import blur_kernels, kernels, super_resolution
-from kernelgan_jax.estimate import KernelEstimate, Progress
+from kernelgan_jax.estimate import Evidence, KernelEstimate, Progress, Spectrum
+from kernelgan_jax.levels import HEADROOM, OWN_SPAN, to_own_range
 from kernelgan_jax.super_resolution import (
     Plan,
     Stage,
@@ -39,16 +40,40 @@ def calls(monkeypatch):
     return calls
 
 
-def test_a_method_gets_unit_pixels_the_key_and_the_plan(calls):
+def test_a_method_gets_the_own_range_the_key_and_the_plan(calls):
     estimate = KernelEstimate(K2, 2, noise_std=5 / 255)
     result = super_resolve(KEY, IMAGE, estimate, config=TINY, progress=print)
     ((keys, images, plans, progress),) = calls
-    assert result is images[0] and progress is print
-    assert keys[0] is KEY
-    np.testing.assert_array_equal(images[0], np.float32(IMAGE) / np.float32(255))
+    assert progress is print and keys[0] is KEY
+    own, levels = to_own_range(IMAGE, headroom=HEADROOM)
+    np.testing.assert_array_equal(images[0], own)
+    np.testing.assert_allclose(result, IMAGE / 255, atol=1e-6)
+    assert plans[0].noise_std == pytest.approx(5 / 255 * OWN_SPAN / levels.span)
     expected = plan(estimate, config=TINY, image_shape=IMAGE.shape)
     assert plans[0].notes == expected.notes and plans[0].config == expected.config
     assert plans[0].config.noise_std == 5 / 255
+
+
+@pytest.mark.parametrize("a, b", [(0.25, 0.0), (0.5, 0.5), (-1.0, 1.0)])
+def test_levels_change_nothing_but_the_levels(calls, a, b):
+    """What a method is given is the same; its result is mapped to the image's levels,
+    and the noise and the spectrum, which are the image's, to its own range."""
+    unit = IMAGE / 255
+    spectrum = Spectrum(np.float32(3), np.float32(2), np.zeros(4), np.float32(-1))
+    for factor, offset in ((1.0, 0.0), (a, b)):
+        fields = dict.fromkeys(Evidence._fields)
+        fields |= {"noise_std": abs(factor) * 0.01, "spectrum": spectrum}
+        fields |= {"span": abs(factor) * np.ptp(unit)}
+        evidence = Evidence(**fields)
+        image = factor * unit + offset
+        result = super_resolve(KEY, image, K2, scale=2, config=TINY, evidence=evidence)
+        np.testing.assert_allclose(result, image, atol=1e-6)
+    (first, second) = ((call[1][0], call[2][0]) for call in calls)
+    np.testing.assert_allclose(first[0], second[0], atol=1e-6)
+    assert second[1].noise_std == pytest.approx(first[1].noise_std)
+    assert second[1].config == first[1].config
+    noise = np.exp([p.evidence.spectrum.log_noise / 2 for _, p in (first, second)])
+    np.testing.assert_allclose(noise, np.exp(-0.5) * OWN_SPAN, rtol=1e-6)
 
 
 def test_gray_stored_as_rgb_is_super_resolved_once_and_stays_gray(calls):

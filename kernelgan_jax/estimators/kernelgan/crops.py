@@ -71,20 +71,41 @@ def training_image(image: np.ndarray, config: KernelGANConfig) -> np.ndarray:
             f"{config.min_side} (a training crop of {config.generator_crop} and a "
             f"border of {config.border} at each side)"
         )
-    window = image[
-        textured_window(image, config.border, config.max_pixels, config.generator_crop)
-    ]
+    window = image[_place(image, config)]
     check_structure(luma(window))
     return np.broadcast_to(window, (*window.shape[:2], 3))
 
 
+def _place(image: np.ndarray, config: KernelGANConfig) -> tuple[slice, slice]:
+    return textured_window(
+        image, config.border, config.max_pixels, config.generator_crop
+    )
+
+
 def prepare(
-    key: jax.Array, image: np.ndarray, config: KernelGANConfig
+    key: jax.Array,
+    image: np.ndarray,
+    config: KernelGANConfig,
+    *,
+    unusable: np.ndarray | None = None,
 ) -> list[Training]:
-    """The trainings of an image, `config.restarts` of them, with their crops chosen."""
+    """The trainings of an image, `config.restarts` of them, with their crops chosen.
+
+    Args:
+      key: JAX random key.
+      image: `H x W x C` float32 in [0, 1].
+      config: Settings.
+      unusable: `H x W` bool: no crop holds such pixels, if there are other crops.
+    """
+    place = _place(image, config)
     image = training_image(image, config)
     sides = (config.generator_crop, config.discriminator_crop)
     maps = probability_maps(image, *sides)
+    if unusable is not None:
+        maps = tuple(
+            avoiding(each, unusable[place], side)
+            for each, side in zip(maps, sides, strict=True)
+        )
 
     def training(key: jax.Array) -> Training:
         init_key, crop_key, train_key = jax.random.split(key, 3)
@@ -115,6 +136,22 @@ def probability_map(gradients: np.ndarray, crop: int) -> np.ndarray:
     weight = zero_edges(np.maximum(weight, 0), crop // 2)
     weight = weight if weight.any() else np.ones_like(weight)
     return weight / weight.sum()
+
+
+def avoiding(probability: np.ndarray, unusable: np.ndarray, crop: int) -> np.ndarray:
+    """A probability map without the crops that hold unusable pixels.
+
+    Args:
+      probability: `H x W`, sum 1.
+      unusable: `H x W` bool.
+      crop: Side of the crops, pixels.
+
+    Returns:
+      `H x W`, sum 1; the same map if no crop is left.
+    """
+    held = scipy.ndimage.maximum_filter(unusable, crop + 2, mode="constant")
+    rest = np.where(held, 0, probability)
+    return rest / rest.sum() if rest.any() else probability
 
 
 def probability_maps(

@@ -62,8 +62,10 @@ def estimate(
     """
     trainings = [
         training
-        for key, image in zip(keys, images, strict=True)
-        for training in prepare(key, image, config)
+        for key, image, seen in zip(keys, images, evidence, strict=True)
+        for training in prepare(
+            key, image, config, unusable=None if seen is None else seen.unusable
+        )
     ]
     steps = _Steps(len(images), config, progress)
     if vectorised is None:

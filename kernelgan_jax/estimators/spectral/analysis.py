@@ -33,7 +33,11 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     JPEG_FREQUENCY_WEIGHTS,
 )
-from kernelgan_jax.estimators.spectral.noise import channel_noise_std, flat_noise_std
+from kernelgan_jax.estimators.spectral.noise import (
+    channel_noise_std,
+    flat_noise_std,
+    rounding_noise_std,
+)
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
     has_blocks,
@@ -46,7 +50,9 @@ from kernelgan_jax.estimators.spectral.search import (
     fit_families,
     fit_resamplers,
 )
-from kernelgan_jax.pixels import luma, unit_image
+from kernelgan_jax.levels import count_steps, to_own_range
+from kernelgan_jax.pixels import luma, to_unit
+from kernelgan_jax.usable_pixels import find_usable
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -77,12 +83,15 @@ def analyse(image: Any, *, scale: int) -> Evidence:
       ((64, 25, 25), 2, False)
     """
     checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
-    unit = unit_image(image)
-    gray = to_gray(unit)
-    jpeg = has_blocks(gray)
-    strength = jpeg_strength(255 * luma(unit), blocks=jpeg)
-    flat = flat_noise_std(gray)
-    chosen = _best_kernel(gray, flat, jpeg=jpeg, scale=scale)
+    usable = find_usable(image)
+    own, levels = to_own_range(usable.image)
+    gray, unusable = to_gray(own), usable.unusable
+    jpeg = has_blocks(gray, unusable)
+    strength = jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg)
+    steps = count_steps(own)
+    flat = max(flat_noise_std(gray, unusable), rounding_noise_std(own, steps))
+    power = mean_window_power(gray, unusable)
+    chosen = _best_kernel(power, flat, jpeg=jpeg, scale=scale)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     most = np.float32(2 * np.log(flat))
     spectrum = spectrum._replace(log_noise=np.minimum(spectrum.log_noise, most))
@@ -97,12 +106,15 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         samples=chosen.samples.astype(np.float64),
         spectrum=spectrum,
         misfit=float(chosen.fit.misfit),
-        contrast=float(gray.std()),
-        noise_std=channel_noise_std(spectrum, unit, jpeg=strength),
+        contrast=float(gray.std()) * min(1.0, steps / 255),
+        noise_std=levels.span * channel_noise_std(spectrum, own, jpeg=strength),
         jpeg=jpeg,
         converged=bool(chosen.fit.converged),
         family=chosen.name,
         jpeg_strength=strength,
+        span=levels.span,
+        unusable=unusable,
+        left_out=usable.left_out,
     )
 
 
@@ -138,12 +150,7 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
 
 
 def check(image: np.ndarray, *, scale: int, config: Any) -> None:
-    """Checks that the spectrum of an image can be analysed.
-
-    Args:
-      image: `H x W x C` float32 in [0, 1].
-      scale: Scale to be estimated.
-      config: Not used: the spectral estimator has no settings.
+    """Checks that the spectrum of an image can be analysed; see `registry.py`.
 
     Raises:
       ValueError: If the scale is out of range, or the image is too small or constant.
@@ -162,19 +169,9 @@ def estimate(
     evidence: Sequence[Evidence | None],
     progress: ProgressCallback | None,
 ) -> list[KernelEstimate]:
-    """Turns the evidence of images into estimates: the spectral estimator's protocol.
+    """Turns the evidence of images into estimates; see `registry.py`.
 
-    Args:
-      keys: Not used: the estimator is deterministic.
-      images: N images, `H x W x C` float32 in [0, 1].
-      scale: Scale to be estimated.
-      config: Not used: the spectral estimator has no settings.
-      evidence: N results of `analyse` for this scale; an image is analysed here if its
-        evidence is None.
-      progress: Called once for each image.
-
-    Returns:
-      N estimates.
+    An image is analysed here if its evidence is None.
 
     Raises:
       ValueError: If the evidence is of another scale, or as `analyse`.
@@ -193,9 +190,9 @@ def estimate(
     return estimates
 
 
-def _best_kernel(gray: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
-    """Fits all families and resamplers to an image, with `flat` noise, and chooses."""
-    power = np.maximum(mean_window_power(gray), MIN_POWER_DENSITY)
+def _best_kernel(power: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
+    """Fits all families and resamplers to a periodogram, with at most `flat` noise."""
+    power = np.maximum(power, MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     with _COMPILING:  # one thread compiles, and the others wait for its program
         program = _compiled(scale)

@@ -18,6 +18,9 @@ FULL_JPEG = 0.15
 BLOCK = 16
 """Side of the blocks of which the flattest show the noise."""
 
+LUMA_NORM = float(np.linalg.norm(LUMA))
+"""Noise of the gray image, where that of each channel is 1 and independent."""
+
 FLATTEST = 5
 """Percentile of the blocks' noise that counts."""
 
@@ -26,7 +29,7 @@ FLAT_FACTOR = 1.25
 0.85 to 0.9 of it on Kodak images with noise of 1 to 10 gray levels."""
 
 
-def flat_noise_std(gray: np.ndarray) -> float:
+def flat_noise_std(gray: np.ndarray, unusable: np.ndarray | None = None) -> float:
     """Standard deviation of the noise in the flattest parts of an image, gray levels.
 
     White noise is the same everywhere: there is no more of it than this. What a narrow
@@ -36,6 +39,7 @@ def flat_noise_std(gray: np.ndarray) -> float:
 
     Args:
       gray: `H x W` in gray levels.
+      unusable: `H x W` bool: blocks with such pixels are left out, too.
 
     Returns:
       The noise; infinite if there are too few blocks.
@@ -48,7 +52,10 @@ def flat_noise_std(gray: np.ndarray) -> float:
     for axis in (0, 1):
         detail = scipy.ndimage.correlate1d(detail, second, axis)
     square = scipy.ndimage.uniform_filter((detail / 6) ** 2, BLOCK)
-    clipped = scipy.ndimage.maximum_filter((gray <= 0.5) | (gray >= 254.5), BLOCK)
+    clipped = (gray <= 0.5) | (gray >= 254.5)
+    if unusable is not None:
+        clipped |= unusable
+    clipped = scipy.ndimage.maximum_filter(clipped, BLOCK)
     middle = slice(BLOCK, -BLOCK, BLOCK // 2)
     usable = ~clipped[middle, middle] & (square[middle, middle] > 1e-4)
     if usable.sum() < 20:
@@ -57,8 +64,23 @@ def flat_noise_std(gray: np.ndarray) -> float:
     return FLAT_FACTOR * float(np.sqrt(variance))
 
 
+def rounding_noise_std(image: np.ndarray, steps: int) -> float:
+    """Standard deviation of the rounding noise of the gray image, gray levels.
+
+    Args:
+      image: `H x W x C` in its own range.
+      steps: Number of steps that its range has.
+    """
+    step = 255 / max(steps, 1)
+    return step / 12**0.5 * (1.0 if _is_gray(image) else LUMA_NORM)
+
+
+def _is_gray(image: np.ndarray) -> bool:
+    return image.shape[-1] == 1 or has_equal_channels(image)
+
+
 def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: float) -> float:
-    """Standard deviation of the noise in each channel, as a fraction of the range.
+    """Standard deviation of each channel's noise, as a fraction of the own range.
 
     In a colour image the noise of the channels is taken to be independent, so that the
     gray image has 0.67 times as much of it.
@@ -69,7 +91,6 @@ def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: float) -> 
       jpeg: Strength of JPEG compression; from `FULL_JPEG` on the noise is at least
         `JPEG_NOISE`, below it in proportion.
     """
-    is_gray = image.shape[-1] == 1 or has_equal_channels(image)
     gray_noise = float(np.exp(spectrum.log_noise / 2))
-    noise = gray_noise / (1 if is_gray else float(np.linalg.norm(LUMA)))
+    noise = gray_noise / (1 if _is_gray(image) else LUMA_NORM)
     return max(noise, JPEG_NOISE * min(jpeg / FULL_JPEG, 1)) / 255

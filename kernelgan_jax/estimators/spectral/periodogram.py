@@ -33,6 +33,10 @@ MIN_RANGE = 1e-3
 """Smallest range of values of an image that has a structure, gray levels."""
 
 
+LEAST_USABLE = 0.05
+"""If fewer of the windows have usable pixels alone, all windows are used."""
+
+
 BLOCK = 8
 """Side of the blocks of JPEG, pixels."""
 
@@ -103,26 +107,50 @@ def mean_periodogram(gray: ArrayLike) -> np.ndarray:
     return mean_window_power(gray)
 
 
-def mean_window_power(gray: np.ndarray) -> np.ndarray:
-    """The same as `mean_periodogram` without its check, for images from `to_gray`."""
-    windows = np.lib.stride_tricks.sliding_window_view(gray, (WINDOW, WINDOW))
+def mean_window_power(
+    gray: np.ndarray, unusable: np.ndarray | None = None
+) -> np.ndarray:
+    """The same as `mean_periodogram` without its check, for images from `to_gray`.
+
+    Args:
+      gray: `H x W`.
+      unusable: `H x W` bool: windows with such pixels are left out, if enough others
+        remain.
+    """
+    windows = _windows(gray)
     rows, columns = windows.shape[:2]
     stride = max(MIN_STRIDE, math.ceil(math.sqrt(rows * columns / MAX_WINDOWS)))
     windows = windows[::stride, ::stride]
+    usable = np.ones(windows.shape[:2], bool)
+    if unusable is not None:
+        usable = ~_windows(unusable)[::stride, ::stride].any((2, 3))
+        if usable.mean() < LEAST_USABLE:
+            usable[:] = True
     hann = np.hanning(WINDOW + 1)[:WINDOW]
     taper = np.outer(hann, hann)
     taper /= np.sqrt((taper**2).sum())
     parts_down, parts_across = (max(1, round(n / PART_SIDE)) for n in windows.shape[:2])
-    roots = np.zeros(SHAPE)
-    for band in np.array_split(windows, parts_down):
-        for part in np.array_split(band, parts_across, axis=1):
-            means = (part * taper).sum((2, 3), keepdims=True) / taper.sum()
+    roots, weight = np.zeros(SHAPE), 0.0
+    for rows_of_part in np.array_split(np.arange(len(windows)), parts_down):
+        band, known = windows[rows_of_part], usable[rows_of_part]
+        for some in np.array_split(np.arange(windows.shape[1]), parts_across):
+            chosen = known[:, some]
+            if not chosen.any():
+                continue
+            part = band[:, some][chosen]
+            means = (part * taper).sum((1, 2), keepdims=True) / taper.sum()
             power = np.abs(np.fft.rfft2((part - means) * taper)) ** 2
-            roots += np.sqrt(power.mean((0, 1)))
-    return (roots / (parts_down * parts_across)) ** 2
+            roots += chosen.mean() * np.sqrt(power.mean(0))
+            weight += chosen.mean()
+    return (roots / weight) ** 2
 
 
-def has_blocks(gray: ArrayLike) -> bool:
+def _windows(pixels: np.ndarray) -> np.ndarray:
+    """All windows of an image, as a view."""
+    return np.lib.stride_tricks.sliding_window_view(pixels, (WINDOW, WINDOW))
+
+
+def has_blocks(gray: ArrayLike, unusable: np.ndarray | None = None) -> bool:
     """Whether an image shows the 8 x 8 block grid of JPEG, at any offset.
 
     In both directions, the differences across every eighth border between pixels must
@@ -131,6 +159,7 @@ def has_blocks(gray: ArrayLike) -> bool:
 
     Args:
       gray: `H x W`, in any units, both sides at least `WINDOW`.
+      unusable: `H x W` bool: differences across such pixels do not count.
 
     Example:
       >>> import numpy as np
@@ -143,15 +172,22 @@ def has_blocks(gray: ArrayLike) -> bool:
     gray = checks.matrix("gray", gray)
     _check_size(gray)
     top, left = (max(0, side - MAX_BLOCK_SIDE) // 2 for side in gray.shape)
-    gray = gray[top : top + MAX_BLOCK_SIDE, left : left + MAX_BLOCK_SIDE]
-    return _columns_have_blocks(gray) and _columns_have_blocks(gray.T)
+    middle = np.s_[top : top + MAX_BLOCK_SIDE, left : left + MAX_BLOCK_SIDE]
+    gray = gray[middle]
+    usable = np.ones(gray.shape) if unusable is None else 1.0 - unusable[middle]
+    return _columns_have_blocks(gray, usable) and _columns_have_blocks(gray.T, usable.T)
 
 
-def _columns_have_blocks(gray: np.ndarray) -> bool:
+def _columns_have_blocks(gray: np.ndarray, usable: np.ndarray) -> bool:
     """Whether every eighth difference along the rows is larger than the others."""
     # The third difference is a step minus the slopes at its two sides.
-    step = np.abs(np.diff(gray, n=3))
-    means = np.array([np.sqrt(step[:, i::BLOCK]).mean() for i in range(BLOCK)])
+    step = np.sqrt(np.abs(np.diff(gray, n=3)))
+    known = usable[:, :-3] * usable[:, 1:-2] * usable[:, 2:-1] * usable[:, 3:]
+    sums, counts = (
+        np.array([x[:, i::BLOCK].sum() for i in range(BLOCK)])
+        for x in (step * known, known)
+    )
+    means = sums / np.maximum(counts, 1)
     # The neighbours of the largest mean contain part of the same steps.
     others = np.roll(means, -means.argmax())[2:-1]
     excess = means.max() - others.mean()

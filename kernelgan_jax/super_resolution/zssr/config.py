@@ -70,13 +70,13 @@ class ZSSRConfig:
         0.0,
         check=number(least=0, under=1),
         about="Standard deviation of the noise on training inputs, as a fraction of "
-        "the range; 0: as much as is found in the image.",
+        "the image's own range; 0: as much as is found in the image.",
     )
     rounding_std: float = setting(
         0.5 / 255,
         check=number(least=0, under=1),
         about="Standard deviation of the image's rounding and noise that the linear "
-        "filter of zssr_fast allows for, as a fraction of the range.",
+        "filter of zssr_fast allows for, as a fraction of the image's own range.",
     )
     back_projections: int = setting(
         2,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.levels import OWN_SPAN
 from kernelgan_jax.pixels import gradient_map, textured_window
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 from kernelgan_jax.super_resolution.zssr.linear_filter import (
@@ -81,11 +82,12 @@ def training_pairs(
         for source in sources
     ]
     blurred = [
-        (window, blur(rng, window, kernel, config.noise_std))
+        (window, blur(rng, window, kernel, OWN_SPAN * config.noise_std))
         for window in windows
         for kernel in kernels
     ]
-    linear = fit_linear(blurred, scale, config.rounding_std) if fit_filter else None
+    rounding_std = OWN_SPAN * config.rounding_std
+    linear = fit_linear(blurred, scale, rounding_std) if fit_filter else None
     pairs = tuple(make_pair(*pair, linear, scale) for pair in blurred)
     sides = (int(side) // scale * scale for pair in pairs for side in pair.size)
     return TrainingPairs(pairs, linear, min(crop, *sides))

@@ -20,11 +20,13 @@ from kernelgan_jax.estimators.spectral.analysis import (
     estimate,
     estimate_spectral,
 )
+from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.families import GAUSSIAN, GENERALISED, MOTION
 from kernelgan_jax.estimators.spectral.noise import JPEG_NOISE, channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, to_gray
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.search import fit_families
+from kernelgan_jax.levels import count_steps, to_own_range
 from kernelgan_jax.pixels import from_unit, to_unit
 
 
@@ -88,7 +90,31 @@ def test_an_estimate_is_its_evidence(photo_lr, photo_estimate):
     assert found.noise_std == evidence.noise_std > 0
     assert found.trusted == (found.confidence.level != "low")
     assert found.diagnostics.losses == {}
-    assert evidence.contrast == pytest.approx(to_gray(to_unit(photo_lr)).std())
+    gray = to_gray(to_own_range(photo_lr)[0])
+    steps = count_steps(photo_lr) / 255  # Of fewer levels than 256.
+    assert evidence.contrast == pytest.approx(steps * gray.std())
+
+
+@pytest.mark.parametrize(
+    "dtype, a, b",
+    [
+        ("uint16", 257, 0),
+        ("uint16", 4, 999),
+        ("uint8", -1, 255),
+        ("float64", 1e-5, 0.4),
+    ],
+)
+def test_levels_do_not_matter(photo_lr, photo_estimate, dtype, a, b):
+    evidence = analyse((a * photo_lr.astype(np.float64) + b).astype(dtype), scale=2)
+    expected = photo_estimate.evidence
+    np.testing.assert_allclose(evidence.kernel, expected.kernel, atol=1e-4)
+    own = (evidence.noise_std / evidence.span, evidence.contrast, evidence.misfit)
+    np.testing.assert_allclose(
+        own,
+        (expected.noise_std / expected.span, expected.contrast, expected.misfit),
+        rtol=1e-2,
+    )
+    assert judge(evidence.kernel, evidence)[:2] == photo_estimate.confidence[:2]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +147,7 @@ def test_jpeg_is_recognised(photo_estimate):
     found = estimate_spectral(compressed)
     assert found.evidence.jpeg
     assert found.confidence.level == "medium" and "JPEG" in found.confidence.reason
-    assert found.noise_std >= JPEG_NOISE / 255
+    assert found.noise_std >= found.evidence.span * JPEG_NOISE / 255
 
 
 def test_noise_is_found_and_lowers_the_confidence():
@@ -135,7 +161,8 @@ def test_noise_is_found_and_lowers_the_confidence():
         found = estimate_spectral(from_unit(noisy, np.uint8))
         measured = 255 * found.noise_std
         assert measured == pytest.approx(max(noise, 0.3), rel=0.2, abs=0.2)
-        assert measured == pytest.approx(found.evidence.gray_noise_std)
+        own = found.evidence.span * found.evidence.gray_noise_std
+        assert measured == pytest.approx(own)
         expected.append(found.confidence.covariance_error)
         if noise:
             assert found.confidence.level != "high"

@@ -1,0 +1,147 @@
+"""Areas that were drawn on a picture: frames, bars, text, logos, areas without data.
+
+They are of exactly one colour and border on other colours with steps, not gradually as
+the flat parts of a picture and clipped highlights do.
+"""
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse
+
+STEP = 0.1
+"""Least step at the border of a drawn area, as a fraction of the image's range..."""
+
+STEPS = 0.5
+"""... at least at this fraction of the border."""
+
+LEAST_AREA = 6
+"""Pixels of the smallest drawn area; the pictures' own flat spots are smaller."""
+
+LEAST_SHARE = 2e-4
+"""Drawn areas that are a smaller share of the pixels do not count: pictures have some
+of their own."""
+
+MOST_SHARE = 0.75
+"""If more of the pixels is drawn, the image is a drawing."""
+
+RING = 2
+"""Width in pixels of what is mixed with drawn areas around them."""
+
+NEAR = 8
+"""Pixels from drawn areas to others of their colours that belong to them."""
+
+MOST_COLOURS = 16
+"""As many of the colours of drawn areas are looked for near them."""
+
+COLOUR_KEYS = np.sqrt([2.0, 3.0, 5.0])
+"""Factors that make one number of the channels of a colour, not the same of others."""
+
+GAP = 4
+"""Half the width of gaps between mixed pixels that are mixed, too."""
+
+CRISP = 0.25
+"""An area at the image's border is not mixed with the picture if the pixels beside it
+differ from the next ones by less than this fraction of its step."""
+
+
+def find_drawn(pixels: np.ndarray) -> np.ndarray:
+    """Where areas of exactly one colour end in steps: `H x W` bool."""
+    none = np.zeros(pixels.shape[:2], bool)
+    step = STEP * (float(pixels.max()) - float(pixels.min()))
+    right, down = (_differences(pixels, axis) for axis in (1, 0))
+    links = [_neighbours(none.shape, equal) for equal in (right == 0, down == 0)]
+    first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
+    if not len(first):
+        return none
+    # Parts of one colour are connected by equal neighbours.
+    members, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    one, other = places.reshape(2, -1)
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(one), bool), (one, other)), (len(members),) * 2
+    )
+    count, part_of_member = scipy.sparse.csgraph.connected_components(graph, False)
+    part = np.full(none.size, -1, np.int32)
+    part[members] = part_of_member
+    area = np.bincount(part_of_member, minlength=count)
+    # The pairs of neighbours at the borders of parts, and steps among these.
+    borders, steps = np.zeros(count), np.zeros(count)
+    for difference in (right, down):
+        ends = _neighbours(none.shape, difference > 0)
+        is_step = difference[difference > 0] >= step
+        for end in ends:
+            found = part[end]
+            known = found >= 0
+            borders += np.bincount(found[known], minlength=count)
+            steps += np.bincount(found[known & is_step], minlength=count)
+    is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
+    drawn: np.ndarray = none.ravel().copy()
+    drawn[members] = is_drawn[part_of_member]
+    drawn = drawn.reshape(none.shape)
+    if not LEAST_SHARE <= drawn.mean() <= MOST_SHARE:
+        return none
+    return drawn | _thin_lines(pixels, drawn)
+
+
+def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Pixels near drawn areas that have the colour of one: parts of the same text."""
+    keys = pixels.astype(np.float64) @ COLOUR_KEYS[: pixels.shape[2]]
+    colours, counts = np.unique(keys[drawn], return_counts=True)
+    colours = colours[np.argsort(-counts)[:MOST_COLOURS]]
+    distance = scipy.ndimage.distance_transform_cdt(~drawn)
+    same: np.ndarray = (distance <= NEAR) & np.isin(keys, colours)
+    return same
+
+
+def _differences(pixels: np.ndarray, axis: int) -> np.ndarray:
+    """Largest difference, over channels, of neighbours along an axis; float32."""
+    signed = np.diff(pixels.astype(np.float32), axis=axis)
+    return np.abs(signed, out=signed).max(axis=2)
+
+
+def _neighbours(
+    shape: tuple[int, ...], chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices of both pixels of the chosen pairs of neighbours."""
+    width = shape[1]
+    rows, columns = np.nonzero(chosen)
+    first = rows * width + columns
+    return first, first + (1 if chosen.shape[1] < width else width)
+
+
+def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Pixels around drawn areas that are mixed with them: `H x W` bool.
+
+    Lines are drawn with soft edges. A frame or an area without data mostly is not, and
+    then the picture counts up to its last pixel.
+    """
+    labels, found = scipy.ndimage.label(drawn)
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    at_border = drawn & np.isin(labels, np.unique(np.concatenate(edges)))
+    soft = drawn & ~at_border
+    mixed: np.ndarray = np.zeros_like(drawn)
+    cross = scipy.ndimage.generate_binary_structure(2, 1)
+    beside = scipy.ndimage.binary_dilation(at_border, cross) & ~drawn
+    if beside.any():
+        rows, columns = np.nonzero(beside)
+        area = scipy.ndimage.distance_transform_edt(
+            ~at_border, return_distances=False, return_indices=True
+        )[:, rows, columns]
+        height, width = drawn.shape
+        row = (2 * rows - area[0]).clip(0, height - 1)
+        column = (2 * columns - area[1]).clip(0, width - 1)
+        own, following, painted = (
+            pixels[place].astype(np.float32)
+            for place in ((rows, columns), (row, column), tuple(area))
+        )
+        step = CRISP * np.abs(painted - following).max(axis=1)
+        is_mixed = np.abs(own - following).max(axis=1) > step
+        label = labels[tuple(area)]
+        count, of_these = (
+            np.bincount(some, minlength=found + 1) for some in (label, label[is_mixed])
+        )
+        soft |= drawn & (of_these > count / 2)[labels]
+    if soft.any():
+        # Wider, and then narrower again: gaps between strokes are filled.
+        wide = scipy.ndimage.maximum_filter(soft, 2 * (RING + GAP) + 1)
+        mixed = scipy.ndimage.minimum_filter(wide, 2 * GAP + 1) & ~drawn
+    return mixed

@@ -1,0 +1,133 @@
+"""What is found on a picture that is not part of it, and what it costs the rest."""
+
+import helpers
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from kernelgan_jax.estimators.spectral.noise import flat_noise_std
+from kernelgan_jax.estimators.spectral.periodogram import (
+    has_blocks,
+    mean_window_power,
+    to_gray,
+)
+from kernelgan_jax.levels import to_own_range
+from kernelgan_jax.usable_pixels import find_usable
+
+SHAPE = (120, 150)
+PICTURE = helpers.smooth(*SHAPE, 3)
+PICTURE = np.rint(40 + 170 * (PICTURE - PICTURE.min()) / np.ptp(PICTURE))
+PICTURE = PICTURE.astype(np.uint8)
+ROWS, COLUMNS = np.mgrid[: SHAPE[0], : SHAPE[1]]
+
+
+def painted(where, colour):
+    return np.where(where[..., None], np.array(colour, np.uint8), PICTURE)
+
+
+def frame(width):
+    inside = np.zeros(SHAPE, bool)
+    inside[width:-width, width:-width] = True
+    return ~inside
+
+
+def lettered(fill, size):
+    picture = Image.fromarray(PICTURE)
+    font = ImageFont.load_default(size=size)
+    text = "A line of\nburnt-in text"
+    ImageDraw.Draw(picture).multiline_text((8, 80), text, fill=fill, font=font)
+    return np.asarray(picture)
+
+
+def with_hot_pixels(fraction):
+    chosen = np.random.default_rng(0).random(SHAPE) < fraction
+    chosen[:2] = chosen[-2:] = chosen[:, :2] = chosen[:, -2:] = False
+    return painted(chosen, (255, 255, 255))
+
+
+KINDS = {
+    "white frame": (painted(frame(12), (255, 255, 255)), "a flat frame (top 12, "),
+    "black frame": (painted(frame(20), (0, 0, 0)), "a flat frame (top 20, bottom 20"),
+    "gray frame": (painted(frame(9), (120, 121, 119)), "a flat frame (top 9, "),
+    "one margin": (painted(COLUMNS < 10, (255, 255, 255)), "a flat margin (left 10 px"),
+    "bars": (painted(abs(ROWS - 59.5) > 45, (16, 16, 16)), "a flat margin (top 15, bo"),
+    "no data": (painted(ROWS + COLUMNS < 60, (0, 0, 0)), "drawn areas (10 %"),
+    "logo": (
+        painted(np.hypot(ROWS - 30, COLUMNS - 120) < 18, (255, 10, 20)),
+        "drawn areas (5.",
+    ),
+    "white text": (lettered((255, 255, 255), 16), "drawn areas ("),
+    "yellow text": (lettered((255, 245, 0), 20), "drawn areas ("),
+    "hot pixels": (with_hot_pixels(0.005), "isolated pixels"),
+}
+"""Disturbed pictures, and what is said of them."""
+
+
+def spectrum(pixels):
+    """Mean power, noise and blocks, as the spectral estimator measures them."""
+    usable = find_usable(pixels)
+    gray = to_gray(to_own_range(usable.image)[0])
+    return (
+        mean_window_power(gray, usable.unusable),
+        flat_noise_std(gray, usable.unusable),
+        has_blocks(gray, usable.unusable),
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_picture_is_found_named_and_replaced(kind):
+    pixels, name = KINDS[kind]
+    usable = find_usable(pixels)
+    assert name in usable.left_out
+    disturbed = (pixels != PICTURE).any(axis=2)
+    found = usable.drawn | usable.mixed | usable.isolated
+    # Soft edges of letters, and the gaps between these, are in doubt.
+    least, most = (0.6, 2.5) if "text" in kind else (1.0, 1.4)
+    assert (found & disturbed).sum() >= least * disturbed.sum()
+    assert found.sum() <= most * disturbed.sum()
+    untouched = ~found
+    np.testing.assert_array_equal(usable.image[untouched], pixels[untouched])
+    assert usable.image.dtype == pixels.dtype
+    if "text" not in kind:  # The filled image goes on as the picture does.
+        assert PICTURE.min() <= usable.image.min() <= usable.image.max() <= 210
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
+    power, noise, blocks = spectrum(KINDS[kind][0])
+    expected, expected_noise, _ = spectrum(PICTURE)
+    high = np.s_[8:24, 8:]  # A frame adds ten times the power and more.
+    ratio = power[high].mean() / expected[high].mean()
+    assert 0.4 < ratio < 2 and not blocks
+    assert noise < 2 * expected_noise
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        PICTURE,
+        PICTURE[..., :1],
+        PICTURE // 16,  # Flat everywhere, but with steps of one level.
+        np.clip(PICTURE.astype(int) * 2 - 150, 0, 255).astype(np.uint8),  # Clipped.
+        helpers.noise(60, 70, 3),
+        np.kron(helpers.noise(9, 9, 1), np.ones((8, 8, 1), np.uint8)),  # A drawing.
+        np.full((40, 40, 3), 9, np.uint8),
+        PICTURE / 255,
+    ],
+    ids="RGB gray coarse clipped noise drawing constant float".split(),
+)
+def test_pictures_and_drawings_are_left_as_they_are(pixels):
+    usable = find_usable(pixels)
+    assert usable.left_out == "" and usable.unusable is None
+    assert usable.image is pixels or np.shares_memory(usable.image, pixels)
+
+
+@pytest.mark.parametrize("dtype, a, b", [("uint16", 200, 9), ("float32", 1e-3, 0.5)])
+def test_levels_do_not_matter(dtype, a, b):
+    for pixels, _ in (KINDS["white frame"], KINDS["hot pixels"], KINDS["white text"]):
+        expected = find_usable(pixels)
+        found = find_usable((a * pixels.astype(np.float64) + b).astype(dtype))
+        for name in ("drawn", "mixed", "isolated"):
+            differ = getattr(found, name) != getattr(expected, name)
+            assert differ.mean() < 1e-3
+        assert found.image.dtype == dtype
