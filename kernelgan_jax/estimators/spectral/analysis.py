@@ -84,10 +84,10 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     usable = find_usable(image)
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
-    jpeg = has_blocks(gray, unusable)
+    jpeg = has_blocks(gray, unusable=unusable)
     steps = count_steps(own)
-    flat = max(flat_noise_std(gray, unusable), rounding_noise_std(own, steps))
-    power = mean_window_power(gray, unusable)
+    flat = max(flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps))
+    power = mean_window_power(gray, unusable=unusable)
     chosen = _best_kernel(power, flat, jpeg=jpeg, scale=scale)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     most = np.float32(2 * np.log(flat))
