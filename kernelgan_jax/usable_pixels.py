@@ -167,11 +167,12 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
 def _areas(drawn: np.ndarray) -> list[str]:
     """What drawn areas are, in words."""
     sides = {}
+    rows, columns = (np.asarray(drawn.all(axis=axis)) for axis in (1, 0))
     for name, lines in (
-        ("top", drawn.all(axis=1)),
-        ("bottom", drawn.all(axis=1)[::-1]),
-        ("left", drawn.all(axis=0)),
-        ("right", drawn.all(axis=0)[::-1]),
+        ("top", rows),
+        ("bottom", rows[::-1]),
+        ("left", columns),
+        ("right", columns[::-1]),
     ):
         wide = len(lines) if lines.all() else int(lines.argmin())
         if wide:

@@ -68,9 +68,9 @@ def spectrum(pixels):
     usable = find_usable(pixels)
     gray = to_gray(to_own_range(usable.image)[0])
     return (
-        mean_window_power(gray, usable.unusable),
-        flat_noise_std(gray, usable.unusable),
-        has_blocks(gray, usable.unusable),
+        mean_window_power(gray, unusable=usable.unusable),
+        flat_noise_std(gray, unusable=usable.unusable),
+        has_blocks(gray, unusable=usable.unusable),
     )
 
 

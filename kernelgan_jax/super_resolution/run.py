@@ -194,8 +194,7 @@ def _with_unusable(
     if kept.any():
         rows, columns = np.nonzero(kept)
         for row, column in np.ndindex(scale, scale):
-            place = scale * rows + row, scale * columns + column
-            result[place] = to_unit(image[kept])
+            result[scale * rows + row, scale * columns + column] = to_unit(image[kept])
     return result
 
 

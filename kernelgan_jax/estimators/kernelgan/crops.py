@@ -97,15 +97,15 @@ def prepare(
       config: Settings.
       unusable: `H x W` bool: no crop holds such pixels, if there are other crops.
     """
-    place = _place(image, config)
-    image = training_image(image, config)
+    window = training_image(image, config)
     sides = (config.generator_crop, config.discriminator_crop)
-    maps = probability_maps(image, *sides)
+    maps = list(probability_maps(window, *sides))
     if unusable is not None:
-        maps = tuple(
-            avoiding(each, unusable[place], side)
+        left_out = unusable[_place(image, config)]
+        maps = [
+            avoiding(each, left_out, side)
             for each, side in zip(maps, sides, strict=True)
-        )
+        ]
 
     def training(key: jax.Array) -> Training:
         init_key, crop_key, train_key = jax.random.split(key, 3)
@@ -115,7 +115,7 @@ def prepare(
             sample_corners(rng, probability, side, count)
             for probability, side in zip(maps, sides, strict=True)
         )
-        return Training(image, generator, discriminator, init_key, train_key)
+        return Training(window, generator, discriminator, init_key, train_key)
 
     # Far from 0, 1 and 2, which give the same keys as split(key, 3).
     others = [jax.random.fold_in(key, 1000 + i) for i in range(1, config.restarts)]

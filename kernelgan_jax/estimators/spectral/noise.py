@@ -29,7 +29,7 @@ FLAT_FACTOR = 1.25
 0.85 to 0.9 of it on Kodak images with noise of 1 to 10 gray levels."""
 
 
-def flat_noise_std(gray: np.ndarray, unusable: np.ndarray | None = None) -> float:
+def flat_noise_std(gray: np.ndarray, *, unusable: np.ndarray | None = None) -> float:
     """Standard deviation of the noise in the flattest parts of an image, gray levels.
 
     White noise is the same everywhere: there is no more of it than this. What a narrow

@@ -108,7 +108,7 @@ def mean_periodogram(gray: ArrayLike) -> np.ndarray:
 
 
 def mean_window_power(
-    gray: np.ndarray, unusable: np.ndarray | None = None
+    gray: np.ndarray, *, unusable: np.ndarray | None = None
 ) -> np.ndarray:
     """The same as `mean_periodogram` without its check, for images from `to_gray`.
 
@@ -123,9 +123,9 @@ def mean_window_power(
     windows = windows[::stride, ::stride]
     usable = np.ones(windows.shape[:2], bool)
     if unusable is not None:
-        usable = ~_windows(unusable)[::stride, ::stride].any((2, 3))
-        if usable.mean() < LEAST_USABLE:
-            usable[:] = True
+        touched = np.asarray(_windows(unusable)[::stride, ::stride].any((2, 3)))
+        if touched.mean() <= 1 - LEAST_USABLE:
+            usable = ~touched
     hann = np.hanning(WINDOW + 1)[:WINDOW]
     taper = np.outer(hann, hann)
     taper /= np.sqrt((taper**2).sum())
@@ -150,7 +150,7 @@ def _windows(pixels: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(pixels, (WINDOW, WINDOW))
 
 
-def has_blocks(gray: ArrayLike, unusable: np.ndarray | None = None) -> bool:
+def has_blocks(gray: ArrayLike, *, unusable: np.ndarray | None = None) -> bool:
     """Whether an image shows the 8 x 8 block grid of JPEG, at any offset.
 
     In both directions, the differences across every eighth border between pixels must

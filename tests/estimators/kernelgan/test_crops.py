@@ -105,6 +105,23 @@ def test_crops_of_a_chunk_are_those_at_its_corners():
     assert training.crops(4, 104, config)[0].shape[0] == 2  # the last two of six steps
 
 
+@pytest.mark.parametrize("left_out", [0, 40, 200])
+def test_crops_hold_no_unusable_pixels_if_others_are_left(left_out):
+    config = KernelGANConfig(**TINY_KERNELGAN, border=0)
+    image = noise(100, 200, 3) / np.float32(255)
+    unusable = np.zeros((100, 200), bool)
+    unusable[:, :left_out] = True
+    key = jax.random.key(0)
+    (training,) = crops.prepare(key, image, config, unusable=unusable)
+    for corners in (training.generator_corners, training.discriminator_corners):
+        assert (left_out == 200) or corners[:, 1].min() >= left_out
+    if left_out != 40:
+        (usual,) = crops.prepare(key, image, config)
+        np.testing.assert_array_equal(
+            usual.generator_corners, training.generator_corners
+        )
+
+
 def test_the_first_training_does_not_depend_on_the_restarts():
     key, image = jax.random.key(3), noise(90, 120, 3) / np.float32(255)
     (alone,) = crops.prepare(key, image, KernelGANConfig(**TINY_KERNELGAN))

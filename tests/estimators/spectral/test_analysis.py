@@ -23,7 +23,11 @@ from kernelgan_jax.estimators.spectral.analysis import (
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.families import GAUSSIAN, GENERALISED, MOTION
 from kernelgan_jax.estimators.spectral.noise import JPEG_NOISE, channel_noise_std
-from kernelgan_jax.estimators.spectral.periodogram import SHAPE, to_gray
+from kernelgan_jax.estimators.spectral.periodogram import (
+    SHAPE,
+    mean_window_power,
+    to_gray,
+)
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.search import fit_families
 from kernelgan_jax.levels import count_steps, to_own_range
@@ -129,8 +133,8 @@ def test_levels_do_not_matter(photo_lr, photo_estimate, dtype, a, b):
 def test_families_are_distinguished(true, family):
     """A family other than the Gaussian is chosen only where it fits much better."""
     lr = from_unit(downscale(helpers.power_law(512, 512), true, 2), np.uint8)
-    gray = to_gray(to_unit(lr)[..., None])
-    found = _best_kernel(gray, np.inf, jpeg=False, scale=2)
+    power = mean_window_power(to_gray(to_unit(lr)[..., None]))
+    found = _best_kernel(power, np.inf, jpeg=False, scale=2)
     assert found.family == family
     kernel = kernels.normalise(found.fit.kernel.astype(np.float64))
     assert metrics.kernel_psnr(kernel, true) > 55
@@ -245,7 +249,7 @@ def test_evidence_of_another_scale_is_refused(photo_estimate):
 
 
 def test_a_model_that_does_not_fit_is_an_error(photo_lr, monkeypatch):
-    def nan_power(gray):
+    def nan_power(gray, **_):
         return np.full(SHAPE, np.nan)
 
     monkeypatch.setattr(f"{analyse.__module__}.mean_window_power", nan_power)
