@@ -21,6 +21,10 @@ LEAST_SHARE = 2e-4
 """Drawn areas that are a smaller share of the pixels do not count: pictures have some
 of their own."""
 
+OUTERMOST = 3
+"""Lines at the image's border on which a frame leaves traces that was blurred with its
+picture."""
+
 MOST_SHARE = 0.75
 """If more of the pixels is drawn, the image is a drawing."""
 
@@ -73,11 +77,12 @@ def find_drawn(pixels: np.ndarray) -> np.ndarray:
             known = found >= 0
             borders += np.bincount(found[known], minlength=count)
             steps += np.bincount(found[known & is_step], minlength=count)
-    # A frame that was blurred with its picture leaves lines, but no areas.
-    level = (right[:-1] == 0) & (right[1:] == 0) & (down[:, :-1] == 0)
-    rows, columns = np.nonzero(level)
-    wide = np.bincount(part[rows * none.shape[1] + columns], minlength=count) > 0
-    is_drawn = wide & (area >= LEAST_AREA) & (steps > STEPS * borders)
+    # Traces of a frame that was blurred with its picture are part of the picture.
+    inner = np.zeros(none.shape, bool)
+    inner[OUTERMOST:-OUTERMOST, OUTERMOST:-OUTERMOST] = True
+    inside = np.bincount(part_of_member[inner.ravel()[members]], minlength=count)
+    is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
+    is_drawn &= (inside > 0) | (area >= min(none.shape))
     drawn: np.ndarray = none.ravel().copy()
     drawn[members] = is_drawn[part_of_member]
     drawn = drawn.reshape(none.shape)

@@ -3,9 +3,8 @@
 A photograph that fills half of its type's range, as one of 12 bits in 16, has the same
 kernel as one that fills all of it. So the image's own range is mapped to [0, 1] before
 anything else looks at it, and super-resolved pixels are mapped back. For all a and b,
-`a * image + b` then has the same kernel, and the super-resolution that follows. With a
-negative a, the image is a negative: what is mostly bright is taken for one, so that an
-image and its negative are worked on alike.
+`a * image + b`, a positive, then has the same kernel, and the super-resolution that
+follows.
 """
 
 from typing import Any, NamedTuple
@@ -15,8 +14,8 @@ import numpy as np
 from kernelgan_jax.pixels import from_array
 
 HEADROOM = 0.2
-"""Free room at both ends of the range, of 1, for super-resolved edges: they go beyond
-the image's own range, and are clipped to that of its type alone."""
+"""Free room at both ends of the range, for methods that clip to [0, 1]: super-resolved
+edges go beyond the image's own range, and are clipped to that of its type alone."""
 
 OWN_SPAN = 1 - 2 * HEADROOM
 """What is then left for the image's own range."""
@@ -33,14 +32,19 @@ class Levels(NamedTuple):
     """The levels of one image that become 0 and 1, as fractions of its type's range."""
 
     dark: float
-    """What becomes 0: the smallest level, or of a negative the largest."""
+    """What becomes 0: the smallest level."""
     bright: float
     """What becomes 1."""
 
     @property
     def span(self) -> float:
         """Their distance: the image's own range."""
-        return abs(self.bright - self.dark)
+        return self.bright - self.dark
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The ends of the type's range, in the image's own."""
+        return -self.dark / self.span, (1 - self.dark) / self.span
 
 
 def find_levels(image: Any) -> Levels:
@@ -50,8 +54,8 @@ def find_levels(image: Any) -> Levels:
       image: `H x W x C` of a type that `pixels.from_array` takes.
 
     Returns:
-      The smallest and the largest level of all channels together, exchanged if the mean
-      is above their middle. The span of an image without structure is 1.
+      The smallest and the largest level of all channels together. The span of an image
+      without structure is 1.
 
     Raises:
       ValueError: If the array is no image.
@@ -85,8 +89,6 @@ def to_own_range(image: Any, *, headroom: float = 0.0) -> tuple[np.ndarray, Leve
       >>> image = np.array([51, 51, 102], np.uint8).reshape(3, 1, 1)
       >>> to_own_range(image)[0].ravel().tolist()
       [0.0, 0.0, 1.0]
-      >>> to_own_range(255 - image)[0].ravel().tolist()
-      [0.0, 0.0, 1.0]
     """
     pixels = from_array(image)
     dark, bright = _ends(pixels)
@@ -108,8 +110,7 @@ def _ends(pixels: np.ndarray) -> tuple[float, float]:
     low, high = float(pixels.min()), float(pixels.max())
     if not high - low > MIN_SPAN * high:
         return low, low + _top(pixels)
-    is_negative = pixels.mean(dtype=np.float64) > (low + high) / 2
-    return (high, low) if is_negative else (low, high)
+    return low, high
 
 
 def from_own_range(
@@ -121,7 +122,7 @@ def from_own_range(
       >>> from_own_range(np.float32([0.125, 2]), Levels(0.25, 0.5), headroom=0.125)
       array([0.25 , 0.875], dtype=float32)
     """
-    factor = (levels.bright - levels.dark) / (1 - 2 * headroom)
+    factor = levels.span / (1 - 2 * headroom)
     image: np.ndarray = np.subtract(own, headroom, dtype=np.float32)
     image *= np.float32(factor)
     image += np.float32(levels.dark)

@@ -20,10 +20,9 @@ SAME = {
     "16 bits": (np.uint16, 257, 0),
     "12 bits in 16": (np.uint16, 16, 0),
     "bright": (np.uint16, 3, 64000),
-    "negative": (np.uint8, -1, 255),
     "float": (np.float64, 1 / 255, 0),
     "float of low contrast": (np.float64, 1e-4 / 255, 0.7),
-    "float, negative": (np.float64, -0.5 / 255, 0.9),
+    "float, half": (np.float64, 0.5 / 255, 0.4),
     "float32": (np.float32, 1 / 255, 0),
 }
 """What `a * image + b` is stored as, a and b."""

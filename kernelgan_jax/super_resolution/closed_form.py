@@ -52,6 +52,7 @@ def wiener(
                 noise_std=planned.noise_std,
                 kernel_std=float(np.std(stage.widths)),
                 spectrum=None if evidence is None else evidence.spectrum,
+                bounds=planned.bounds,
             )
         )
         if progress is not None:
@@ -67,6 +68,7 @@ def enlarge(
     noise_std: float = 0.0,
     kernel_std: float = 0.0,
     spectrum: Spectrum | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> np.ndarray:
     """Enlarges an image of any size with the Wiener filter of its kernel.
 
@@ -78,9 +80,10 @@ def enlarge(
         range.
       kernel_std: Relative standard deviation of the kernel's width.
       spectrum: What was fitted to the image; None for that of photographs in general.
+      bounds: The range of the result.
 
     Returns:
-      `scale*H x scale*W x C` float32 in [0, 1].
+      `scale*H x scale*W x C` float32 within the bounds.
     """
     # Kernels of one size, where the image has room for it, share a program.
     room = min(kernels.frame_size(scale), scale * min(image.shape[:2]))
@@ -97,7 +100,7 @@ def enlarge(
         )
 
     enlarged = apply_tiled(restore, image, scale=scale, margin=MARGIN, tile=TILE)
-    return np.clip(enlarged, 0, 1)
+    return np.clip(enlarged, *bounds)
 
 
 def padded(kernel: np.ndarray, size: int) -> np.ndarray:

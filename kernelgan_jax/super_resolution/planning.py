@@ -68,6 +68,8 @@ class Plan(NamedTuple):
     """Relative standard deviation of the kernel's width; 0 for a known kernel."""
     evidence: Evidence | None = None
     """What the spectrum of the image says; None if it is not known."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """The range of the result."""
     source: str = ""
     """Where the kernel comes from: `estimated`, `given`, or `bicubic`, which stands in
     for an estimate that cannot be used; empty if the method uses no kernel."""

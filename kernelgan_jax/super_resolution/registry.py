@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kernelgan_jax.levels import HEADROOM
 from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
@@ -40,14 +41,15 @@ class Enlarge(Protocol):
         Args:
           keys: JAX random keys, one for each image.
           images: `H x W x C` float32 in [0, 1], C = 1 or 3, checked; sizes may differ.
-            The image's own range is mapped to `[HEADROOM, 1 - HEADROOM]` (`levels.py`),
+            The image's own range is mapped to `[headroom, 1 - headroom]` (`levels.py`),
             unless the method uses no kernel.
           plans: What to do with each image, checked; all are for this method. Noise and
             spectrum are those of the mapped image.
           progress: Called now and then.
 
         Returns:
-          `sH x sW x C` float32 in [0, 1] for each image, s the scale of its plan.
+          `sH x sW x C` float32 for each image, s the scale of its plan, in the bounds
+          of its plan or, with headroom, in [0, 1].
         """
 
 
@@ -87,6 +89,8 @@ class Method:
     """Class of its settings, a `MethodSettings`; None if it has none."""
     uses_kernel: bool = True
     """Whether the result depends on the kernel."""
+    headroom: float = 0.0
+    """What it needs free at both ends of the range, as it clips to [0, 1]."""
     least_side: int = 0
     """Smallest legal side of an LR image, pixels, divided by the scale; 0: any side."""
 
@@ -161,6 +165,7 @@ METHODS: dict[str, Method] = {
             "a network trained on the image alone (Shocher et al. 2018)",
             "ZSSR as published",
             config=ZSSRConfig,
+            headroom=HEADROOM,
             least_side=8,
         ),
         Method(
@@ -169,6 +174,7 @@ METHODS: dict[str, Method] = {
             "the same at the size of the LR image, on top of a linear filter",
             "ZSSR",
             config=ZSSRConfig,
+            headroom=HEADROOM,
             least_side=8,
         ),
     )

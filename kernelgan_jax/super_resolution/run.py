@@ -10,8 +10,6 @@ from jax.typing import ArrayLike
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import (
-    HEADROOM,
-    OWN_SPAN,
     find_levels,
     from_own_range,
     to_own_range,
@@ -143,14 +141,14 @@ def super_resolve_planned(
     checked = [p[:, :, :1] if g else p for p, g in zip(checked, gray, strict=True)]
     method = find_method(methods[0])
     if method.uses_kernel:
-        enlarge = _in_own_range(method.load())
+        enlarge = _in_own_range(method.load(), headroom=method.headroom)
     else:
         enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
     results = enlarge(keys, checked, plans, progress=progress)
     return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
 
 
-def _in_own_range(enlarge: Enlarge) -> Enlarge:
+def _in_own_range(enlarge: Enlarge, *, headroom: float) -> Enlarge:
     """The function of a method, for images in the range of their types: it is called
     with their own ranges, and with noise and spectra of these."""
 
@@ -162,13 +160,15 @@ def _in_own_range(enlarge: Enlarge) -> Enlarge:
         progress: ProgressCallback | None = None,
     ) -> list[np.ndarray]:
         usable = [find_usable(image) for image in images]
-        found = [to_own_range(each.image, headroom=HEADROOM) for each in usable]
+        found = [to_own_range(each.image, headroom=headroom) for each in usable]
         own, levels = [own for own, _ in found], [levels for _, levels in found]
-        gains = [OWN_SPAN / each.span for each in levels]
-        planned = [_amplified(p, gain) for p, gain in zip(plans, gains, strict=True)]
+        planned = [
+            _amplified(each, (1 - 2 * headroom) / own.span)._replace(bounds=own.bounds)
+            for each, own in zip(plans, levels, strict=True)
+        ]
         results = enlarge(keys, own, planned, progress=progress)
         return [
-            _with_unusable(from_own_range(result, each, headroom=HEADROOM), image, seen)
+            _with_unusable(from_own_range(result, each, headroom=headroom), image, seen)
             for result, each, image, seen in zip(
                 results, levels, images, usable, strict=True
             )

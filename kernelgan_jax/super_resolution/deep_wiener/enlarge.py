@@ -62,7 +62,7 @@ def enlarge(
       **known: The other fields of a `Request`.
 
     Returns:
-      `scale*H x scale*W x C` float32 in [0, 1].
+      `scale*H x scale*W x C` float32, within the bounds.
 
     Raises:
       ValueError: If an argument is out of range.
@@ -86,7 +86,7 @@ def enlarge_images(
       batch: Tiles that are worked on at a time; None for what suits the device.
 
     Returns:
-      `scale*H x scale*W x C` float32 in [0, 1] for each image.
+      `scale*H x scale*W x C` float32, within the bounds, for each image.
 
     Raises:
       ValueError: If an argument is out of range.
@@ -115,7 +115,7 @@ def enlarge_images(
             result += (1 - strength) * _wiener(request)
         if two:
             result = np.array(bicubic_resize(result, 2), np.float32)
-        results.append(np.clip(result, 0, 1, out=result))
+        results.append(np.clip(result, *request.bounds, out=result))
     return results
 
 
@@ -128,6 +128,7 @@ def _wiener(request: Request) -> np.ndarray:
             noise_std=request.noise_std,
             kernel_std=request.kernel_std,
             spectrum=request.spectrum,
+            bounds=request.bounds,
         ),
         np.float32,
     )

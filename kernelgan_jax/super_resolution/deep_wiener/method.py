@@ -63,6 +63,7 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         jpeg=0.0 if evidence is None else evidence.jpeg_strength,
         strength=planned.config.strength,
         spectrum=None if evidence is None else evidence.spectrum,
+        bounds=planned.bounds,
     )
 
 

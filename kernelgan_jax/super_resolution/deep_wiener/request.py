@@ -28,6 +28,8 @@ class Request(NamedTuple):
     """From 0, the cautious Wiener filter, to 1, the network."""
     spectrum: Spectrum | None = None
     """The power spectrum that was fitted to the image, for the Wiener filter."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """The range of the result."""
 
     def check(self) -> None:
         """Checks the values.
