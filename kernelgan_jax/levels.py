@@ -13,13 +13,6 @@ import numpy as np
 
 from kernelgan_jax.pixels import from_array
 
-HEADROOM = 0.2
-"""Free room at both ends of the range, for methods that clip to [0, 1]: super-resolved
-edges go beyond the image's own range, and are clipped to that of its type alone."""
-
-OWN_SPAN = 1 - 2 * HEADROOM
-"""What is then left for the image's own range."""
-
 MIN_SPAN = 1e-6
 """Smallest range of levels, as a fraction of the largest of them, which is more than
 rounding errors of float32."""

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from kernelgan_jax.levels import (
-    HEADROOM,
-    OWN_SPAN,
     count_steps,
     from_own_range,
     to_own_range,
 )
+from kernelgan_jax.super_resolution.zssr.config import HEADROOM, OWN_SPAN
 
 IMAGE = helpers.noise(9, 7, 3).astype(np.int64)
 IMAGE[..., 0] = IMAGE[..., 0] // 2  # Mostly dark.

@@ -13,6 +13,7 @@ from typing import Any
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.terminal import print_error, print_text
+from kernelgan_jax.version import __version__
 
 _HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
 
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kernelgan_jax.app.usage import usage
 
         print_text(usage().removesuffix("\n"))
+        return 0
+    if "--version" in argv or "-version" in argv:
+        print_text(f"kernelgan-jax {__version__}")
         return 0
     try:
         options = parse(argv)

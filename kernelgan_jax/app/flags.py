@@ -36,6 +36,8 @@ class Options:
     """`ray`, or None for this machine alone."""
     quiet: bool = False
     """Whether only errors are printed."""
+    device: str | None = None
+    """`cpu`, `gpu` or `tpu`; None for what JAX takes by itself."""
 
 
 class Flag(NamedTuple):
@@ -62,7 +64,13 @@ FLAGS = {
     "output_dir": Flag(
         flags.DEFINE_string,
         "results",
-        "Folder for the results, or a URL that fsspec knows (s3://...).",
+        "Folder for the results, or a URL that fsspec knows (s3://...); also -o.",
+        {"short_name": "o"},
+    ),
+    "scale": Flag(
+        flags.DEFINE_integer,
+        None,
+        "By how much to enlarge, from 1 (deblur) to 8, short for --config.scale.",
     ),
     "seed": Flag(
         flags.DEFINE_integer,
@@ -139,6 +147,12 @@ FLAGS = {
         "Draw kernel.png and comparison.png; --nofigures saves about a second of one "
         "core per image.",
     ),
+    "device": Flag(
+        flags.DEFINE_enum,
+        None,
+        "Kind of device to compute on; by default the fastest that JAX finds.",
+        {"enum_values": ["cpu", "gpu", "tpu"]},
+    ),
     "shard": Flag(
         flags.DEFINE_string,
         "0/1",
@@ -189,6 +203,7 @@ def parse(argv: Sequence[str]) -> Options:
         shard=_shard(values.shard),
         cluster=values.cluster,
         quiet=values.quiet,
+        device=values.device,
     )
 
 
@@ -303,6 +318,7 @@ def _config(
 
 
 _SHORT = {
+    "scale": "scale",
     "sr": "sr",
     "strength": "deep_wiener.strength",
     "sr_weights": "deep_wiener.weights",

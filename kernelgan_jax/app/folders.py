@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kernelgan_jax.app import files
+from kernelgan_jax.app import files, summary_table
 from kernelgan_jax.app.job import FORMATS
 from kernelgan_jax.app.manifest import is_manifest
 
@@ -101,7 +101,12 @@ def safe_name(path: Path) -> str:
     name = name.rstrip(" .") or "_"
     if name.startswith("."):
         name = f"_{name[1:]}"
-    if is_manifest(name.casefold()) or ".jsonl.damaged" in name.casefold():
+    folded = name.casefold()
+    if (
+        is_manifest(folded)
+        or ".jsonl.damaged" in folded
+        or folded == summary_table.NAME
+    ):
         name += "_"
     return name
 

@@ -15,6 +15,7 @@ from kernelgan_jax.app import (
     report,
     resources,
     results,
+    summary_table,
     terminal,
 )
 from kernelgan_jax.app.compilation_cache import keep_compilations
@@ -30,6 +31,8 @@ def run(options: Options) -> int:
 
     What goes wrong with one image is a line on stderr, and the others go on.
     """
+    if options.device is not None:
+        _choose_device(options.device)
     keep_compilations()
     paths, problems = image_files.find(options.images, leave_out=options.output_dir)
     for problem in problems:
@@ -60,7 +63,30 @@ def run(options: Options) -> int:
     if manifest.problem:
         terminal.print_error(f"{manifest.problem}; it lacks lines of this run")
     tally.finish(manifest.path)
+    try:
+        summary_table.write(options.output_dir)
+    except results.OutputError as error:
+        terminal.print_error(error)
+        return 1
     return 1 if problems or tally.counts["failed"] or manifest.problem else 0
+
+
+def _choose_device(name: str) -> None:
+    """Has JAX use a kind of device.
+
+    Raises:
+      UsageError: If there is none here.
+    """
+    import jax
+
+    jax.config.update("jax_platforms", name)
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise UsageError(
+            f"--device={name}: JAX finds no {name.upper()} here; leave the flag out, "
+            'or install JAX for it (NVIDIA: pip install "kernelgan-jax[cuda]")'
+        ) from error
 
 
 def _warn(tasks: Sequence[Task], options: Options, manifest: Manifest) -> None:

@@ -12,10 +12,9 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kernelgan_jax.levels import HEADROOM
 from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
-from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+from kernelgan_jax.super_resolution.zssr.config import HEADROOM, ZSSRConfig
 
 if TYPE_CHECKING:
     import jax

@@ -27,6 +27,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     weights,
 )
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+from kernelgan_jax.version import __version__
 
 
 def config(*arguments):
@@ -48,13 +49,13 @@ def test_defaults():
     expected = Options(images=["a.png"], job=job, output_dir=Path("results"))
     assert parse(["a.png"]) == expected
     assert (expected.batch_size, expected.shard) == (None, (0, 1))
-    assert (expected.cluster, expected.quiet) == (None, False)
+    assert (expected.cluster, expected.quiet, expected.device) == (None, False, None)
 
 
 def test_all_flags():
     arguments = (
         "--image=a --image b --output_dir=out --seed=3 --quiet --sr=none "
-        "--batch_size=5 --noresume --nofigures --shard=1/3 --cluster=ray c"
+        "--batch_size=5 --noresume --nofigures --shard=1/3 --cluster=ray --device=cpu c"
     )
     job = Job(config=Config(sr="none"), seed=3, figures=False, resume=False)
     assert parse(arguments.split()) == Options(
@@ -65,7 +66,38 @@ def test_all_flags():
         shard=(1, 3),
         cluster="ray",
         quiet=True,
+        device="cpu",
     )
+    assert parse(["-o", "out", "c"]).output_dir == Path("out")
+
+
+def test_scale(capsys):
+    assert config("--scale=4").scale == config("--config=x4").scale == 4
+    assert config("--config=x4", "--scale=2").scale == 2
+    assert "scale is 9; it must be a whole number from 1 to 8" in refused(
+        capsys, "--scale=9"
+    )
+    line = refused(capsys, "--scale=2", "--config.scale=4")
+    assert "--scale and --config.scale exclude each other" in line
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kernelgan-jax {__version__}\n"
+
+
+def test_a_device_that_is_not_there(capsys, monkeypatch):
+    def fail():
+        raise RuntimeError("Unable to initialize backend")
+
+    monkeypatch.setattr(jax, "devices", fail)
+    before = jax.config.jax_platforms
+    try:
+        assert "--device=tpu: JAX finds no TPU here; leave" in refused(
+            capsys, "--device=tpu"
+        )
+    finally:
+        jax.config.update("jax_platforms", before)
 
 
 def test_what_follows_two_dashes_is_an_image():

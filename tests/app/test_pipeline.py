@@ -377,8 +377,8 @@ def test_results_at_a_url(tmp_path, estimation, capsys):
     ]  # fmt: skip
     # Nothing can be added to an object, so each run has a manifest of its own; the
     # second one had nothing to say.
-    *folders, name = sorted(p.name for p in found.iterdir())
-    assert folders == ["0", "2"]
+    *folders, name, table = sorted(p.name for p in found.iterdir())
+    assert folders == ["0", "2"] and table == "summary.csv"
     assert re.fullmatch(r"manifest-\d{8}T\d{6}Z-\d+-[0-9a-f]{8}\.jsonl", name)
     np.testing.assert_array_equal(
         np.load((found / "2" / "kernel_x2.npy").open("rb")), makers.SMALL

@@ -9,7 +9,7 @@ import pytest
 
 from kernelgan_jax import blur_kernels, kernels, super_resolution
 from kernelgan_jax.estimate import Evidence, KernelEstimate, Progress, Spectrum
-from kernelgan_jax.levels import HEADROOM, OWN_SPAN, to_own_range
+from kernelgan_jax.levels import to_own_range
 from kernelgan_jax.super_resolution import (
     Plan,
     Stage,
@@ -17,6 +17,7 @@ from kernelgan_jax.super_resolution import (
     super_resolve_planned,
 )
 from kernelgan_jax.super_resolution.zssr import method as zssr_method
+from kernelgan_jax.super_resolution.zssr.config import HEADROOM, OWN_SPAN
 
 plan = functools.partial(super_resolution.plan, method="zssr_fast")
 super_resolve = functools.partial(super_resolution.super_resolve, method="zssr_fast")

@@ -4,6 +4,13 @@ import dataclasses
 
 from kernelgan_jax.settings import check_settings, choice, number, setting, whole
 
+HEADROOM = 0.2
+"""Room that is free at both ends of the range, as the training clips to [0, 1]:
+super-resolved edges go beyond the image's own range."""
+
+OWN_SPAN = 1 - 2 * HEADROOM
+"""What is left for the image's own range (`levels.py`)."""
+
 MIN_NOISE_STD = 1.0 / 255
 """Least noise of an image, as a fraction of the range, to which training is adapted;
 rounding to 8 bits alone makes 0.3 times as much."""

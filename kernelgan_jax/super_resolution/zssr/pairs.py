@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.levels import OWN_SPAN
 from kernelgan_jax.pixels import gradient_map, textured_window
-from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
+from kernelgan_jax.super_resolution.zssr.config import OWN_SPAN, ZSSRConfig
 from kernelgan_jax.super_resolution.zssr.linear_filter import (
     fit_linear,
     linear_enlargement,

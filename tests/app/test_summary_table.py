@@ -1,0 +1,55 @@
+"""`summary.csv`: a row for each image of the folder, whichever run did it."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernelgan_jax.app import cli, summary_table
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / summary_table.NAME, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, name in enumerate(("a", "b, or not")):
+        pixels = np.random.default_rng(i).integers(0, 256, (24, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+def test_all_images_of_the_folder(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flags = ["--sr=bicubic", "--nofigures", f"--output_dir={out}"]
+    flags.append("--sr_kernel=bicubic")
+    assert cli.main([*flags, f"--image={photos / 'a.png'}"]) == 0
+    assert [row["status"] for row in rows_of(out)] == ["done"]
+    (photos / "bad.png").write_text("text")
+    assert cli.main([*flags, f"--image={photos}"]) == 1
+    rows = rows_of(out)
+    assert [Path(row["image"]).stem for row in rows] == ["a", "b, or not", "bad"]
+    assert [row["status"] for row in rows] == ["done", "done", "failed"]
+    assert rows[0]["sr_method"] == "bicubic" and rows[0]["scale"] == "2"
+    assert rows[0]["sr_file"] == "sr_x2.png" and float(rows[0]["seconds"]) >= 0
+    assert "bad.png" in rows[2]["error"] and rows[2]["scale"] == ""
+    assert list(rows[0]) == list(summary_table.COLUMNS)
+
+
+def test_what_lies_in_the_way(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    (out / summary_table.NAME / "mine").mkdir(parents=True)
+    flags = ["--sr=bicubic", "--sr_kernel=bicubic", "--nofigures"]
+    assert cli.main([*flags, f"--output_dir={out}", str(photos / "a.png")]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: {out / summary_table.NAME}: cannot be written: ")
+    assert (out / "a" / "sr_x2.png").is_file()
+    assert (out / summary_table.NAME / "mine").is_dir()
