@@ -77,6 +77,20 @@ def test_levels_change_nothing_but_the_levels(calls, a, b):
     np.testing.assert_allclose(noise, np.exp(-0.5) * OWN_SPAN, rtol=1e-6)
 
 
+def test_what_is_no_picture_is_not_sharpened_and_comes_out_as_it_was(calls):
+    picture = np.rint(100 + 50 * helpers.smooth(60, 50, 3)).astype(np.uint8)
+    framed = picture.copy()
+    framed[:9] = 255
+    framed[-9:] = 255
+    result = super_resolve(KEY, framed, K2, scale=2, config=TINY)
+    ((_, (given,), _, _),) = calls
+    own, _ = to_own_range(picture[9:-9], headroom=HEADROOM)
+    np.testing.assert_allclose(given[9:-9], own, atol=1e-6)  # Without the white.
+    np.testing.assert_array_equal(given[:9], given[10:19][::-1])  # Mirrored.
+    np.testing.assert_allclose(result, framed / 255, atol=1e-6)
+    assert (result[:9] == 1).all()
+
+
 def test_gray_stored_as_rgb_is_super_resolved_once_and_stays_gray(calls):
     gray = helpers.noise(40, 36, 1)
     images = [gray.repeat(3, 2), gray, IMAGE]
