@@ -18,7 +18,7 @@ PEAK = 2.5
 """Memory that decoding takes, as a multiple of the decoded image."""
 
 SMALL = 2**26
-"""Bytes of the largest image whose compression is not questioned."""
+"""Bytes that an image may declare, or need, without a question."""
 
 _RATIOS = {"none": 1, "packbits": 128, "deflate": 1100, "lzw": 3000}
 """Bytes that one byte of a file can become at most, with some slack."""
@@ -83,11 +83,10 @@ def problem(file: IO[bytes], size: int, *, max_pixels: int) -> str | None:
             f"is damaged: it declares {sides}, {found.stored_bytes:,} bytes, which "
             f"{size:,} bytes cannot hold; copy or export it again"
         )
-    available = available_memory()
-    if found.peak_bytes > available:
+    if found.peak_bytes > SMALL and found.peak_bytes > (free := available_memory()):
         return (
             f"has {sides}: it needs about {found.peak_bytes / 2**30:.1f} GiB, and "
-            f"{available / 2**30:.1f} GiB are free; crop it or scale it down"
+            f"{free / 2**30:.1f} GiB are free; crop it or scale it down"
         )
     return None
 

@@ -77,6 +77,7 @@ def test_a_small_file_of_a_huge_image_is_refused_at_once(tmp_path, compression):
 def test_an_image_that_does_not_fit_is_refused_before_it_is_decoded(
     tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(memory, "available_memory", lambda: 2.4 * PIXELS.size)
     monkeypatch.setattr(image_files, "decode", lambda *_: pytest.fail("it was decoded"))
     for kind in ("PNG", "TIFF", "JPEG", "BMP", "WEBP"):
