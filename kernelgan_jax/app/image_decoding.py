@@ -139,8 +139,9 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
     try:
-        exif.load_from_fp(file, place)
-        metadata.exif = _exif(exif, "TIFF", notes)
+        with _own_pillow_settings(notes):
+            exif.load_from_fp(file, place)
+            metadata.exif = _exif(exif, "TIFF", notes)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
     orientation = tiff.orientation(frame)

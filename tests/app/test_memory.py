@@ -14,6 +14,7 @@ from kernelgan_jax.app import declared, image_files, memory
 
 PIXELS = helpers.noise(6, 10, 3)
 SIDES = (10, 6)
+OTHER = pillow.fromarray(255 - PIXELS)
 TEN_BITS = {"bitspersample": 10}
 DEEP = helpers.noise(6, 10, 4, dtype=np.uint16)
 
@@ -50,6 +51,7 @@ def box(kind, *content):
         (encoded("WEBP"), 32, ""),
         (encoded("WEBP", lossless=True), 32, ""),
         (encoded("WEBP", exif=bytes(9)), 32, ""),
+        (encoded("WEBP", save_all=True, append_images=[OTHER]), 48, ""),
         (encoded("AVIF"), 32, ""),
         (imagecodecs.avif_encode(DEEP >> 4, bitspersample=12), 64, ""),
         (imagecodecs.jpegxl_encode(PIXELS), 24, ""),
@@ -73,7 +75,8 @@ def test_what_files_declare(data, bits, compression):
 def test_heic_declares_its_largest_picture():
     tile, whole = (box(b"ispe", struct.pack(">III", 0, *s)) for s in ((5, 5), SIDES))
     depths = box(b"pixi", bytes([0, 0, 0, 0, 3, 10, 10, 10]))
-    ipco = box(b"iprp", box(b"ipco", tile, depths, whole, tile))
+    none = box(b"pixi", bytes(5))
+    ipco = box(b"iprp", box(b"ipco", tile, depths, none, whole, tile))
     head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
     assert of(head + box(b"free") + box(b"meta", bytes(4), ipco)) == (*SIDES, 64, "")
     assert of(head + box(b"meta", bytes(4))) is None
