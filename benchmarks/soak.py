@@ -113,7 +113,7 @@ def count_results(out: Path) -> int:
     """The number of folders with a report."""
     if not out.exists():
         return 0
-    return sum(os.path.exists(entry / "report.json") for entry in out.iterdir())
+    return sum(os.path.exists(f"{out}/{name}/report.json") for name in os.listdir(out))
 
 
 def kill_a_ray_worker() -> bool:

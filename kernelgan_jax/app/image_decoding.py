@@ -16,7 +16,8 @@ import numpy as np
 from PIL import ExifTags, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
 
-from kernelgan_jax.app import netpbm
+from kernelgan_jax.app import declared, memory, netpbm
+from kernelgan_jax.app.declared import Declared
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_kinds import RAW, kind_of
@@ -91,7 +92,7 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "tiff":
         return _decode_tiff(file, frame, notes)
     if kind == "jpegxl":
-        return _decode_jpegxl(_all_of(file), frame, notes)
+        return _decode_jpegxl(file, frame, notes)
     if kind == "heic":
         return _decode_heic(file, frame, notes)
     if kind == "pfm":
@@ -107,6 +108,12 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     return _decode_pillow(file, frame, notes)
 
 
+def _check_memory(found: Declared, size: int) -> None:
+    """Checks what was not in the first bytes of a file of this size."""
+    if problem := memory.problem_of(found, size):
+        raise UnusableError(problem)
+
+
 def _all_of(file: IO[bytes]) -> bytes:
     file.seek(0)
     return file.read()
@@ -118,6 +125,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if tiff.left_out:
         notes.append(f"{tiff.left_out} previews or masks in the file left out")
     frames = len(tiff.pages)
+    _check_memory(tiff.declared(frame), file.seek(0, 2))
     if tiff.is_for_pillow(frame):
         try:
             return _decode_pillow(file, frame, notes, tiff=tiff)
@@ -131,8 +139,9 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
     try:
-        exif.load_from_fp(file, place)
-        metadata.exif = _exif(exif, "TIFF", notes)
+        with _own_pillow_settings(notes):
+            exif.load_from_fp(file, place)
+            metadata.exif = _exif(exif, "TIFF", notes)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
     orientation = tiff.orientation(frame)
@@ -140,9 +149,11 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     return _image(*parts, format="TIFF", frame=frame, frames=frames)
 
 
-def _decode_jpegxl(data: bytes, frame: int, notes: list[str]) -> Image:
+def _decode_jpegxl(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     """Decodes JPEG XL, which imagecodecs turns upright."""
-    stored = imagecodecs.jpegxl_decode(data)
+    if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:
+        raise pillow.DecompressionBombError
+    stored = imagecodecs.jpegxl_decode(_all_of(file))
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
     frames = len(stored) if stored.ndim == 4 else 1
@@ -213,7 +224,7 @@ def _decode_pillow(
             metadata = png
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = _orientation(image, notes)
-        decoded = _read_deep(image, file, frame, notes)
+        decoded = _read_by_imagecodecs(image, file, frame, frames, notes)
         if decoded is None:
             decoded = Decoded(*_read_bands(image, notes))
             decoded.is_turned = image.format == "TIFF"
@@ -300,15 +311,18 @@ def _image(
     )
 
 
-def _read_deep(
+def _read_by_imagecodecs(
     image: ImageFile.ImageFile,
     file: IO[bytes],
     frame: int,
+    frames: int,
     notes: list[str],
 ) -> Decoded | None:
-    """Reads PNG and AVIF of more than 8 bits, which Pillow would cut; None for others.
+    """Reads what Pillow would cut or needs much memory for; None for all else.
 
-    imagecodecs reads the first frame of a PNG only.
+    These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
+    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads the
+    first frame of a PNG only.
     """
     if image.format == "PNG":
         file.seek(24)  # The bit depth in the header chunk, always first.
@@ -319,16 +333,19 @@ def _read_deep(
         data = _all_of(file)
         place = data.find(b"av1C")
         depth = data[place + 6] if place > 0 else 0
-        if not depth & 0x40:
+        if frames > 1 and not depth & 0x40:
             return None
+        if frames > 1:
+            _check_memory(Declared(*image.size, 64 * frames), len(data))
         # All frames at once: to decode one of them breaks the memory (2026.3.6).
         stored = imagecodecs.avif_decode(data)
         stored = stored[frame] if stored.ndim == 4 else stored
-        bits = 12 if depth & 0x20 else 10
-        if stored.dtype != np.uint16:
-            return None
-        notes.append(f"{bits}-bit samples scaled to 16 bits")
-        stored = netpbm.full_range(stored, 2**bits - 1)
+        if stored.dtype == np.uint16:
+            bits = 12 if depth & 0x20 else 10
+            notes.append(f"{bits}-bit samples scaled to 16 bits")
+            stored = netpbm.full_range(stored, 2**bits - 1)
+    elif image.format == "WEBP" and frames == 1:
+        stored = imagecodecs.webp_decode(_all_of(file))
     else:
         return None
     stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]

@@ -1,28 +1,64 @@
 """Reading what Pillow does not: PFM, and PGM and PPM with more than 8 bits."""
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 
 from kernelgan_jax.app.image import UnusableError
 
-_GAP = rb"(?:\s|#[^\n]*\n)+"
+_SPACE, _GAP, _NUMBER = rb"\s+", rb"(?:\s|#[^\n]*\n)+", rb"([0-9]+)"
+_REAL = rb"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
+_HEADERS = (
+    re.compile(rb"(P[14])" + 2 * (_GAP + _NUMBER) + rb"\s"),
+    re.compile(rb"(P[2356])" + 3 * (_GAP + _NUMBER) + rb"\s"),
+    re.compile(rb"(P[Ff])" + 2 * (_SPACE + _NUMBER) + _SPACE + _REAL + rb"\s"),
+)
+
+HEAD = 4096
+"""Bytes of the longest header, with its comments, that is read."""
+
+
+class Header(NamedTuple):
+    """What stands in front of the pixels."""
+
+    kind: bytes
+    """`P1` to `P6`; `Pf` or `PF` for floats."""
+    width: int
+    height: int
+    white: float
+    """The white level; of floats a scale, negative for little endian; of bits 1."""
+    end: int
+    """Where the pixels start."""
+
+    @property
+    def channels(self) -> int:
+        """Samples of a pixel."""
+        return 3 if self.kind in (b"P3", b"P6", b"PF") else 1
+
+
+def header(data: bytes) -> Header | None:
+    """The header of a PBM, PGM, PPM or PFM; None if there is none."""
+    for pattern in _HEADERS:
+        if found := pattern.match(data[:HEAD]):
+            kind, width, height, *white = found.groups()
+            level = float(white[0]) if white else 1.0
+            return Header(kind, int(width), int(height), level, found.end())
+    return None
 
 
 def is_deep(data: bytes) -> bool:
     """Whether a binary PGM or PPM has samples of more than 8 bits."""
-    found = _integers(data[:4096])
-    return found is not None and int(found[4]) > 255
+    found = header(data)
+    return found is not None and found.kind in (b"P5", b"P6") and found.white > 255
 
 
 def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
     """Reads a PGM or PPM with 16 bits per sample: `H x W x C` uint16, white 65535."""
-    found = _integers(data[:4096])
+    found = header(data)
     assert found is not None
-    width, height, white = (int(found[i]) for i in (2, 3, 4))
-    channels = 3 if found[1] == b"P6" else 1
-    pixels = _samples(data, found.end(), ">u2", (height, width, channels))
-    pixels = pixels.astype(np.uint16)  # In the order of bytes of this machine.
+    white = int(found.white)
+    pixels = _samples(data, found, ">u2").astype(np.uint16)  # This machine's order.
     if white == 65535:
         return pixels
     if not 0 < white < 65536 or pixels.max(initial=0) > white:
@@ -33,16 +69,11 @@ def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
 
 def read_floats(data: bytes) -> np.ndarray:
     """Reads a PFM: `H x W x C` float32, as stored, with the first row on top."""
-    number = rb"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
-    pattern = rb"(P[Ff])\s+([0-9]+)\s+([0-9]+)\s+" + number + rb"\s"
-    found = re.match(pattern, data[:4096])
-    if found is None:
+    found = header(data)
+    if found is None or found.kind not in (b"Pf", b"PF"):
         raise ValueError("no header of a PFM")
-    width, height = int(found[2]), int(found[3])
-    order = "<" if float(found[4]) < 0 else ">"
-    channels = 3 if found[1] == b"PF" else 1
-    stored = _samples(data, found.end(), order + "f4", (height, width, channels))
-    return stored[::-1].astype(np.float32)
+    order = "<" if found.white < 0 else ">"
+    return _samples(data, found, order + "f4")[::-1].astype(np.float32)
 
 
 def full_range(pixels: np.ndarray, white: int) -> np.ndarray:
@@ -54,16 +85,9 @@ def full_range(pixels: np.ndarray, white: int) -> np.ndarray:
     return pixels
 
 
-def _integers(head: bytes) -> re.Match[bytes] | None:
-    number = rb"([0-9]+)"
-    pattern = rb"(P[56])" + (_GAP + number) * 3 + rb"\s"
-    return re.match(pattern, head)
-
-
-def _samples(
-    data: bytes, start: int, dtype: str, shape: tuple[int, int, int]
-) -> np.ndarray:
+def _samples(data: bytes, found: Header, dtype: str) -> np.ndarray:
+    shape = found.height, found.width, found.channels
     count = shape[0] * shape[1] * shape[2]
-    if not count or len(data) - start < count * np.dtype(dtype).itemsize:
-        raise ValueError(f"{len(data) - start} bytes of pixels")
-    return np.frombuffer(data, dtype, count, start).reshape(shape)
+    if not count or len(data) - found.end < count * np.dtype(dtype).itemsize:
+        raise ValueError(f"{len(data) - found.end} bytes of pixels")
+    return np.frombuffer(data, dtype, count, found.end).reshape(shape)

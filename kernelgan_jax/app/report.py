@@ -1,6 +1,7 @@
 """One image's results in memory, and `report.json` and the summary made of them."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import math
@@ -224,6 +225,7 @@ def summary(result: Result) -> Summary:
     )
 
 
+@functools.cache  # To look them up takes longer than to enlarge a small image.
 def _versions() -> dict[str, str]:
     names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
     versions = {name: importlib.metadata.version(name) for name in names}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from kernelgan_jax.app.memory import available_memory
+from kernelgan_jax.app.memory import SMALL, available_memory
 from kernelgan_jax.config import Config
 from kernelgan_jax.parallel import worker_count
 
@@ -56,11 +56,11 @@ def check_memory(image_shape: Sequence[int], scale: int) -> None:
       ValueError: If it cannot.
     """
     height, width = image_shape[:2]
-    need, available = SR_BYTES * height * width * scale**2, available_memory()
-    if need > available:
+    need = SR_BYTES * height * width * scale**2
+    if need > SMALL and need > (free := available_memory()):
         raise ValueError(
             f"image is {width}x{height} pixels; enlarged by {scale} it needs about "
-            f"{need / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free; crop "
+            f"{need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free; crop "
             "it, or pass --sr=none for its kernel alone"
         )
 

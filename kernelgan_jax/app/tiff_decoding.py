@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from tifffile import TIFF, TiffFile, TiffPage
 
+from kernelgan_jax.app.declared import Declared
 from kernelgan_jax.app.image import UnusableError
 from kernelgan_jax.app.image_kinds import RAW
 from kernelgan_jax.app.metadata import GEO_TAGS, Metadata
@@ -154,6 +155,13 @@ class Tiff:
             rgb_first=photometric == RGB and not is_common and colours > 3,
             missing=missing,
         )
+
+    def declared(self, frame: int) -> Declared:
+        """Sides and depth of an image; a tile counts whole."""
+        page = self.pages[frame]
+        width = max(page.imagewidth, page.tilewidth)
+        height = max(page.imagelength, page.tilelength)
+        return Declared(width, height, page.bitspersample * page.samplesperpixel)
 
     def metadata(self, frame: int) -> Metadata:
         """ICC profile, XMP packet, density and georeference of an image."""

@@ -93,6 +93,8 @@ SEEDS = {
         _image("GIF", _RGB[..., 0]),
         _image("BMP", _RGB),
         _image("WEBP", _RGB, lossless=True),
+        _image("WEBP", np.dstack([_RGB, _RGB[..., :1]])),
+        _image("AVIF", _RGB),
         _image("PPM", _RGB),
         _tiff(
             _DEEP[:, :, [0, 1, 2, 0, 1]], photometric="minisblack", compression="zlib"

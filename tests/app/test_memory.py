@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from kernelgan_jax.app import image_files, memory
+from kernelgan_jax.app import declared, image_files, memory
 
 PIXELS = helpers.noise(6, 10, 3)
 SIDES = (10, 6)
+OTHER = pillow.fromarray(255 - PIXELS)
+TEN_BITS = {"bitspersample": 10}
 DEEP = helpers.noise(6, 10, 4, dtype=np.uint16)
 
 
@@ -24,7 +26,12 @@ def encoded(kind, pixels=PIXELS, **options):
 
 
 def of(data):
-    return memory.declared(io.BytesIO(data))
+    return declared.read(io.BytesIO(data))
+
+
+def box(kind, *content):
+    data = b"".join(content)
+    return struct.pack(">I4s", 8 + len(data), kind) + data
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,18 @@ def of(data):
         (encoded("WEBP"), 32, ""),
         (encoded("WEBP", lossless=True), 32, ""),
         (encoded("WEBP", exif=bytes(9)), 32, ""),
+        (encoded("WEBP", save_all=True, append_images=[OTHER]), 48, ""),
+        (encoded("AVIF"), 32, ""),
+        (imagecodecs.avif_encode(DEEP >> 4, bitspersample=12), 64, ""),
+        (imagecodecs.jpegxl_encode(PIXELS), 24, ""),
+        (imagecodecs.jpegxl_encode(PIXELS[..., 0], lossless=True), 8, ""),
+        (imagecodecs.jpegxl_encode(DEEP, usecontainer=True), 64, ""),
+        (imagecodecs.jpegxl_encode(PIXELS / np.float32(255)), 96, ""),
+        (encoded("PPM"), 24, "none"),
+        (b"P5 # a\n10 6 4095\n" + bytes(120), 16, "none"),
+        (b"P1 10 6\n" + 60 * b"1", 8, "none"),
+        (b"P4\n10 6\n" + bytes(12), 8, ""),
+        (b"PF\n10 6\n-1.0\n" + bytes(720), 96, "none"),
     ],
 )
 def test_what_files_declare(data, bits, compression):
@@ -53,7 +72,21 @@ def test_what_files_declare(data, bits, compression):
         assert found is None or found[:2] == SIDES or 0 in found[:2]
 
 
-@pytest.mark.parametrize("data", [b"", b"P6 10 6 255\n", b"rubbish" * 20, b"BM" * 40])
+def test_heic_declares_its_largest_picture():
+    tile, whole = (box(b"ispe", struct.pack(">III", 0, *s)) for s in ((5, 5), SIDES))
+    depths = box(b"pixi", bytes([0, 0, 0, 0, 3, 10, 10, 10]))
+    none = box(b"pixi", bytes(5))
+    ipco = box(b"iprp", box(b"ipco", tile, depths, none, whole, tile))
+    head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    assert of(head + box(b"free") + box(b"meta", bytes(4), ipco)) == (*SIDES, 64, "")
+    assert of(head + box(b"meta", bytes(4))) is None
+    endless = struct.pack(">I4s", 0, b"meta") + bytes(4) + ipco
+    assert of(head + endless)[:2] == SIDES
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"P6 10 6 255\n", b"rubbish" * 20, b"BM" * 40, b"\xff\n\xff"]
+)
 def test_what_is_not_known_is_left_to_the_decoder(data):
     assert memory.problem(io.BytesIO(data), len(data), max_pixels=10**9) is None
 
@@ -77,13 +110,43 @@ def test_a_small_file_of_a_huge_image_is_refused_at_once(tmp_path, compression):
 def test_an_image_that_does_not_fit_is_refused_before_it_is_decoded(
     tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(memory, "available_memory", lambda: 2.4 * PIXELS.size)
     monkeypatch.setattr(image_files, "decode", lambda *_: pytest.fail("it was decoded"))
-    for kind in ("PNG", "TIFF", "JPEG", "BMP", "WEBP"):
+    files = {kind: encoded(kind) for kind in ("PNG", "TIFF", "JPEG", "BMP", "AVIF")}
+    files["PFM"] = b"PF\n10 6\n-1.0\n" + bytes(720)
+    files["JXL"] = imagecodecs.jpegxl_encode(PIXELS)
+    for kind, data in files.items():
         path = tmp_path / f"a.{kind.lower()}"
-        path.write_bytes(encoded(kind))
+        path.write_bytes(data)
         with pytest.raises(image_files.ImageError, match="has 10 x 6 pixels: it needs"):
             image_files.read(path)
+
+
+def test_a_jpeg_xl_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
+    data = b"\xff\x0a" + (0b11 << 1 | 10**5 << 3 | 1 << 33).to_bytes(9, "little")
+    assert of(data)[:2] == (10**5 + 1, 10**5 + 1)
+    (tmp_path / "a.jxl").write_bytes(data)
+    with pytest.raises(image_files.ImageError, match="has more than 1,000,000,000 pix"):
+        image_files.read(tmp_path / "a.jxl")
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
+def test_later_frames_count_as_well(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"a.{kind.lower()}"
+    if kind == "TIFF":
+        first, second = (pillow.fromarray(PIXELS[:side, :side]) for side in (2, 6))
+        first.save(path, save_all=True, append_images=[second])
+    else:
+        path.write_bytes(imagecodecs.avif_encode(np.stack(4 * [DEEP >> 6]), **TEN_BITS))
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(
+        memory, "available_memory", lambda: 260 if kind == "TIFF" else 2000
+    )
+    if kind == "TIFF":
+        assert image_files.read(path).pixels.shape == (2, 2, 3)
+    with pytest.raises(image_files.ImageError, match="it needs"):
+        image_files.read(path, frame=1)
 
 
 def test_a_tile_counts_whole():

@@ -210,8 +210,9 @@ def test_an_image_too_large_for_the_memory_is_refused_before_estimation(
     tmp_path, monkeypatch, no_estimation
 ):
     (task,) = makers.tasks(tmp_path, 1)
-    memory = "kernelgan_jax.app.resources.available_memory"
-    monkeypatch.setattr(memory, lambda: 1e6)
+    resources = "kernelgan_jax.app.resources"
+    monkeypatch.setattr(f"{resources}.SMALL", 0)
+    monkeypatch.setattr(f"{resources}.available_memory", lambda: 1e6)
     (outcome,) = outcomes([task], Job(config=Config()))
     assert "enlarged by 2 it needs about 0.0 GiB" in outcome.error
     assert "pass --sr=none" in outcome.error

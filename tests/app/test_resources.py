@@ -49,12 +49,17 @@ def test_estimators_that_work_image_by_image_get_one_per_core(monkeypatch):
 
 
 def test_an_image_too_large_for_the_memory_is_refused(monkeypatch):
-    monkeypatch.setattr(resources, "available_memory", lambda: 4 * 40 * 600)
-    resources.check_memory((20, 30, 3), 2)
-    with pytest.raises(ValueError, match="image is 31x20 pixels; enlarged by 2 it nee"):
-        resources.check_memory((20, 31), 2)
+    monkeypatch.setattr(resources, "available_memory", lambda: 4 * 40 * 600_000)
+    resources.check_memory((20, 30_000, 3), 2)
+    with pytest.raises(ValueError, match="image is 30001x20 pixels; enlarged by 2"):
+        resources.check_memory((20, 30_001), 2)
     with pytest.raises(ValueError, match="crop it, or pass --sr=none"):
-        resources.check_memory((20, 30), 3)
+        resources.check_memory((20, 30_000), 3)
+
+
+def test_a_small_image_costs_no_look_at_the_memory(monkeypatch):
+    monkeypatch.setattr(resources, "available_memory", lambda: pytest.fail("looked"))
+    resources.check_memory((20, 30), 8)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

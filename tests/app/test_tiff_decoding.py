@@ -228,3 +228,13 @@ def test_camera_raw_is_refused(tmp_path, photometric, below):
 def test_camera_raw_is_known_by_its_start_or_name(tmp_path, name, start):
     (tmp_path / name).write_bytes(start + bytes(64))
     refused(tmp_path / name, "camera raw")
+
+
+def test_warnings_about_a_damaged_tag_become_a_note(tiff):
+    path = tiff(values(3, "uint16"), photometric="rgb", software="abcdefghij")
+    data = bytearray(path.read_bytes())
+    at = data.index(struct.pack("<HH", 305, 2))
+    data[at + 4 : at + 8] = struct.pack("<I", 9999)  # longer than the file
+    path.write_bytes(data)
+    image = image_files.read(path)
+    assert "Skipping tag 305" in image.note and image.pixels.shape == (*SHAPE, 3)
