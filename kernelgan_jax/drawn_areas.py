@@ -25,6 +25,9 @@ OUTERMOST = 3
 """Lines at the image's border on which a frame leaves traces that was blurred with its
 picture."""
 
+MOST_PIXELS = 2**20
+"""Larger images are looked at in strips of about so many pixels."""
+
 MOST_SHARE = 0.75
 """If more of the pixels is drawn, the image is a drawing."""
 
@@ -50,45 +53,54 @@ differ from the next ones by less than this fraction of its step."""
 
 def find_drawn(pixels: np.ndarray) -> np.ndarray:
     """Where areas of exactly one colour end in steps: `H x W` bool."""
-    none = np.zeros(pixels.shape[:2], bool)
     step = STEP * (float(pixels.max()) - float(pixels.min()))
+    # Traces of a frame that was blurred with its picture are part of the picture.
+    inner = np.zeros(pixels.shape[:2], bool)
+    inner[OUTERMOST:-OUTERMOST, OUTERMOST:-OUTERMOST] = True
+    drawn = np.zeros_like(inner)
+    rows = max(MOST_PIXELS // pixels.shape[1], 1)
+    for top in range(0, len(pixels), rows):
+        strip = slice(top, top + rows)
+        drawn[strip] = _drawn_parts(pixels[strip], inner[strip], step)
+    if not LEAST_SHARE <= drawn.mean() <= MOST_SHARE:
+        return np.zeros_like(drawn)
+    return drawn | _thin_lines(pixels, drawn)
+
+
+def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarray:
+    """Parts of one colour that mostly end in steps: `H x W` bool."""
+    shape = inner.shape
     right, down = (_differences(pixels, axis) for axis in (1, 0))
-    links = [_neighbours(none.shape, equal) for equal in (right == 0, down == 0)]
+    links = [_neighbours(shape, equal) for equal in (right == 0, down == 0)]
     first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
+    drawn = np.zeros(inner.size, bool)
     if not len(first):
-        return none
+        return drawn.reshape(shape)
     # Parts of one colour are connected by equal neighbours.
-    members, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    one, other = places.reshape(2, -1)
+    drawn[first] = drawn[second] = True
+    place = np.cumsum(drawn, dtype=np.int32) - 1
+    members = np.flatnonzero(drawn)
     graph = scipy.sparse.coo_array(
-        (np.ones(len(one), bool), (one, other)), (len(members),) * 2
+        (np.ones(len(first), bool), (place[first], place[second])), (len(members),) * 2
     )
     count, part_of_member = scipy.sparse.csgraph.connected_components(graph, False)
-    part = np.full(none.size, -1, np.int32)
-    part[members] = part_of_member
+    part = np.where(drawn, part_of_member[place], -1)
     area = np.bincount(part_of_member, minlength=count)
     # The pairs of neighbours at the borders of parts, and steps among these.
     borders, steps = np.zeros(count), np.zeros(count)
     for difference in (right, down):
-        ends = _neighbours(none.shape, difference > 0)
+        ends = _neighbours(shape, difference > 0)
         is_step = difference[difference > 0] >= step
         for end in ends:
             found = part[end]
             known = found >= 0
             borders += np.bincount(found[known], minlength=count)
             steps += np.bincount(found[known & is_step], minlength=count)
-    # Traces of a frame that was blurred with its picture are part of the picture.
-    inner = np.zeros(none.shape, bool)
-    inner[OUTERMOST:-OUTERMOST, OUTERMOST:-OUTERMOST] = True
     inside = np.bincount(part_of_member[inner.ravel()[members]], minlength=count)
     is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
-    is_drawn &= (inside > 0) | (area >= min(none.shape))
-    drawn: np.ndarray = none.ravel().copy()
+    is_drawn &= (inside > 0) | (area >= min(shape))
     drawn[members] = is_drawn[part_of_member]
-    drawn = drawn.reshape(none.shape)
-    if not LEAST_SHARE <= drawn.mean() <= MOST_SHARE:
-        return none
-    return drawn | _thin_lines(pixels, drawn)
+    return drawn.reshape(shape)
 
 
 def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -102,9 +114,11 @@ def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _differences(pixels: np.ndarray, axis: int) -> np.ndarray:
-    """Largest difference, over channels, of neighbours along an axis; float32."""
-    signed = np.diff(pixels.astype(np.float32), axis=axis)
-    return np.abs(signed, out=signed).max(axis=2)
+    """Largest difference, over channels, of neighbours along an axis."""
+    signed = pixels.astype(np.float32 if pixels.dtype.kind == "f" else np.int32)
+    signed = np.diff(signed, axis=axis)
+    largest: np.ndarray = np.abs(signed, out=signed).max(axis=2)
+    return largest
 
 
 def _neighbours(
@@ -112,9 +126,10 @@ def _neighbours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flat indices of both pixels of the chosen pairs of neighbours."""
     width = shape[1]
-    rows, columns = np.nonzero(chosen)
-    first = rows * width + columns
-    return first, first + (1 if chosen.shape[1] < width else width)
+    first = np.flatnonzero(chosen).astype(np.int32)
+    if chosen.shape[1] < width:  # One pair fewer in each row.
+        return first + first // (width - 1), first + first // (width - 1) + 1
+    return first, first + width
 
 
 def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:

@@ -109,17 +109,17 @@ def _ends(pixels: np.ndarray) -> tuple[float, float]:
 def from_own_range(
     own: np.ndarray, levels: Levels, *, headroom: float = 0.0
 ) -> np.ndarray:
-    """Maps an image back from its own range: float32, clipped to [0, 1].
+    """Maps an image back from its own range, in place: float32, clipped to [0, 1].
 
     Example:
       >>> from_own_range(np.float32([0.125, 2]), Levels(0.25, 0.5), headroom=0.125)
       array([0.25 , 0.875], dtype=float32)
     """
     factor = levels.span / (1 - 2 * headroom)
-    image: np.ndarray = np.subtract(own, headroom, dtype=np.float32)
-    image *= np.float32(factor)
-    image += np.float32(levels.dark)
-    return np.clip(image, 0, 1, out=image)
+    own -= np.float32(headroom)
+    own *= np.float32(factor)
+    own += np.float32(levels.dark)
+    return np.clip(own, 0, 1, out=own)
 
 
 def count_steps(image: np.ndarray) -> int:
