@@ -34,6 +34,13 @@ MOST_SHARE = 0.75
 RING = 2
 """Width in pixels of what is mixed with drawn areas around them."""
 
+TOLERANCE = 0.03
+"""What the pixels of a margin that went through lossy compression differ from its
+colour at most, as a fraction of the image's range."""
+
+BLOCK = 8
+"""Pixels over which lossy compression blurs the border of a margin."""
+
 NEAR = 8
 """Pixels from drawn areas to others of their colours that belong to them."""
 
@@ -169,3 +176,32 @@ def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         wide = scipy.ndimage.maximum_filter(soft, 2 * (RING + GAP) + 1)
         mixed = scipy.ndimage.minimum_filter(wide, 2 * GAP + 1) & ~drawn
     return mixed
+
+
+def find_margins(pixels: np.ndarray) -> np.ndarray:
+    """Frames and bars that went through lossy compression: `H x W` bool.
+
+    They are nearly of one colour, and end in a step within the compression's blocks.
+    """
+    margins = np.zeros(pixels.shape[:2], bool)
+    span = float(np.ptp(pixels))
+    for turns in range(4):
+        wide = _margin(np.rot90(pixels, turns), span)
+        np.rot90(margins, turns)[:wide] = True
+    return margins if margins.mean() <= MOST_SHARE else np.zeros_like(margins)
+
+
+def _margin(pixels: np.ndarray, span: float) -> int:
+    """Rows of a margin at the top; 0 if there is none."""
+    colour = np.median(pixels[0].astype(np.float32), axis=0)
+    row = 0
+    for line in pixels[: len(pixels) // 2]:
+        apart = np.abs(line.astype(np.float32) - colour).max(axis=1)
+        if np.percentile(apart, 98) > TOLERANCE * span:
+            break
+        row += 1
+    else:
+        return 0
+    beyond = pixels[min(row + BLOCK // 2, len(pixels) - 1)].astype(np.float32)
+    is_step = np.abs(beyond - colour).max(axis=1) >= STEP * span
+    return row if row >= BLOCK // 2 and is_step.mean() > STEPS else 0

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax.drawn_areas import find_drawn, find_mixed
+from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
 from kernelgan_jax.pixels import from_array
 
 LEAST_SHARE = 2e-4
@@ -75,7 +75,7 @@ def find_usable(image: Any) -> UsablePixels:
       'a flat margin (left 8 px)'
     """
     pixels = from_array(image)
-    drawn = find_drawn(pixels)
+    drawn = find_drawn(pixels) | find_margins(pixels)
     mixed = find_mixed(pixels, drawn) if drawn.any() else drawn
     isolated = _isolated(pixels, drawn | mixed)
     filled = pixels

@@ -1,8 +1,11 @@
 """What is found on a picture that is not part of it, and what it costs the rest."""
 
+import io
+
 import helpers
 import numpy as np
 import pytest
+import scipy.ndimage
 from PIL import Image, ImageDraw, ImageFont
 
 from kernelgan_jax.estimators.spectral.noise import flat_noise_std
@@ -90,6 +93,24 @@ def test_what_is_no_picture_is_found_named_and_replaced(kind):
     assert usable.image.dtype == pixels.dtype
     if "text" not in kind:  # The filled image goes on as the picture does.
         assert PICTURE.min() <= usable.image.min() <= usable.image.max() <= 210
+
+
+@pytest.mark.parametrize("colour", [0, 255])
+@pytest.mark.parametrize(
+    "where, name",
+    [(frame(24), "a flat frame"), (ROWS < 24, "a flat margin (top 2")],
+    ids=["frame", "bar"],
+)
+def test_margins_are_found_after_lossy_compression(where, name, colour):
+    soft = scipy.ndimage.gaussian_filter(PICTURE, (2, 2, 0)) // 2 + 60
+    pixels = np.where(where[..., None], np.uint8(colour), soft)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=92)
+    usable = find_usable(np.asarray(Image.open(file)))
+    assert name in usable.left_out
+    found = usable.drawn | usable.mixed
+    assert (found & where).sum() >= 0.9 * where.sum()
+    assert found.sum() <= 1.2 * where.sum()
 
 
 @pytest.mark.parametrize("kind", KINDS)
