@@ -92,27 +92,36 @@ def _isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
       areas: `H x W` bool: where none are looked for.
     """
     span = float(np.ptp(pixels))
-    far, nearer = (
-        _beyond(pixels, factor, step * span) & ~areas for factor, step in (FAR, NEARER)
-    )
-    enough = far.mean() >= LEAST_SHARE and nearer.sum() <= MOST_NEARER * far.sum()
-    return nearer if enough else np.zeros_like(far)
-
-
-def _beyond(pixels: np.ndarray, factor: float, step: float) -> np.ndarray:
-    """Pixels that are beyond their neighbours, but one, in any channel."""
-    isolated = np.zeros(pixels.shape[:2], bool)
+    far, nearer = np.zeros((2, *areas.shape), bool)
     for channel in range(pixels.shape[2]):
         plane = pixels[..., channel].astype(np.float32)
-        far = np.abs(plane - scipy.ndimage.median_filter(plane, 3, mode="mirror"))
-        rows, columns = np.nonzero(far > step)
+        rows, columns = np.nonzero(_stands_out(plane, NEARER[1] * span))
         around = np.sort(_around(plane, rows, columns), axis=0)
         low, high = around[1], around[-2]
         own = plane[rows, columns]
         beyond = np.maximum(own - high, low - own)
-        alone = beyond > np.maximum(step, factor * (high - low))
-        isolated[rows[alone], columns[alone]] = True
-    return isolated
+        for found, (factor, step) in ((far, FAR), (nearer, NEARER)):
+            alone = beyond > np.maximum(step * span, factor * (high - low))
+            found[rows[alone], columns[alone]] = True
+    far, nearer = far & ~areas, nearer & ~areas
+    enough = far.mean() >= LEAST_SHARE and nearer.sum() <= MOST_NEARER * far.sum()
+    return nearer if enough else np.zeros_like(far)
+
+
+def _stands_out(plane: np.ndarray, step: float) -> np.ndarray:
+    """Pixels that are above, or below, three of the four beside them: `H x W` bool.
+
+    All pixels beyond all of their neighbours but one are among these.
+    """
+    padded = np.pad(plane, 1, mode="reflect")
+    above = np.zeros(plane.shape, np.int8)
+    below = np.zeros_like(above)
+    height, width = plane.shape
+    for row, column in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        difference = plane - padded[row : row + height, column : column + width]
+        above += difference > step
+        below += difference < -step
+    return (above >= 3) | (below >= 3)
 
 
 def _around(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def calls(monkeypatch):
 
     def record(keys, images, plans, *, progress=None):
         calls.append((list(keys), list(images), list(plans), progress))
-        return list(images)
+        return [image.copy() for image in images]  # They are changed in place.
 
     monkeypatch.setattr(zssr_method, "zssr_fast", record)
     return calls
