@@ -350,10 +350,15 @@ def test_an_impossible_output_folder_is_found_before_estimation(
 ):
     image = save_image(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
-    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, problem in {
+        "file": "is a file, not a folder; choose another one",
+        "link": "is a link to nowhere, which is not there, not a folder; ",
+        "file/out": "cannot be written: ",
+    }.items():
+        out = tmp_path / name
         assert cli.main([f"--image={image}", f"--output_dir={out}"]) == 1
-        line = makers.error_line(capsys)
-        assert line.startswith(f"{out}: cannot be written: ")
+        assert makers.error_line(capsys).startswith(f"{out}: {problem}")
 
 
 @pytest.mark.skipif(
@@ -382,7 +387,7 @@ def test_a_file_in_the_place_of_an_image_s_folder(tmp_path, capsys, no_estimatio
     (out / "a").write_text("")
     assert cli.main([f"--image={image}", f"--output_dir={out}"]) == 1
     line = makers.error_line(capsys)
-    assert line.startswith(f"{out / 'a'}: cannot be written: ")
+    assert line.startswith(f"{out / 'a'}: is a file, not a folder; ")
 
 
 # --- Entry points ---
