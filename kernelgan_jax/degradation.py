@@ -23,8 +23,7 @@ from kernelgan_jax import checks
 BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
 """Values outside of an image, with SciPy's and NumPy's names for them."""
 
-LARGEST_SCALE = 256
-"""Largest scale; XLA ends the process when an array is larger than it can count."""
+LARGEST_SCALE = 256  # XLA ends the process for sizes that it cannot count.
 
 
 def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
@@ -61,8 +60,7 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
         raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
     of_scipy, of_numpy = BOUNDARIES[boundary]
     if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
-        kernel = np.asarray(kernel)  # A np.matrix has two axes, whatever it is told.
-        weights = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
+        weights = np.expand_dims(np.asarray(kernel), tuple(range(2, image.ndim)))
         supported = image.astype(
             np.float32 if image.itemsize < 8 else np.float64, copy=False
         )
@@ -246,7 +244,6 @@ def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def _check(image: Any, kernel: Any, scale: int) -> int:
-    """Checks what all functions here take; returns the scale as a Python integer."""
     checks.floating("image", image, (2, 3))
     checks.floating("kernel", kernel, (2,))
     checks.finite("kernel", kernel)  # SciPy takes NaN for 0.
