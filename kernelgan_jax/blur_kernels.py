@@ -40,7 +40,7 @@ def bicubic(scale: int) -> np.ndarray:
       >>> bicubic(2).shape, bicubic(3).shape
       ((8, 8), (11, 11))
     """
-    checks.whole("scale", scale, maximum=MAX_SIDE // 4)
+    scale = checks.whole("scale", scale, maximum=MAX_SIDE // 4)
     size = 4 * scale - scale % 2  # The middle of odd scales lies on a pixel.
     taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
     return normalise(np.outer(taps, taps))
@@ -67,7 +67,7 @@ def lanczos(scale: int) -> np.ndarray:
       Duchon, "Lanczos filtering in one and two dimensions", Journal of Applied
       Meteorology, 1979.
     """
-    checks.whole("scale", scale, maximum=MAX_SIDE // 6)
+    scale = checks.whole("scale", scale, maximum=MAX_SIDE // 6)
     size = 6 * scale - scale % 2
     place = (np.arange(size) - (size - 1) / 2) / scale
     taps = np.sinc(place) * np.sinc(place / 3)
@@ -91,7 +91,7 @@ def box(scale: int) -> np.ndarray:
       array([[0.25, 0.25],
              [0.25, 0.25]])
     """
-    checks.whole("scale", scale, maximum=MAX_SIDE)
+    scale = checks.whole("scale", scale, maximum=MAX_SIDE)
     return np.full((scale, scale), 1 / scale**2)
 
 
@@ -123,7 +123,7 @@ def gaussian(
       >>> kernel.shape, kernels.centre_of_mass(kernel).round(3).tolist()
       ((13, 13), [6.5, 6.5])
     """
-    checks.whole("size", size, maximum=MAX_SIDE)
+    size = checks.whole("size", size, maximum=MAX_SIDE)
     _check_pair(variances)
     checks.number("angle", angle, minimum=-math.inf, static=True)
     row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
@@ -240,7 +240,7 @@ def motion(size: int, *, length: float, angle: float = 0.0, scale: int) -> np.nd
 
 def _fine_grid(size: int, scale: int) -> np.ndarray:
     """Rows and columns of `_FINE` points a pixel, in pixels from the alignment."""
-    checks.whole("size", size, maximum=MAX_SIDE)
+    size = checks.whole("size", size, maximum=MAX_SIDE)
     fine = (np.indices((size * _FINE,) * 2) + 0.5) / _FINE - 0.5
     return fine - alignment((size, size), scale)[0]
 

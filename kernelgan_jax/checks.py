@@ -70,7 +70,7 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
     known(name, value)
     try:
         array = np.asarray(value)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} is not an array: {error}") from error
     if array.ndim != 2 or array.size == 0:
         raise ValueError(
@@ -98,13 +98,16 @@ def _is_floating(dtype: Any) -> bool:
     return np.issubdtype(dtype, np.floating) or "float" in np.dtype(dtype).name
 
 
-def whole(name: str, value: Any, *, maximum: int | None = None) -> None:
-    """Checks that a value is a positive integer.
+def whole(name: str, value: Any, *, maximum: int | None = None) -> int:
+    """Checks that a value is a positive integer, and converts it.
 
     Args:
       name: The argument's name.
       value: Its value, of any type.
       maximum: Largest legal value; None for no limit.
+
+    Returns:
+      The value as a Python integer; NumPy's may overflow.
 
     Raises:
       ValueError: If it is not.
@@ -115,10 +118,12 @@ def whole(name: str, value: Any, *, maximum: int | None = None) -> None:
         ...
       ValueError: scale is 0; it must be a positive integer
     """
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    is_integer = isinstance(value, int | np.integer)
+    is_integer &= not isinstance(value, bool | np.timedelta64)
     if not (is_integer and value >= 1 and (maximum is None or value <= maximum)):
         most = "" if maximum is None else f", at most {maximum}"
         raise ValueError(f"{name} is {value!r}; it must be a positive integer{most}")
+    return int(value)
 
 
 def number(
@@ -162,7 +167,7 @@ def number(
         return
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(message) from None
     in_range = minimum <= found <= maximum and math.isfinite(found)
     if not in_range or (positive and found == 0):
@@ -290,6 +295,6 @@ def jax_array(name: str, value: Any) -> "jax.Array":
 
     try:
         return jnp.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = type(value).__name__
         raise ValueError(f"{name} is a {kind}; it must be an array: {error}") from error

@@ -23,6 +23,8 @@ from kernelgan_jax import checks
 BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
 """Values outside of an image, with SciPy's and NumPy's names for them."""
 
+LARGEST_SCALE = 256  # XLA ends the process for sizes that it cannot count.
+
 
 def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
     """Downscales an image with an SR kernel: correlation, then subsampling.
@@ -52,13 +54,13 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
       >>> downscale(image, np.full((2, 2), 0.25), 2).tolist()
       [[0.0, 1.5], [6.0, 7.5]]
     """
-    _check(image, kernel, scale)
+    scale = _check(image, kernel, scale)
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         legal = " or ".join(BOUNDARIES)
         raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
     of_scipy, of_numpy = BOUNDARIES[boundary]
     if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
-        weights = kernel.reshape(kernel.shape + (1,) * (image.ndim - 2))
+        weights = np.expand_dims(np.asarray(kernel), tuple(range(2, image.ndim)))
         supported = image.astype(
             np.float32 if image.itemsize < 8 else np.float64, copy=False
         )
@@ -119,11 +121,10 @@ def downscale_adjoint(
     """
     image = checks.jax_array("image", image)
     kernel = checks.jax_array("kernel", kernel)
-    _check(image, kernel, scale)
+    scale = _check(image, kernel, scale)
     checks.sequence("shape", shape)
-    for side in shape:
-        checks.whole("shape", side)
-    if tuple(-(-side // scale) for side in shape) != image.shape[:2]:
+    sides = [checks.whole("shape", side) for side in shape]
+    if tuple(-(-side // scale) for side in sides) != image.shape[:2]:
         raise ValueError(
             f"shape is {shape}; downscaled by {scale} it must give the image's "
             f"{image.shape[:2]}"
@@ -132,7 +133,7 @@ def downscale_adjoint(
     def forward(x: jax.Array) -> jax.Array:
         return downscale(x, kernel, scale, boundary=boundary)
 
-    wide = jax.ShapeDtypeStruct((*shape, *image.shape[2:]), image.dtype)
+    wide = jax.ShapeDtypeStruct((*sides, *image.shape[2:]), image.dtype)
     (out,) = jax.linear_transpose(forward, wide)(image)
     return out
 
@@ -192,7 +193,7 @@ def downscale_inverse(
     """
     image = checks.jax_array("image", image)
     kernel = checks.jax_array("kernel", kernel)
-    _check(image, kernel, scale)
+    scale = _check(image, kernel, scale)
     exact = jnp.promote_types(image.dtype, jnp.float32)
     # Below that, a frequency that the kernel removes would be divided by 0.
     smallest = float(jnp.finfo(exact).tiny) ** 0.5
@@ -242,8 +243,8 @@ def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
     return jnp.fft.fft2(jnp.roll(jnp.pad(kernel, pad), origin, (0, 1))).conj()
 
 
-def _check(image: Any, kernel: Any, scale: int) -> None:
-    checks.whole("scale", scale)
+def _check(image: Any, kernel: Any, scale: int) -> int:
     checks.floating("image", image, (2, 3))
     checks.floating("kernel", kernel, (2,))
     checks.finite("kernel", kernel)  # SciPy takes NaN for 0.
+    return checks.whole("scale", scale, maximum=LARGEST_SCALE)

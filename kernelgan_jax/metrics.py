@@ -288,7 +288,7 @@ def _y_channels(
     image: np.ndarray, truth: np.ndarray, border: int, *, smallest: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Checks two images and gives their Y channels without the border."""
-    checks.whole("scale", border)
+    border = checks.whole("scale", border)
     image, truth = _checked("image", image), _checked("truth", truth)
     if image.shape != truth.shape:
         raise ValueError(f"images have shapes {image.shape} and {truth.shape}")

@@ -61,7 +61,11 @@ NO_ARRAY = {
 }
 NOT_FINITE = {"NaN": NAN, "infinite": INF, "minus infinite": -INF}
 NO_NUMBER = {**NOT_FINITE, "nothing": None, "text": "2", "an array": np.ones(2)}
-NO_WHOLE = {**NO_NUMBER, "0": 0, "-1": -1, "1.5": 1.5, "true": True, "traced": TRACED}
+NO_WHOLE = {
+    **NO_NUMBER,
+    **{"0": 0, "-1": -1, "1.5": 1.5, "true": True, "traced": TRACED},
+    "a time": np.timedelta64(2, "s"),
+}
 
 BAD = {
     "whole": NO_WHOLE,
@@ -402,6 +406,33 @@ def test_other_precisions_give_about_the_same(function, name, dtype):
         if not isinstance(a, str) and np.isfinite(np.asarray(b, float)).all():
             limit = 0.05 * max(1.0, float(np.abs(np.asarray(b)).max()))
             np.testing.assert_allclose(np.asarray(a, float), b, atol=limit)
+
+
+UNSIGNED = [
+    (degradation.downscale, "scale"),
+    (degradation.downscale_adjoint, "scale"),
+    (degradation.downscale_inverse, "scale"),
+    (kernels.remove_floor, "count"),
+    (kernels.compose, "scale"),
+    (metrics.kernel_psnr, "scale"),
+    (blur_kernels.bicubic, "scale"),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64])
+@pytest.mark.parametrize("function, name", UNSIGNED)
+def test_integers_of_numpy_do_not_overflow(function, name, dtype):
+    good, _ = CALLS[function]
+    found = function(**(good | {name: dtype(good[name])}))
+    np.testing.assert_array_equal(found, function(**good))
+
+
+def test_a_scale_that_nothing_can_hold_is_a_value_error():
+    for function in (degradation.downscale, degradation.downscale_inverse):
+        with pytest.raises(ValueError, match="scale is 1000000000; .* at most 256"):
+            function(**(CALLS[function][0] | {"scale": 10**9}))
+    with pytest.raises(ValueError, match="kernel is "):
+        degradation.downscale_inverse(LR, 10**400, 2, noise_variance=0.1)
 
 
 def test_every_exported_function_is_in_the_table():

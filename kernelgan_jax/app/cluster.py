@@ -7,6 +7,7 @@ outcomes back: the workers read and write a folder that all machines share.
 import contextlib
 import itertools
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import ray
@@ -48,13 +49,23 @@ def _cluster() -> Iterator[tuple[int, bool]]:
     """The cluster's number of workers, and whether they are GPUs."""
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        with _same_handler(signal.SIGTERM):
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
     try:
         gpus = int(ray.cluster_resources().get("GPU", 0))
         yield gpus or int(ray.cluster_resources().get("CPU", 1)), gpus > 0
     finally:
         if started_here:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _same_handler(number: signal.Signals) -> Iterator[None]:
+    """Keeps what a signal does: Ray has a handler of its own, with another status."""
+    before = signal.getsignal(number)
+    yield
+    with contextlib.suppress(ValueError):  # Only the main thread may handle signals.
+        signal.signal(number, before)
 
 
 def _submitter(job: Job, batch_size: int | None, has_gpus: bool) -> _Submit:

@@ -118,7 +118,7 @@ def load(source: str | None) -> Settings:
         config = module.get_config(*arguments)
     except UsageError:
         raise
-    except Exception as error:  # A config file is a program: it can raise anything.
+    except (Exception, SystemExit) as error:  # It is a program: it can raise anything.
         last_line = f"{type(error).__name__}: {error}".splitlines()[-1]
         raise UsageError(f"--config: {last_line}") from error
     return complete(_plain("get_config()", config))

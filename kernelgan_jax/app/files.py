@@ -148,8 +148,12 @@ def content(path: str | os.PathLike[str]) -> Content:
 def content_of(file: IO[bytes]) -> Content:
     """Size and digest of an open file, from its start to its end."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    return Content(file.tell(), digest)
+    digest, size = hashlib.sha256(), 0
+    # hashlib.file_digest does not end where a file makes it wait, as /proc/kmsg does.
+    while block := file.read(2**16):
+        digest.update(block)
+        size += len(block)
+    return Content(size, digest.hexdigest())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

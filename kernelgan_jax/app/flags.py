@@ -353,6 +353,8 @@ def _known_kernel(path: str, config: Config) -> GivenConfig:
     from kernelgan_jax import kernels
     from kernelgan_jax.app import kernel_files
 
+    if not path:
+        raise UsageError("--kernel is empty; name a file")
     path = configuration.expanded(path)
     try:
         kernel = kernel_files.read(path)
@@ -368,6 +370,8 @@ def _known_kernel(path: str, config: Config) -> GivenConfig:
 
 def _output_dir(text: str) -> Path:
     """A folder; for a URL an object that has the methods of a `Path` but is none."""
+    if not text:  # It would mean the current folder, mostly by accident.
+        raise UsageError("--output_dir is empty; name a folder")
     if "://" not in text:
         return Path(configuration.expanded(text))
     try:

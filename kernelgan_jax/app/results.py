@@ -59,6 +59,7 @@ def prepare(output_dir: Path) -> None:
       OutputError: If it cannot be created or written to.
     """
     with _naming(output_dir):
+        _check_is_folder(output_dir)
         output_dir.mkdir(parents=True, exist_ok=True)
         if not isinstance(output_dir, Path):  # A URL, where nothing is temporary.
             probe = output_dir / f"{files.TEMPORARY}probe"
@@ -72,11 +73,19 @@ def prepare(output_dir: Path) -> None:
             tempfile.TemporaryFile(dir=output_dir).close()
 
 
+def _check_is_folder(path: Path) -> None:
+    """Checks that nothing but a folder has a folder's name."""
+    if isinstance(path, Path) and os.path.lexists(path) and not path.is_dir():
+        problem = files.not_a_file(path) or "is a file"
+        raise OutputError(f"{path}: {problem}, not a folder; choose another one")
+
+
 def check_writable(folder: Path) -> None:
-    """Checks that files can be made in a folder, if it exists.
+    """Checks that results can be written to a folder, if it exists.
 
     Raises:
-      OutputError: If they cannot, or if something else has the folder's name.
+      OutputError: If they cannot, or if something else has the name of the folder or
+        of one of its files.
     """
     if isinstance(folder, Path) and folder.is_symlink():
         raise OutputError(
@@ -84,8 +93,15 @@ def check_writable(folder: Path) -> None:
             "remove it"
         )
     with _naming(folder):
+        _check_is_folder(folder)
         if isinstance(folder, Path) and folder.exists():
             tempfile.TemporaryFile(dir=folder).close()
+            for name in _own_files(folder):
+                if (folder / name).is_dir() and not (folder / name).is_symlink():
+                    raise OutputError(
+                        f"{folder / name}: is a folder, where a result belongs; move "
+                        "it away"
+                    )
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ def patch_recurrence(
     Raises:
       ValueError: If an argument is out of range.
     """
-    checks.whole("size", size)
+    size = checks.whole("size", size)
     checks.number("sigma", sigma, positive=True)
     checks.number("smoothness", smoothness, positive=True)
     roughness = _derivatives(size)

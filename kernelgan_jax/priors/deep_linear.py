@@ -95,7 +95,7 @@ def deep_linear(
         )
     for stride in strides:
         checks.whole("strides", stride)
-    checks.whole("channels", channels)
+    channels = checks.whole("channels", channels)
     generator = DeepLinearGenerator(sizes, channels, tuple(strides))
 
     def init(key: jax.Array) -> Params:

@@ -350,10 +350,15 @@ def test_an_impossible_output_folder_is_found_before_estimation(
 ):
     image = save_image(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
-    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, problem in {
+        "file": "is a file, not a folder; choose another one",
+        "link": "is a link to nowhere, which is not there, not a folder; ",
+        "file/out": "cannot be written: ",
+    }.items():
+        out = tmp_path / name
         assert cli.main([f"--image={image}", f"--output_dir={out}"]) == 1
-        line = makers.error_line(capsys)
-        assert line.startswith(f"{out}: cannot be written: ")
+        assert makers.error_line(capsys).startswith(f"{out}: {problem}")
 
 
 @pytest.mark.skipif(
@@ -382,7 +387,7 @@ def test_a_file_in_the_place_of_an_image_s_folder(tmp_path, capsys, no_estimatio
     (out / "a").write_text("")
     assert cli.main([f"--image={image}", f"--output_dir={out}"]) == 1
     line = makers.error_line(capsys)
-    assert line.startswith(f"{out / 'a'}: cannot be written: ")
+    assert line.startswith(f"{out / 'a'}: is a file, not a folder; ")
 
 
 # --- Entry points ---
@@ -521,13 +526,14 @@ def test_signals_end_a_run_and_keep_what_is_finished(
         time.sleep(60)
 
     monkeypatch.setattr(run, "run", end)
-    before = signal.getsignal(number)
-    assert cli.main(["a.png"]) == 128 + number
-    assert makers.error_line(capsys).startswith("terminated; the results of finished")
-    assert signal.getsignal(number) == before
-    # nohup ignores it, and the run goes on.
-    signal.signal(number, signal.SIG_IGN)
+    before = signal.signal(number, signal.SIG_DFL)  # The tests may run under nohup.
     try:
+        assert cli.main(["a.png"]) == 128 + number
+        line = makers.error_line(capsys)
+        assert line.startswith("terminated; the results of finished")
+        assert signal.getsignal(number) == signal.SIG_DFL
+        # nohup ignores it, and the run goes on.
+        signal.signal(number, signal.SIG_IGN)
         monkeypatch.setattr(run, "run", lambda _: os.kill(os.getpid(), number) or 0)
         assert cli.main(["a.png"]) == 0
     finally:

@@ -1,5 +1,6 @@
 """The pipeline on a cluster, apart from what `test_faults.py` kills."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -89,3 +90,17 @@ def test_a_worker_runs_the_pipeline(cluster, tmp_path, monkeypatch, estimation):
     assert [outcome.status for outcome in found] == ["done", "failed", "done"]
     assert cluster._work(made, Job(figures=False), 1)[0].status == "kept"
     assert estimation.sizes == [2]
+
+
+def test_ray_does_not_change_what_a_signal_does(cluster):
+    ray, before = cluster.ray, signal.getsignal(signal.SIGTERM)
+    ray.is_initialized = lambda: False
+    ray.init = lambda **_: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ray.shutdown = lambda: None
+    ray.cluster_resources = lambda: {"CPU": 2.0}
+    try:
+        with cluster._cluster() as found:
+            assert found == (2, False)
+            assert signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGTERM, before)

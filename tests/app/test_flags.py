@@ -123,6 +123,8 @@ def test_what_follows_two_dashes_is_an_image():
         (["--shard=1"], "--shard=1: it must be I/N"),
         (["--cluster=k8s"], "--cluster=k8s"),
         (["--output_dir=nowhere://x"], "--output_dir=nowhere://x: "),
+        (["--output_dir="], "--output_dir is empty; name a folder"),
+        (["--kernel="], "--kernel is empty; name a file"),
         (["--config"], "--config"),
     ],
 )
@@ -318,6 +320,7 @@ def test_the_settings_of_presets_round_trip_through_a_config_dict(tmp_path):
         ("def get_config():\n    return 5", "get_config() is 5; it must be a Config"),
         ("def get_config():\n    return 1 / 0", "division by zero"),
         ("def get_config(:", "SyntaxError"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
         ("def get_config():\n    raise ValueError('too\\nbad')", "bad"),
         ("x = 1", "has no function get_config"),
         (

@@ -1,6 +1,8 @@
 """The files that a run leaves: their folders, and that they appear together."""
 
 import errno
+import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -196,13 +198,42 @@ def test_what_may_be_another_run_s_is_not_cleaned_up(tmp_path):
 
 def test_check_writable_takes_no_file_for_a_folder(tmp_path):
     (tmp_path / "a").write_text("")
-    with pytest.raises(results.OutputError, match="a: cannot be written: "):
+    with pytest.raises(results.OutputError, match="a: is a file, not a folder; "):
         results.check_writable(tmp_path / "a")
     results.check_writable(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
 
 
+def test_a_folder_in_the_place_of_a_result_costs_no_other_result(tmp_path):
+    folder = written(tmp_path / "a")
+    (folder / "kernel_x2.mat").unlink()
+    (folder / "kernel_x2.mat").mkdir()
+    before = names_in(folder)
+    with pytest.raises(results.OutputError, match="kernel_x2.mat: is a folder, where"):
+        written(folder)
+    assert names_in(folder) == before
+
+
 # --- What counts as finished ---
+
+
+def test_a_digest_ends_where_a_file_makes_it_wait():
+    class Waiting(io.RawIOBase):
+        def readable(self):
+            return True
+
+        seekable = readable
+
+        def seek(self, *_):
+            return 0
+
+        def readinto(self, _):
+            return None
+
+    assert files.content_of(io.BufferedReader(Waiting())).bytes == 0
+    data = bytes(range(256)) * 1000
+    digest = hashlib.sha256(data).hexdigest()
+    assert files.content_of(io.BytesIO(data)) == (len(data), digest)
 
 
 def test_fingerprints_differ_where_results_would(monkeypatch):

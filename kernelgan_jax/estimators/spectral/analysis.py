@@ -82,7 +82,7 @@ def analyse(image: Any, *, scale: int) -> Evidence:
       >>> evidence.samples.shape, evidence.scale, evidence.jpeg
       ((64, 25, 25), 2, False)
     """
-    checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     usable = find_usable(image)
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
@@ -156,7 +156,7 @@ def check(image: np.ndarray, *, scale: int, config: Any) -> None:
       ValueError: If the scale is out of range, or the image is too small or constant.
     """
     del config
-    checks.whole("scale", scale)
+    scale = checks.whole("scale", scale)
     to_gray(image)
 
 

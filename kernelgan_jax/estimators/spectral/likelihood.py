@@ -126,7 +126,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
       >>> power.shape, round(float(power.mean()), 3)
       ((32, 17), 2.0)
     """
-    checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     size = kernels.frame_size(scale)
     # Frequencies of the HR image in cycles per HR pixel; the aliases of one frequency
     # of the LR image are neighbours.
