@@ -431,6 +431,14 @@ def test_a_scale_that_nothing_can_hold_is_a_value_error():
     for function in (degradation.downscale, degradation.downscale_inverse):
         with pytest.raises(ValueError, match="scale is 1000000000; .* at most 256"):
             function(**(CALLS[function][0] | {"scale": 10**9}))
+    for function, name in (
+        (kernels.compose, "scale"),
+        (kernels.check, "scale"),
+        (priors.gaussian, "scale"),
+        (priors.simplex, "shape"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} is 1000000; .* at most 256"):
+            function(**(CALLS[function][0] | {name: 10**6}))
     with pytest.raises(ValueError, match="kernel is "):
         degradation.downscale_inverse(LR, 10**400, 2, noise_variance=0.1)
 

@@ -47,5 +47,5 @@ def check_shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
     if len(pair) != 2:
         raise ValueError(f"{name} is {shape!r}; it must be an integer or two of them")
     for side in pair:
-        checks.whole(name, side)
+        checks.whole(name, side, maximum=256)
     return int(pair[0]), int(pair[1])

@@ -185,7 +185,7 @@ def _scale(estimate: Any, scale: int | None) -> int:
         raise ValueError(
             "scale is None; it must be given if estimate is not an estimate"
         )
-    scale = checks.whole("scale", scale)
+    scale = checks.whole("scale", scale, maximum=256)
     return int(scale)
 
 
