@@ -12,7 +12,7 @@ from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import Config, group_name
 from kernelgan_jax.estimate import Evidence, KernelEstimate
-from kernelgan_jax.estimators.run import check_image, rate
+from kernelgan_jax.estimators.run import check_image, in_own_range, rate
 from kernelgan_jax.estimators.spectral.analysis import analyse
 
 Job = tuple[Case, int]
@@ -103,7 +103,10 @@ def run_system(
     with measured_cost() as cost:
         estimates = entry.implementation.estimate(
             [jax.random.key(seed) for _, seed in jobs],
-            [check_image(x, scale=scale, entry=entry, config=config) for x in images],
+            [
+                in_own_range(check_image(x, scale=scale, entry=entry, config=config))
+                for x in images
+            ],
             scale=scale,
             config=config,
             evidence=[analysis.evidence for analysis in analyses],

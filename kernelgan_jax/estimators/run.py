@@ -134,9 +134,14 @@ def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.
     """
     entry.check_scale(scale)
     pixels = from_array(image)
-    own, _ = to_own_range(find_usable(pixels).image)
-    entry.implementation.check(own, scale=scale, config=config)
+    entry.implementation.check(in_own_range(pixels), scale=scale, config=config)
     return pixels
+
+
+def in_own_range(image: np.ndarray) -> np.ndarray:
+    """What estimators are given of an image that was checked: its usable pixels, in
+    their own range (`levels.py`)."""
+    return to_own_range(find_usable(image).image)[0]
 
 
 def estimate_checked(
@@ -164,7 +169,7 @@ def estimate_checked(
     evidence = map_images(look, images, progress=progress)
     found = entry.implementation.estimate(
         keys,
-        [to_own_range(find_usable(image).image)[0] for image in images],
+        [in_own_range(image) for image in images],
         scale=scale,
         config=config,
         evidence=evidence,

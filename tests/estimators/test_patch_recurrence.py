@@ -102,7 +102,7 @@ def test_a_kernel_is_found(scale, gain):
     bicubic = kernels.centre(blur_kernels.bicubic(scale), scale)
     mine, plain = (metrics.kernel_psnr(k, true, scale=scale) for k in (found, bicubic))
     assert mine > plain + gain  # dB; the image is small
-    assert abs(kernels.widths(found)[2] - np.degrees(0.6)) < 30
+    assert abs(kernels.widths(found)[2] - np.degrees(0.6)) < 40
 
 
 def test_the_x4_kernel_follows_from_the_x2_kernel():
