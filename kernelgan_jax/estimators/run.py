@@ -139,8 +139,20 @@ def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.
 
 
 def in_own_range(image: np.ndarray) -> np.ndarray:
-    """What estimators are given of an image that was checked: its usable pixels, in
-    their own range (`levels.py`)."""
+    """Gives an image's usable pixels in their own range, as estimators get them.
+
+    Args:
+      image: As `check_image` has returned it.
+
+    Returns:
+      `H x W x C` float32 in [0, 1].
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax.estimators.run import in_own_range
+      >>> in_own_range(np.array([[[51], [102]]], np.uint8)).ravel().tolist()
+      [0.0, 1.0]
+    """
     return to_own_range(find_usable(image).image)[0]
 
 
