@@ -51,7 +51,8 @@ def write(folder: Path) -> None:
     table.writerow(COLUMNS)
     records = manifest.read_folder(folder)
     for _, record in sorted(records.items()):
-        table.writerow(_row(record))
+        # The folder's own kind of path: results may be at a URL, too.
+        table.writerow(_row(record, type(folder)(record["results"])))
     path = folder / NAME
     try:
         if not isinstance(folder, Path):  # An object of a store is written in one step.
@@ -61,16 +62,18 @@ def write(folder: Path) -> None:
             new = temporary / NAME
             new.write_text(text.getvalue())
             new.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
+    except Exception as error:  # A store of objects has errors of its own.
+        if isinstance(folder, Path) and not isinstance(error, OSError):
+            raise
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 
-def _row(record: Mapping[str, Any]) -> list[Any]:
+def _row(record: Mapping[str, Any], results: Path) -> list[Any]:
     """The values of an image."""
     report: Mapping[str, Any] = {}
     if record.get("status") == "done":
-        report = files.read_json(Path(record["results"]) / "report.json") or {}
+        report = files.read_json(results / "report.json") or {}
     scale = _value(report, "config.scale")
     own = report.get(f"kernel_x{scale}")
     report = {**report, "widths": own.get("widths") if isinstance(own, dict) else None}

@@ -1,5 +1,6 @@
 """Many images: order, resuming, what fails alone, progress, shards, URLs."""
 
+import csv
 import dataclasses
 import os
 import re
@@ -386,6 +387,8 @@ def test_results_at_a_url(tmp_path, estimation, capsys):
     )
     records = read_folder(found)
     assert [r["status"] for r in records.values()] == ["done", "failed", "done"]
+    rows = list(csv.DictReader((found / table).read_text().splitlines()))
+    assert [row["scale"] for row in rows] == ["2", "", "2"]
 
 
 def test_shards_make_the_whole(tmp_path, estimation):
