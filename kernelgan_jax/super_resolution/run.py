@@ -78,6 +78,8 @@ def super_resolve(
         estimate = checks.matrix("estimate", estimate)
     if evidence is not None and not isinstance(evidence, Evidence):
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
+    known = evidence or getattr(estimate, "evidence", None)
+    span = known.span if known else find_levels(find_usable(pixels).image).span
     planned = plan(
         estimate,
         scale=scale,
@@ -85,7 +87,7 @@ def super_resolve(
         config=config,
         evidence=evidence,
         image_shape=pixels.shape,
-        image_span=find_levels(find_usable(pixels).image).span,
+        image_span=span,
     )
     return super_resolve_planned([key], [pixels], [planned], progress=progress)[0]
 

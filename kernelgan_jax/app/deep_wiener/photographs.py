@@ -87,11 +87,10 @@ def load(paths: Sequence[Path], *, least: int) -> Photographs:
     weight = (1 - EVEN) * weight / weight.sum() + EVEN / len(weight)
     rng = np.random.default_rng(0)
     pages = [render(rng, least + CELL) for _ in range(PAGES)]
-    areas = [*gradients, *(_gradients(page) for page in pages)]
-    even = np.full(sum(area.size for area in areas[len(gradients) :]), 1.0)
-    chances = np.concatenate(
-        [(1 - RENDERED) * weight, RENDERED * even / len(even)], dtype=np.float64
-    )
+    areas = [*gradients, *map(_gradients, pages)]
+    count = sum(area.size for area in areas) - len(weight)
+    even = np.full(count, RENDERED / count)
+    chances = np.concatenate([(1 - RENDERED) * weight, even], dtype=np.float64)
     cells = [
         (index, CELL * row, CELL * column)
         for index, area in enumerate(areas)
