@@ -129,6 +129,12 @@ FLAGS = {
         "of an estimated one.",
         {"enum_values": ["estimated", "bicubic"]},
     ),
+    "kernel_map": Flag(
+        flags.DEFINE_string,
+        None,
+        "ROWSxCOLUMNS, as 3x4: blur that varies, a kernel for each part of the image; "
+        "short for --config.spectral.kernel_map.",
+    ),
     "batch_size": Flag(
         flags.DEFINE_string,
         "auto",
@@ -322,6 +328,7 @@ _SHORT = {
     "sr": "sr",
     "strength": "deep_wiener.strength",
     "sr_weights": "deep_wiener.weights",
+    "kernel_map": "spectral.kernel_map",
 }
 """Flags that are short for a setting."""
 
