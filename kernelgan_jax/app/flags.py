@@ -38,6 +38,8 @@ class Options:
     """Whether only errors are printed."""
     device: str | None = None
     """`cpu`, `gpu` or `tpu`; None for what JAX takes by itself."""
+    pool: bool = False
+    """Whether all images get one kernel."""
 
 
 class Flag(NamedTuple):
@@ -135,6 +137,12 @@ FLAGS = {
         "ROWSxCOLUMNS, as 3x4: blur that varies, a kernel for each part of the image; "
         "short for --config.spectral.kernel_map.",
     ),
+    "pool": Flag(
+        flags.DEFINE_boolean,
+        False,
+        "One kernel for all images, as those of one camera: they are analysed first, "
+        "and the kernel is written to OUTPUT_DIR as well.",
+    ),
     "batch_size": Flag(
         flags.DEFINE_string,
         "auto",
@@ -194,6 +202,8 @@ def parse(argv: Sequence[str]) -> Options:
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
     config = _config(values, file, settings, explicit)
+    if values.pool:
+        _check_pool(values, config)
     return Options(
         images=images,
         job=Job(
@@ -210,7 +220,23 @@ def parse(argv: Sequence[str]) -> Options:
         cluster=values.cluster,
         quiet=values.quiet,
         device=values.device,
+        pool=values.pool,
     )
+
+
+def _check_pool(values: flags.FlagValues, config: Config) -> None:
+    """Checks that there can be one kernel for all images."""
+    if config.estimator != "spectral":
+        raise UsageError(
+            f"--pool needs the estimator spectral; here it is {config.estimator}"
+        )
+    if config.spectral.kernel_map:
+        raise UsageError("--pool and --kernel_map exclude each other")
+    if values.cluster or values.shard != "0/1":
+        raise UsageError(
+            "--pool looks at all images first, on this machine; without --cluster and "
+            "--shard it writes pooled_kernel_xS.npy, which --kernel= then takes there"
+        )
 
 
 def define(values: flags.FlagValues) -> None:

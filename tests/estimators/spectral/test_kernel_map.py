@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import equivalent_gaussian, estimate_kernel
-from kernelgan_jax.estimators.spectral import SpectralConfig, kernel_map
+from kernelgan_jax.estimators.spectral import SpectralConfig, kernel_map, smoothing
 
 
 @pytest.mark.parametrize("text", ["3", "3x", "0x2", "17x2", "2x2x2", "a", 3, None])
@@ -42,9 +42,7 @@ def test_smoothing_follows_a_change_and_leaves_out_what_is_far_off():
     rng = np.random.default_rng(0)
     seen = true + 0.1 * rng.standard_normal(true.shape)
     seen[12] += 4
-    means, variances = kernel_map._smooth(
-        seen, np.full(seen.shape, 0.01), places, places
-    )
+    means, variances = smoothing.smooth(seen, np.full(seen.shape, 0.01), places, places)
     assert np.abs(means - true).max() < 0.3
     assert np.sqrt(np.mean((means - true) ** 2)) < 0.07
     assert 0 < variances.min() <= variances.max() < 0.02
@@ -53,7 +51,7 @@ def test_smoothing_follows_a_change_and_leaves_out_what_is_far_off():
 def test_a_part_that_is_hardly_known_follows_its_neighbours():
     places = np.array([[0.0, 0], [0, 0.1], [0, 0.2]])
     seen = np.array([[0.0], [5.0], [0.0]])
-    means, _ = kernel_map._smooth(
+    means, _ = smoothing.smooth(
         seen, np.array([[0.01], [100.0], [0.01]]), places, places
     )
     assert np.abs(means).max() < 0.2
@@ -63,7 +61,7 @@ def test_a_part_that_is_hardly_known_follows_its_neighbours():
 def test_the_gaussian_of_a_covariance(angle):
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     covariance = turn @ np.diag([1.2, 3.0]) @ turn.T
-    made = kernel_map._gaussian(covariance, 2)
+    made = smoothing.gaussian_of(covariance, 2)
     found = equivalent_gaussian.covariance(made, scale=2)
     np.testing.assert_allclose(found, covariance, atol=0.01)
 
