@@ -40,6 +40,11 @@ _DRAWING = threading.Lock()
 """Figures are drawn by one thread at a time: filters of warnings are global."""
 
 
+def load() -> None:
+    """Imports what draws figures, which takes half a second."""
+    import matplotlib.backends.backend_agg  # noqa: F401
+
+
 def write(folder: Path, result: Result) -> None:
     """Draws the figures of an image.
 
