@@ -55,7 +55,8 @@ class Confidence(NamedTuple):
     """
 
     level: Level
-    """`high`: super-resolved images mostly come close to those of the true kernel.
+    """`high`: super-resolved images mostly come close to those of the true kernel:
+    within 1 dB in 19 of 20 cases that were measured.
     `low`: the kernel should not be trusted."""
     reason: str
     """Why the level is not `high`, in a few words; empty if it is."""
@@ -65,7 +66,8 @@ class Confidence(NamedTuple):
     """Expected relative error of the kernel's covariance."""
     sr_loss: float
     """Expected PSNR loss, dB, of the super-resolved image against that of the true
-    kernel, for Wiener filters on the image's spectrum."""
+    kernel, for the trained network: that of Wiener filters on the image's spectrum,
+    times what was measured for the network (`SR_LOSS_FACTORS`)."""
     longer_std: float
     """Standard deviation of the longer width, pixels."""
     shorter_std: float

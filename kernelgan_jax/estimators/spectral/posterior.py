@@ -137,7 +137,9 @@ def sample(
       `SAMPLES x n x n` kernels, aligned for the scale, sum 1.
     """
     values, axes = jnp.linalg.eigh(covariance)
-    root = axes * jnp.sqrt(jnp.maximum(values, 0))[None]
+    # The symmetric root: it does not depend on the signs of the axes, which differ from
+    # one machine to another.
+    root = (axes * jnp.sqrt(jnp.maximum(values, 0))[None]) @ axes.T
     kinds = families(scale)
     vectors = fit.vector[None] + _draws(fit.vector) @ root.T
     return jax.vmap(lambda vector: kinds.kernel(family, unpack(vector).shape))(vectors)
