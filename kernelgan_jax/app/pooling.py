@@ -16,6 +16,7 @@ from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 from kernelgan_jax.estimators.spectral.smoothing import Pooled, Seen, pool
 from kernelgan_jax.parallel import map_images
 
@@ -32,12 +33,15 @@ def pool_images(tasks: Sequence[Task], *, scale: int) -> tuple[Pooled, int]:
     def look(index: int, task: Task, _: ProgressCallback) -> Seen | None:
         try:
             pixels = reading.first_with_structure(task.path).for_estimation()
-            found = analyse(pixels, scale=scale)
+            found, resampler = analyse(pixels, scale=scale), ""
+            if found.family in RESAMPLERS:
+                resampler = found.family
+                found = analyse(pixels, scale=scale, resamplers=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
-        confidence = judge(found.kernel, found)
         # The maps of images are large, and not needed here.
-        return Seen(found._replace(unusable=None), confidence)
+        found = found._replace(unusable=None)
+        return Seen(found, judge(found.kernel, found), resampler)
 
     seen = [each for each in map_images(look, tasks) if each is not None]
     if not seen:

@@ -17,7 +17,10 @@ import numpy as np
 
 from kernelgan_jax import blur_kernels, equivalent_gaussian, kernels
 from kernelgan_jax.estimate import Confidence, Evidence
-from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
+from kernelgan_jax.estimators.spectral.resamplers import (
+    RESAMPLERS,
+    resampler_kernels,
+)
 
 CHANGE = 0.8
 """Standard deviation of the logarithm of the variances over an image, away from their
@@ -46,10 +49,13 @@ _LEAST_VARIANCE = 0.02
 
 
 class Seen(NamedTuple):
-    """What the spectrum of a part says."""
+    """What the spectrum of a part or an image says."""
 
     evidence: Evidence
+    """Without resamplers."""
     confidence: Confidence
+    resampler: str = ""
+    """The resampler whose kernel is likelier, if there is one."""
 
 
 class Pooled(NamedTuple):
@@ -65,8 +71,8 @@ def pool(seen: list[Seen], *, scale: int) -> Pooled:
     """The kernel of many images that were blurred alike, as by one camera.
 
     Their covariances are averaged as those of a map's parts, all at one place: an image
-    that says little, or is far off, counts for little. If most images have the kernel
-    of one resampler, that is the kernel.
+    that says little, or is far off, counts for little. If more than two thirds are
+    taken for images of one resampler, the kernel is its.
 
     Args:
       seen: What the spectrum of each image says, at least one.
@@ -77,10 +83,11 @@ def pool(seen: list[Seen], *, scale: int) -> Pooled:
     """
     if not seen:
         raise ValueError("seen is empty; there must be at least one image")
-    families = [each.evidence.family for each in seen]
-    commonest = max(sorted(set(families)), key=families.count)
-    if commonest in RESAMPLERS and 2 * families.count(commonest) > len(seen):
-        return Pooled(seen[families.index(commonest)].evidence.kernel, 0.0)
+    names = [each.resampler for each in seen]
+    for name, kernel in zip(RESAMPLERS, resampler_kernels(scale), strict=True):
+        # So many do not happen by chance: narrow Gaussians are often taken for one.
+        if 3 * names.count(name) > 2 * len(names):
+            return Pooled(kernels.trim(np.asarray(kernel, np.float64)), 0.0)
     found = [log_covariance(each, scale) for each in seen]
     values, variances = (np.array(x) for x in zip(*found, strict=True))
     means, errors = smooth(
@@ -93,14 +100,13 @@ def pool(seen: list[Seen], *, scale: int) -> Pooled:
 def log_covariance(seen: Seen, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """Logarithm of the covariance of a part's kernel, as 3 numbers, and the variances
     of these."""
-    evidence, confidence = seen
 
     def log(kernel: np.ndarray) -> np.ndarray:
         matrix = _logm(equivalent_gaussian.covariance(kernel, scale=scale))
         return np.array([matrix[0, 0], matrix[1, 1], np.sqrt(2) * matrix[0, 1]])
 
-    value = log(evidence.kernel)
-    samples = [log(kernel) for kernel in confidence.samples]
+    value = log(seen.evidence.kernel)
+    samples = [log(kernel) for kernel in seen.confidence.samples]
     return value, np.mean((np.array(samples) - value) ** 2, 0) + OWN_ERROR**2
 
 
