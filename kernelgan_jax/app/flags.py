@@ -4,16 +4,18 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import config_flags
 
-from kernelgan_jax.app import configuration
+from kernelgan_jax.app import configuration, flag_values
 from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.flag_values import LEVELS, POOL
 from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
 from kernelgan_jax.config import NO_SR, Config
 from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
 
@@ -34,6 +36,8 @@ class Options:
     """Which part of the images is worked on, and of how many parts."""
     cluster: str | None = None
     """`ray`, or None for this machine alone."""
+    pool: str | None = None
+    """Least confidence of the kernels of the pool; None for no pool."""
     quiet: bool = False
     """Whether only errors are printed."""
     device: str | None = None
@@ -115,6 +119,20 @@ FLAGS = {
         "Quality of JPEG, WebP and AVIF; 100 makes WebP lossless.",
         {"lower_bound": 1, "upper_bound": 100},
     ),
+    "export": Flag(
+        flags.DEFINE_list,
+        [],
+        "Also write the estimated kernels as other tools read them, separated by "
+        f"commas: {', '.join(TOOLS)} (docs/export.md). {POOL}: all kernels of the "
+        "output folder in one kernel_pool_x2.npz (or x3, ...).",
+    ),
+    "pool_confidence": Flag(
+        flags.DEFINE_enum,
+        None,
+        f"Least confidence of the kernels that --export={POOL} writes; by default low, "
+        "which are all that were found.",
+        {"enum_values": list(LEVELS)},
+    ),
     "kernel": Flag(
         flags.DEFINE_string,
         None,
@@ -188,6 +206,11 @@ def parse(argv: Sequence[str]) -> Options:
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
     config = _config(values, file, settings, explicit)
+    exports, pool = flag_values.exports(
+        values.export,
+        values.pool_confidence,
+        estimates=config.chosen_estimator.estimates,
+    )
     return Options(
         images=images,
         job=Job(
@@ -196,12 +219,14 @@ def parse(argv: Sequence[str]) -> Options:
             figures=values.figures,
             format=values.format,
             quality=values.quality,
+            exports=exports,
             resume=values.resume,
         ),
-        output_dir=_output_dir(values.output_dir),
-        batch_size=_batch_size(values.batch_size),
-        shard=_shard(values.shard),
+        output_dir=flag_values.output_dir(values.output_dir),
+        batch_size=flag_values.batch_size(values.batch_size),
+        shard=flag_values.shard(values.shard),
         cluster=values.cluster,
+        pool=pool,
         quiet=values.quiet,
         device=values.device,
     )
@@ -366,35 +391,3 @@ def _known_kernel(path: str, config: Config) -> GivenConfig:
         message = configuration.name_flags(str(error))
         raise UsageError(f"--kernel: {path}: {message}") from error
     return GivenConfig(kernel=tuple(map(tuple, kernel.tolist())), source=path)
-
-
-def _output_dir(text: str) -> Path:
-    """A folder; for a URL an object that has the methods of a `Path` but is none."""
-    if not text:  # It would mean the current folder, mostly by accident.
-        raise UsageError("--output_dir is empty; name a folder")
-    if "://" not in text:
-        return Path(configuration.expanded(text))
-    try:
-        from upath import UPath
-
-        return cast(Path, UPath(text))
-    except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"--output_dir={text}: {error}; URLs need "
-            'pip install "kernelgan-jax[cluster]" and fsspec\'s package for the store'
-        ) from error
-
-
-def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise UsageError(f"--batch_size={text}: it must be auto or a positive number")
-    return int(text)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
-    if not found or int(found[1]) >= int(found[2]):
-        raise UsageError(f"--shard={text}: it must be I/N, with I from 0 to N - 1")
-    return int(found[1]), int(found[2])

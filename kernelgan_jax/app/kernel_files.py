@@ -12,11 +12,13 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from kernelgan_jax import kernel_export
 from kernelgan_jax.app import files, mat_files
+from kernelgan_jax.kernel_formats import TOOLS
 
 MAX_SIDE = 256
 """Longest side of a kernel that is read, pixels."""
@@ -285,10 +287,55 @@ def write_mat(path: Path, kernel: np.ndarray) -> None:
 
     The same kernel gives the same file, byte for byte.
     """
+    _write_variables(path, {"Kernel": kernel})
+
+
+def export_name(tool: str, scale: int) -> str:
+    """Name of the file with the kernel of a scale for another tool."""
+    return f"kernel_x{scale}_{tool}.{TOOLS[tool].suffix}"
+
+
+def write_export(folder: Path, kernel: np.ndarray, *, tool: str, scale: int) -> None:
+    """Writes a kernel as another tool reads it, see `kernel_export`.
+
+    Raises:
+      ValueError: If the kernel cannot be used at this scale.
+    """
+    path = folder / export_name(tool, scale)
+    found = kernel_export.export(kernel, to=tool, scale=scale)
+    suffix, variable, _ = TOOLS[tool]
+    if suffix == "npy":
+        np.save(path, found)
+    elif suffix == "yml":
+        path.write_text(_opencv_yaml(variable, found))
+    elif variable == "kernels":  # a cell array with one cell
+        cells = np.empty((1, 1), object)
+        cells[0, 0] = found
+        _write_variables(path, {variable: cells})
+    else:
+        variables: dict[str, Any] = {variable: found}
+        if tool == "matlab":
+            variables |= {"psf": kernel_export.flip(found), "scale": float(scale)}
+        _write_variables(path, variables)
+
+
+def _opencv_yaml(name: str, matrix: np.ndarray) -> str:
+    """A float32 matrix as `cv2.FileStorage` reads it from YAML."""
+    rows = (", ".join(f"{value:.9g}" for value in row) for row in matrix.tolist())
+    data = ",\n      ".join(rows)
+    height, width = matrix.shape
+    return (
+        f"%YAML:1.0\n---\n{name}: !!opencv-matrix\n   rows: {height}\n"
+        f"   cols: {width}\n   dt: f\n   data: [ {data} ]\n"
+    )
+
+
+def _write_variables(path: Path, variables: dict[str, Any]) -> None:
+    """Writes a .mat file."""
     import scipy.io
 
     data = io.BytesIO()
-    scipy.io.savemat(data, {"Kernel": kernel})
+    scipy.io.savemat(data, variables)
     stored = bytearray(data.getvalue())
     # The description of the file would otherwise have the date in it.
     stored[:_DESCRIPTION] = b"MATLAB 5.0 MAT-file".ljust(_DESCRIPTION)

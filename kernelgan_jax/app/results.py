@@ -22,6 +22,7 @@ from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.job import FORMATS, Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, SuperResolved, to_dict
+from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.kernels import MAX_SCALE
 
 __all__ = [
@@ -40,6 +41,7 @@ _SCALES = range(1, MAX_SCALE + 1)
 
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
+    *(kernel_files.export_name(tool, scale) for scale in _SCALES for tool in TOOLS),
     "kernel.png",
     *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
@@ -145,17 +147,17 @@ def fingerprint(job: Job, content: Any) -> str:
       content: Size and digest of the image file: not its name and time, which other
         images have as well.
     """
-    text = json.dumps(
-        [
-            provenance(),
-            job.config.to_dict(),
-            job.seed,
-            content,
-            job.format,
-            job.quality,
-        ],
-        sort_keys=True,
-    )
+    asked = [
+        provenance(),
+        job.config.to_dict(),
+        job.seed,
+        content,
+        job.format,
+        job.quality,
+    ]
+    if job.exports:  # Without them it is that of earlier versions.
+        asked.append(sorted(job.exports))
+    text = json.dumps(asked, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -222,6 +224,10 @@ def write(result: Result) -> None:
 def _write_files(folder: Path, result: Result) -> None:
     for scale, kernel in result.kernels:
         kernel_files.write(folder / f"kernel_x{scale}", kernel)
+        if result.estimate is None or result.estimate.failure:
+            continue  # There is no kernel to give to others.
+        for tool in result.job.exports:
+            kernel_files.write_export(folder, kernel, tool=tool, scale=scale)
     if result.sr is not None:
         _write_images(folder, result.sr, result)
     if result.job.figures:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from kernelgan_jax.app import (
     folders,
     image_files,
+    kernel_pool,
     pipeline,
     report,
     resources,
@@ -65,6 +66,14 @@ def run(options: Options) -> int:
     tally.finish(manifest.path)
     try:
         summary_table.write(options.output_dir)
+        if options.pool is not None:
+            scale = options.job.config.scale
+            least = options.pool
+            path, count = kernel_pool.write(
+                options.output_dir, scale=scale, least=least
+            )
+            if not options.quiet:
+                terminal.print_text(f"{count} kernels -> {path}")
     except results.OutputError as error:
         terminal.print_error(error)
         return 1

@@ -81,6 +81,14 @@ def test_scale(capsys):
     assert "--scale and --config.scale exclude each other" in line
 
 
+def test_export():
+    found = parse(["--export=zssr,usrnet", "a.png"])
+    assert (found.job.exports, found.pool) == (("usrnet", "zssr"), None)
+    found = parse(["--export=pool", "--pool_confidence=high", "a.png"])
+    assert (found.job.exports, found.pool) == ((), "high")
+    assert parse(["--export=pool,srmd", "a.png"]).pool == "low"
+
+
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"kernelgan-jax {__version__}\n"
@@ -119,6 +127,12 @@ def test_what_follows_two_dashes_is_an_image():
         ),
         (["--batch_size=0"], "--batch_size=0: it must be auto or a positive number"),
         (["--batch_size=x"], "--batch_size=x: it must be auto or a positive number"),
+        (
+            ["--export=usrnt"],
+            "--export=usrnt: no such tool; did you mean usrnet?",
+        ),
+        (["--export=zssr", "--sr_kernel=bicubic"], "--export writes estimated kernels"),
+        (["--pool_confidence=high"], "--pool_confidence belongs to --export=pool"),
         (["--shard=2/2"], "--shard=2/2: it must be I/N"),
         (["--shard=1"], "--shard=1: it must be I/N"),
         (["--cluster=k8s"], "--cluster=k8s"),

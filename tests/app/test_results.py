@@ -1,5 +1,6 @@
 """The files that a run leaves: their folders, and that they appear together."""
 
+import dataclasses
 import errno
 import hashlib
 import io
@@ -85,6 +86,27 @@ def test_both_kernels_are_saved_bit_for_bit(tmp_path):
         assert npy.dtype == mat.dtype == kernel.dtype
         np.testing.assert_array_equal(npy, kernel)
         np.testing.assert_array_equal(mat, kernel)
+
+
+def test_kernels_for_other_tools(tmp_path):
+    asked = makers.result(tmp_path / "a", x4=True)
+    plain = results.fingerprint(asked.job, "content")
+    asked = dataclasses.replace(
+        asked, job=dataclasses.replace(asked.job, exports=("usrnet", "opencv"))
+    )
+    assert results.fingerprint(asked.job, "content") != plain
+    results.write(asked)
+    names = {f"kernel_x{s}_{kind}" for s in (2, 4) for kind in ("usrnet.mat",
+             "opencv.yml")}  # fmt: skip
+    assert {name for name in names_in(tmp_path / "a") if name.count("_") > 1} == names
+    report = helpers.strict_json(tmp_path / "a/report.json")
+    assert names < set(report["files"])
+    # No kernel was found: there is none for others, and this is no error.
+    failed = dataclasses.replace(
+        asked, estimate=makers.estimate(np.full((3, 3), np.nan), failure="x")
+    )
+    results.write(failed)
+    assert not names & set(names_in(tmp_path / "a"))
 
 
 # --- Together, or not at all ---
