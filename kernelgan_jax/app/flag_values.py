@@ -13,6 +13,12 @@ from kernelgan_jax.kernel_formats import TOOLS
 LEVELS = ("low", "medium", "high")
 """Levels of confidence, the least first."""
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+"""Levels of messages; with each, those of it and of the later ones are printed."""
+
+SHELLS = ("bash", "zsh", "fish")
+"""Shells that can complete the flags."""
+
 POOL = "pool"
 """Value of `--export` for all kernels in one file."""
 
@@ -61,6 +67,61 @@ def exports(
         raise UsageError(f"--pool_confidence belongs to --export={POOL}")
     pool = (least or LEVELS[0]) if POOL in names else None
     return tuple(name for name in TOOLS if name in names), pool
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """The message on a flag that does not exist, with the one that may be meant.
+
+    Args:
+      name: The name that was given.
+      known: The names of all flags.
+    """
+    settings = {
+        setting.rpartition(".")[2]: f"config.{setting}"
+        for setting in configuration.setting_names()
+    }
+    near = difflib.get_close_matches(name, known, 1)
+    near += [settings[n] for n in difflib.get_close_matches(name, settings, 1)]
+    meant = f"; did you mean --{near[0]}?" if near else ""
+    return f"there is no flag {'-' if len(name) == 1 else '--'}{name}{meant}"
+
+
+def log_level(level: str | None, *, quiet: bool) -> str:
+    """The least level of the messages that are printed.
+
+    Args:
+      level: The value of `--log_level`.
+      quiet: The value of `--quiet`.
+    """
+    if quiet and level not in (None, "error"):
+        raise UsageError(f"--quiet and --log_level={level} exclude each other")
+    return "error" if quiet else level or "info"
+
+
+_PLAIN = (
+    (r"^flag (--[\w.]+=)", r"\1"),
+    (r"^Missing value for flag (--\S+)", r"\1 has no value"),
+    (r"invalid literal for int\(\) with base 10: '.*'", "it must be a whole number"),
+    (r"could not convert string to float: '.*'", "it must be a number"),
+    (r"\('Non-boolean argument to boolean flag', '.*'\)", "it must be true or false"),
+    (r"value should be one of <([^>]*)>", lambda m: f"it must be {_or(m[1])}"),
+)
+
+
+def _or(text: str) -> str:
+    return " or ".join(text.split("|"))
+
+
+def in_our_words(message: str) -> str:
+    """A message of absl or of Python on the value of a flag, in one plain line.
+
+    Example:
+      >>> in_our_words("flag --scale=x: invalid literal for int() with base 10: 'x'")
+      '--scale=x: it must be a whole number'
+    """
+    for pattern, plain in _PLAIN:
+        message = re.sub(pattern, plain, message)
+    return " ".join(message.split())
 
 
 def batch_size(text: str) -> int | None:

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from kernelgan_jax.app import configuration, flag_values
 from kernelgan_jax.app.configuration import UsageError
-from kernelgan_jax.app.flag_values import LEVELS, POOL
+from kernelgan_jax.app.flag_values import LEVELS, LOG_LEVELS, POOL, SHELLS
 from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
 from kernelgan_jax.config import NO_SR, Config
 from kernelgan_jax.estimators.registry import GivenConfig
@@ -38,10 +38,14 @@ class Options:
     """`ray`, or None for this machine alone."""
     pool: str | None = None
     """Least confidence of the kernels of the pool; None for no pool."""
-    quiet: bool = False
-    """Whether only errors are printed."""
+    log_level: str = "info"
+    """The least level of the messages that are printed, one of `LOG_LEVELS`."""
     device: str | None = None
     """`cpu`, `gpu` or `tpu`; None for what JAX takes by itself."""
+
+    def shows(self, level: str) -> bool:
+        """Whether messages of a level are printed."""
+        return LOG_LEVELS.index(level) >= LOG_LEVELS.index(self.log_level)
 
 
 class Flag(NamedTuple):
@@ -63,7 +67,8 @@ FLAGS = {
         [],
         # absl adds that it may be repeated.
         "Image file, folder or glob. Arguments without a flag are images as well, as "
-        "from a glob that the shell expands",
+        "from a glob that the shell expands; also -i",
+        {"short_name": "i"},
     ),
     "output_dir": Flag(
         flags.DEFINE_string,
@@ -74,7 +79,9 @@ FLAGS = {
     "scale": Flag(
         flags.DEFINE_integer,
         None,
-        "By how much to enlarge, from 1 (deblur) to 8, short for --config.scale.",
+        "By how much to enlarge, from 1 (deblur) to 8, short for --config.scale; also "
+        "-s.",
+        {"short_name": "s"},
     ),
     "seed": Flag(
         flags.DEFINE_integer,
@@ -86,7 +93,14 @@ FLAGS = {
     "quiet": Flag(
         flags.DEFINE_boolean,
         False,
-        "Print errors only.",
+        "Print errors only, as --log_level=error.",
+    ),
+    "log_level": Flag(
+        flags.DEFINE_enum,
+        None,
+        "What is printed; warning: what was not done as usual, and errors; debug: also "
+        "each phase, compilations and where errors come from. By default info.",
+        {"enum_values": list(LOG_LEVELS)},
     ),
     "sr": Flag(
         flags.DEFINE_enum,
@@ -184,6 +198,13 @@ FLAGS = {
         'Needs pip install "kernelgan-jax[cluster]"; see docs/cluster.md.',
         {"enum_values": ["ray"]},
     ),
+    "completion": Flag(
+        flags.DEFINE_enum,
+        None,
+        "Print a script with which a shell completes the flags of kernelgan-jax; its "
+        "first lines say where it belongs.",
+        {"enum_values": list(SHELLS)},
+    ),
 }
 """The flags by name, apart from `--config`."""
 
@@ -227,7 +248,7 @@ def parse(argv: Sequence[str]) -> Options:
         shard=flag_values.shard(values.shard),
         cluster=values.cluster,
         pool=pool,
-        quiet=values.quiet,
+        log_level=flag_values.log_level(values.log_level, quiet=values.quiet),
         device=values.device,
     )
 
@@ -246,6 +267,12 @@ def define(values: flags.FlagValues) -> None:
             flag_values=values,
             **flag.options,
         )
+
+
+def names() -> list[str]:
+    """Names of all flags, with `no` before those that can be switched off."""
+    switches = [n for n, flag in FLAGS.items() if flag.define is flags.DEFINE_boolean]
+    return [*FLAGS, *(f"no{switch}" for switch in switches), "config"]
 
 
 def _take_config(argv: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -293,11 +320,12 @@ def _values(
             sys_argv=_before_dashes(program),
         )
         return values, values(program)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UsageError(flag_values.unknown(error.flagname, names())) from error
     except flags.Error as error:
-        first, *more = str(error).splitlines()
-        raise UsageError(" ".join([first, *more[-1:]])) from error
+        raise UsageError(flag_values.in_our_words(str(error))) from error
     except (TypeError, ValueError) as error:  # of ml_collections, for wrong types
-        raise UsageError(" ".join(str(error).split())) from error
+        raise UsageError(flag_values.in_our_words(str(error))) from error
 
 
 def _config(

@@ -125,7 +125,7 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         **settings(result.job),
         "device": {"platform": device.platform, "kind": device.device_kind},
-        "versions": _versions(),
+        "versions": versions(),
         "provenance": provenance(),
         "files": files,
         "fingerprint": result.fingerprint,
@@ -226,7 +226,8 @@ def summary(result: Result) -> Summary:
 
 
 @functools.cache  # To look them up takes longer than to enlarge a small image.
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of this program, of Python and of the packages that compute."""
     names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
     versions = {name: importlib.metadata.version(name) for name in names}
     own = {"kernelgan_jax": __version__, "python": platform.python_version()}
