@@ -96,6 +96,19 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
         raise _error(path, f"is damaged or not a kernel ({error})") from error
 
 
+def read_own(path: Path) -> np.ndarray:
+    """Reads a kernel that this program has written, also at a URL.
+
+    Raises:
+      ValueError: If it is damaged.
+      OSError: If it cannot be read.
+    """
+    if isinstance(path, Path):
+        return read(path)
+    data = io.BytesIO(path.read_bytes())
+    return np.asarray(np.load(data, allow_pickle=False), np.float64)
+
+
 def _error(path: Path, problem: str) -> KernelFileError:
     return KernelFileError(" ".join(f"{path}: {problem}".split()))
 

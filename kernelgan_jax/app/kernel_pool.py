@@ -78,15 +78,9 @@ def _entry(
             return None
         if known < LEVELS.index(least):
             return None
-        kernel = _read(results / f"kernel_x{scale}.npy")
+        kernel = kernel_files.read_own(results / f"kernel_x{scale}.npy")
         kernels.check(kernel, scale=scale)
     except (KeyError, TypeError, ValueError, OSError):
         return None  # No kernel was found, or the folder is damaged.
     noise = report.get("noise")
     return kernel_export.odd(kernel), level, math.nan if noise is None else noise
-
-
-def _read(path: Path) -> np.ndarray:
-    if isinstance(path, Path):
-        return kernel_files.read(path)
-    return np.asarray(np.load(io.BytesIO(path.read_bytes()), allow_pickle=False))

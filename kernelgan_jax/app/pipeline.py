@@ -192,6 +192,7 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
         content = _content(task.path)
         fingerprint = results.fingerprint(job, content)
         if job.resume and results.is_finished(task.folder, fingerprint):
+            results.add_exports(task.folder, job.exports)
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
         sample = reading.first_with_structure(task.path)

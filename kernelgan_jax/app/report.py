@@ -127,6 +127,7 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
         "device": {"platform": device.platform, "kind": device.device_kind},
         "versions": versions(),
         "provenance": provenance(),
+        "exports": sorted(result.job.exports),
         "files": files,
         "fingerprint": result.fingerprint,
     }
