@@ -150,9 +150,9 @@ FLAGS = {
     "kernel": Flag(
         flags.DEFINE_string,
         None,
-        "Known kernel for the super-resolution (.npy, or .mat with Kernel), in place "
-        "of an estimated one; FILE:NAME names another variable, FILE:NAME[3] one of "
-        "several kernels in it, counted from 0.",
+        "Known kernel for the super-resolution (.npy, .csv, or .mat with Kernel), in "
+        "place of an estimated one; FILE:NAME names another variable, FILE:NAME[3] one "
+        "of several kernels in it, counted from 0.",
     ),
     "sr_kernel": Flag(
         flags.DEFINE_enum,
@@ -350,6 +350,11 @@ def _config(
     known = None
     if values.kernel is not None:
         known = "--kernel"
+        method = METHODS.get(settings["sr"])
+        if method is not None and not method.uses_kernel:
+            raise UsageError(
+                f"--kernel has no effect with --sr={method.name}; leave out one of them"
+            )
         settings["estimator"] = "given"
     if values.sr_kernel == "bicubic":
         if known:

@@ -1,4 +1,4 @@
-"""Kernel files: `.npy`, `.npz`, and `.mat` with the variable `Kernel`.
+"""Kernel files: `.npy`, `.npz`, `.mat` with the variable `Kernel`, `.csv`, `.txt`.
 
 All are read within bounds: whatever a file says about itself, at most `MAX_SIDE` x
 `MAX_SIDE` values of a kernel and `MAX_VALUES` of a list of kernels are allocated,
@@ -32,7 +32,10 @@ _LONGEST_HEADER = 2**12
 _DESCRIPTION = 116
 """Bytes of text at the start of a .mat file."""
 
-_SUFFIXES = (".npy", ".npz", ".mat")
+_SUFFIXES = (".npy", ".npz", ".mat", ".csv", ".txt")
+
+_LONGEST_NUMBER = 32
+"""Characters of the longest number in a text, with what separates it."""
 
 _LISTED = 8
 """Most names of variables in a message."""
@@ -58,7 +61,7 @@ _Variables = dict[str, Callable[[], _Value]]
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a kernel from `.npy`, `.npz` or `.mat`.
+    """Reads a kernel from `.npy`, `.npz`, `.mat`, or a text with a line for each row.
 
     Args:
       path: The file; in `.mat` and `.npz` with several variables and no `Kernel`,
@@ -76,10 +79,13 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     path, name, number = _parts(os.fspath(path))
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise _error(path, "a kernel must be a .npy or a .mat file, or a .npz")
+        raise _error(
+            path, f"a kernel must be a file of numbers: {', '.join(_SUFFIXES)}"
+        )
     try:
         with files.open_regular(path) as file:
-            found = _mat(path, file) if suffix == ".mat" else _numpy(path, file)
+            kinds = {".mat": _mat, ".csv": _text, ".txt": _text}
+            found = kinds.get(suffix, _numpy)(path, file)
             name = _chosen(path, found, name)
             value = found[name]()
             number = _number(path, name, value, number)
@@ -251,6 +257,23 @@ def _npy(path: Path, file: IO[bytes]) -> _Value:
         return data.reshape(shape, order="F" if is_fortran else "C")
 
     return _value(path, shape, load)
+
+
+# --- Texts ---
+
+
+def _text(path: Path, file: IO[bytes]) -> _Variables:
+    """The matrix of a text: a line for each row, with commas, semicolons or blanks."""
+    most = _LONGEST_NUMBER * MAX_SIDE**2
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise _error(path, f"is larger than {most:,} bytes, too large for a kernel")
+    text = data.decode("utf-8-sig").strip()
+    if not text:
+        raise _error(path, "is empty")
+    separator = next((mark for mark in ",;" if mark in text), None)
+    values = np.loadtxt(io.StringIO(text), delimiter=separator, ndmin=2)
+    return {"": lambda: _value(path, values.shape, lambda: values)}
 
 
 # --- MATLAB's files ---

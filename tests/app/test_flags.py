@@ -158,6 +158,7 @@ def test_what_follows_two_dashes_is_an_image():
         (["--output_dir=nowhere://x"], "--output_dir=nowhere://x: "),
         (["--output_dir="], "--output_dir is empty; name a folder"),
         (["--kernel="], "--kernel is empty; name a file"),
+        (["--kernel=k", "--sr=bicubic"], "--kernel has no effect with --sr=bicubic"),
         (["--config"], "--config"),
     ],
 )
@@ -487,7 +488,7 @@ def test_a_known_kernel_is_the_estimator_given(tmp_path):
         ("k.npy", np.full((3, 3), np.inf), "not finite"),
         ("k.npy", b"rubbish", "damaged or not a kernel"),
         ("k.mat", b"rubbish", "damaged or not a kernel"),
-        ("k.txt", b"1", "must be a .npy or a .mat file"),
+        ("k.jpg", b"1", "must be a file of numbers: .npy, .npz, .mat, .csv, .txt"),
         ("k.npy", None, "No such file"),
         ("k.npy", helpers.gaussian(4, size=13), "use --config.scale=4"),
     ],

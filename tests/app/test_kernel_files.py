@@ -113,7 +113,36 @@ def test_missing_damaged_and_other_files(tmp_path, name):
     (tmp_path / name).write_bytes(b"rubbish")
     fails(tmp_path / name, "damaged")
     (tmp_path / "k.png").write_bytes(b"")
-    fails(tmp_path / "k.png", "must be a .npy or a .mat file")
+    fails(tmp_path / "k.png", "must be a file of numbers: .npy")
+
+
+# --- Texts ---
+
+
+@pytest.mark.parametrize("separator", [",", "; ", "\t", " "])
+def test_a_text_with_a_line_for_each_row(tmp_path, separator):
+    path = tmp_path / ("k.csv" if separator == "," else "k.txt")
+    np.savetxt(path, KERNEL, delimiter=separator, fmt="%.17g")
+    np.testing.assert_array_equal(kernel_files.read(path), KERNEL)
+    path.write_text("\ufeff" + path.read_text(), "utf-8")  # as spreadsheets do
+    np.testing.assert_array_equal(kernel_files.read(path), KERNEL)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"a,b", "could not convert string 'a' to float64"),
+        (b"1,2\n3", "number of columns"),
+        (b"\xff\xfe", "is damaged or not a kernel"),
+        (b"1 " * 300, "is 1 x 300; a kernel has two sides of at most 256 pixels"),
+        (b"0," * 2**20, "is larger than 2,097,152 bytes"),
+    ],
+)
+def test_a_text_that_is_no_kernel(tmp_path, content, problem):
+    (tmp_path / "k.csv").write_bytes(content + b" " * (len(content) > 2**20))
+    fails(tmp_path / "k.csv", problem)
 
 
 # --- Kernels for other tools ---
