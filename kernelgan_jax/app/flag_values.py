@@ -8,6 +8,8 @@ from typing import cast
 
 from kernelgan_jax.app import configuration
 from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.kernel_formats import TOOLS
 
 LEVELS = ("low", "medium", "high")
@@ -47,7 +49,7 @@ def exports(
 
     Args:
       names: The values of `--export`.
-      least: The value of `--pool_confidence`.
+      least: The value of `--export_confidence`.
       estimates: Whether the run estimates kernels.
     """
     for name in names:
@@ -64,7 +66,7 @@ def exports(
             "kernelgan_jax.kernels.export makes it into those of other tools"
         )
     if least and POOL not in names:
-        raise UsageError(f"--pool_confidence belongs to --export={POOL}")
+        raise UsageError(f"--export_confidence belongs to --export={POOL}")
     pool = (least or LEVELS[0]) if POOL in names else None
     return tuple(name for name in TOOLS if name in names), pool
 
@@ -139,3 +141,49 @@ def shard(text: str) -> tuple[int, int]:
     if not found or int(found[1]) >= int(found[2]):
         raise UsageError(f"--shard={text}: it must be I/N, with I from 0 to N - 1")
     return int(found[1]), int(found[2])
+
+
+def check_pool(config: Config, *, elsewhere: bool, exports: Sequence[str]) -> None:
+    """Checks that there can be one kernel for all images.
+
+    Args:
+      config: The settings of the run.
+      elsewhere: Whether other machines work on a part of the images.
+      exports: The tools that kernels are written for.
+    """
+    if config.estimator != "spectral":
+        raise UsageError(
+            f"--pool needs the estimator spectral; here it is {config.estimator}"
+        )
+    if config.spectral.kernel_map:
+        raise UsageError("--pool and --kernel_map exclude each other")
+    if exports:
+        raise UsageError(
+            "--pool and --export exclude each other; kernelgan_jax.kernels.export "
+            "takes pooled_kernel_xS.npy"
+        )
+    if elsewhere:
+        raise UsageError(
+            "--pool looks at all images first, on this machine; without --cluster and "
+            "--shard it writes pooled_kernel_xS.npy, which --kernel= then takes there"
+        )
+
+
+def known_kernel(path: str, config: Config) -> GivenConfig:
+    """The kernel of a file, checked for the scale."""
+    from kernelgan_jax import kernels
+    from kernelgan_jax.app import kernel_files
+
+    if not path:
+        raise UsageError("--kernel is empty; name a file")
+    path = configuration.expanded(path)
+    try:
+        kernel = kernel_files.read(path)
+    except kernel_files.KernelFileError as error:
+        raise UsageError(f"--kernel: {error}") from error
+    try:
+        kernels.check(kernel, scale=config.scale)
+    except ValueError as error:
+        message = configuration.name_flags(str(error))
+        raise UsageError(f"--kernel: {path}: {message}") from error
+    return GivenConfig(kernel=tuple(map(tuple, kernel.tolist())), source=path)

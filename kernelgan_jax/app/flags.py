@@ -14,7 +14,6 @@ from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flag_values import LEVELS, LOG_LEVELS, POOL, SHELLS
 from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
 from kernelgan_jax.config import NO_SR, Config
-from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
@@ -36,12 +35,14 @@ class Options:
     """Which part of the images is worked on, and of how many parts."""
     cluster: str | None = None
     """`ray`, or None for this machine alone."""
-    pool: str | None = None
-    """Least confidence of the kernels of the pool; None for no pool."""
+    pool_confidence: str | None = None
+    """Least confidence of the kernels of the exported pool; None for no such pool."""
     log_level: str = "info"
     """The least level of the messages that are printed, one of `LOG_LEVELS`."""
     device: str | None = None
     """`cpu`, `gpu` or `tpu`; None for what JAX takes by itself."""
+    pool: bool = False
+    """Whether all images get one kernel."""
 
     def shows(self, level: str) -> bool:
         """Whether messages of a level are printed."""
@@ -140,7 +141,7 @@ FLAGS = {
         f"commas: {', '.join(TOOLS)} (docs/export.md). {POOL}: all kernels of the "
         "output folder in one kernel_pool_x2.npz (or x3, ...).",
     ),
-    "pool_confidence": Flag(
+    "export_confidence": Flag(
         flags.DEFINE_enum,
         None,
         f"Least confidence of the kernels that --export={POOL} writes; by default low, "
@@ -160,6 +161,18 @@ FLAGS = {
         "Kernel for the super-resolution; bicubic: the ideal bicubic kernel, in place "
         "of an estimated one.",
         {"enum_values": ["estimated", "bicubic"]},
+    ),
+    "kernel_map": Flag(
+        flags.DEFINE_string,
+        None,
+        "ROWSxCOLUMNS, as 3x4: blur that varies, a kernel for each part of the image; "
+        "short for --config.spectral.kernel_map.",
+    ),
+    "pool": Flag(
+        flags.DEFINE_boolean,
+        False,
+        "One kernel for all images, as those of one camera: they are analysed first, "
+        "and the kernel is written to OUTPUT_DIR as well.",
     ),
     "batch_size": Flag(
         flags.DEFINE_string,
@@ -227,11 +240,15 @@ def parse(argv: Sequence[str]) -> Options:
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
     config = _config(values, file, settings, explicit)
-    exports, pool = flag_values.exports(
+    exports, least = flag_values.exports(
         values.export,
-        values.pool_confidence,
+        values.export_confidence,
         estimates=config.chosen_estimator.estimates,
     )
+    if values.pool:
+        flag_values.check_pool(
+            config, elsewhere=values.cluster or values.shard != "0/1", exports=exports
+        )
     return Options(
         images=images,
         job=Job(
@@ -247,9 +264,10 @@ def parse(argv: Sequence[str]) -> Options:
         batch_size=flag_values.batch_size(values.batch_size),
         shard=flag_values.shard(values.shard),
         cluster=values.cluster,
-        pool=pool,
+        pool_confidence=least,
         log_level=flag_values.log_level(values.log_level, quiet=values.quiet),
         device=values.device,
+        pool=values.pool,
     )
 
 
@@ -369,7 +387,9 @@ def _config(
     if config.deep_wiener.weights:
         config = dataclasses.replace(config, deep_wiener=_with_digest(config))
     if values.kernel is not None:
-        return dataclasses.replace(config, given=_known_kernel(values.kernel, config))
+        return dataclasses.replace(
+            config, given=flag_values.known_kernel(values.kernel, config)
+        )
     if config.estimator == "given" and not config.given.kernel:
         raise UsageError("config.estimator is 'given'; name the kernel with --kernel=")
     return config
@@ -380,6 +400,7 @@ _SHORT = {
     "sr": "sr",
     "strength": "deep_wiener.strength",
     "sr_weights": "deep_wiener.weights",
+    "kernel_map": "spectral.kernel_map",
 }
 """Flags that are short for a setting."""
 
@@ -404,23 +425,3 @@ def _with_digest(config: Config) -> DeepWienerConfig:
             f"{config.scale}; use other weights or --sr=wiener"
         )
     return dataclasses.replace(config.deep_wiener, weights_digest=digest)
-
-
-def _known_kernel(path: str, config: Config) -> GivenConfig:
-    """The kernel of a file, checked for the scale."""
-    from kernelgan_jax import kernels
-    from kernelgan_jax.app import kernel_files
-
-    if not path:
-        raise UsageError("--kernel is empty; name a file")
-    path = configuration.expanded(path)
-    try:
-        kernel = kernel_files.read(path)
-    except kernel_files.KernelFileError as error:
-        raise UsageError(f"--kernel: {error}") from error
-    try:
-        kernels.check(kernel, scale=config.scale)
-    except ValueError as error:
-        message = configuration.name_flags(str(error))
-        raise UsageError(f"--kernel: {path}: {message}") from error
-    return GivenConfig(kernel=tuple(map(tuple, kernel.tolist())), source=path)

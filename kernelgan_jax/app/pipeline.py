@@ -23,6 +23,7 @@ import numpy as np
 from kernelgan_jax.app import (
     configuration,
     enlarging,
+    figures,
     files,
     image_encoding,
     image_files,
@@ -111,6 +112,8 @@ def process(
     try:
         before: list[Future[Outcome]] = []
         read = _ahead(readers, job, tasks, 2 * batch_size)
+        if job.figures:  # While the device is at work.
+            finishers.submit(figures.load)
         for batch in _batches(read, batch_size):
             now = _start_batch(finishers, batch, job, report_or_stop)
             yield from (future.result() for future in before)

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kernelgan_jax.app import figures, files, image_encoding, kernel_files
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
@@ -43,6 +45,7 @@ _SCALES = range(1, MAX_SCALE + 1)
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
     *(kernel_files.export_name(tool, scale) for scale in _SCALES for tool in TOOLS),
+    *(f"kernel_map_x{scale}.npy" for scale in _SCALES),
     "kernel.png",
     *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
@@ -266,6 +269,9 @@ def _write_files(folder: Path, result: Result) -> None:
             continue  # There is no kernel to give to others.
         for tool in result.job.exports:
             kernel_files.write_export(folder, kernel, tool=tool, scale=scale)
+    if result.estimate is not None and result.estimate.kernel_map is not None:
+        made = result.estimate.kernel_map
+        np.save(folder / f"kernel_map_x{made.scale}.npy", made.kernels)
     if result.sr is not None:
         _write_images(folder, result.sr, result)
     if result.job.figures:

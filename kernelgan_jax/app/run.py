@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from kernelgan_jax.app import (
     image_files,
     kernel_pool,
     pipeline,
+    pooling,
     progress,
     report,
     resources,
@@ -59,6 +61,17 @@ def _run(options: Options) -> int:
         terminal.print_error(error)
         return 1
     _warn(tasks, options, manifest)
+    if options.pool:
+        try:
+            job = pooling.pooled_job(
+                options.job, tasks, options.output_dir, quiet=not options.shows("info")
+            )
+        except (ValueError, results.OutputError) as error:
+            terminal.print_error(error)
+            return 1
+        if job is None:
+            return 1 if problems else 0
+        options = dataclasses.replace(options, job=job)
     tally = _Tally(tasks, options)
     with manifest, contextlib.closing(_outcomes(tasks, options)) as outcomes:
         for outcome in outcomes:
@@ -72,9 +85,9 @@ def _run(options: Options) -> int:
     tally.finish(manifest.path)
     try:
         summary_table.write(options.output_dir)
-        if options.pool is not None:
+        if options.pool_confidence is not None:
             scale = options.job.config.scale
-            least = options.pool
+            least = options.pool_confidence
             path, count = kernel_pool.write(
                 options.output_dir, scale=scale, least=least
             )

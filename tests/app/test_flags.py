@@ -89,10 +89,10 @@ def test_scale(capsys):
 
 def test_export():
     found = parse(["--export=zssr,usrnet", "a.png"])
-    assert (found.job.exports, found.pool) == (("usrnet", "zssr"), None)
-    found = parse(["--export=pool", "--pool_confidence=high", "a.png"])
-    assert (found.job.exports, found.pool) == ((), "high")
-    assert parse(["--export=pool,srmd", "a.png"]).pool == "low"
+    assert (found.job.exports, found.pool_confidence) == (("usrnet", "zssr"), None)
+    found = parse(["--export=pool", "--export_confidence=high", "a.png"])
+    assert (found.job.exports, found.pool_confidence) == ((), "high")
+    assert parse(["--export=pool,srmd", "a.png"]).pool_confidence == "low"
 
 
 def test_version(capsys):
@@ -151,7 +151,8 @@ def test_what_follows_two_dashes_is_an_image():
             "--export=usrnt: no such tool; did you mean usrnet?",
         ),
         (["--export=zssr", "--sr_kernel=bicubic"], "--export writes estimated kernels"),
-        (["--pool_confidence=high"], "--pool_confidence belongs to --export=pool"),
+        (["--export=zssr", "--pool"], "--pool and --export exclude each other"),
+        (["--export_confidence=high"], "--export_confidence belongs to --export=pool"),
         (["--shard=2/2"], "--shard=2/2: it must be I/N"),
         (["--shard=1"], "--shard=1: it must be I/N"),
         (["--cluster=k8s"], "--cluster=k8s"),
