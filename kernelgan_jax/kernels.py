@@ -10,7 +10,7 @@ the bicubic enlargement of LR lies on top of HR (see `degradation.py`). Position
 HR pixels, (row, column), 0 at the centre of the first value.
 
 All functions take and return NumPy arrays; `centre_of_mass` takes JAX arrays as well.
-Kernels are made in `blur_kernels.py`.
+Kernels are made in `blur_kernels.py`; `export` gives them to other tools.
 """
 
 import math
@@ -21,6 +21,7 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import checks
+from kernelgan_jax.kernel_export import export as export
 
 MAX_SCALE = 8
 """Largest scale that kernels are estimated and checked for."""
@@ -137,8 +138,7 @@ def check(
             f"kernel is {width}x{height}, larger than the image, "
             f"{image_shape[1]}x{image_shape[0]}; crop the kernel's empty margin"
         )
-    # The place of its centre of mass shows which scale a kernel was made for. Kernels
-    # that are symmetric about their own middle do not show it and are accepted.
+    # Its centre of mass shows its scale, unless it is symmetric about its own middle.
     middle = np.array(kernel.shape) // 2
     found = 2 * (centre_of_mass(kernel.astype(np.float64)) - middle) + 1
     symmetric = np.abs(found - np.array(kernel.shape) % 2).max() < 0.1

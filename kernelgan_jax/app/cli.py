@@ -5,6 +5,8 @@ latter needs JAX, so that `--help` and a mistyped flag are answered at once.
 """
 
 import contextlib
+import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -38,12 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not _HELP.isdisjoint(argv):
         from kernelgan_jax.app.usage import usage
 
-        print_text(usage().removesuffix("\n"))
+        print_text(usage(program=_program()).removesuffix("\n"))
         return 0
     if "--version" in argv or "-version" in argv:
         print_text(f"kernelgan-jax {__version__}")
         return 0
     try:
+        if shells := [a for a in argv if re.match("--?completion=", a)]:
+            from kernelgan_jax.app.completion import script
+
+            print_text(script(shells[-1].partition("=")[2]).removesuffix("\n"))
+            return 0
         options = parse(argv)
         from kernelgan_jax.app import run  # It imports JAX.
 
@@ -59,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             "images are kept, and the same command goes on"
         )
         return 128 + (error.args[0] if terminated else signal.SIGINT)
+
+
+def _program() -> str:
+    """How the command was called."""
+    name = os.path.basename(sys.argv[0])
+    of_python = {"main.py": "main.py", "__main__.py": "-m kernelgan_jax"}
+    return f"python {of_python[name]}" if name in of_python else "kernelgan-jax"
 
 
 @contextlib.contextmanager

@@ -271,6 +271,31 @@ def temporary_folder(parent: Path | None) -> Iterator[Path]:
         _remove(folder)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file in one step: it has the old contents or the new ones.
+
+    Args:
+      path: The file, or an object of a store.
+      data: Its new contents.
+
+    Raises:
+      OutputError: If it cannot be written.
+    """
+    try:
+        if not isinstance(path, Path):  # An object of a store is written in one step.
+            path.write_bytes(data)
+            return
+        with temporary_folder(path.parent) as temporary:
+            new = temporary / path.name
+            new.write_bytes(data)
+            new.replace(path)
+    except Exception as error:  # A store of objects has errors of its own.
+        if isinstance(path, Path) and not isinstance(error, OSError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
+
+
 def _make_locked(parent: Path | None) -> tuple[Path, IO[bytes]]:
     """A new hidden folder with a locked file in it."""
     for _ in range(100):

@@ -4,16 +4,17 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import config_flags
 
-from kernelgan_jax.app import configuration
+from kernelgan_jax.app import configuration, flag_values
 from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.flag_values import LEVELS, LOG_LEVELS, POOL, SHELLS
 from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
 from kernelgan_jax.config import NO_SR, Config
-from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
 
@@ -34,12 +35,18 @@ class Options:
     """Which part of the images is worked on, and of how many parts."""
     cluster: str | None = None
     """`ray`, or None for this machine alone."""
-    quiet: bool = False
-    """Whether only errors are printed."""
+    pool_confidence: str | None = None
+    """Least confidence of the kernels of the exported pool; None for no such pool."""
+    log_level: str = "info"
+    """The least level of the messages that are printed, one of `LOG_LEVELS`."""
     device: str | None = None
     """`cpu`, `gpu` or `tpu`; None for what JAX takes by itself."""
     pool: bool = False
     """Whether all images get one kernel."""
+
+    def shows(self, level: str) -> bool:
+        """Whether messages of a level are printed."""
+        return LOG_LEVELS.index(level) >= LOG_LEVELS.index(self.log_level)
 
 
 class Flag(NamedTuple):
@@ -61,7 +68,8 @@ FLAGS = {
         [],
         # absl adds that it may be repeated.
         "Image file, folder or glob. Arguments without a flag are images as well, as "
-        "from a glob that the shell expands",
+        "from a glob that the shell expands; also -i",
+        {"short_name": "i"},
     ),
     "output_dir": Flag(
         flags.DEFINE_string,
@@ -72,7 +80,9 @@ FLAGS = {
     "scale": Flag(
         flags.DEFINE_integer,
         None,
-        "By how much to enlarge, from 1 (deblur) to 8, short for --config.scale.",
+        "By how much to enlarge, from 1 (deblur) to 8, short for --config.scale; also "
+        "-s.",
+        {"short_name": "s"},
     ),
     "seed": Flag(
         flags.DEFINE_integer,
@@ -84,7 +94,14 @@ FLAGS = {
     "quiet": Flag(
         flags.DEFINE_boolean,
         False,
-        "Print errors only.",
+        "Print errors only, as --log_level=error.",
+    ),
+    "log_level": Flag(
+        flags.DEFINE_enum,
+        None,
+        "What is printed; warning: what was not done as usual, and errors; debug: also "
+        "each phase, compilations and where errors come from. By default info.",
+        {"enum_values": list(LOG_LEVELS)},
     ),
     "sr": Flag(
         flags.DEFINE_enum,
@@ -117,12 +134,26 @@ FLAGS = {
         "Quality of JPEG, WebP and AVIF; 100 makes WebP lossless.",
         {"lower_bound": 1, "upper_bound": 100},
     ),
+    "export": Flag(
+        flags.DEFINE_list,
+        [],
+        "Also write the estimated kernels as other tools read them, separated by "
+        f"commas: {', '.join(TOOLS)} (docs/export.md). {POOL}: all kernels of the "
+        "output folder in one kernel_pool_x2.npz (or x3, ...).",
+    ),
+    "export_confidence": Flag(
+        flags.DEFINE_enum,
+        None,
+        f"Least confidence of the kernels that --export={POOL} writes; by default low, "
+        "which are all that were found.",
+        {"enum_values": list(LEVELS)},
+    ),
     "kernel": Flag(
         flags.DEFINE_string,
         None,
-        "Known kernel for the super-resolution (.npy, or .mat with Kernel), in place "
-        "of an estimated one; FILE:NAME names another variable, FILE:NAME[3] one of "
-        "several kernels in it, counted from 0.",
+        "Known kernel for the super-resolution (.npy, .csv, or .mat with Kernel), in "
+        "place of an estimated one; FILE:NAME names another variable, FILE:NAME[3] one "
+        "of several kernels in it, counted from 0.",
     ),
     "sr_kernel": Flag(
         flags.DEFINE_enum,
@@ -180,6 +211,13 @@ FLAGS = {
         'Needs pip install "kernelgan-jax[cluster]"; see docs/cluster.md.',
         {"enum_values": ["ray"]},
     ),
+    "completion": Flag(
+        flags.DEFINE_enum,
+        None,
+        "Print a script with which a shell completes the flags of kernelgan-jax; its "
+        "first lines say where it belongs.",
+        {"enum_values": list(SHELLS)},
+    ),
 }
 """The flags by name, apart from `--config`."""
 
@@ -202,8 +240,15 @@ def parse(argv: Sequence[str]) -> Options:
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
     config = _config(values, file, settings, explicit)
+    exports, least = flag_values.exports(
+        values.export,
+        values.export_confidence,
+        estimates=config.chosen_estimator.estimates,
+    )
     if values.pool:
-        _check_pool(values, config)
+        flag_values.check_pool(
+            config, elsewhere=values.cluster or values.shard != "0/1", exports=exports
+        )
     return Options(
         images=images,
         job=Job(
@@ -212,31 +257,18 @@ def parse(argv: Sequence[str]) -> Options:
             figures=values.figures,
             format=values.format,
             quality=values.quality,
+            exports=exports,
             resume=values.resume,
         ),
-        output_dir=_output_dir(values.output_dir),
-        batch_size=_batch_size(values.batch_size),
-        shard=_shard(values.shard),
+        output_dir=flag_values.output_dir(values.output_dir),
+        batch_size=flag_values.batch_size(values.batch_size),
+        shard=flag_values.shard(values.shard),
         cluster=values.cluster,
-        quiet=values.quiet,
+        pool_confidence=least,
+        log_level=flag_values.log_level(values.log_level, quiet=values.quiet),
         device=values.device,
         pool=values.pool,
     )
-
-
-def _check_pool(values: flags.FlagValues, config: Config) -> None:
-    """Checks that there can be one kernel for all images."""
-    if config.estimator != "spectral":
-        raise UsageError(
-            f"--pool needs the estimator spectral; here it is {config.estimator}"
-        )
-    if config.spectral.kernel_map:
-        raise UsageError("--pool and --kernel_map exclude each other")
-    if values.cluster or values.shard != "0/1":
-        raise UsageError(
-            "--pool looks at all images first, on this machine; without --cluster and "
-            "--shard it writes pooled_kernel_xS.npy, which --kernel= then takes there"
-        )
 
 
 def define(values: flags.FlagValues) -> None:
@@ -253,6 +285,12 @@ def define(values: flags.FlagValues) -> None:
             flag_values=values,
             **flag.options,
         )
+
+
+def names() -> list[str]:
+    """Names of all flags, with `no` before those that can be switched off."""
+    switches = [n for n, flag in FLAGS.items() if flag.define is flags.DEFINE_boolean]
+    return [*FLAGS, *(f"no{switch}" for switch in switches), "config"]
 
 
 def _take_config(argv: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -300,11 +338,12 @@ def _values(
             sys_argv=_before_dashes(program),
         )
         return values, values(program)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UsageError(flag_values.unknown(error.flagname, names())) from error
     except flags.Error as error:
-        first, *more = str(error).splitlines()
-        raise UsageError(" ".join([first, *more[-1:]])) from error
+        raise UsageError(flag_values.in_our_words(str(error))) from error
     except (TypeError, ValueError) as error:  # of ml_collections, for wrong types
-        raise UsageError(" ".join(str(error).split())) from error
+        raise UsageError(flag_values.in_our_words(str(error))) from error
 
 
 def _config(
@@ -329,6 +368,11 @@ def _config(
     known = None
     if values.kernel is not None:
         known = "--kernel"
+        method = METHODS.get(settings["sr"])
+        if method is not None and not method.uses_kernel:
+            raise UsageError(
+                f"--kernel has no effect with --sr={method.name}; leave out one of them"
+            )
         settings["estimator"] = "given"
     if values.sr_kernel == "bicubic":
         if known:
@@ -343,7 +387,9 @@ def _config(
     if config.deep_wiener.weights:
         config = dataclasses.replace(config, deep_wiener=_with_digest(config))
     if values.kernel is not None:
-        return dataclasses.replace(config, given=_known_kernel(values.kernel, config))
+        return dataclasses.replace(
+            config, given=flag_values.known_kernel(values.kernel, config)
+        )
     if config.estimator == "given" and not config.given.kernel:
         raise UsageError("config.estimator is 'given'; name the kernel with --kernel=")
     return config
@@ -379,55 +425,3 @@ def _with_digest(config: Config) -> DeepWienerConfig:
             f"{config.scale}; use other weights or --sr=wiener"
         )
     return dataclasses.replace(config.deep_wiener, weights_digest=digest)
-
-
-def _known_kernel(path: str, config: Config) -> GivenConfig:
-    """The kernel of a file, checked for the scale."""
-    from kernelgan_jax import kernels
-    from kernelgan_jax.app import kernel_files
-
-    if not path:
-        raise UsageError("--kernel is empty; name a file")
-    path = configuration.expanded(path)
-    try:
-        kernel = kernel_files.read(path)
-    except kernel_files.KernelFileError as error:
-        raise UsageError(f"--kernel: {error}") from error
-    try:
-        kernels.check(kernel, scale=config.scale)
-    except ValueError as error:
-        message = configuration.name_flags(str(error))
-        raise UsageError(f"--kernel: {path}: {message}") from error
-    return GivenConfig(kernel=tuple(map(tuple, kernel.tolist())), source=path)
-
-
-def _output_dir(text: str) -> Path:
-    """A folder; for a URL an object that has the methods of a `Path` but is none."""
-    if not text:  # It would mean the current folder, mostly by accident.
-        raise UsageError("--output_dir is empty; name a folder")
-    if "://" not in text:
-        return Path(configuration.expanded(text))
-    try:
-        from upath import UPath
-
-        return cast(Path, UPath(text))
-    except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"--output_dir={text}: {error}; URLs need "
-            'pip install "kernelgan-jax[cluster]" and fsspec\'s package for the store'
-        ) from error
-
-
-def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise UsageError(f"--batch_size={text}: it must be auto or a positive number")
-    return int(text)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
-    if not found or int(found[1]) >= int(found[2]):
-        raise UsageError(f"--shard={text}: it must be I/N, with I from 0 to N - 1")
-    return int(found[1]), int(found[2])

@@ -30,6 +30,8 @@ class Job:
     """Format of the super-resolved images: one of `FORMATS`, or `SAME`."""
     quality: int = QUALITY
     """Quality of lossy formats, from 1 to 100."""
+    exports: tuple[str, ...] = ()
+    """Tools that a kernel file is written for, see `kernel_formats.TOOLS`."""
     resume: bool = True
     """Whether images are left out that are finished with the same settings."""
 

@@ -1,4 +1,4 @@
-"""Kernel files: `.npy`, `.npz`, and `.mat` with the variable `Kernel`.
+"""Kernel files: `.npy`, `.npz`, `.mat` with the variable `Kernel`, `.csv`, `.txt`.
 
 All are read within bounds: whatever a file says about itself, at most `MAX_SIDE` x
 `MAX_SIDE` values of a kernel and `MAX_VALUES` of a list of kernels are allocated,
@@ -12,11 +12,13 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from kernelgan_jax import kernel_export
 from kernelgan_jax.app import files, mat_files
+from kernelgan_jax.kernel_formats import TOOLS
 
 MAX_SIDE = 256
 """Longest side of a kernel that is read, pixels."""
@@ -30,7 +32,10 @@ _LONGEST_HEADER = 2**12
 _DESCRIPTION = 116
 """Bytes of text at the start of a .mat file."""
 
-_SUFFIXES = (".npy", ".npz", ".mat")
+_SUFFIXES = (".npy", ".npz", ".mat", ".csv", ".txt")
+
+_LONGEST_NUMBER = 32
+"""Characters of the longest number in a text, with what separates it."""
 
 _LISTED = 8
 """Most names of variables in a message."""
@@ -56,7 +61,7 @@ _Variables = dict[str, Callable[[], _Value]]
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a kernel from `.npy`, `.npz` or `.mat`.
+    """Reads a kernel from `.npy`, `.npz`, `.mat`, or a text with a line for each row.
 
     Args:
       path: The file; in `.mat` and `.npz` with several variables and no `Kernel`,
@@ -74,10 +79,13 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     path, name, number = _parts(os.fspath(path))
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise _error(path, "a kernel must be a .npy or a .mat file, or a .npz")
+        raise _error(
+            path, f"a kernel must be a file of numbers: {', '.join(_SUFFIXES)}"
+        )
     try:
         with files.open_regular(path) as file:
-            found = _mat(path, file) if suffix == ".mat" else _numpy(path, file)
+            kinds = {".mat": _mat, ".csv": _text, ".txt": _text}
+            found = kinds.get(suffix, _numpy)(path, file)
             name = _chosen(path, found, name)
             value = found[name]()
             number = _number(path, name, value, number)
@@ -92,6 +100,19 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
         raise _error(path, f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # A damaged file makes the readers raise anything.
         raise _error(path, f"is damaged or not a kernel ({error})") from error
+
+
+def read_own(path: Path) -> np.ndarray:
+    """Reads a kernel that this program has written, also at a URL.
+
+    Raises:
+      ValueError: If it is damaged.
+      OSError: If it cannot be read.
+    """
+    if isinstance(path, Path):
+        return read(path)
+    data = io.BytesIO(path.read_bytes())
+    return np.asarray(np.load(data, allow_pickle=False), np.float64)
 
 
 def _error(path: Path, problem: str) -> KernelFileError:
@@ -238,6 +259,23 @@ def _npy(path: Path, file: IO[bytes]) -> _Value:
     return _value(path, shape, load)
 
 
+# --- Texts ---
+
+
+def _text(path: Path, file: IO[bytes]) -> _Variables:
+    """The matrix of a text: a line for each row, with commas, semicolons or blanks."""
+    most = _LONGEST_NUMBER * MAX_SIDE**2
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise _error(path, f"is larger than {most:,} bytes, too large for a kernel")
+    text = data.decode("utf-8-sig").strip()
+    if not text:
+        raise _error(path, "is empty")
+    separator = next((mark for mark in ",;" if mark in text), None)
+    values = np.loadtxt(io.StringIO(text), delimiter=separator, ndmin=2)
+    return {"": lambda: _value(path, values.shape, lambda: values)}
+
+
 # --- MATLAB's files ---
 
 
@@ -285,10 +323,55 @@ def write_mat(path: Path, kernel: np.ndarray) -> None:
 
     The same kernel gives the same file, byte for byte.
     """
+    _write_variables(path, {"Kernel": kernel})
+
+
+def export_name(tool: str, scale: int) -> str:
+    """Name of the file with the kernel of a scale for another tool."""
+    return f"kernel_x{scale}_{tool}.{TOOLS[tool].suffix}"
+
+
+def write_export(folder: Path, kernel: np.ndarray, *, tool: str, scale: int) -> None:
+    """Writes a kernel as another tool reads it, see `kernel_export`.
+
+    Raises:
+      ValueError: If the kernel cannot be used at this scale.
+    """
+    path = folder / export_name(tool, scale)
+    found = kernel_export.export(kernel, to=tool, scale=scale)
+    suffix, variable, _ = TOOLS[tool]
+    if suffix == "npy":
+        np.save(path, found)
+    elif suffix == "yml":
+        path.write_text(_opencv_yaml(variable, found))
+    elif variable == "kernels":  # a cell array with one cell
+        cells = np.empty((1, 1), object)
+        cells[0, 0] = found
+        _write_variables(path, {variable: cells})
+    else:
+        variables: dict[str, Any] = {variable: found}
+        if tool == "matlab":
+            variables |= {"psf": kernel_export.flip(found), "scale": float(scale)}
+        _write_variables(path, variables)
+
+
+def _opencv_yaml(name: str, matrix: np.ndarray) -> str:
+    """A float32 matrix as `cv2.FileStorage` reads it from YAML."""
+    rows = (", ".join(f"{value:.9g}" for value in row) for row in matrix.tolist())
+    data = ",\n      ".join(rows)
+    height, width = matrix.shape
+    return (
+        f"%YAML:1.0\n---\n{name}: !!opencv-matrix\n   rows: {height}\n"
+        f"   cols: {width}\n   dt: f\n   data: [ {data} ]\n"
+    )
+
+
+def _write_variables(path: Path, variables: dict[str, Any]) -> None:
+    """Writes a .mat file."""
     import scipy.io
 
     data = io.BytesIO()
-    scipy.io.savemat(data, {"Kernel": kernel})
+    scipy.io.savemat(data, variables)
     stored = bytearray(data.getvalue())
     # The description of the file would otherwise have the date in it.
     stored[:_DESCRIPTION] = b"MATLAB 5.0 MAT-file".ljust(_DESCRIPTION)

@@ -8,6 +8,7 @@ is its `Outcome`, and the others go on.
 import collections
 import functools
 import itertools
+import logging
 import os
 import threading
 import time
@@ -38,6 +39,8 @@ from kernelgan_jax.estimators import run
 from kernelgan_jax.parallel import worker_count
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import super_resolve_planned
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Ready(NamedTuple):
@@ -175,6 +178,12 @@ def _start_batch(
     return futures
 
 
+def _begin(phase: str, ready: _Ready, progress: ProgressCallback) -> None:
+    """Reports that a phase of the work on an image begins."""
+    _LOG.debug("%s: %s", ready.task.path, phase)
+    progress(Progress(ready.number, phase, 0, 1))
+
+
 # --- Reading ---
 
 
@@ -186,6 +195,7 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
         content = _content(task.path)
         fingerprint = results.fingerprint(job, content)
         if job.resume and results.is_finished(task.folder, fingerprint):
+            results.add_exports(task.folder, job.exports)
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
         sample = reading.first_with_structure(task.path)
@@ -231,6 +241,7 @@ def _content(path: Path) -> files.Content:
 
 def _failed(task: Task, error: Exception) -> Outcome:
     """The outcome of an image with which something went wrong, in one line."""
+    _LOG.debug("%s failed", task.path, exc_info=error)
     if isinstance(error, image_files.ImageError | results.OutputError):
         text = str(error)  # It names the file.
     elif isinstance(error, ValueError):
@@ -254,6 +265,7 @@ def _estimate(
             _estimate([r for r in ready if not r.sample.constant], job, progress)
         )
         return [_Estimated(None) if r.sample.constant else next(found) for r in ready]
+    _begin("estimating the kernel", ready[0], progress)
     started = time.perf_counter()
     try:
         estimates = run.estimate_checked(
@@ -310,6 +322,7 @@ def _finish(
             fingerprint=ready.fingerprint,
             content=ready.content,
         )
+        _begin("writing", ready, progress)
         results.write(result)
         summary = report.summary(result)
     except Exception as error:  # Whatever it is, the other images go on.
@@ -337,6 +350,7 @@ def _super_resolve(
     config = job.config
     if config.chosen_method is None:
         return None
+    _begin("super-resolving", ready, progress)
     started = time.perf_counter()
     planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
     notes = [f"bicubically ({reason})"] if reason else list(planned.notes)

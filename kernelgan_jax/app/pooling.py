@@ -67,8 +67,16 @@ def write(pooled: Pooled, output_dir: Path, *, scale: int) -> Path:
     return path.with_suffix(".npy")
 
 
-def pooled_job(job: Job, tasks: Sequence[Task], output_dir: Path) -> Job | None:
+def pooled_job(
+    job: Job, tasks: Sequence[Task], output_dir: Path, *, quiet: bool = False
+) -> Job | None:
     """The job with the kernel of all images; None if nothing else is to be done.
+
+    Args:
+      job: What is done with each image.
+      tasks: The images.
+      output_dir: The folder for all results.
+      quiet: Whether nothing is printed.
 
     Raises:
       ValueError: If no image could be analysed.
@@ -77,10 +85,11 @@ def pooled_job(job: Job, tasks: Sequence[Task], output_dir: Path) -> Job | None:
     config, scale = job.config, job.config.scale
     pooled, count = pool_images(tasks, scale=scale)
     path = write(pooled, output_dir, scale=scale)
-    terminal.print_text(
-        f"pooled kernel of {count} images, widths known to "
-        f"{100 * pooled.width_std:.0f} % -> {path}"
-    )
+    if not quiet:
+        terminal.print_text(
+            f"pooled kernel of {count} images, widths known to "
+            f"{100 * pooled.width_std:.0f} % -> {path}"
+        )
     if config.chosen_method is None:
         return None
     known = GivenConfig(kernel=tuple(map(tuple, pooled.kernel.tolist())), source="pool")

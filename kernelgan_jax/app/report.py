@@ -125,8 +125,9 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         **settings(result.job),
         "device": {"platform": device.platform, "kind": device.device_kind},
-        "versions": _versions(),
+        "versions": versions(),
         "provenance": provenance(),
+        "exports": sorted(result.job.exports),
         "files": files,
         "fingerprint": result.fingerprint,
     }
@@ -245,7 +246,8 @@ def summary(result: Result) -> Summary:
 
 
 @functools.cache  # To look them up takes longer than to enlarge a small image.
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of this program, of Python and of the packages that compute."""
     names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
     versions = {name: importlib.metadata.version(name) for name in names}
     own = {"kernelgan_jax": __version__, "python": platform.python_version()}

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.job import FORMATS, Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, SuperResolved, to_dict
+from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.kernels import MAX_SCALE
 
 __all__ = [
     "FILES",
     "OutputError",
+    "add_exports",
     "check_owner",
     "check_writable",
     "fingerprint",
@@ -42,6 +44,7 @@ _SCALES = range(1, MAX_SCALE + 1)
 
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
+    *(kernel_files.export_name(tool, scale) for scale in _SCALES for tool in TOOLS),
     *(f"kernel_map_x{scale}.npy" for scale in _SCALES),
     "kernel.png",
     *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
@@ -181,6 +184,46 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
         return False
 
 
+def add_exports(folder: Path, exports: Sequence[str]) -> None:
+    """Writes the kernel files for other tools that a finished folder lacks.
+
+    Raises:
+      OutputError: If that is impossible.
+    """
+    place = folder.parent if isinstance(folder, Path) else None
+    with _naming(folder), files.temporary_folder(place) as temporary:
+        report = files.read_json(folder / "report.json") or {}
+        missing = set(exports) - set(report.get("exports", ()))
+        if not missing:
+            return
+        for scale in _SCALES if report.get("converged") else ():
+            if f"kernel_x{scale}" in report:
+                kernel = kernel_files.read_own(folder / f"kernel_x{scale}.npy")
+                for tool in missing:
+                    kernel_files.write_export(temporary, kernel, tool=tool, scale=scale)
+        names = _own_files(temporary)
+        found = {name: files.content(temporary / name)._asdict() for name in names}
+        report["files"] |= found
+        report["exports"] = sorted(missing | set(report.get("exports", ())))
+        (temporary / "report.json").write_text(_json(report))
+        with files.locked_folder(folder):
+            for name in (*names, "report.json"):  # A killed run does it again.
+                files.sync(temporary / name)
+                _move(temporary / name, folder / name)
+
+
+def _move(file: Path, target: Path) -> None:
+    """Puts a file in its place, which may be an object of a store."""
+    if isinstance(target, Path):
+        os.replace(file, target)
+    else:
+        target.write_bytes(file.read_bytes())
+
+
+def _json(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=2, allow_nan=False) + "\n"
+
+
 def _is_own(name: str) -> bool:
     return name in FILES or _FRAME.fullmatch(name) is not None
 
@@ -212,12 +255,9 @@ def write(result: Result) -> None:
             for name in reversed(_own_files(folder)):
                 (folder / name).unlink(missing_ok=True)
             for name in _own_files(temporary):
-                if isinstance(folder, Path):
-                    if name == "report.json":
-                        files.sync(folder)
-                    os.replace(temporary / name, folder / name)
-                else:
-                    (folder / name).write_bytes((temporary / name).read_bytes())
+                if name == "report.json" and isinstance(folder, Path):
+                    files.sync(folder)
+                _move(temporary / name, folder / name)
             if isinstance(folder, Path):
                 files.sync(folder)
 
@@ -225,6 +265,10 @@ def write(result: Result) -> None:
 def _write_files(folder: Path, result: Result) -> None:
     for scale, kernel in result.kernels:
         kernel_files.write(folder / f"kernel_x{scale}", kernel)
+        if result.estimate is None or result.estimate.failure:
+            continue  # There is no kernel to give to others.
+        for tool in result.job.exports:
+            kernel_files.write_export(folder, kernel, tool=tool, scale=scale)
     if result.estimate is not None and result.estimate.kernel_map is not None:
         made = result.estimate.kernel_map
         np.save(folder / f"kernel_map_x{made.scale}.npy", made.kernels)
@@ -235,9 +279,7 @@ def _write_files(folder: Path, result: Result) -> None:
     found = {
         name: files.content(folder / name)._asdict() for name in _own_files(folder)
     }
-    (folder / "report.json").write_text(
-        json.dumps(to_dict(result, found), indent=2, allow_nan=False) + "\n"
-    )
+    (folder / "report.json").write_text(_json(to_dict(result, found)))
     for name in (*found, "report.json"):
         files.sync(folder / name)
 

@@ -3,17 +3,17 @@
 import collections
 import contextlib
 import dataclasses
-import sys
+import logging
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from kernelgan_jax.app import (
     folders,
     image_files,
+    kernel_pool,
     pipeline,
     pooling,
+    progress,
     report,
     resources,
     results,
@@ -25,7 +25,8 @@ from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flags import Options
 from kernelgan_jax.app.job import Outcome, Summary, Task
 from kernelgan_jax.app.manifest import Manifest
-from kernelgan_jax.estimate import Progress, ProgressCallback
+
+_LOG = logging.getLogger(__name__)
 
 
 def run(options: Options) -> int:
@@ -36,10 +37,16 @@ def run(options: Options) -> int:
     if options.device is not None:
         _choose_device(options.device)
     keep_compilations()
+    with terminal.debug_log(options.shows("debug")):
+        return _run(options)
+
+
+def _run(options: Options) -> int:
+    _LOG.debug("%s", ", ".join(f"{k} {v}" for k, v in report.versions().items()))
     paths, problems = image_files.find(options.images, leave_out=options.output_dir)
     for problem in problems:
         terminal.print_error(problem)
-    if not options.quiet:
+    if options.shows("info"):
         for line in image_files.passed_over(
             options.images, leave_out=options.output_dir
         ):
@@ -56,7 +63,9 @@ def run(options: Options) -> int:
     _warn(tasks, options, manifest)
     if options.pool:
         try:
-            job = pooling.pooled_job(options.job, tasks, options.output_dir)
+            job = pooling.pooled_job(
+                options.job, tasks, options.output_dir, quiet=not options.shows("info")
+            )
         except (ValueError, results.OutputError) as error:
             terminal.print_error(error)
             return 1
@@ -76,6 +85,14 @@ def run(options: Options) -> int:
     tally.finish(manifest.path)
     try:
         summary_table.write(options.output_dir)
+        if options.pool_confidence is not None:
+            scale = options.job.config.scale
+            least = options.pool_confidence
+            path, count = kernel_pool.write(
+                options.output_dir, scale=scale, least=least
+            )
+            if options.shows("info"):
+                terminal.print_text(f"{count} kernels -> {path}")
     except results.OutputError as error:
         terminal.print_error(error)
         return 1
@@ -102,7 +119,7 @@ def _choose_device(name: str) -> None:
 
 def _warn(tasks: Sequence[Task], options: Options, manifest: Manifest) -> None:
     """Says beforehand what this run replaces, and what was odd in the folder."""
-    if options.quiet:
+    if not options.shows("warning"):
         return
     if manifest.note:
         terminal.print_text(manifest.note)
@@ -145,7 +162,11 @@ class _Tally:
         if outcome.status == "failed":
             terminal.print_error(outcome.error)
         elif outcome.summary is not None:
-            self._print(terminal.summary_line(outcome.summary))
+            unusual = outcome.summary.failure or outcome.summary.note
+            self._print(
+                terminal.summary_line(outcome.summary),
+                level="warning" if unusual else "info",
+            )
             if len(self.tasks) <= terminal.LONGEST_TABLE:
                 self.summaries.append(outcome.summary)
         elif len(self.tasks) == 1:
@@ -164,8 +185,8 @@ class _Tally:
                 parts.append(f"{self.counts['failed']} failed")
             self._print(f"{', '.join(parts)} -> {manifest}")
 
-    def _print(self, text: str) -> None:
-        if not self.options.quiet:
+    def _print(self, text: str, *, level: str = "info") -> None:
+        if self.options.shows(level):
             terminal.print_text(text)
 
 
@@ -173,54 +194,30 @@ def _outcomes(
     tasks: Sequence[Task], options: Options
 ) -> Generator[Outcome, None, None]:
     """The outcomes, with a progress bar: of steps for one image, else of images."""
-    alone = len(tasks) == 1
-    with tqdm(
-        desc=None if alone else "images",
-        file=terminal.Enduring(sys.stderr),
-        total=0 if alone else len(tasks),
-        unit="step" if alone else "image",
-        leave=False,
-        dynamic_ncols=True,
-        # None: the bar is shown on a terminal only.
-        disable=True if options.quiet else None,
-    ) as bar:
-        progress = _steps(bar, tasks[0]) if alone else None
-        for outcome in _process(tasks, options, progress):
-            if not alone:
-                bar.update()
-            bar.clear()
-            yield outcome
+    size = _batch_size(tasks, options)
+    # The log has lines of its own.
+    with progress.shown(tasks, enabled=options.log_level == "info") as bar:
+        if options.cluster:
+            outcomes = _on_cluster(tasks, options)
+        else:
+            outcomes = pipeline.process(
+                tasks, options.job, batch_size=size, progress=bar.report
+            )
+        for outcome in outcomes:
+            bar.add(outcome)
+            with bar.hidden():
+                yield outcome
 
 
-def _steps(bar: tqdm, task: Task) -> ProgressCallback:
-    """A callback that shows the steps of the only image."""
-
-    def show(done: Progress) -> None:
-        name = terminal.printable(task.path.name)
-        bar.set_description(f"{name}, {done.phase}", refresh=False)
-        bar.total, bar.n = done.total, done.step
-        names = terminal.SHORT_NAMES
-        bar.set_postfix(
-            {names[name]: done.losses[name] for name in names if name in done.losses}
-        )
-
-    return show
-
-
-def _process(
-    tasks: Sequence[Task], options: Options, progress: ProgressCallback | None
-) -> Iterator[Outcome]:
-    """The outcomes, from this machine or from a cluster."""
-    job = options.job
-    if options.cluster:
-        return _on_cluster(tasks, options)
-    if len(tasks) == 1:
-        return pipeline.process(tasks, job, batch_size=1, progress=progress)
-    size = options.batch_size or resources.batch_size(job.config)
+def _batch_size(tasks: Sequence[Task], options: Options) -> int:
+    """The number of images at a time on this machine."""
+    if len(tasks) == 1 or options.cluster:
+        return 1
+    size = options.batch_size or resources.batch_size(options.job.config)
     size = min(size, len(tasks))
-    if not options.quiet:
+    if options.shows("info"):
         terminal.print_text(f"{len(tasks)} images, {size} at a time")
-    return pipeline.process(tasks, job, batch_size=size, progress=progress)
+    return size
 
 
 def _on_cluster(tasks: Sequence[Task], options: Options) -> Iterator[Outcome]:

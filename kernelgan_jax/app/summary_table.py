@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kernelgan_jax.app import files, manifest
-from kernelgan_jax.app.files import OutputError
 
 NAME = "summary.csv"
 
@@ -53,20 +52,7 @@ def write(folder: Path) -> None:
     for _, record in sorted(records.items()):
         # The folder's own kind of path: results may be at a URL, too.
         table.writerow(_row(record, type(folder)(record["results"])))
-    path = folder / NAME
-    try:
-        if not isinstance(folder, Path):  # An object of a store is written in one step.
-            path.write_text(text.getvalue())
-            return
-        with files.temporary_folder(folder) as temporary:
-            new = temporary / NAME
-            new.write_text(text.getvalue())
-            new.replace(path)
-    except Exception as error:  # A store of objects has errors of its own.
-        if isinstance(folder, Path) and not isinstance(error, OSError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
+    files.write_whole(folder / NAME, text.getvalue().encode())
 
 
 def _row(record: Mapping[str, Any], results: Path) -> list[Any]:

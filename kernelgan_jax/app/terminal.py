@@ -8,6 +8,7 @@ on without it.
 import contextlib
 import errno
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -102,6 +103,32 @@ def print_error(problem: object) -> None:
     """Prints a problem on stderr, in one line."""
     text = printable(" ".join(str(problem).split()))
     print("error:", text, file=Enduring(sys.stderr), flush=True)
+
+
+class _Lines(logging.Handler):
+    """Prints what is logged on stderr, each line with `debug: ` before it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for line in self.format(record).split("\n"):
+            print("debug:", printable(line), file=Enduring(sys.stderr), flush=True)
+
+
+@contextlib.contextmanager
+def debug_log(enabled: bool) -> Iterator[None]:
+    """Prints what this package logs, if enabled."""
+    if not enabled:
+        yield
+        return
+    logger, handler = logging.getLogger("kernelgan_jax"), _Lines()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def summary_line(summary: Summary) -> str:

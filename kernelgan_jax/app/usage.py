@@ -17,7 +17,7 @@ _SHOWN_DEFAULTS = ("output_dir", "seed", "batch_size", "shard", "format", "quali
 """Flags whose default is worth showing."""
 
 _USAGE = """\
-Usage: python main.py --image=PHOTO [--image=FOLDER ...] [flags]
+Usage: {program} --image=PHOTO [--image=FOLDER ...] [flags]
 
 Finds the kernel that each image was downscaled with (from its power spectrum or, with
 --config=x2_paper, by KernelGAN), and super-resolves the image with it (by a trained
@@ -61,9 +61,14 @@ _CHOICES = {
 }
 
 
-def usage() -> str:
-    """The text of `--help`."""
+def usage(*, program: str = "kernelgan-jax") -> str:
+    """The text of `--help`.
+
+    Args:
+      program: How the command was called.
+    """
     return _USAGE.format(
+        program=program,
         flags="\n".join(_flags()),
         presets="\n".join(map(_preset, configuration.preset_names())),
         choices="\n".join(map(_choice, _CHOICES)),

@@ -309,6 +309,31 @@ def test_quiet_prints_errors_only(tmp_path, capsys, estimation):
     assert "missing.png" in makers.error_line(capsys)
 
 
+def test_levels_of_messages(tmp_path, capsys, estimation):
+    image = save_image(tmp_path / "a.png")
+    arguments = [str(image), f"--output_dir={tmp_path / 'out'}", "--nofigures"]
+    assert cli.main([*arguments, "--log_level=warning"]) == 0
+    assert capsys.readouterr() == ("", "")
+    other = [*arguments, "--noresume", "--seed=1"]
+    assert cli.main([*other, "--log_level=warning"]) == 0
+    printed, errors = capsys.readouterr()
+    assert "with other settings (seed" in printed and errors == ""
+
+    def fail(*_, **__):
+        raise RuntimeError("$problem")
+
+    estimation.function = fail
+    assert cli.main([*other, "--log_level=debug"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.endswith("a.png: estimating the kernel") for line in lines)
+    assert any("Traceback" in line for line in lines)
+    *before, last = lines
+    assert last == f"error: {image}: RuntimeError: $problem"
+    assert all(line.startswith("debug: ") for line in before)
+    assert cli.main([*other, "--log_level=error"]) == 1
+    assert "$problem" in makers.error_line(capsys)
+
+
 def test_one_image_that_was_finished_before(tmp_path, capsys, estimation):
     image = save_image(tmp_path / "a.png")
     arguments = [str(image), f"--output_dir={tmp_path / 'out'}", "--nofigures"]

@@ -49,7 +49,11 @@ def test_defaults():
     expected = Options(images=["a.png"], job=job, output_dir=Path("results"))
     assert parse(["a.png"]) == expected
     assert (expected.batch_size, expected.shard) == (None, (0, 1))
-    assert (expected.cluster, expected.quiet, expected.device) == (None, False, None)
+    assert (expected.cluster, expected.log_level, expected.device) == (
+        None,
+        "info",
+        None,
+    )
 
 
 def test_all_flags():
@@ -65,10 +69,12 @@ def test_all_flags():
         batch_size=5,
         shard=(1, 3),
         cluster="ray",
-        quiet=True,
+        log_level="error",
         device="cpu",
     )
-    assert parse(["-o", "out", "c"]).output_dir == Path("out")
+    short = parse(["-o", "out", "-s", "4", "-i", "c"])
+    assert (short.output_dir, short.images) == (Path("out"), ["c"])
+    assert short.job.config.scale == 4
 
 
 def test_scale(capsys):
@@ -79,6 +85,14 @@ def test_scale(capsys):
     )
     line = refused(capsys, "--scale=2", "--config.scale=4")
     assert "--scale and --config.scale exclude each other" in line
+
+
+def test_export():
+    found = parse(["--export=zssr,usrnet", "a.png"])
+    assert (found.job.exports, found.pool_confidence) == (("usrnet", "zssr"), None)
+    found = parse(["--export=pool", "--export_confidence=high", "a.png"])
+    assert (found.job.exports, found.pool_confidence) == ((), "high")
+    assert parse(["--export=pool,srmd", "a.png"]).pool_confidence == "low"
 
 
 def test_version(capsys):
@@ -110,21 +124,42 @@ def test_what_follows_two_dashes_is_an_image():
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["--imag=a.png"], "'imag'. Did you mean: image ?"),
+        (["--imag=a.png"], "there is no flag --imag; did you mean --image?"),
+        (["--imge"], "did you mean --image?"),
+        (["--sclae=2"], "did you mean --scale?"),
+        (["--confg=x2"], "did you mean --config?"),
+        (["--nofigure"], "did you mean --nofigures?"),
+        (["--restarts=3"], "did you mean --config.kernelgan.restarts?"),
+        (["--zzz"], "there is no flag --zzz (--help shows all flags)"),
+        (["-z"], "there is no flag -z (--help"),
+        (["--scale=x"], "--scale=x: it must be a whole number"),
+        (["--strength=x"], "--strength=x: it must be a number"),
+        (["--quiet=maybe"], "--quiet=maybe: it must be true or false"),
+        (["--config.zssr.crop=x"], "--config.zssr.crop=x: it must be a whole number"),
+        (["--quiet", "--log_level=info"], "--log_level=info exclude each other"),
+        (["--completion=tcsh"], "--completion=tcsh: it must be bash or zsh or fish"),
         (["--seed=-1"], "--seed=-1: -1 is not an integer in the range"),
-        (["--output_dir"], "Missing value for flag --output_dir"),
+        (["--output_dir"], "--output_dir has no value"),
         (
             ["--sr=best"],
-            "--sr=best: value should be one of <bicubic|wiener|deep_wiener|zssr",
+            "--sr=best: it must be bicubic or wiener or deep_wiener or zssr",
         ),
         (["--batch_size=0"], "--batch_size=0: it must be auto or a positive number"),
         (["--batch_size=x"], "--batch_size=x: it must be auto or a positive number"),
+        (
+            ["--export=usrnt"],
+            "--export=usrnt: no such tool; did you mean usrnet?",
+        ),
+        (["--export=zssr", "--sr_kernel=bicubic"], "--export writes estimated kernels"),
+        (["--export=zssr", "--pool"], "--pool and --export exclude each other"),
+        (["--export_confidence=high"], "--export_confidence belongs to --export=pool"),
         (["--shard=2/2"], "--shard=2/2: it must be I/N"),
         (["--shard=1"], "--shard=1: it must be I/N"),
         (["--cluster=k8s"], "--cluster=k8s"),
         (["--output_dir=nowhere://x"], "--output_dir=nowhere://x: "),
         (["--output_dir="], "--output_dir is empty; name a folder"),
         (["--kernel="], "--kernel is empty; name a file"),
+        (["--kernel=k", "--sr=bicubic"], "--kernel has no effect with --sr=bicubic"),
         (["--config"], "--config"),
     ],
 )
@@ -454,7 +489,7 @@ def test_a_known_kernel_is_the_estimator_given(tmp_path):
         ("k.npy", np.full((3, 3), np.inf), "not finite"),
         ("k.npy", b"rubbish", "damaged or not a kernel"),
         ("k.mat", b"rubbish", "damaged or not a kernel"),
-        ("k.txt", b"1", "must be a .npy or a .mat file"),
+        ("k.jpg", b"1", "must be a file of numbers: .npy, .npz, .mat, .csv, .txt"),
         ("k.npy", None, "No such file"),
         ("k.npy", helpers.gaussian(4, size=13), "use --config.scale=4"),
     ],
@@ -508,6 +543,19 @@ def test_help_shows_all_our_flags_and_no_others(capsys):
     assert {flag for flag in shown if "=" not in flag and "." not in flag} == flags
     assert "Each image starts from it anew" in " ".join(text.split())
     assert all(f"\n  {name}: " in text for name in configuration.preset_names())
+
+
+@pytest.mark.parametrize(
+    ("called", "program"),
+    [
+        ("/usr/bin/kernelgan-jax", "kernelgan-jax"),
+        ("./main.py", "python main.py"),
+        ("x/kernelgan_jax/__main__.py", "python -m kernelgan_jax"),
+    ],
+)
+def test_help_says_how_it_was_called(capsys, monkeypatch, called, program):
+    monkeypatch.setattr(sys, "argv", [called])
+    assert shown_help(capsys).startswith(f"Usage: {program} --image=PHOTO")
 
 
 def test_help_shows_all_settings_with_who_reads_them(capsys):

@@ -1,11 +1,14 @@
 """Kernel files: both formats, and what is no kernel."""
 
+import helpers
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
 
+from kernelgan_jax import kernels
 from kernelgan_jax.app import kernel_files
+from kernelgan_jax.kernel_formats import TOOLS
 
 KERNEL = np.random.default_rng(0).random((5, 4))
 
@@ -110,4 +113,66 @@ def test_missing_damaged_and_other_files(tmp_path, name):
     (tmp_path / name).write_bytes(b"rubbish")
     fails(tmp_path / name, "damaged")
     (tmp_path / "k.png").write_bytes(b"")
-    fails(tmp_path / "k.png", "must be a .npy or a .mat file")
+    fails(tmp_path / "k.png", "must be a file of numbers: .npy")
+
+
+# --- Texts ---
+
+
+@pytest.mark.parametrize("separator", [",", "; ", "\t", " "])
+def test_a_text_with_a_line_for_each_row(tmp_path, separator):
+    path = tmp_path / ("k.csv" if separator == "," else "k.txt")
+    np.savetxt(path, KERNEL, delimiter=separator, fmt="%.17g")
+    np.testing.assert_array_equal(kernel_files.read(path), KERNEL)
+    path.write_text("\ufeff" + path.read_text(), "utf-8")  # as spreadsheets do
+    np.testing.assert_array_equal(kernel_files.read(path), KERNEL)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"a,b", "could not convert string 'a' to float64"),
+        (b"1,2\n3", "number of columns"),
+        (b"\xff\xfe", "is damaged or not a kernel"),
+        (b"1 " * 300, "is 1 x 300; a kernel has two sides of at most 256 pixels"),
+        (b"0," * 2**20, "is larger than 2,097,152 bytes"),
+    ],
+)
+def test_a_text_that_is_no_kernel(tmp_path, content, problem):
+    (tmp_path / "k.csv").write_bytes(content + b" " * (len(content) > 2**20))
+    fails(tmp_path / "k.csv", problem)
+
+
+# --- Kernels for other tools ---
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_file_for_a_tool_has_its_kernel(tmp_path, tool):
+    kernel = helpers.gaussian(2, size=8)
+    kernel_files.write_export(tmp_path, kernel, tool=tool, scale=2)
+    (path,) = tmp_path.iterdir()
+    suffix, variable, _ = TOOLS[tool]
+    assert path.name == f"kernel_x2_{tool}.{suffix}"
+    if suffix == "npy":
+        found = np.load(path)
+    elif suffix == "mat":
+        content = scipy.io.loadmat(path)
+        found = content[variable]
+        if variable == "kernels":
+            assert found.shape == (1, 1) and found.dtype == object
+            found = found[0, 0]
+        if tool == "matlab":
+            np.testing.assert_array_equal(content["psf"], found[::-1, ::-1])
+            assert content["scale"] == 2
+        assert b"Created on" not in path.read_bytes()[:116]
+    else:
+        start, data = path.read_text().split("data: [")
+        assert start.startswith("%YAML:1.0\n---\nkernel: !!opencv-matrix\n")
+        assert "rows: 9\n" in start and "cols: 9\n" in start and "dt: f\n" in start
+        values = data.rstrip(" ]\n").split(",")
+        found = np.array(values, np.float32).reshape(9, 9)
+    expected = kernels.export(kernel, to=tool, scale=2)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype

@@ -1,5 +1,6 @@
 """The files that a run leaves: their folders, and that they appear together."""
 
+import dataclasses
 import errno
 import hashlib
 import io
@@ -85,6 +86,49 @@ def test_both_kernels_are_saved_bit_for_bit(tmp_path):
         assert npy.dtype == mat.dtype == kernel.dtype
         np.testing.assert_array_equal(npy, kernel)
         np.testing.assert_array_equal(mat, kernel)
+
+
+def test_kernels_for_other_tools(tmp_path):
+    asked = makers.result(tmp_path / "a", x4=True)
+    asked = dataclasses.replace(
+        asked, job=dataclasses.replace(asked.job, exports=("usrnet", "opencv"))
+    )
+    results.write(asked)
+    names = {f"kernel_x{s}_{kind}" for s in (2, 4) for kind in ("usrnet.mat",
+             "opencv.yml")}  # fmt: skip
+    assert {name for name in names_in(tmp_path / "a") if name.count("_") > 1} == names
+    report = helpers.strict_json(tmp_path / "a/report.json")
+    assert names < set(report["files"]) and report["exports"] == ["opencv", "usrnet"]
+    assert results.is_finished(tmp_path / "a", asked.fingerprint)
+    # No kernel was found: there is none for others, and this is no error.
+    failed = dataclasses.replace(
+        asked, estimate=makers.estimate(np.full((3, 3), np.nan), failure="x")
+    )
+    results.write(failed)
+    assert not names & set(names_in(tmp_path / "a"))
+
+
+def test_kernels_for_other_tools_are_added_to_finished_results(tmp_path):
+    asked = makers.result(tmp_path / "a", x4=True, kernel=KERNEL_X4)
+    results.write(dataclasses.replace(asked, job=asked.job))
+    job = dataclasses.replace(asked.job, exports=("usrnet", "deepinv"))
+    results.write(dataclasses.replace(asked, job=job, task=asked.task._replace(
+        folder=tmp_path / "b")))  # fmt: skip
+    before = helpers.contents(tmp_path / "a")
+    results.add_exports(tmp_path / "a", ("usrnet",))
+    results.add_exports(tmp_path / "a", ("deepinv",))
+    after, expected = (helpers.contents(tmp_path / name) for name in "ab")
+    assert after.keys() == expected.keys()
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"report.json"}
+    added = after.keys() - before.keys()
+    assert len(added) == 4 and all(after[n] == expected[n] for n in added)
+    found = [helpers.strict_json(tmp_path / name / "report.json") for name in "ab"]
+    assert found[0]["exports"] == found[1]["exports"] == ["deepinv", "usrnet"]
+    assert {n: found[0]["files"][n] for n in added}.items() <= found[1]["files"].items()
+    assert results.is_finished(tmp_path / "a", asked.fingerprint)
+    results.add_exports(tmp_path / "a", ("usrnet",))
+    assert helpers.contents(tmp_path / "a") == after
 
 
 # --- Together, or not at all ---

@@ -20,7 +20,7 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     for i, name in enumerate(("a", "b, or not")):
-        pixels = np.random.default_rng(i).integers(0, 256, (24, 20, 3), np.uint8)
+        pixels = np.random.default_rng(i).integers(0, 256, (28, 26, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
     return folder
 
@@ -40,6 +40,23 @@ def test_all_images_of_the_folder(photos: Path, tmp_path: Path) -> None:
     assert rows[0]["sr_file"] == "sr_x2.png" and float(rows[0]["seconds"]) >= 0
     assert "bad.png" in rows[2]["error"] and rows[2]["scale"] == ""
     assert list(rows[0]) == list(summary_table.COLUMNS)
+
+
+def test_the_pool_has_the_kernels_of_all_runs(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    flags = ["--config.estimator=constant", "--sr=none", "--nofigures", "-o", str(out)]
+    assert cli.main([*flags, str(photos / "a.png")]) == 0
+    assert cli.main([*flags, "--export=pool", str(photos)]) == 0
+    path = out / "kernel_pool_x2.npz"
+    assert f"2 kernels -> {path}\n" in capsys.readouterr().out
+    with np.load(path) as pool:
+        stems = [Path(name).stem for name in pool["names"]]
+        assert stems == ["a", "b, or not"]
+        kernel = np.load(out / "a/kernel_x2.npy")
+        assert pool["kernels"].shape[1:] == kernel.shape  # odd already
+        np.testing.assert_allclose(pool["kernels"][0], kernel, atol=1e-6)
 
 
 def test_what_lies_in_the_way(

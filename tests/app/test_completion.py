@@ -1,0 +1,51 @@
+"""Completion in shells: bash runs its script, the others' name all flags."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from kernelgan_jax.app import cli, completion
+from kernelgan_jax.app.flags import FLAGS
+
+
+def completed(words, folder):
+    """What bash offers for the last word."""
+    path = folder / "script"
+    path.write_text(completion.script("bash"))
+    program = (
+        f". {path}; compopt() {{ :; }}; COMP_WORDS=(kernelgan-jax {words}); "
+        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _kernelgan_jax; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", program], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--sca", ["--scale="]),
+        ("--nofi", ["--nofigures"]),
+        ("--sr = zs", ["zssr", "zssr_fast"]),
+        ("--device =", ["cpu", "gpu", "tpu"]),
+        ("--config = x4", ["x4", "x4_paper"]),
+        ("--export = op", ["opencv"]),
+        ("--config.zssr.cr", ["--config.zssr.crop="]),
+        ("photo", []),
+    ],
+)
+def test_bash(tmp_path, words, expected):
+    assert completed(words, tmp_path) == expected
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_all_flags_are_there(capsys, shell):
+    assert cli.main([f"--completion={shell}"]) == 0
+    text = capsys.readouterr().out
+    start = {"zsh": "--{}", "fish": "-l {} "}[shell]
+    assert all(start.format(name) in text for name in FLAGS)
+    assert "kernelgan-jax" in text.splitlines()[0]
+    assert all(line.count("'") % 2 == 0 for line in text.splitlines())
