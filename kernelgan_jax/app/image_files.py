@@ -16,7 +16,7 @@ from kernelgan_jax.app import files, image_encoding, memory
 from kernelgan_jax.app.folders import REPORT, output_filter
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
-from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of
+from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
 from kernelgan_jax.pixels import from_unit
 
 HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
@@ -218,6 +218,9 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
         except UnusableError as error:
             raise _error(path, str(error)) from None
         except UnidentifiedImageError:
+            file.seek(0)
+            if found := other_kind(file.read(512)):
+                raise _error(path, f"is {found}") from None
             message = (
                 "is not an image that can be read (PNG, JPEG, TIFF, WebP, "
                 "AVIF, JPEG XL, GIF, BMP, PPM, PFM), or its "

@@ -3,6 +3,7 @@
 Pillow reads the common kinds of 8 bits, and this module all others.
 """
 
+import contextlib
 import dataclasses
 import logging
 from typing import IO, Any
@@ -103,6 +104,8 @@ class Tiff:
         extras = _extras(page)
         if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
             return not extras
+        if _NODATA in page.tags:
+            return False
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(int(page.photometric or 0), 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
@@ -292,9 +295,11 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
 def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:
     """Where the file has no data: NaN, infinity, or the value that GDAL names."""
     value = None
-    if _NODATA in page.tags:
-        with np.errstate(all="ignore"):
-            value = np.array(page.nodata).astype(stored.dtype)
+    with contextlib.suppress(ValueError), np.errstate(all="ignore"):
+        stated = float(page.tags.valueof(_NODATA, "nan"))
+        value = np.array(stated).astype(stored.dtype)
+        if stored.dtype.kind != "f" and value != stated:
+            value = None  # As -9999, which is no value of unsigned integers.
     return missing_values(stored, notes, value=value)
 
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import image_decoding, image_files
+from kernelgan_jax.app import image_decoding, image_files, netpbm
 
 HEIGHT, WIDTH = 5, 7
 
@@ -237,11 +237,22 @@ def test_deep_ppm_is_exact(file, white):
     fails(file("cut.ppm", content[:-1]), "damaged")
 
 
-def test_a_ppm_with_plain_numbers_says_that_bits_are_lost(file):
-    content = b"P3 2 1 65535\n 0 257 514 65535 65278 0\n"
-    image = image_files.read(file("a.ppm", content))
-    np.testing.assert_allclose(image.pixels[0], [[0, 1, 2], [255, 254, 0]], atol=1)
-    assert image.note == "colour of more than 8 bits reduced to 8"
+@pytest.mark.parametrize("channels, white", [(1, 65535), (3, 65535), (3, 1023)])
+def test_deep_plain_numbers_are_exact(file, monkeypatch, channels, white):
+    monkeypatch.setattr(netpbm, "_TEXT", 50)
+    pixels = helpers.noise(HEIGHT, WIDTH, channels, dtype=np.uint16)
+    pixels = np.minimum(pixels, white)
+    digits = b" ".join(b"%d" % value for value in pixels.ravel())
+    start = b"P3" if channels == 3 else b"P2"
+    content = start + b" # a comment\n7 5 %d\n" % white + digits
+    image = image_files.read(file("a.ppm", content + b" trailing words"))
+    np.testing.assert_array_equal(image.pixels, np.rint(pixels * (65535 / white)))
+    assert image.pixels.dtype == np.uint16
+    assert bool(image.note) == (white != 65535)
+    fails(file("cut.ppm", content[:-9]), "damaged")
+    fails(file("letters.ppm", content.replace(b" ", b" x", 40)), "damaged")
+    top = content.replace(b"%d " % white, b"70000 ", 1)
+    fails(file("over.ppm", top), "white level")
 
 
 @pytest.mark.parametrize("order, scale", [("<", "-1.0"), (">", "1")])
@@ -496,6 +507,22 @@ def test_empty(file):
 @pytest.mark.parametrize("content", [b"Dear diary, ...", b"\x89PNG\r\n\x1a\n", b"\xff"])
 def test_not_an_image(file, content):
     fails(file("a.png", content), "not an image")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="', "an SVG drawing"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git"),
+        (bytes(128) + b"DICM", "a DICOM file"),
+        (b"%PDF-1.4", "a PDF"),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "a video"),
+        (b"8BPS\0\1", "a Photoshop file"),
+    ],
+)
+def test_kinds_that_are_no_images_are_named(file, content, words):
+    assert "damaged" not in fails(file("a.png", content), f"is {words}")
 
 
 def test_colour_mode_that_is_not_supported(file):
