@@ -125,6 +125,8 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if tiff.left_out:
         notes.append(f"{tiff.left_out} previews or masks in the file left out")
     frames = len(tiff.pages)
+    if tiff.is_cut_off:
+        notes.append(f"what follows page {frames} is damaged and left out")
     _check_memory(tiff.declared(frame), file.seek(0, 2))
     if tiff.is_for_pillow(frame):
         try:

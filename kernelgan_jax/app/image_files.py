@@ -220,7 +220,8 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
         except UnidentifiedImageError:
             file.seek(0)
             if found := other_kind(file.read(512)):
-                raise _error(path, f"is {found}") from None
+                message = f"is not an image that can be read, but {found}"
+                raise _error(path, message) from None
             message = (
                 "is not an image that can be read (PNG, JPEG, TIFF, WebP, "
                 "AVIF, JPEG XL, GIF, BMP, PPM, PFM), or its "

@@ -62,7 +62,7 @@ def other_kind(head: bytes) -> str:
       head: The first 512 bytes of the file.
 
     Returns:
-      A text that follows "is"; empty if the kind is unknown.
+      A text that names the kind; empty if the kind is unknown.
     """
     for place, start, text in _OTHERS:
         if head.startswith(start, place):

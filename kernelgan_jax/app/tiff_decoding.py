@@ -6,6 +6,7 @@ Pillow reads the common kinds of 8 bits, and this module all others.
 import contextlib
 import dataclasses
 import logging
+import struct
 from typing import IO, Any
 
 import numpy as np
@@ -94,6 +95,24 @@ class Tiff:
         """Places of the images in the file, without previews and masks."""
         self.pages = [pages[i] for i in self.numbers]
         self.left_out = len(pages) - len(self.pages)
+        self.is_cut_off = self._is_followed(file, pages[-1])
+        """Whether what follows the last image is damaged or missing."""
+
+    def _is_followed(self, file: IO[bytes], page: TiffPage) -> bool:
+        """Whether an image says that another one follows."""
+        is_big = self._file.is_bigtiff
+        count, entry, offset = ("Q", 20, "Q") if is_big else ("H", 12, "I")
+        values = []
+        place = page.offset
+        for code in (count, offset):
+            file.seek(place)
+            code = self._file.byteorder + code
+            data = file.read(struct.calcsize(code))
+            if len(data) < struct.calcsize(code):
+                return True
+            values.append(struct.unpack(code, data)[0])
+            place += len(data) + entry * values[0]
+        return bool(values[1])
 
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""

@@ -522,7 +522,7 @@ def test_not_an_image(file, content):
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):
-    assert "damaged" not in fails(file("a.png", content), f"is {words}")
+    assert "damaged" not in fails(file("a.png", content), f"but {words}")
 
 
 def test_colour_mode_that_is_not_supported(file):

@@ -205,12 +205,14 @@ def test_a_damaged_page_ends_the_file(tmp_path):
     frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.stack(frames), photometric="minisblack", metadata=None)
+    assert "damaged" not in image_files.read(path).note
     content = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
         places = [page.tags["ImageWidth"].offset for page in file.pages]
     struct.pack_into("<H", content, places[2], 1)
     path.write_bytes(content)
-    assert image_files.read(path).frames == 2
+    image = image_files.read(path)
+    assert image.frames == 2 and "what follows page 2 is damaged" in image.note
     struct.pack_into("<H", content, places[0], 1)
     path.write_bytes(content)
     refused(path, "damaged or incomplete")
