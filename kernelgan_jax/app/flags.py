@@ -115,6 +115,14 @@ FLAGS = {
         "Quality of JPEG, WebP and AVIF; 100 makes WebP lossless.",
         {"lower_bound": 1, "upper_bound": 100},
     ),
+    "band": Flag(
+        flags.DEFINE_integer,
+        None,
+        "Which band of an image the kernel is estimated from, counted from 1 as GDAL "
+        "does; by default their mean, and all channels of gray and RGB. All bands are "
+        "super-resolved.",
+        {"lower_bound": 1},
+    ),
     "kernel": Flag(
         flags.DEFINE_string,
         None,
@@ -196,6 +204,7 @@ def parse(argv: Sequence[str]) -> Options:
             figures=values.figures,
             format=values.format,
             quality=values.quality,
+            band=_band(values.band, config),
             resume=values.resume,
         ),
         output_dir=_output_dir(values.output_dir),
@@ -383,6 +392,15 @@ def _output_dir(text: str) -> Path:
             f"--output_dir={text}: {error}; URLs need "
             'pip install "kernelgan-jax[cluster]" and fsspec\'s package for the store'
         ) from error
+
+
+def _band(band: int | None, config: Config) -> int | None:
+    if band is not None and not config.chosen_estimator.estimates:
+        raise UsageError(
+            "--band chooses what the kernel is estimated from, but the kernel is "
+            "known; leave one of them out"
+        )
+    return band
 
 
 def _batch_size(text: str) -> int | None:

@@ -30,6 +30,9 @@ class Job:
     """Format of the super-resolved images: one of `FORMATS`, or `SAME`."""
     quality: int = QUALITY
     """Quality of lossy formats, from 1 to 100."""
+    band: int | None = None
+    """The band, counted from 1, that the kernel is estimated from; None for the mean of
+    all bands, or all channels of gray and colour."""
     resume: bool = True
     """Whether images are left out that are finished with the same settings."""
 

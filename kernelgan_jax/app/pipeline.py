@@ -255,7 +255,7 @@ def _estimate(
     try:
         estimates = run.estimate_checked(
             [jax.random.key(job.seed)] * len(ready),
-            [item.sample.for_estimation() for item in ready],
+            [item.sample.for_estimation(job) for item in ready],
             scale=job.config.scale,
             entry=job.config.chosen_estimator,
             config=job.config.estimator_config,

@@ -20,12 +20,12 @@ class Sample(NamedTuple):
     constant: bool = False
     """Whether it has no structure, as all other frames; it is enlarged bicubically."""
 
-    def for_estimation(self) -> np.ndarray:
+    def for_estimation(self, job: Job) -> np.ndarray:
         """The pixels that the kernel is estimated from.
 
         They can be larger than those of the file, so images that wait do not keep them.
         """
-        return enlarging.for_estimation(self.image)
+        return enlarging.for_estimation(self.image, band=job.band)
 
 
 def first_with_structure(path: Path) -> Sample:
@@ -49,6 +49,12 @@ def check(sample: Sample, job: Job) -> None:
       ValueError: With what is wrong for both, so that what suits one suits the other.
     """
     config, problems = job.config, []
+    channels = sample.image.pixels.shape[2]
+    if job.band is not None and job.band > channels:
+        raise ValueError(
+            f"--band={job.band}, but the image has {channels} "
+            f"band{'s' * (channels > 1)}; choose another one, counted from 1"
+        )
     if (method := config.chosen_method) is not None:
         try:
             method.check_image_size(sample.image.pixels.shape, scale=config.scale)
@@ -57,13 +63,15 @@ def check(sample: Sample, job: Job) -> None:
     if job.needs_kernel:
         try:
             run.check_image(
-                sample.for_estimation(),
+                sample.for_estimation(job),
                 scale=config.scale,
                 entry=config.chosen_estimator,
                 config=config.estimator_config,
             )
         except ValueError as error:
-            problems.append(str(error))
+            constant = str(error) == enlarging.CONSTANT and not sample.constant
+            of = f"band {job.band} of the " if job.band and constant else ""
+            problems.append(of + str(error))
     if method is not None and sample.constant and problems == [enlarging.CONSTANT]:
         return
     if problems:

@@ -134,11 +134,11 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """The settings of a run and its seed, as `report.json` has them."""
+    """The settings of a run, its seed and band, as `report.json` has them."""
     config = job.config.to_dict()
     # The values of a known kernel are in the file that `source` names.
     config.get("given", {}).pop("kernel", None)
-    found = {"seed": job.seed, "config": config}
+    found = {"seed": job.seed, "band": job.band, "config": config}
     plain: dict[str, Any] = json.loads(json.dumps(finite(found)))
     return plain
 

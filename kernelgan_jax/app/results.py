@@ -153,6 +153,7 @@ def fingerprint(job: Job, content: Any) -> str:
             content,
             job.format,
             job.quality,
+            job.band,
         ],
         sort_keys=True,
     )

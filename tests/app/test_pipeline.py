@@ -291,6 +291,34 @@ def test_types_bands_and_formats(tmp_path, estimation, dtype, channels, wanted, 
     assert statuses([task], dataclasses.replace(wants, quality=50)) == ["done"]
 
 
+def test_the_kernel_of_one_band(tmp_path, estimation):
+    seen = []
+
+    def function(keys, images, **_):
+        seen.extend(images)
+        return [makers.estimate()] * len(images)
+
+    estimation.function = function
+    pixels = helpers.noise(40, 48, 5, dtype=np.uint16)
+    tasks = [Task(tmp_path / f"{i}.tif", tmp_path / "out" / str(i)) for i in (0, 1)]
+    tifffile.imwrite(tasks[0].path, pixels, planarconfig="contig")
+    tifffile.imwrite(tasks[1].path, pixels[..., :3], photometric="rgb")
+    (tmp_path / "out").mkdir()
+    wants = Job(config=Config(), figures=False, band=4)
+    done, failed = outcomes(tasks, wants)
+    assert done.status == "done", done.error
+    assert failed.error.startswith(f"{tasks[1].path}: --band=4, but the image has 3 b")
+    np.testing.assert_array_equal(seen, pixels[None, :, :, 3:4])
+    assert image_files.read(tasks[0].folder / "sr_x2.tif").pixels.shape == (80, 96, 5)
+    assert helpers.strict_json(tasks[0].folder / "report.json")["band"] == 4
+    assert statuses(tasks[:1], wants) == ["kept"]
+    assert statuses(tasks[:1], dataclasses.replace(wants, band=1)) == ["done"]
+    pixels[..., 3] = 7
+    tifffile.imwrite(tasks[0].path, pixels, planarconfig="contig")
+    (flat,) = outcomes(tasks[:1], wants)
+    assert "band 4 of the image is constant" in flat.error
+
+
 # --- What is reported ---
 
 
