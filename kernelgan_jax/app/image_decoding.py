@@ -124,7 +124,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
     try:
-        with _own_pillow_settings(notes):
+        with own_pillow_settings(notes):
             exif.load_from_fp(file, place)
             metadata.exif = kept_block(exif, "TIFF", notes)
     except (SyntaxError, ValueError, struct.error):
@@ -192,7 +192,7 @@ def _decode_pillow(
       png: Metadata that were taken out of a PNG, or None.
       tiff: The same file if it is a TIFF, which may have more images than frames.
     """
-    with _own_pillow_settings(notes):
+    with own_pillow_settings(notes):
         file.seek(0)
         image = pillow.open(file, formats=FORMATS)
         frames = _frames(image, notes) if tiff is None else len(tiff.pages)
@@ -306,12 +306,16 @@ def _read_by_imagecodecs(
     """Reads what Pillow would cut or needs much memory for; None for all else.
 
     These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
-    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads the
-    first frame of a PNG only.
+    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
+    animated PNG.
     """
     if image.format == "PNG":
         file.seek(24)  # The bit depth in the header chunk, always first.
-        if file.read(1) != b"\x10" or frame:
+        if file.read(1) != b"\x10":
+            return None
+        if frames > 1:
+            if not image.mode.startswith("I"):
+                notes.append("frames of 16 bits reduced to 8")
             return None
         stored = imagecodecs.png_decode(_all_of(file))
     elif image.format == "AVIF":
@@ -372,7 +376,7 @@ def _read_bands(
 
 
 @contextlib.contextmanager
-def _own_pillow_settings(notes: list[str]) -> Iterator[None]:
+def own_pillow_settings(notes: list[str]) -> Iterator[None]:
     """Sets Pillow's limits, and turns its warnings about odd metadata into notes.
 
     Pillow keeps its limits in globals, and the program that imports this library may

@@ -67,10 +67,10 @@ def other_kind(head: bytes) -> str:
     for place, start, text in _OTHERS:
         if head.startswith(start, place):
             return text
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if b"<svg" in text and text.startswith(b"<"):
+    words = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if b"<svg" in words and words.startswith(b"<"):
         return "an SVG drawing, which has no pixels; export it as PNG"
-    if text.startswith((b"<!doctype html", b"<html")):
+    if words.startswith((b"<!doctype html", b"<html")):
         return "a web page and not the image; download it again"
     return ""
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from kernelgan_jax.config import Config
 
-FORMATS = ("png", "jpg", "webp", "avif", "tif")
+FORMATS = ("png", "jpg", "webp", "avif", "gif", "tif")
 """Formats of super-resolved images: suffixes of the files that are written."""
 
 SAME = "same"

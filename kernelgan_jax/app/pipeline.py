@@ -29,6 +29,7 @@ from kernelgan_jax.app import (
     report,
     resources,
     results,
+    sequences,
 )
 from kernelgan_jax.app.job import Job, Outcome, Task
 from kernelgan_jax.app.report import Result, SuperResolved
@@ -185,7 +186,7 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
         if job.resume and results.is_finished(task.folder, fingerprint):
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
-        sample = reading.first_with_structure(task.path)
+        sample = reading.read(task.path, job)
         _check_state(task.path, before)
         results.check_writable(task.folder)
         if config.chosen_method is not None:
@@ -359,11 +360,20 @@ def _super_resolve(
             again = _plan(picture, None, job, bicubic=True)
             larger = _enlarge(picture, again, job, _numbered([ready], progress))
             frame_notes.append(f"frame {frame + 1} bicubically ({error})")
-        return image_encoding.fit(larger, format).image
+        fitted = image_encoding.fit(larger, format)
+        if fitted.format != format:
+            raise ValueError(
+                f"frame {frame + 1} of {picture.frames} is of another kind and cannot "
+                f"be written as --format={format}; use --format=tif"
+            )
+        return fitted.image
 
     if ready.image.frames > 1:
         frames = [functools.partial(other, i) for i in range(ready.image.frames)]
         frames[ready.sample.frame] = lambda: image
+    timing = None
+    if frames and format in sequences.HELD_BY:
+        timing = sequences.read_timing(ready.task.path, ready.image)
     return SuperResolved(
         image=image,
         kernel=planned.kernel,
@@ -374,6 +384,7 @@ def _super_resolve(
         format=format,
         frames=frames,
         frame_notes=frame_notes,
+        timing=timing,
     )
 
 

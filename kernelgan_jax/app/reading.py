@@ -8,6 +8,11 @@ import numpy as np
 from kernelgan_jax.app import enlarging, image_files
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.estimators import run
+from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.confidence import judge
+
+CANDIDATES = 4
+"""Frames of which one is chosen for the estimation."""
 
 
 class Sample(NamedTuple):
@@ -28,16 +33,42 @@ class Sample(NamedTuple):
         return enlarging.for_estimation(self.image, band=job.band)
 
 
-def first_with_structure(path: Path) -> Sample:
-    """Reads the first frame that is not the same everywhere, or else the first."""
-    first = Sample(image_files.read(path))
-    if not enlarging.is_constant(first.image):
-        return first
-    for frame in range(1, first.image.frames):
-        image = image_files.read(path, frame=frame)
-        if not enlarging.is_constant(image):
-            return Sample(image, frame)
-    return first._replace(constant=True)
+def read(path: Path, job: Job) -> Sample:
+    """Reads the frame that says most about the kernel, which is that of all frames.
+
+    It is the one of the best confidence among `CANDIDATES` frames, evenly spaced; the
+    first of these if no kernel is estimated. Frames without structure are passed over.
+    """
+    image = image_files.read(path)
+    frames = image.frames
+    if frames == 1:
+        return Sample(image, constant=enlarging.is_constant(image))
+    places = np.unique(np.linspace(0, frames - 1, CANDIDATES).astype(int)).tolist()
+    places += [frame for frame in range(frames) if frame not in places]
+    best, best_rating, rated = Sample(image, constant=True), None, 0
+    for place in places:
+        sample = Sample(image_files.read(path, frame=place) if place else image, place)
+        if enlarging.is_constant(sample.image):
+            continue
+        if not job.writes_kernel:
+            return sample
+        found = rating(sample, job)
+        if best_rating is None or found > best_rating:
+            best, best_rating = sample, found
+        rated += 1
+        if rated == CANDIDATES:
+            break
+    return best
+
+
+def rating(sample: Sample, job: Job) -> tuple[int, float]:
+    """How well a frame shows its kernel: larger is better."""
+    try:
+        evidence = analyse(sample.for_estimation(job), scale=job.config.scale)
+    except ValueError:
+        return -1, 0.0
+    found = judge(evidence.kernel, evidence)
+    return ("low", "medium", "high").index(found.level), -found.sr_loss
 
 
 def check(sample: Sample, job: Job) -> None:

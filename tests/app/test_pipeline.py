@@ -16,7 +16,7 @@ from app import makers
 from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels
-from kernelgan_jax.app import cli, image_files, pipeline, results
+from kernelgan_jax.app import cli, image_files, pipeline, reading, results
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
@@ -223,8 +223,16 @@ def test_an_image_too_large_for_the_memory_is_refused_before_estimation(
 
 
 @pytest.mark.parametrize("flat", [None, 0, 2])
-@pytest.mark.parametrize("kind", ["gif", "tif"])
-def test_all_frames_come_out(tmp_path, estimation, kind, flat):
+@pytest.mark.parametrize(
+    "kind, wanted, name",
+    [
+        ("gif", "png", "sr_x2.png"),
+        ("gif", "jpg", ""),
+        ("tif", "png", "sr_x2.tif"),
+        ("webp", "same", "sr_x2.webp"),
+    ],
+)
+def test_all_frames_come_out(tmp_path, estimation, kind, wanted, name, flat):
     frames = [helpers.noise(84, 84, seed=i) for i in range(3)]
     if flat is not None:
         frames[flat][:] = 7
@@ -233,18 +241,22 @@ def test_all_frames_come_out(tmp_path, estimation, kind, flat):
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
     (tmp_path / "out").mkdir()
     task = Task(path, tmp_path / "out" / "a")
-    wants = Job(config=Config(), figures=False)
+    wants = Job(config=Config(), figures=False, format=wanted)
     assert statuses([task], wants) == ["done"]
-    names = [f"sr_x2_{number:04}.png" for number in (1, 2, 3)]
-    for name, frame in zip(names, frames, strict=True):
-        larger = image_files.read(task.folder / name).pixels
+    names = [name or f"sr_x2_{number:04}.jpg" for number in (1, 2, 3)]
+    for i, frame in enumerate(frames):
+        place = i if name else 0
+        larger = image_files.read(task.folder / names[i], frame=place).pixels
         assert larger.shape[:2] == (168, 168)
         small = larger[..., 0].reshape(84, 2, 84, 2).mean((1, 3))
         assert np.abs(small - frame).mean() < 20
     report = helpers.strict_json(task.folder / "report.json")
-    assert set(names) <= set(report["files"]) and "sr_x2.png" not in report["files"]
+    written = {file for file in report["files"] if file.startswith("sr")}
+    assert written == set(names)
     sr = report["super_resolution"]
+    assert sr["frames"] == 3
     assert sr["file"] == names[0] and "in all 3 frames" in sr["note"]
+    # The second is no candidate, if the first has structure.
     assert f"the kernel of frame {2 if flat == 0 else 1}" in sr["note"]
     if flat is not None:
         assert f"frame {flat + 1} bicubically (image is constant" in sr["note"]
@@ -252,7 +264,45 @@ def test_all_frames_come_out(tmp_path, estimation, kind, flat):
     # A later file with one frame leaves none of the others.
     pictures[1].save(path)
     assert statuses([task], wants) == ["done"]
-    assert [p.name for p in task.folder.glob("sr*")] == ["sr_x2.png"]
+    assert len(list(task.folder.glob("sr*"))) == 1
+
+
+def test_the_frame_of_the_best_confidence_gives_the_kernel(tmp_path, monkeypatch):
+    frames = [helpers.noise(40, 40, 3, seed=i) for i in range(20)]
+    frames[6][:] = 3  # One of the candidates.
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="rgb", metadata=None)
+    ratings = {0: (0, 9.0), 12: (2, -0.5), 19: (2, -0.6)}
+    seen = []
+
+    def rating(sample, _):
+        np.testing.assert_array_equal(sample.image.pixels, frames[sample.frame])
+        seen.append(sample.frame)
+        return ratings.get(sample.frame, (0, 0.0))
+
+    monkeypatch.setattr(reading, "rating", rating)
+    assert reading.read(path, Job()).frame == 12
+    assert seen == [0, 12, 19, 1]
+    # If no kernel is estimated, nothing is looked for.
+    assert reading.read(path, Job(config=Config(estimator="bicubic"))).frame == 0
+    assert len(seen) == 4
+
+
+def test_frames_of_another_kind_than_the_format_holds(tmp_path, estimation):
+    task = Task(tmp_path / "a.tif", tmp_path / "out" / "a")
+    task.folder.parent.mkdir()
+    with tifffile.TiffWriter(task.path) as file:
+        file.write(helpers.noise(40, 40, 3), photometric="rgb")
+        file.write(helpers.smooth(36, 50, 5) * 9, planarconfig="contig")
+    wants = Job(config=Config(), figures=False)
+    assert statuses([task], wants) == ["done"]
+    shapes = [
+        image_files.read(task.folder / "sr_x2.tif", frame=i).pixels.shape
+        for i in range(2)
+    ]
+    assert shapes == [(80, 80, 3), (72, 100, 5)]
+    (outcome,) = outcomes([task], dataclasses.replace(wants, format="jpg"))
+    assert "frame 2 of 2 is of another kind" in outcome.error
 
 
 # --- Types, bands and formats ---
