@@ -43,14 +43,17 @@ class UsablePixels(NamedTuple):
     drawn: np.ndarray
     """`H x W` bool: pixels of drawn areas."""
     mixed: np.ndarray
-    """`H x W` bool: pixels around them, which are filled too."""
+    """`H x W` bool: pixels around them, which are filled too, and pixels that nobody
+    sees."""
     isolated: np.ndarray
     """`H x W` bool: isolated pixels."""
 
     @property
     def unusable(self) -> np.ndarray | None:
-        """Pixels of drawn areas and around them; None if there are none."""
-        return self.drawn | self.mixed if self.drawn.any() else None
+        """Pixels of drawn areas and around them, and those that nobody sees; None if
+        there are none."""
+        found = self.drawn | self.mixed
+        return found if found.any() else None
 
     @property
     def left_out(self) -> str:
@@ -58,12 +61,14 @@ class UsablePixels(NamedTuple):
         return "; ".join(filter(None, [*_areas(self.drawn), _count(self.isolated)]))
 
 
-def find_usable(image: Any) -> UsablePixels:
+def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels:
     """Finds the pixels that are part of an image's picture.
 
     Args:
       image: `H x W`, `H x W x 1` or `H x W x 3` of a type that `pixels.from_array`
-        takes.
+        takes; or what this function has returned, which is returned again.
+      unseen: `H x W` bool: pixels that are known to be no part of it, as they are
+        transparent or have no data. They are left as they are.
 
     Raises:
       ValueError: If the array is no image.
@@ -74,6 +79,8 @@ def find_usable(image: Any) -> UsablePixels:
       >>> find_usable(image).left_out
       'a flat margin (left 8 px)'
     """
+    if isinstance(image, UsablePixels):
+        return image
     pixels = from_array(image)
     drawn = find_drawn(pixels) | find_margins(pixels)
     mixed = find_mixed(pixels, drawn) if drawn.any() else drawn
@@ -81,7 +88,15 @@ def find_usable(image: Any) -> UsablePixels:
     filled = pixels
     if drawn.any() or isolated.any():
         filled = _filled(pixels, drawn | mixed, isolated)
-    return UsablePixels(filled, drawn, mixed, isolated)
+    if unseen is not None and unseen.any():
+        drawn, isolated = drawn & ~unseen, isolated & ~unseen
+        mixed = mixed | unseen
+    return UsablePixels(filled, *map(_packed, (drawn, mixed, isolated)))
+
+
+def _packed(mask: np.ndarray) -> np.ndarray:
+    """The same mask, which takes no memory if it is False everywhere."""
+    return mask if mask.any() else np.broadcast_to(np.False_, mask.shape)
 
 
 def _isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:

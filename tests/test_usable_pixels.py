@@ -143,6 +143,21 @@ def test_pictures_and_drawings_are_left_as_they_are(pixels):
     assert usable.image is pixels or np.shares_memory(usable.image, pixels)
 
 
+def test_what_nobody_sees_is_known_from_elsewhere():
+    unseen = (ROWS > 60) & (COLUMNS < 50)
+    usable = find_usable(PICTURE, unseen=unseen)
+    np.testing.assert_array_equal(usable.unusable, unseen)
+    assert usable.image is PICTURE and usable.left_out == ""
+    assert find_usable(usable) is usable
+    assert find_usable(PICTURE, unseen=np.zeros(SHAPE, bool)).unusable is None
+    # An area without data is not named as one that was drawn.
+    pixels, _ = KINDS["white frame"]
+    assert find_usable(pixels, unseen=frame(12)).left_out == ""
+    unseen &= (ROWS < 100) & (COLUMNS > 20)
+    framed = find_usable(pixels, unseen=unseen)
+    assert "a flat frame" in framed.left_out and framed.unusable[unseen].all()
+
+
 @pytest.mark.parametrize("dtype, a, b", [("uint16", 200, 9), ("float32", 1e-3, 0.5)])
 def test_levels_do_not_matter(dtype, a, b):
     for pixels, _ in (KINDS["white frame"], KINDS["hot pixels"], KINDS["white text"]):

@@ -58,6 +58,12 @@ def usual_pixels(image: Image) -> np.ndarray:
     return unit
 
 
+def unseen(image: Image) -> np.ndarray | None:
+    """Where `usual_pixels` are filled: `H x W` bool, or None."""
+    found, source = _unseen(image)
+    return None if source is None else found
+
+
 def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Where nothing is seen, and where there are pixels that it is filled from.
 

@@ -10,6 +10,7 @@ from kernelgan_jax.app.job import Job
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 CANDIDATES = 4
 """Frames of which one is chosen for the estimation."""
@@ -25,12 +26,23 @@ class Sample(NamedTuple):
     constant: bool = False
     """Whether it has no structure, as all other frames; it is enlarged bicubically."""
 
-    def for_estimation(self, job: Job) -> np.ndarray:
-        """The pixels that the kernel is estimated from.
+    usable: UsablePixels | None = None
+    """The usable pixels of what the kernel is estimated from, if they are kept."""
 
-        They can be larger than those of the file, so images that wait do not keep them.
+    def for_estimation(self, job: Job) -> UsablePixels:
+        """The usable pixels of what the kernel is estimated from.
+
+        They can be larger than those of the file. If they are, images that wait do not
+        keep them.
         """
-        return enlarging.for_estimation(self.image, band=job.band)
+        if self.usable is not None:
+            return self.usable
+        pixels = enlarging.for_estimation(self.image, band=job.band)
+        return find_usable(pixels, unseen=enlarging.unseen(self.image))
+
+    def for_enlarging(self, job: Job) -> UsablePixels | None:
+        """The usable pixels of the image, if they are known."""
+        return None if self.image.bands or job.band is not None else self.usable
 
 
 def read(path: Path, job: Job) -> Sample:
@@ -71,10 +83,13 @@ def rating(sample: Sample, job: Job) -> tuple[int, float]:
     return ("low", "medium", "high").index(found.level), -found.sr_loss
 
 
-def check(sample: Sample, job: Job) -> None:
+def checked(sample: Sample, job: Job) -> Sample:
     """Checks an image for the estimator and the method.
 
     An image without structure is refused only if nothing is made of it but a kernel.
+
+    Returns:
+      The image, with its usable pixels if they take little more memory.
 
     Raises:
       ValueError: With what is wrong for both, so that what suits one suits the other.
@@ -93,20 +108,23 @@ def check(sample: Sample, job: Job) -> None:
             problems.append(str(error))
     if job.needs_kernel:
         try:
-            run.check_image(
+            usable = run.check_image(
                 sample.for_estimation(job),
                 scale=config.scale,
                 entry=config.chosen_estimator,
                 config=config.estimator_config,
             )
+            if usable.image.nbytes <= sample.image.pixels.nbytes:
+                sample = sample._replace(usable=usable)
         except ValueError as error:
             constant = str(error) == enlarging.CONSTANT and not sample.constant
             of = f"band {job.band} of the " if job.band and constant else ""
             problems.append(of + str(error))
     if method is not None and sample.constant and problems == [enlarging.CONSTANT]:
-        return
+        return sample
     if problems:
         height, width = sample.image.pixels.shape[:2]
         same = f"image is {width}x{height} pixels; "
         rest = [text.removeprefix(same) for text in problems[1:]]
         raise ValueError("; ".join([problems[0], *rest]))
+    return sample

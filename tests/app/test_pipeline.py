@@ -15,12 +15,14 @@ import tifffile
 from app import makers
 from PIL import Image as pillow
 
-from kernelgan_jax import blur_kernels
+from kernelgan_jax import blur_kernels, usable_pixels
 from kernelgan_jax.app import cli, image_files, pipeline, reading, results
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import Progress
+from kernelgan_jax.pixels import to_unit
+from kernelgan_jax.resize import bicubic_resize
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
 JOB = Job(config=CONFIG, figures=False)
@@ -113,7 +115,7 @@ def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
     enlarge = pipeline.super_resolve_planned
     stopped = []
 
-    def all_but_the_first_for_ever(keys, images, plans, *, progress):
+    def all_but_the_first_for_ever(keys, images, plans, *, progress, **_):
         if images[0].shape == (80, 80, 3):
             return enlarge(keys, images, plans)
         try:
@@ -345,7 +347,7 @@ def test_the_kernel_of_one_band(tmp_path, estimation):
     seen = []
 
     def function(keys, images, **_):
-        seen.extend(images)
+        seen.extend(usable.image for usable in images)
         return [makers.estimate()] * len(images)
 
     estimation.function = function
@@ -367,6 +369,40 @@ def test_the_kernel_of_one_band(tmp_path, estimation):
     tifffile.imwrite(tasks[0].path, pixels, planarconfig="contig")
     (flat,) = outcomes(tasks[:1], wants)
     assert "band 4 of the image is constant" in flat.error
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_usable_pixels_are_found_once(tmp_path, estimation, monkeypatch, alpha):
+    estimated, enlarged = [], []
+
+    def function(keys, images, **_):
+        estimated.extend(images)
+        return [makers.estimate()] * len(images)
+
+    def enlarge(keys, images, plans, *, usable, **_):
+        enlarged.extend(usable)
+        return [bicubic_resize(to_unit(images[0]), 2)]
+
+    estimation.function = function
+    monkeypatch.setattr(pipeline, "super_resolve_planned", enlarge)
+    calls = []
+    find = usable_pixels.find_drawn
+    monkeypatch.setattr(
+        usable_pixels, "find_drawn", lambda *args: calls.append(1) or find(*args)
+    )
+    pixels = helpers.noise(84, 84, 4 if alpha else 3)
+    pixels[:20, :30, 3:] = 0
+    pixels[:9] = 200
+    (tmp_path / "out").mkdir()
+    task = Task(helpers.write_image(tmp_path / "a.png", pixels), tmp_path / "out" / "a")
+    assert statuses([task], Job(config=Config(), figures=False)) == ["done"]
+    for usable in (*estimated, *enlarged):
+        if alpha:  # What is transparent is no part of the picture.
+            assert usable.unusable[9:20, :30].all()
+        assert "a flat margin (top 9 px)" in usable.left_out or alpha
+        assert 0.1 < usable.unusable.mean() < 0.2
+    # What was filled is float32, which is not kept.
+    assert len(calls) == (3 if alpha else 1)
 
 
 # --- What is reported ---
