@@ -18,21 +18,8 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
+from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
-
-LEAST_SHARE = 2e-4
-"""Isolated pixels that are a smaller share of all do not count: pictures have some."""
-
-
-FAR = (2.0, 0.1)
-"""A pixel that is isolated without doubt is beyond its neighbours by so many times
-their range, and by this fraction of the image's."""
-
-NEARER = (1.0, 0.05)
-"""The same for others, if there are such pixels..."""
-
-MOST_NEARER = 2.0
-"""... and all are not this many times as many: noise has pixels at any distance."""
 
 
 class UsablePixels(NamedTuple):
@@ -84,7 +71,7 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
     pixels = from_array(image)
     drawn = find_drawn(pixels) | find_margins(pixels)
     mixed = find_mixed(pixels, drawn) if drawn.any() else drawn
-    isolated = _isolated(pixels, drawn | mixed)
+    isolated = find_isolated(pixels, drawn | mixed)
     filled = pixels
     if drawn.any() or isolated.any():
         filled = _filled(pixels, drawn | mixed, isolated)
@@ -99,54 +86,6 @@ def _packed(mask: np.ndarray) -> np.ndarray:
     return mask if mask.any() else np.broadcast_to(np.False_, mask.shape)
 
 
-def _isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    """Pixels that are far from all of their neighbours but one: `H x W` bool.
-
-    Args:
-      pixels: `H x W x C`.
-      areas: `H x W` bool: where none are looked for.
-    """
-    span = float(np.ptp(pixels))
-    far, nearer = np.zeros((2, *areas.shape), bool)
-    for channel in range(pixels.shape[2]):
-        plane = pixels[..., channel].astype(np.float32)
-        rows, columns = np.nonzero(_stands_out(plane, NEARER[1] * span))
-        around = np.sort(_around(plane, rows, columns), axis=0)
-        low, high = around[1], around[-2]
-        own = plane[rows, columns]
-        beyond = np.maximum(own - high, low - own)
-        for found, (factor, step) in ((far, FAR), (nearer, NEARER)):
-            alone = beyond > np.maximum(step * span, factor * (high - low))
-            found[rows[alone], columns[alone]] = True
-    far, nearer = far & ~areas, nearer & ~areas
-    enough = far.mean() >= LEAST_SHARE and nearer.sum() <= MOST_NEARER * far.sum()
-    return nearer if enough else np.zeros_like(far)
-
-
-def _stands_out(plane: np.ndarray, step: float) -> np.ndarray:
-    """Pixels that are above, or below, three of the four beside them: `H x W` bool.
-
-    All pixels beyond all of their neighbours but one are among these.
-    """
-    padded = np.pad(plane, 1, mode="reflect")
-    above = np.zeros(plane.shape, np.int8)
-    below = np.zeros_like(above)
-    height, width = plane.shape
-    for row, column in ((0, 1), (1, 0), (1, 2), (2, 1)):
-        difference = plane - padded[row : row + height, column : column + width]
-        above += difference > step
-        below += difference < -step
-    return (above >= 3) | (below >= 3)
-
-
-def _around(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The eight neighbours of some pixels: `8 x n`, those with a common side first."""
-    padded = np.pad(plane, 1, mode="reflect")
-    sides = ((0, 1), (1, 0), (1, 2), (2, 1))
-    corners = ((0, 0), (0, 2), (2, 0), (2, 2))
-    return np.stack([padded[rows + i, columns + j] for i, j in sides + corners])
-
-
 def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.ndarray:
     """Fills areas with the mirrored picture, and isolated pixels from their neighbours.
 
@@ -155,22 +94,7 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
       areas: `H x W` bool.
       isolated: `H x W` bool.
     """
-    filled = pixels.copy()
-    if isolated.any():
-        rows, columns = np.nonzero(isolated)
-        known = _around(~(areas | isolated), rows, columns).astype(np.float32)
-        # Exact for cubic polynomials; the mean where a neighbour is unknown.
-        weights = np.repeat([0.5, -0.25], 4)[:, None]
-        weights = np.where(known.all(axis=0), weights, known)
-        weights = weights / np.maximum(weights.sum(axis=0), 1e-9)
-        for channel in range(pixels.shape[2]):
-            plane = pixels[..., channel].astype(np.float64)
-            around = _around(plane, rows, columns)
-            value = (weights * around).sum(axis=0).clip(around.min(0), around.max(0))
-            value = np.where(known.any(axis=0), value, plane[rows, columns])
-            filled[rows, columns, channel] = (
-                np.rint(value) if pixels.dtype.kind in "ui" else value
-            )
+    filled = fill_isolated(pixels, areas, isolated)
     if areas.any():
         rows, columns = np.nonzero(areas)
         nearest = scipy.ndimage.distance_transform_edt(

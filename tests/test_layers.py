@@ -14,8 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
-    "equivalent_gaussian estimate levels parallel programs drawn_areas usable_pixels "
-    "version".split(),
+    "equivalent_gaussian estimate levels parallel programs drawn_areas isolated_pixels "
+    "usable_pixels version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],
