@@ -21,6 +21,10 @@ from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
 from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
 
+MOST_COVERED = 0.9
+"""If more of the pixels are drawn or around what is, the image is a drawing, as a page
+of text."""
+
 
 class UsablePixels(NamedTuple):
     """An image, and which of its pixels are part of its picture."""
@@ -71,10 +75,14 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
     pixels = from_array(image)
     drawn = find_drawn(pixels) | find_margins(pixels)
     mixed = find_mixed(pixels, drawn) if drawn.any() else drawn
+    if (drawn | mixed).mean() > MOST_COVERED:
+        drawn = mixed = np.zeros_like(drawn)
     isolated = find_isolated(pixels, drawn | mixed)
     filled = pixels
     if drawn.any() or isolated.any():
         filled = _filled(pixels, drawn | mixed, isolated)
+        if filled.min() == filled.max():  # Nothing of a picture is left.
+            filled, drawn, mixed, isolated = pixels, *np.zeros((3, *drawn.shape), bool)
     if unseen is not None and unseen.any():
         drawn, isolated = drawn & ~unseen, isolated & ~unseen
         mixed = mixed | unseen
