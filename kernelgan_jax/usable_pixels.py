@@ -21,6 +21,9 @@ from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
 from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
 
+FLAT_RADIUS = 4
+"""Pixels on all sides of a flat one that have its colour: more than usual kernels."""
+
 MOST_COVERED = 0.9
 """If more of the pixels are drawn or around what is, the image is a drawing, as a page
 of text."""
@@ -87,6 +90,22 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
         drawn, isolated = drawn & ~unseen, isolated & ~unseen
         mixed = mixed | unseen
     return UsablePixels(filled, *map(_packed, (drawn, mixed, isolated)))
+
+
+def find_flat(pixels: np.ndarray) -> np.ndarray:
+    """Finds pixels around which all is of exactly one colour: `H x W` bool.
+
+    Their value is known, whatever the kernel is.
+
+    Args:
+      pixels: `H x W x C`.
+    """
+    flat = np.ones(pixels.shape[:2], bool)
+    flat[:, :-1] &= (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
+    flat[:-1] &= (pixels[1:] == pixels[:-1]).all(axis=2)
+    # Also the last row and column of the square are compared with their next.
+    found: np.ndarray = scipy.ndimage.minimum_filter(flat, 2 * FLAT_RADIUS + 1)
+    return found
 
 
 def _packed(mask: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import Enlarge, find_method
-from kernelgan_jax.usable_pixels import UsablePixels, find_usable
+from kernelgan_jax.usable_pixels import UsablePixels, find_flat, find_usable
 
 
 def super_resolve(
@@ -200,11 +200,11 @@ def _with_unusable(
 ) -> np.ndarray:
     """Puts the pixels that are not part of the picture into its enlargement.
 
-    Drawn areas and isolated pixels come out as they are, each as s x s pixels, and the
-    pixels around drawn areas bicubically.
+    Drawn areas, flat and isolated pixels come out as they are, each as s x s pixels,
+    and the pixels around drawn areas bicubically.
     """
     scale = len(result) // len(image)
-    kept = usable.drawn | usable.isolated
+    kept = usable.drawn | usable.isolated | find_flat(image)
     if usable.mixed.any():
         larger = bicubic_resize(to_unit(image), scale)
         place = usable.mixed.repeat(scale, 0).repeat(scale, 1)

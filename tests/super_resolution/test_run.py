@@ -91,6 +91,18 @@ def test_what_is_no_picture_is_not_sharpened_and_comes_out_as_it_was(calls):
     assert (result[:9] == 1).all()
 
 
+def test_flat_areas_keep_their_value(monkeypatch):
+    def darken(keys, images, plans, *, progress=None):
+        return [(image * 0.9).repeat(2, 0).repeat(2, 1) for image in images]
+
+    monkeypatch.setattr(zssr_method, "zssr_fast", darken)
+    ramp = np.minimum(5 * np.arange(46), 100).astype(np.uint8)
+    image = ramp[None, :, None].repeat(40, 0)
+    result = super_resolve(KEY, image, K2, scale=2, config=TINY)
+    np.testing.assert_array_equal(result[:, 48:], np.float32(100 / 255))
+    assert (result[:, 40:48] < 95 / 255).all()
+
+
 def test_usable_pixels_are_found_once(calls, monkeypatch):
     found = []
     find = usable_pixels.find_drawn
