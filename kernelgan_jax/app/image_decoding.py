@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image as pillow
 from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
-from kernelgan_jax.app import declared, memory, netpbm
+from kernelgan_jax.app import declared, jpeg2000, memory, netpbm
 from kernelgan_jax.app.declared import Declared
 from kernelgan_jax.app.exif import block_of, kept_block, orientation_of, upright
 from kernelgan_jax.app.files import Clipped
@@ -76,6 +76,10 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _decode_tiff(file, frame, notes)
     if kind == "jpegxl":
         return _decode_jpegxl(file, frame, notes)
+    if kind == "jpeg2000":
+        if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:
+            raise pillow.DecompressionBombError
+        return _image(*jpeg2000.read(_all_of(file), notes), notes, format="JPEG2000")
     if kind == "heic":
         return _decode_heic(file, frame, notes)
     if kind == "pfm":

@@ -79,8 +79,8 @@ def kind_of(head: bytes) -> str:
     """The kind of a file by its first 32 bytes.
 
     Returns:
-      `raw`, `tiff`, `png`, `jpegxl`, `avif`, `heic`, `pfm`, `pnm`, or `other`, which
-      Pillow may know.
+      `raw`, `tiff`, `png`, `jpegxl`, `jpeg2000`, `avif`, `heic`, `pfm`, `pnm`, or
+      `other`, which Pillow may know.
     """
     if head.startswith(_RAW_STARTS) or head[6:14] == b"HEAPCCDR":
         return "raw"
@@ -90,6 +90,8 @@ def kind_of(head: bytes) -> str:
         return "png"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "jpegxl"
+    if head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")):
+        return "jpeg2000"
     if head[4:8] == b"ftyp":
         return _kind_of_box(head)
     if head[:2] in (b"PF", b"Pf") and head[2:3].isspace():

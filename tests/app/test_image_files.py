@@ -393,6 +393,40 @@ def heic(brand=b"heic"):
     return b"\0\0\0\x18ftyp" + brand + bytes(4) + b"mif1" + brand + bytes(64)
 
 
+@pytest.mark.parametrize("suffix", ["jp2", "j2k"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_jpeg_2000_is_exact(file, suffix, dtype, channels):
+    pixels = helpers.noise(32, 40, channels, dtype=np.dtype(dtype))
+    options = {"codecformat": suffix, "level": 0, "reversible": True}
+    path = file(f"a.{suffix}", imagecodecs.jpeg2k_encode(pixels.squeeze(), **options))
+    image = image_files.read(path)
+    # That the last of two or four is alpha has to be said.
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixels.dtype == dtype and image.alpha is None
+    assert image.bands == (channels not in (1, 3))
+    for end in (90, -9):
+        fails(file(f"cut.{suffix}", path.read_bytes()[:end]), "damaged")
+
+
+def test_jpeg_2000_with_alpha_and_12_bits(file):
+    pixels = helpers.noise(32, 40, 4, dtype=np.uint16) >> 4
+    options = {"codecformat": "jp2", "level": 0, "reversible": True}
+    data = imagecodecs.jpeg2k_encode(pixels, bitspersample=12, **options)
+    meaning = struct.pack(">H12H", 4, 0, 0, 1, 1, 0, 2, 2, 0, 3, 3, 1, 0)
+    at = data.index(b"jp2h") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    if b"cdef" not in data:
+        box = struct.pack(">I4s", 8 + len(meaning), b"cdef") + meaning
+        start = struct.pack(">I", size + len(box))
+        data = data[:at] + start + data[at + 4 : at + size] + box + data[at + size :]
+    image = image_files.read(file("a.jp2", data))
+    expected = np.rint(pixels * (65535 / 4095))
+    np.testing.assert_array_equal(image.pixels, expected[..., :3])
+    np.testing.assert_array_equal(image.alpha, expected[..., 3])
+    assert "12-bit" in image.note and not image.bands
+
+
 def test_heic_needs_an_extra(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     fails(file("a.heic", heic()), 'pip install "kernelgan-jax[heic]"', "export it")
