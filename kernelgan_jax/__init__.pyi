@@ -9,8 +9,8 @@ from .estimate import Progress as Progress
 from .estimators.run import estimate_kernel as estimate_kernel
 from .estimators.run import estimate_kernels as estimate_kernels
 from .estimators.spectral.analysis import analyse as analyse
-from .estimators.spectral.analysis import estimate_spectral as estimate_spectral
 from .estimators.spectral.confidence import judge as judge
+from .estimators.spectral.estimator import estimate_spectral as estimate_spectral
 from .priors.base import KernelPrior as KernelPrior
 from .super_resolution.run import super_resolve as super_resolve
 from .version import __version__ as __version__

@@ -228,12 +228,41 @@ def motion(size: int, *, length: float, angle: float = 0.0, scale: int) -> np.nd
     """
     checks.number("length", length, maximum=MAX_SIDE, static=True)
     checks.number("angle", angle, minimum=-math.inf, static=True)
+    steps = np.linspace(-length / 2, length / 2, 2 * math.ceil(length * _FINE) + 1)
+    line = np.stack([-steps * math.sin(angle), steps * math.cos(angle)], 1)
+    return path(size, points=line, scale=scale)
+
+
+def path(size: int, *, points: np.ndarray, scale: int) -> np.ndarray:
+    """The blur of any motion while the shutter is open, as of a camera that shakes.
+
+    Args:
+      size: Side in pixels, at least 1.
+      points: `N x 2`, where the picture is at times that are equally far apart: rows
+        and columns, pixels from the alignment.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64; see `motion`.
+
+    Raises:
+      ValueError: If the size is out of range, the points are no such array, or nothing
+        of them is inside.
+
+    Example:
+      >>> path(5, points=np.zeros((1, 2)), scale=2).round(2)[2].tolist()
+      [0.0, 0.0, 0.25, 0.25, 0.0]
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(
+            f"points have shape {points.shape}; they must be N x 2 finite numbers"
+        )
     row, column = _fine_grid(size, scale)
     # Time that each point of the grid spends under the moving square.
     covered = np.zeros(row.shape)
-    steps = np.linspace(-length / 2, length / 2, 2 * math.ceil(length * _FINE) + 1)
-    for step in steps:
-        y, x = row + step * math.sin(angle), column - step * math.cos(angle)
+    for down, right in points:
+        y, x = row - down, column - right
         covered += (np.abs(y) <= scale / 2) & (np.abs(x) <= scale / 2)
     return normalise(_coarse(covered))
 

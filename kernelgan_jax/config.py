@@ -18,6 +18,7 @@ from kernelgan_jax.estimators.registry import (
     PatchRecurrenceConfig,
     find_estimator,
 )
+from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS, Method
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
@@ -35,6 +36,7 @@ class Config:
       scale: Scale of the kernel and of the super-resolution.
       sr: Name of the super-resolution method, see
         `kernelgan_jax.super_resolution.METHODS`; `none` for the kernel alone.
+      spectral: Settings of the estimator `spectral`.
       kernelgan: Settings of the estimator `kernelgan`.
       patch_recurrence: Settings of the estimator `patch_recurrence`.
       constant: Settings of the estimator `constant`.
@@ -60,6 +62,7 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     estimator: str = "spectral"
     scale: int = 2
     sr: str = "deep_wiener"
+    spectral: SpectralConfig = SpectralConfig()
     kernelgan: KernelGANConfig = KernelGANConfig()
     patch_recurrence: PatchRecurrenceConfig = PatchRecurrenceConfig()
     constant: ConstantConfig = ConstantConfig()

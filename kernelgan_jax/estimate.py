@@ -152,6 +152,20 @@ class Diagnostics(NamedTuple):
     if nothing was trained."""
 
 
+class KernelMap(NamedTuple):
+    """The kernels of the parts of an image whose blur varies."""
+
+    kernels: np.ndarray
+    """`R x C x n x n`: aligned for the scale, sum 1."""
+    scale: int
+    """Their scale."""
+    width_std: np.ndarray
+    """Relative standard deviation of their widths, `R x C`."""
+    levels: tuple[tuple[str, ...], ...]
+    """Level of the confidence in each part by itself, `R x C`; `none` where a part has
+    no structure."""
+
+
 class KernelEstimate(NamedTuple):
     """The estimated kernel of one image.
 
@@ -185,3 +199,5 @@ class KernelEstimate(NamedTuple):
     """The raw kernel and the losses, where the estimator has them."""
     evidence: Evidence | None = None
     """What the spectrum of the image says; None if it could not be analysed."""
+    kernel_map: KernelMap | None = None
+    """The kernels of its parts, if they were asked for."""

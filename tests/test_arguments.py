@@ -281,6 +281,10 @@ CALLS = {
         dict(size=9, radius=2.0, scale=2),
         dict(size="whole", radius="positive", scale="whole"),
     ),
+    blur_kernels.path: (
+        dict(size=9, points=np.zeros((2, 2)), scale=2),
+        dict(size="whole", scale="whole"),
+    ),
     blur_kernels.motion: (
         dict(size=9, length=2.0, angle=0.5, scale=2),
         dict(size="whole", length="number", angle="number", scale="whole"),

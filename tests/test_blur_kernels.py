@@ -92,6 +92,14 @@ def test_disks_and_motions(scale):
         )
 
 
+def test_a_path_is_where_the_picture_was():
+    points = np.array([[-2.0, -2.0], [2.0, 2.0], [2.0, 2.0], [2.0, 2.0]])
+    found = blur_kernels.path(11, points=points, scale=1)
+    expected = np.zeros((11, 11))
+    expected[3, 3], expected[7, 7] = 0.25, 0.75
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
 def test_still_motion_is_an_lr_pixel():
     still = blur_kernels.motion(5, length=0.0, scale=2)
     expected = np.zeros((5, 5))

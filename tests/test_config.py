@@ -44,7 +44,7 @@ def test_estimators_scales_and_methods(settings, message):
 def test_what_is_chosen():
     config = Config()
     assert config.chosen_estimator is ESTIMATORS["spectral"]
-    assert config.estimator_config is None
+    assert config.estimator_config is config.spectral
     assert config.chosen_method is METHODS["deep_wiener"]
     assert config.sr_config is config.deep_wiener
     config = Config(estimator="kernelgan", kernelgan=FLOW, sr=NO_SR)
@@ -52,7 +52,7 @@ def test_what_is_chosen():
     assert config.chosen_method is None and config.sr_config is None
 
 
-TEXTS = ("plateau", "per_channel", "motion")
+TEXTS = ("plateau", "per_channel", "motion", "3x4")
 
 
 def changed(group, name):
@@ -80,9 +80,10 @@ def changed(group, name):
 def test_a_setting_that_nothing_chosen_reads_is_refused(setting):
     group, _, name = setting.partition(".")
     settings = changed(group, name)
-    unread = {"estimator": "spectral", "sr": "none"}
+    other = "constant" if group == "spectral" else "spectral"
+    unread = {"estimator": other, "sr": "none"}
     message = f"config.{setting} is .* but nothing that is chosen reads it: .*"
-    with pytest.raises(ValueError, match=f"{message}{readers(group)[0]}.*'spectral'"):
+    with pytest.raises(ValueError, match=f"{message}{readers(group)[0]}.*'{other}'"):
         Config(**unread, **{group: settings})
     chosen = {"estimator": group} if group in ESTIMATORS else {"sr": readers(group)[0]}
     assert getattr(Config(**(unread | chosen | {group: settings})), group) == settings
@@ -113,6 +114,7 @@ def test_settings_round_trip():
 def test_the_dictionary_has_what_is_read():
     assert Config(sr="none").to_dict() == {
         "estimator": "spectral", "scale": 2, "sr": "none",
+        "spectral": {"kernel_map": ""},
     }  # fmt: skip
     found = Config(estimator="kernelgan").to_dict()
     assert list(found) == ["estimator", "scale", "sr", "kernelgan", "deep_wiener"]

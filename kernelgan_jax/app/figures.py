@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures, size
-from kernelgan_jax.estimate import Confidence, KernelEstimate
+from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap
 from kernelgan_jax.pixels import textured_window, to_unit
 from kernelgan_jax.priors.penalties import KERNEL_TERMS
 from kernelgan_jax.resize import bicubic_resize
@@ -94,7 +94,10 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
     figure = new_figure(width, 5, wspace=0.04, w_pad=0.08, h_pad=0.08)
     ratios = [1.25, *(1.0 for _ in shown), *([1.25] if losses else [])]
     columns = figure.add_gridspec(1, len(ratios), width_ratios=ratios)
-    _draw_image(figure.add_subplot(columns[0]), result)
+    picture = figure.add_subplot(columns[0])
+    _draw_image(picture, result)
+    if estimate.kernel_map is not None:
+        _draw_map(picture, estimate.kernel_map, result.image.pixels.shape)
     for column, (scale, kernel) in enumerate(shown, 1):
         axes = figure.add_subplot(columns[column])
         _draw_kernel(axes, kernel, scale)
@@ -218,6 +221,37 @@ def _draw_image(axes: Any, result: Result) -> None:
     axes.set_title(f"{name}\n{width} × {height} px", parse_math=False)
 
 
+def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
+    """Ellipses of the parts' kernels over the image, all magnified alike; gray where
+    the part by itself says little."""
+    rows, columns = kernel_map.kernels.shape[:2]
+    height, width = shape[:2]
+    parts = {
+        (i, j): equivalent_gaussian.covariance(
+            kernel_map.kernels[i, j], scale=kernel_map.scale
+        )
+        for i in range(rows)
+        for j in range(columns)
+    }
+    largest = max(np.linalg.eigvalsh(c)[-1] for c in parts.values()) ** 0.5
+    gain = 0.45 * min(height / rows, width / columns) / largest
+    for (i, j), covariance in parts.items():
+        centre = np.array([(i + 0.5) * height / rows, (j + 0.5) * width / columns])
+        row, column = centre[:, None] + gain * _ellipse(covariance)
+        sure = kernel_map.levels[i][j] in ("high", "medium")
+        axes.plot(column, row, color="white", lw=2.5)
+        axes.plot(column, row, color="deepskyblue" if sure else "gray", lw=1.2)
+    axes.set_title(f"{axes.get_title()}, ellipses {gain:.0f} times as large")
+
+
+def _ellipse(covariance: np.ndarray) -> np.ndarray:
+    """Rows and columns of an ellipse of one standard deviation around 0: `2 x 100`."""
+    turns = np.linspace(0, 2 * np.pi, 100)
+    variances, axis = np.linalg.eigh(covariance)
+    root: np.ndarray = axis * np.sqrt(np.maximum(variances, 0))
+    return root @ np.stack([np.sin(turns), np.cos(turns)])
+
+
 def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
     mesh = axes.imshow(kernel, cmap="magma", interpolation="nearest")
     axes.figure.colorbar(mesh, ax=axes, shrink=0.8, fraction=0.05, pad=0.03)
@@ -238,13 +272,9 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
 def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> None:
     """The kernel's ellipse of one standard deviation, and those of the samples."""
     centre = kernels.centre_of_mass(kernel)
-    turns = np.linspace(0, 2 * np.pi, 100)
-    circle = np.stack([np.sin(turns), np.cos(turns)])
 
     def draw(kernel: np.ndarray, **style: Any) -> None:
-        variances, axis = np.linalg.eigh(kernels.covariance(kernel))
-        root = axis * np.sqrt(np.maximum(variances, 0))
-        row, column = centre[:, None] + root @ circle
+        row, column = centre[:, None] + _ellipse(kernels.covariance(kernel))
         axes.plot(column, row, **style)
 
     for sample in confidence.samples[:32]:

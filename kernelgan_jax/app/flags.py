@@ -38,6 +38,8 @@ class Options:
     """Whether only errors are printed."""
     device: str | None = None
     """`cpu`, `gpu` or `tpu`; None for what JAX takes by itself."""
+    pool: bool = False
+    """Whether all images get one kernel."""
 
 
 class Flag(NamedTuple):
@@ -137,6 +139,18 @@ FLAGS = {
         "of an estimated one.",
         {"enum_values": ["estimated", "bicubic"]},
     ),
+    "kernel_map": Flag(
+        flags.DEFINE_string,
+        None,
+        "ROWSxCOLUMNS, as 3x4: blur that varies, a kernel for each part of the image; "
+        "short for --config.spectral.kernel_map.",
+    ),
+    "pool": Flag(
+        flags.DEFINE_boolean,
+        False,
+        "One kernel for all images, as those of one camera: they are analysed first, "
+        "and the kernel is written to OUTPUT_DIR as well.",
+    ),
     "batch_size": Flag(
         flags.DEFINE_string,
         "auto",
@@ -196,6 +210,8 @@ def parse(argv: Sequence[str]) -> Options:
     if not images:
         raise UsageError("no image: name a file, a folder or a glob with --image=")
     config = _config(values, file, settings, explicit)
+    if values.pool:
+        _check_pool(values, config)
     return Options(
         images=images,
         job=Job(
@@ -204,7 +220,7 @@ def parse(argv: Sequence[str]) -> Options:
             figures=values.figures,
             format=values.format,
             quality=values.quality,
-            band=_band(values.band, config),
+            band=values.band,
             resume=values.resume,
         ),
         output_dir=_output_dir(values.output_dir),
@@ -213,7 +229,23 @@ def parse(argv: Sequence[str]) -> Options:
         cluster=values.cluster,
         quiet=values.quiet,
         device=values.device,
+        pool=values.pool,
     )
+
+
+def _check_pool(values: flags.FlagValues, config: Config) -> None:
+    """Checks that there can be one kernel for all images."""
+    if config.estimator != "spectral":
+        raise UsageError(
+            f"--pool needs the estimator spectral; here it is {config.estimator}"
+        )
+    if config.spectral.kernel_map:
+        raise UsageError("--pool and --kernel_map exclude each other")
+    if values.cluster or values.shard != "0/1":
+        raise UsageError(
+            "--pool looks at all images first, on this machine; without --cluster and "
+            "--shard it writes pooled_kernel_xS.npy, which --kernel= then takes there"
+        )
 
 
 def define(values: flags.FlagValues) -> None:
@@ -317,6 +349,8 @@ def _config(
     config = configuration.choose(file, settings, explicit)
     if not config.chosen_estimator.estimates and config.chosen_method is None:
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
+    if not config.chosen_estimator.estimates and values.band is not None:
+        raise UsageError("--band is for kernels that are estimated; leave it out")
     if config.deep_wiener.weights:
         config = dataclasses.replace(config, deep_wiener=_with_digest(config))
     if values.kernel is not None:
@@ -331,6 +365,7 @@ _SHORT = {
     "sr": "sr",
     "strength": "deep_wiener.strength",
     "sr_weights": "deep_wiener.weights",
+    "kernel_map": "spectral.kernel_map",
 }
 """Flags that are short for a setting."""
 
@@ -392,15 +427,6 @@ def _output_dir(text: str) -> Path:
             f"--output_dir={text}: {error}; URLs need "
             'pip install "kernelgan-jax[cluster]" and fsspec\'s package for the store'
         ) from error
-
-
-def _band(band: int | None, config: Config) -> int | None:
-    if band is not None and not config.chosen_estimator.estimates:
-        raise UsageError(
-            "--band chooses what the kernel is estimated from, but the kernel is "
-            "known; leave one of them out"
-        )
-    return band
 
 
 def _batch_size(text: str) -> int | None:

@@ -19,7 +19,7 @@ from kernelgan_jax.app.image_files import Image
 from kernelgan_jax.app.job import Job, Summary, Task
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.sequences import Timing
-from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.estimate import KernelEstimate, KernelMap
 from kernelgan_jax.version import __version__
 
 MIN_WIDTH = 0.01
@@ -161,9 +161,28 @@ def _estimate(result: Result) -> dict[str, Any]:
         "noise": estimate.noise_std,
         "left_out": estimate.evidence.left_out if estimate.evidence else "",
         **{f"kernel_x{s}": measures(kernel, scale=s) for s, kernel in result.kernels},
+        **_kernel_map(estimate.kernel_map),
         "steps": max(map(len, losses.values()), default=0),
         "final_losses": {name: float(values[-1]) for name, values in losses.items()},
     }
+
+
+def _kernel_map(kernel_map: KernelMap | None) -> dict[str, Any]:
+    """The widths of each kernel of a map, row by row, and how sure they are."""
+    if kernel_map is None:
+        return {}
+    scale = kernel_map.scale
+    parts = [
+        [
+            equivalent_gaussian.widths(kernel, scale=scale)._asdict()
+            | {"relative_std": float(std), "level": level}
+            for kernel, std, level in zip(*row, strict=True)
+        ]
+        for row in zip(
+            kernel_map.kernels, kernel_map.width_std, kernel_map.levels, strict=True
+        )
+    ]
+    return {f"kernel_map_x{scale}": parts}
 
 
 def _super_resolution(result: Result) -> dict[str, Any] | None:

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kernelgan_jax.app import figures, files, image_encoding, kernel_files, sequences
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
@@ -40,6 +42,7 @@ _SCALES = range(1, MAX_SCALE + 1)
 
 FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
+    *(f"kernel_map_x{scale}.npy" for scale in _SCALES),
     "kernel.png",
     *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
@@ -223,6 +226,9 @@ def write(result: Result) -> None:
 def _write_files(folder: Path, result: Result) -> None:
     for scale, kernel in result.kernels:
         kernel_files.write(folder / f"kernel_x{scale}", kernel)
+    if result.estimate is not None and result.estimate.kernel_map is not None:
+        made = result.estimate.kernel_map
+        np.save(folder / f"kernel_map_x{made.scale}.npy", made.kernels)
     if result.sr is not None:
         _write_images(folder, result.sr, result)
     if result.job.figures:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from kernelgan_jax.app import (
     folders,
     image_files,
     pipeline,
+    pooling,
     report,
     resources,
     results,
@@ -52,6 +54,15 @@ def run(options: Options) -> int:
         terminal.print_error(error)
         return 1
     _warn(tasks, options, manifest)
+    if options.pool:
+        try:
+            job = pooling.pooled_job(options.job, tasks, options.output_dir)
+        except (ValueError, results.OutputError) as error:
+            terminal.print_error(error)
+            return 1
+        if job is None:
+            return 1 if problems else 0
+        options = dataclasses.replace(options, job=job)
     tally = _Tally(tasks, options)
     with manifest, contextlib.closing(_outcomes(tasks, options)) as outcomes:
         for outcome in outcomes:

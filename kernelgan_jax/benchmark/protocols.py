@@ -1,6 +1,7 @@
 """How the kernels of test sets are drawn: the protocols of published test sets.
 
-All kernels are aligned as `kernelgan_jax.kernels` states, non-negative, of sum 1.
+All kernels are aligned as `kernelgan_jax.kernels` states, of sum 1; those of resamplers
+and `unsharp` have negative lobes.
 Lengths are in HR pixels.
 """
 
@@ -77,6 +78,62 @@ def _disk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarr
     return _aligned(_noisy(rng, kernel, noise), scale)
 
 
+def _narrow(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    kernel = blur_kernels.random_gaussian(
+        rng,
+        4 * scale + 3,
+        scale=scale,
+        variances=(0.35 * scale**2 / 4, scale**2 / 4),
+        noise=noise or 0.0,
+    )
+    return _aligned(kernel, scale)
+
+
+def _shake(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    # A hand's acceleration is random; what is left of the mean speed gives a direction.
+    speed = np.cumsum(rng.standard_normal((_PATH_POINTS, 2)), 0)
+    points = np.cumsum(speed - rng.uniform(0.5, 1) * speed.mean(0), 0)
+    points -= points.mean(0)
+    reach = rng.uniform(1, 2.5) * scale
+    points *= reach / np.abs(points).max()
+    kernel = blur_kernels.path(8 * scale + 1, points=points, scale=scale)
+    return _aligned(_noisy(rng, kernel, noise), scale)
+
+
+_PATH_POINTS = 200
+"""Of a camera's path."""
+
+
+def _unsharp(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    size, unit = 8 * scale + 1, scale**2 / 4
+    first, second = rng.uniform(0.6 * unit, 5 * unit, 2)
+    angle, amount = rng.uniform(0, math.pi), rng.uniform(0.3, 1)
+    made, blurred = (
+        blur_kernels.gaussian(
+            size, variances=(first + more, second + more), angle=angle, scale=scale
+        )
+        for more in (0.0, 4 * unit)
+    )
+    sharpened = (1 + amount) * made - amount * blurred
+    return _centred(_noisy(rng, sharpened, noise), scale)
+
+
+def _resampler(
+    make: Callable[[int], np.ndarray],
+) -> Callable[[np.random.Generator, int, float | None], np.ndarray]:
+    def draw(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+        return _centred(_noisy(rng, make(scale), noise), scale)
+
+    return draw
+
+
+def _centred(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """The kernel, which may have negative lobes, moved to its alignment."""
+    moved = kernels.centre(kernel, scale)
+    # What the spline leaves where there was nothing.
+    return kernels.normalise(np.where(np.abs(moved) < 1e-9, 0, moved))
+
+
 def _noisy(
     rng: np.random.Generator, kernel: np.ndarray, noise: float | None
 ) -> np.ndarray:
@@ -113,5 +170,26 @@ PROTOCOLS: dict[str, Protocol] = {
         "straight motion over U(1, 4) s pixels while LR pixels collect light", _motion
     ),
     "disk": Protocol("out of focus: even circles of radius U(0.75, 2) s", _disk),
+    "narrow": Protocol(
+        "anisotropic Gaussians that are narrower than most, variances U(0.35, 1) at "
+        "x2, in proportion to the square of other scales",
+        _narrow,
+    ),
+    "shake": Protocol(
+        "the curved path of a camera that shakes, up to U(1, 2.5) s from its middle, "
+        "while LR pixels collect light",
+        _shake,
+    ),
+    "unsharp": Protocol(
+        "the Gaussians of div2krk without their noise, sharpened: unsharp masking of "
+        "U(0.3, 1) with a Gaussian of width s",
+        _unsharp,
+    ),
+    "bicubic": Protocol(
+        "the antialiased bicubic kernel, as of imresize",
+        _resampler(blur_kernels.bicubic),
+    ),
+    "lanczos": Protocol("the Lanczos kernel", _resampler(blur_kernels.lanczos)),
+    "box": Protocol("the average of s x s pixels", _resampler(blur_kernels.box)),
 }
 """The protocols by name."""

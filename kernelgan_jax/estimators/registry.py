@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.settings import (
     check_settings,
     number,
@@ -142,7 +143,12 @@ class Estimator:
 ESTIMATORS: dict[str, Estimator] = {
     entry.name: entry
     for entry in (
-        Estimator("spectral", "spectral.analysis", "likelihood of the power spectrum"),
+        Estimator(
+            "spectral",
+            "spectral.estimator",
+            "likelihood of the power spectrum",
+            config=SpectralConfig,
+        ),
         Estimator(
             "kernelgan",
             "kernelgan.estimator",

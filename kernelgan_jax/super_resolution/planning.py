@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from kernelgan_jax import blur_kernels, checks, equivalent_gaussian, kernels
-from kernelgan_jax.estimate import Evidence, KernelEstimate
+from kernelgan_jax.estimate import Evidence, KernelEstimate, KernelMap
 from kernelgan_jax.super_resolution.registry import find_method
 
 WIDTHS = (0.65, 1.0, 1.35)
@@ -21,7 +21,6 @@ result. The network is therefore trained on inputs made with all three widths: t
 costs little where the estimate is good, and leaves no image of the benchmark worse than
 bicubic enlargement (README of `benchmarks/`). Not part of ZSSR.
 """
-
 
 USUAL_WIDTH = 1.5
 """Width in LR pixels beyond which a kernel that is not trusted is not used: on scenes
@@ -75,6 +74,8 @@ class Plan(NamedTuple):
     for an estimate that cannot be used; empty if the method uses no kernel."""
     notes: tuple[str, ...] = ()
     """What is not done as usual: words that continue "super-resolved ..."."""
+    kernel_map: KernelMap | None = None
+    """Kernels for the parts of the image, which go before that of the stages."""
 
     @property
     def kernel(self) -> np.ndarray | None:
@@ -99,6 +100,7 @@ def plan(
       scales (gradual super-resolution).
     - An estimate with a failure is not used, and neither is one that is not trusted and
       unusually wide (`USUAL_WIDTH`): the bicubic kernel takes its place.
+    - An estimate with a kernel map is used with a kernel for each part.
     - If the image is noisy, the settings are adapted to it (`MethodSettings`).
 
     Args:
@@ -149,6 +151,11 @@ def plan(
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
         noise_std = float(estimate.noise_std)
+    kernel_map = getattr(estimate, "kernel_map", None) if chosen.uses_kernel else None
+    if kernel_map is not None:
+        rows, columns = kernel_map.kernels.shape[:2]
+        source = "estimated"
+        notes = (f"with a map of {rows}x{columns} kernels",)
     if chosen.uses_kernel and evidence is not None and evidence.left_out:
         notes = (*notes, f"apart from {evidence.left_out}")
     if evidence is not None:
@@ -169,6 +176,7 @@ def plan(
         evidence=evidence,
         source=source,
         notes=notes,
+        kernel_map=kernel_map,
     )
 
 
@@ -214,11 +222,9 @@ def _kernel_std(estimate: Any) -> float:
     if not isinstance(estimate, KernelEstimate):
         return 0.0
     confidence = estimate.confidence
-    found = (
-        0.0
-        if confidence is None
-        else width_std(confidence.samples, scale=estimate.scale)
-    )
+    found = 0.0
+    if confidence is not None:
+        found = width_std(confidence.samples, scale=estimate.scale)
     if estimate.trusted and not estimate.failure:
         return found
     return max(found, float(np.std(WIDTHS)))

@@ -14,6 +14,7 @@ from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import Enlarge, find_method
+from kernelgan_jax.super_resolution.varying import by_parts
 from kernelgan_jax.usable_pixels import UsablePixels, find_flat, find_usable
 
 
@@ -154,7 +155,8 @@ def super_resolve_planned(
     checked = [p[:, :, :1] if g else p for p, g in zip(checked, gray, strict=True)]
     method = find_method(methods[0])
     if method.uses_kernel:
-        enlarge = _in_own_range(method.load(), known, headroom=method.headroom)
+        enlarge = by_parts(method.load())
+        enlarge = _in_own_range(enlarge, known, headroom=method.headroom)
     else:
         enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
     results = enlarge(keys, checked, plans, progress=progress)

@@ -396,7 +396,7 @@ def test_single_settings_of_what_is_replaced_are_refused(
         ),
         (["--sr_kernel=bicubic", "--sr=none"], "leave out --sr=none"),
         (["--config.estimator=bicubic", "--sr=none"], "leave out --sr=none"),
-        (["--sr_kernel=bicubic", "--band=2"], "--band chooses what the kernel is est"),
+        (["--sr_kernel=bicubic", "--band=2"], "--band is for kernels that are est"),
         (["--band=0"], "--band=0"),
     ],
 )

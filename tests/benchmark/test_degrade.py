@@ -10,6 +10,9 @@ from kernelgan_jax.benchmark import PROTOCOLS, make_test_set, read_test_set
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import to_unit
 
+FIXED = {"bicubic", "lanczos", "box"}
+LOBES = {"bicubic", "lanczos", "unsharp"}
+
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_it_rebuilds_bit_for_bit(images, tmp_path, protocol):
@@ -32,7 +35,8 @@ def test_it_rebuilds_bit_for_bit(images, tmp_path, protocol):
     assert alone == {name: first[name] for name in alone}
     make_test_set(hr, tmp_path / "four", **(options | {"seed": 4}))
     other = helpers.contents(tmp_path / "four")
-    assert all(other[n] != first[n] for n in first if not n.startswith("hr"))
+    same = ("hr", "gt_k") if protocol in FIXED else ("hr",)
+    assert all(other[n] != first[n] for n in first if not n.startswith(same))
     with pytest.raises(ValueError, match="another seed"):
         make_test_set(hr, tmp_path / "one", **(options | {"seed": 4}))
     assert helpers.contents(tmp_path / "one") == first
@@ -55,7 +59,7 @@ def test_lr_images_are_what_the_kernels_make(images, tmp_path, protocol, scale):
     image, lr, kernel = to_unit(case.hr()), case.lr(), case.kernel()
     assert image.shape[0] % scale == image.shape[1] % scale == 0
     assert lr.shape[:2] == (image.shape[0] // scale, image.shape[1] // scale)
-    assert kernel.min() >= 0
+    assert kernel.min() >= 0 or protocol in LOBES
     np.testing.assert_allclose(
         kernels.centre_of_mass(kernel),
         kernels.alignment(kernel.shape, scale),
@@ -67,7 +71,7 @@ def test_lr_images_are_what_the_kernels_make(images, tmp_path, protocol, scale):
         u, v = np.indices(kernel.shape)
         rows = mirrored(scale * i + u - h // 2, image.shape[0])
         columns = mirrored(scale * j + v - w // 2, image.shape[1])
-        value = (kernel[..., None] * image[rows, columns]).sum((0, 1))
+        value = (kernel[..., None] * image[rows, columns]).sum((0, 1)).clip(0, 1)
         assert np.abs(255 * value - lr[i, j]).max() <= 0.501
 
 
@@ -124,6 +128,37 @@ def test_liang_kernels():
     large = clean > 0.1 * clean.max()
     ratio = noisy[large] / clean[large]
     assert 1.5 < ratio.max() / ratio.min() < 2.7  # 1.4 / 0.6, and a small shift
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("protocol", ["narrow", "shake", *sorted(LOBES | FIXED)])
+def test_kernels_are_aligned_and_have_lobes_where_they_should(protocol, scale):
+    lobes = protocol in LOBES
+    found = drawn(protocol, scale, 9)
+    for kernel in found:
+        assert kernel.sum() == pytest.approx(1)
+        middle = kernels.alignment(kernel.shape, scale)
+        np.testing.assert_allclose(kernels.centre_of_mass(kernel), middle, atol=0.02)
+        assert (kernel.min() < 0) == lobes
+    deepest = np.median([kernel.min() / kernel.max() for kernel in found])
+    assert (deepest < -0.01) == lobes
+
+
+def test_narrow_kernels():
+    spread = np.array([helpers.variances(k) for k in drawn("narrow", 2, 200)])
+    assert 0.3 < spread.min() < 0.45 and 0.9 < spread.max() < 1.1
+
+
+def test_paths_are_curved_and_stay_inside():
+    for scale in (2, 4):
+        found = drawn("shake", scale, 20)
+        for kernel in found:
+            edge = kernel.copy()
+            edge[1:-1, 1:-1] = 0
+            assert edge.max() < 1e-5
+        # A kernel that is no path through its middle is not its own mirror image.
+        skew = [np.abs(k - k[::-1, ::-1]).sum() for k in found]
+        assert np.median(skew) > 0.3
 
 
 def test_image_noise(images, tmp_path):

@@ -2,15 +2,15 @@
 
 `analyse` looks at an image once: it fits kernel and spectrum for each of three families
 of kernels and for the kernels of the usual resamplers (`fit.py`), chooses one of these
-(`search.py`), and draws kernels from the posterior. The estimator returns the kernel of
-this evidence; `judge` rates the kernels of other estimators with it.
+(`search.py`), and draws kernels from the posterior. The estimator (`estimator.py`)
+returns the kernel of this evidence; `judge` rates the kernels of others with it.
 
 Power does not depend on phase, so an asymmetric kernel is taken for a symmetric one.
 """
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,13 +19,8 @@ import numpy as np
 
 from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import (
-    Diagnostics,
     Evidence,
-    KernelEstimate,
-    Progress,
-    ProgressCallback,
 )
-from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
@@ -59,7 +54,7 @@ MIN_POWER_DENSITY = 1e-3
 frequencies without power. It is far below the power of rounding to 8 bits, 1/12."""
 
 
-def analyse(image: Any, *, scale: int) -> Evidence:
+def analyse(image: Any, *, scale: int, resamplers: bool = True) -> Evidence:
     """Analyses the power spectrum of an image: kernel, posterior, noise, JPEG.
 
     Args:
@@ -67,6 +62,8 @@ def analyse(image: Any, *, scale: int) -> Evidence:
         [0, 1]. Both sides at least `WINDOW` pixels. Or what `find_usable` has returned
         for such an image.
       scale: Positive integer; at 1 the kernel is a plain blur.
+      resamplers: Whether the kernel may be that of a usual resampler. They are few, so
+        little evidence is enough for one of them.
 
     Returns:
       What the spectrum says about the image; deterministic.
@@ -92,7 +89,7 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     steps = count_steps(own)
     flat = max(flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps))
     power = mean_window_power(gray, unusable=unusable)
-    chosen = _best_kernel(power, flat, jpeg=jpeg, scale=scale)
+    chosen = _best_kernel(power, flat, jpeg=jpeg, scale=scale, resamplers=resamplers)
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     most = np.float32(2 * np.log(flat))
     spectrum = spectrum._replace(log_noise=np.minimum(spectrum.log_noise, most))
@@ -119,79 +116,14 @@ def analyse(image: Any, *, scale: int) -> Evidence:
     )
 
 
-def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
-    """Estimates the kernel that an image was downscaled with, from its spectrum alone.
-
-    Deterministic. The kernel is a Gaussian; or a generalised Gaussian (a lens out of
-    focus) or a straight motion, where these fit much better; or that of a resampler
-    (bicubic, Lanczos, box), where it fits about as well. `likelihood.py` states the
-    model, `confidence.py` how the result is rated.
-
-    Args:
-      image: As `analyse` takes it.
-      scale: Positive integer; at 1 the kernel is a plain blur.
-
-    Returns:
-      The estimate, with its confidence and evidence. At scale 4 the x2 kernel that
-      leads to the x4 kernel is `intermediate`. `failure` is not empty if the search did
-      not converge.
-
-    Raises:
-      ValueError: As `analyse`.
-
-    Example:
-      >>> import numpy as np
-      >>> from kernelgan_jax import estimate_spectral
-      >>> noise = np.random.default_rng(0).random((48, 64))
-      >>> estimate = estimate_spectral(noise.cumsum(0).cumsum(1) / noise.sum(), scale=2)
-      >>> round(float(estimate.kernel.sum()), 6), estimate.scale, estimate.failure
-      (1.0, 2, '')
-    """
-    return _estimate(analyse(image, scale=scale))
-
-
-def check(image: np.ndarray, *, scale: int, config: Any) -> None:
-    """Checks that the spectrum of an image can be analysed; see `registry.py`.
-
-    Raises:
-      ValueError: If the scale is out of range, or the image is too small or constant.
-    """
-    del config
-    scale = checks.whole("scale", scale)
-    to_gray(image)
-
-
-def estimate(
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
+def _best_kernel(
+    power: np.ndarray,
+    flat: float,
     *,
+    jpeg: bool,
     scale: int,
-    config: Any,
-    evidence: Sequence[Evidence | None],
-    progress: ProgressCallback | None,
-) -> list[KernelEstimate]:
-    """Turns the evidence of images into estimates; see `registry.py`.
-
-    An image is analysed here if its evidence is None.
-
-    Raises:
-      ValueError: If the evidence is of another scale, or as `analyse`.
-    """
-    del keys, config
-    estimates = []
-    for i, (image, known) in enumerate(zip(images, evidence, strict=True)):
-        found = analyse(image, scale=scale) if known is None else known
-        if found.scale != scale:
-            raise ValueError(
-                f"evidence[{i}] is of scale {found.scale}; it must be of scale {scale}"
-            )
-        estimates.append(_estimate(found))
-        if progress is not None:
-            progress(Progress(image=i, phase="spectral", step=1, total=1))
-    return estimates
-
-
-def _best_kernel(power: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> Choice:
+    resamplers: bool = True,
+) -> Choice:
     """Fits all families and resamplers to a periodogram, with at most `flat` noise."""
     power = np.maximum(power, MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
@@ -200,7 +132,9 @@ def _best_kernel(power: np.ndarray, flat: float, *, jpeg: bool, scale: int) -> C
     fits, samples, resampled = jax.device_get(
         program(power.astype(np.float32), weights.astype(np.float32))
     )
-    chosen = choose(fits, samples, resampled, flat_noise_std=flat)
+    chosen = choose(
+        fits, samples, resampled if resamplers else None, flat_noise_std=flat
+    )
     if not (np.isfinite(chosen.fit.loss) and np.isfinite(chosen.fit.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
     return chosen
@@ -228,19 +162,3 @@ def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array, Fit | No
 def _as_result(kernel: Any) -> np.ndarray:
     """A fitted kernel as float64, sum 1, without its empty margin."""
     return kernels.trim(kernels.normalise(np.asarray(kernel, np.float64)))
-
-
-def _estimate(evidence: Evidence) -> KernelEstimate:
-    """The estimate that evidence leads to."""
-    confidence = judge(evidence.kernel, evidence)
-    return KernelEstimate(
-        evidence.kernel,
-        evidence.scale,
-        intermediate=evidence.intermediate,
-        confidence=confidence,
-        failure="" if evidence.converged else confidence.reason,
-        trusted=confidence.level != "low",
-        noise_std=evidence.noise_std,
-        diagnostics=Diagnostics(evidence.raw_kernel),
-        evidence=evidence,
-    )

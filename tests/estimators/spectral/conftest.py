@@ -9,7 +9,7 @@ import pytest
 
 from kernelgan_jax import blur_kernels
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral.analysis import estimate_spectral
+from kernelgan_jax.estimators.spectral.estimator import estimate_spectral
 from kernelgan_jax.estimators.spectral.fit import fit
 from kernelgan_jax.pixels import from_unit
 

@@ -13,14 +13,13 @@ from PIL import Image as pillow
 from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.estimators.spectral.analysis import (
-    _best_kernel,
-    analyse,
+from kernelgan_jax.estimators.spectral.analysis import _best_kernel, analyse
+from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.estimators.spectral.estimator import (
     check,
     estimate,
     estimate_spectral,
 )
-from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.families import GAUSSIAN, GENERALISED, MOTION
 from kernelgan_jax.estimators.spectral.noise import JPEG_NOISE, channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import (
@@ -218,7 +217,7 @@ def test_the_estimator_reads_the_evidence(photo_lr, photo_estimate, monkeypatch)
         calls.append(scale)
         return photo_estimate.evidence
 
-    monkeypatch.setattr(f"{analyse.__module__}.analyse", analysed)
+    monkeypatch.setattr(f"{estimate.__module__}.analyse", analysed)
     unit = to_unit(photo_lr)
     found = estimate(
         [None, None],

@@ -1,0 +1,95 @@
+"""One kernel for all images of a run, as those of one camera (`--pool`).
+
+All images are analysed first. What follows is a run with a known kernel.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from kernelgan_jax.app import files, kernel_files, reading, terminal
+from kernelgan_jax.app.files import OutputError
+from kernelgan_jax.app.job import Job, Task
+from kernelgan_jax.config import Config
+from kernelgan_jax.estimate import ProgressCallback
+from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.estimators.spectral.config import SpectralConfig
+from kernelgan_jax.estimators.spectral.smoothing import Pooled, Seen, pool
+from kernelgan_jax.parallel import map_images
+
+
+def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
+    """The kernel of all images, and how many of them it is made of.
+
+    Images that cannot be read or analysed are left out; the run itself says why.
+
+    Raises:
+      ValueError: If none is left.
+    """
+
+    scale = job.config.scale
+
+    def look(index: int, task: Task, _: ProgressCallback) -> Seen | None:
+        try:
+            pixels = reading.read(task.path, job).for_estimation(job)
+            found = analyse(pixels, scale=scale)
+        except Exception:  # Whatever it is, the other images go on.
+            return None
+        confidence = judge(found.kernel, found)
+        # The maps of images are large, and not needed here.
+        return Seen(found._replace(unusable=None), confidence)
+
+    seen = [each for each in map_images(look, tasks) if each is not None]
+    if not seen:
+        raise ValueError("--pool: no image could be analysed")
+    return pool(seen, scale=scale), len(seen)
+
+
+def write(pooled: Pooled, output_dir: Path, *, scale: int) -> Path:
+    """Writes the kernel into the folder of all results; returns its file.
+
+    Raises:
+      OutputError: If that is impossible.
+    """
+    path = output_dir / f"pooled_kernel_x{scale}"
+    try:
+        with files.temporary_folder(None) as folder:
+            kernel_files.write(folder / path.name, pooled.kernel)
+            for suffix in (".npy", ".mat"):
+                made = (folder / path.name).with_suffix(suffix)
+                path.with_suffix(suffix).write_bytes(made.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    return path.with_suffix(".npy")
+
+
+def pooled_job(job: Job, tasks: Sequence[Task], output_dir: Path) -> Job | None:
+    """The job with the kernel of all images; None if nothing else is to be done.
+
+    Raises:
+      ValueError: If no image could be analysed.
+      OutputError: If the kernel cannot be written.
+    """
+    config, scale = job.config, job.config.scale
+    pooled, count = pool_images(tasks, job)
+    path = write(pooled, output_dir, scale=scale)
+    terminal.print_text(
+        f"pooled kernel of {count} images, widths known to "
+        f"{100 * pooled.width_std:.0f} % -> {path}"
+    )
+    if config.chosen_method is None:
+        return None
+    known = GivenConfig(kernel=tuple(map(tuple, pooled.kernel.tolist())), source="pool")
+    more = {}
+    if config.sr == "deep_wiener":
+        least = max(config.deep_wiener.kernel_std, pooled.width_std)
+        more["deep_wiener"] = dataclasses.replace(config.deep_wiener, kernel_std=least)
+    return dataclasses.replace(job, config=_with(config, known, more))
+
+
+def _with(config: Config, known: GivenConfig, more: dict) -> Config:
+    return dataclasses.replace(
+        config, estimator="given", given=known, spectral=SpectralConfig(), **more
+    )

@@ -1,0 +1,108 @@
+"""Blur that varies over an image: a kernel for each of its parts.
+
+The image is cut into parts of a grid, and each is analysed, with half a part more at
+each side. Blur changes smoothly over most images, so the parts' covariances are
+smoothed (`smoothing.py`): a part of which little is known follows its neighbours, one
+that is known well keeps its own value. Each kernel of the map is the Gaussian of its
+smoothed covariance.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from kernelgan_jax.estimate import KernelMap
+from kernelgan_jax.estimators.spectral.smoothing import (
+    Seen,
+    covariance_of,
+    gaussian_of,
+    log_covariance,
+    smooth,
+)
+
+LEAST_SIDE = 48
+"""Smallest side of a part, with what it is analysed with, pixels."""
+
+
+class Part(NamedTuple):
+    """A part of an image: what is analysed, in pixels."""
+
+    rows: slice
+    columns: slice
+    centre: tuple[float, float]
+    """Of the part itself, as fractions of the image's longer side."""
+
+
+def parts(shape: tuple[int, int], grid: tuple[int, int]) -> Iterator[Part]:
+    """The parts of an image, row by row.
+
+    Args:
+      shape: Height and width of the image.
+      grid: Rows and columns of parts.
+
+    Raises:
+      ValueError: If the parts are too small.
+    """
+    least = [LEAST_SIDE * count // (2 if count > 1 else 1) for count in grid]
+    if any(side < small for side, small in zip(shape, least, strict=True)):
+        raise ValueError(
+            f"image is {shape[1]}x{shape[0]} pixels; a map of {grid[0]}x{grid[1]} "
+            f"kernels needs at least {least[1]}x{least[0]}; use fewer parts"
+        )
+    spans = []
+    for side, count in zip(shape, grid, strict=True):
+        edges = np.linspace(0, side, count + 1)
+        more = side / count / 2
+        spans.append(
+            [
+                (
+                    slice(round(max(low - more, 0)), round(min(high + more, side))),
+                    (low + high) / 2 / max(shape),
+                )
+                for low, high in zip(edges[:-1], edges[1:], strict=True)
+            ]
+        )
+    for rows, down in spans[0]:
+        for columns, right in spans[1]:
+            yield Part(rows, columns, (down, right))
+
+
+def kernel_map(
+    seen: list[Seen | None],
+    shape: tuple[int, int],
+    *,
+    grid: tuple[int, int],
+    scale: int,
+) -> KernelMap:
+    """The map of an image's kernels.
+
+    Args:
+      seen: What each of `parts(shape, grid)` says, in order; None where a part could
+        not be analysed, as one without structure.
+      shape: Height and width of the image.
+      grid: Rows and columns of the map.
+      scale: Scale of the kernels.
+
+    Raises:
+      ValueError: If no part could be analysed.
+    """
+    places = np.array([part.centre for part in parts(shape, grid)])
+    known = [i for i, each in enumerate(seen) if each is not None]
+    if not known:
+        raise ValueError("image has no part with structure; leave out the kernel map")
+    found = [log_covariance(each, scale) for each in seen if each is not None]
+    values, variances = (np.array(x) for x in zip(*found, strict=True))
+    smoothed, uncertain = smooth(values, variances, places[known], places)
+    rows, columns = grid
+    levels = ["none" if each is None else each.confidence.level for each in seen]
+    covariances = [covariance_of(value) for value in smoothed]
+    # Half of a variance's relative deviation is that of its width.
+    width_std = np.sqrt(uncertain.mean(1)) / 2
+    made = np.stack([gaussian_of(each, scale) for each in covariances])
+    return KernelMap(
+        made.reshape(rows, columns, *made.shape[1:]),
+        scale,
+        width_std.reshape(rows, columns),
+        tuple(tuple(levels[i * columns : (i + 1) * columns]) for i in range(rows)),
+    )

@@ -1,0 +1,170 @@
+"""Kernels of several places or images together: their widths, smoothed.
+
+The logarithms of the kernels' covariances (matrices, Arsigny et al.) are the values of
+a Gaussian process on the places, each seen with the error that its posterior states and
+that of its own content. Errors have Student's distribution: what is far off counts for
+little. Many images with one kernel are many values at one place.
+
+References:
+  Arsigny, Fillard, Pennec, Ayache, "Log-Euclidean metrics for fast and simple calculus
+    on diffusion tensors", Magnetic Resonance in Medicine 2006.
+  Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, section 2.2.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kernelgan_jax import blur_kernels, equivalent_gaussian, kernels
+from kernelgan_jax.estimate import Confidence, Evidence
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
+
+CHANGE = 0.8
+"""Standard deviation of the logarithm of the variances over an image, away from their
+mean."""
+
+DISTANCE = 0.5
+"""Distance over which the blur changes, of the image's longer side."""
+
+OWN_ERROR = 0.3
+"""Standard deviation of the logarithm of the variances that a part has beside its
+posterior: its own content, of which its spectrum tells nothing."""
+
+COMMON = 2.0
+"""Standard deviation of the logarithm of the variances of all parts together: next to
+nothing is known of it before."""
+
+FREEDOM = 3.0
+"""Degrees of freedom of Student's distribution, which the errors of parts have: one
+that is far off counts for little."""
+
+ROUNDS = 5
+"""Of weights and fits."""
+
+_LEAST_VARIANCE = 0.02
+"""Smallest variance that is told from none, pixels^2."""
+
+
+class Seen(NamedTuple):
+    """What the spectrum of a part says."""
+
+    evidence: Evidence
+    confidence: Confidence
+
+
+class Pooled(NamedTuple):
+    """One kernel for many images."""
+
+    kernel: np.ndarray
+    """`n x n`, aligned for the scale, sum 1."""
+    width_std: float
+    """Relative standard deviation of its widths."""
+
+
+def pool(seen: list[Seen], *, scale: int) -> Pooled:
+    """The kernel of many images that were blurred alike, as by one camera.
+
+    Their covariances are averaged as those of a map's parts, all at one place: an image
+    that says little, or is far off, counts for little. If most images have the kernel
+    of one resampler, that is the kernel.
+
+    Args:
+      seen: What the spectrum of each image says, at least one.
+      scale: Scale of the kernels.
+
+    Raises:
+      ValueError: If there is no image.
+    """
+    if not seen:
+        raise ValueError("seen is empty; there must be at least one image")
+    families = [each.evidence.family for each in seen]
+    commonest = max(sorted(set(families)), key=families.count)
+    if commonest in RESAMPLERS and 2 * families.count(commonest) > len(seen):
+        return Pooled(seen[families.index(commonest)].evidence.kernel, 0.0)
+    found = [log_covariance(each, scale) for each in seen]
+    values, variances = (np.array(x) for x in zip(*found, strict=True))
+    means, errors = smooth(
+        values, variances, np.zeros((len(seen), 2)), np.zeros((1, 2))
+    )
+    kernel = gaussian_of(covariance_of(means[0]), scale)
+    return Pooled(kernel, float(np.sqrt(errors.mean()) / 2))
+
+
+def log_covariance(seen: Seen, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithm of the covariance of a part's kernel, as 3 numbers, and the variances
+    of these."""
+    evidence, confidence = seen
+
+    def log(kernel: np.ndarray) -> np.ndarray:
+        matrix = _logm(equivalent_gaussian.covariance(kernel, scale=scale))
+        return np.array([matrix[0, 0], matrix[1, 1], np.sqrt(2) * matrix[0, 1]])
+
+    value = log(evidence.kernel)
+    samples = [log(kernel) for kernel in confidence.samples]
+    return value, np.mean((np.array(samples) - value) ** 2, 0) + OWN_ERROR**2
+
+
+def _logm(covariance: np.ndarray) -> np.ndarray:
+    values, axes = np.linalg.eigh(covariance)
+    logs: np.ndarray = (axes * np.log(np.maximum(values, _LEAST_VARIANCE))) @ axes.T
+    return logs
+
+
+def covariance_of(value: np.ndarray) -> np.ndarray:
+    """The covariance whose logarithm is these 3 numbers: `2 x 2`."""
+    both = value[2] / np.sqrt(2)
+    values, axes = np.linalg.eigh(np.array([[value[0], both], [both, value[1]]]))
+    covariance: np.ndarray = (axes * np.exp(values)) @ axes.T
+    return covariance
+
+
+def smooth(
+    values: np.ndarray, variances: np.ndarray, at: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of a Gaussian process, for each column of values.
+
+    Args:
+      values: `N x 3`.
+      variances: Variances of their errors, `N x 3`.
+      at: Where they were seen, `N x 2`.
+      places: Where they are wanted, `M x 2`.
+
+    Returns:
+      Means and variances, `M x 3` each.
+    """
+
+    def prior(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        square = ((a[:, None] - b[None, :]) ** 2).sum(-1)
+        same: np.ndarray = CHANGE**2 * np.exp(-square / (2 * DISTANCE**2))
+        return same
+
+    own, cross = prior(at, at), prior(places, at)
+    means, errors = [], []
+    for value, variance in zip(values.T, variances.T, strict=True):
+        level = float(np.median(value))
+        noise = variance
+        for _ in range(ROUNDS):
+            gram = own + COMMON**2 + np.diag(noise)
+            solved = np.linalg.solve(gram, value - level)
+            # What a part is off by: the weights of Student's distribution.
+            off = noise * solved
+            noise = variance * (FREEDOM + off**2 / variance) / (FREEDOM + 1)
+        gain = np.linalg.solve(gram, cross.T + COMMON**2).T
+        means.append(level + gain @ (value - level))
+        left = CHANGE**2 + COMMON**2 - (gain * (cross + COMMON**2)).sum(1)
+        errors.append(np.maximum(left, 0))
+    return np.stack(means, 1), np.stack(errors, 1)
+
+
+def gaussian_of(covariance: np.ndarray, scale: int) -> np.ndarray:
+    """The Gaussian of a covariance (rows first)."""
+    values, axes = np.linalg.eigh(covariance)
+    # The direction of the second axis, which is the longer one, as seen in a picture.
+    angle = float(np.arctan2(-axes[0, 1], axes[1, 1]))
+    made = blur_kernels.gaussian(
+        kernels.frame_size(scale),
+        variances=(float(values[1]), float(values[0])),
+        angle=angle,
+        scale=scale,
+    )
+    return made

@@ -1,0 +1,135 @@
+"""Super-resolution with a kernel for each part of an image.
+
+Each part of a `KernelMap` is enlarged with its own kernel and a margin of its
+neighbours, and parts are faded into each other. Any method that uses a kernel serves.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kernelgan_jax.estimate import KernelMap, Progress, ProgressCallback
+from kernelgan_jax.super_resolution.planning import Plan, Stage
+from kernelgan_jax.super_resolution.registry import Enlarge
+
+MARGIN = 24
+"""Pixels around a part, with what it is faded over, that its result depends on."""
+
+FADE = 16
+"""Pixels at each side of the border between two parts over which they are faded."""
+
+
+def by_parts(enlarge: Enlarge) -> Enlarge:
+    """The function of a method, for plans that have a kernel map as well.
+
+    Args:
+      enlarge: The function, for plans with one kernel.
+    """
+
+    def varying(
+        keys: Sequence[jax.Array],
+        images: Sequence[np.ndarray],
+        plans: Sequence[Plan],
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[np.ndarray]:
+        if all(planned.kernel_map is None for planned in plans):
+            return enlarge(keys, images, plans, progress=progress)
+        pieces = [
+            piece
+            for i, (image, planned) in enumerate(zip(images, plans, strict=True))
+            for piece in _pieces(i, image.shape[:2], planned)
+        ]
+
+        def report(done: Progress) -> None:
+            if progress is not None:
+                progress(done._replace(image=pieces[done.image].image))
+
+        found = enlarge(
+            [keys[piece.image] for piece in pieces],
+            [images[piece.image][piece.rows, piece.columns] for piece in pieces],
+            [piece.plan for piece in pieces],
+            progress=report,
+        )
+        results: list[np.ndarray | None] = [None] * len(images)
+        for piece, result in zip(pieces, found, strict=True):
+            if piece.weights is None:
+                results[piece.image] = result
+                continue
+            height, width, channels = images[piece.image].shape
+            scale = piece.plan.scale
+            whole = results[piece.image]
+            if whole is None:
+                shape = (scale * height, scale * width, channels)
+                whole = results[piece.image] = np.zeros(shape, np.float32)
+            place = tuple(
+                slice(scale * span.start, scale * span.stop)
+                for span in (piece.rows, piece.columns)
+            )
+            down, right = piece.weights
+            whole[place] += down[:, None, None] * right[None, :, None] * result
+        return [result for result in results if result is not None]
+
+    return varying
+
+
+class _Piece(NamedTuple):
+    """A part of an image, as the method gets it."""
+
+    image: int
+    """Index of the image."""
+    rows: slice
+    columns: slice
+    plan: Plan
+    """With the part's own kernel."""
+    weights: tuple[np.ndarray, np.ndarray] | None
+    """Of the rows and of the columns of its result; None for a whole image."""
+
+
+def _pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[_Piece]:
+    """The pieces of an image: one, or one for each kernel of its map."""
+    kernel_map = planned.kernel_map
+    if kernel_map is None:
+        whole = slice(0, shape[0]), slice(0, shape[1])
+        yield _Piece(image, *whole, planned, None)
+        return
+    count = kernel_map.kernels.shape[:2]
+    downs, rights = (
+        _spans(side, parts, planned.scale)
+        for side, parts in zip(shape, count, strict=True)
+    )
+    for i, (rows, down) in enumerate(downs):
+        for j, (columns, right) in enumerate(rights):
+            own = _own_plan(planned, kernel_map, i, j)
+            yield _Piece(image, rows, columns, own, (down, right))
+
+
+def _own_plan(planned: Plan, kernel_map: KernelMap, row: int, column: int) -> Plan:
+    """The plan of one part."""
+    return planned._replace(
+        stages=(Stage(planned.scale, kernel_map.kernels[row, column]),),
+        kernel_std=float(kernel_map.width_std[row, column]),
+        kernel_map=None,
+    )
+
+
+def _spans(side: int, count: int, scale: int) -> list[tuple[slice, np.ndarray]]:
+    """What is read of an axis for each part, and the weights of its result."""
+    edges = np.linspace(0, side, count + 1)
+    fade = min(FADE, side / count / 2)
+    # All are as long, so that few shapes are compiled.
+    length = min(int(np.ceil(side / count + 2 * (fade + MARGIN))) + 1, side)
+    found = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        start = min(max(int(low - fade) - MARGIN, 0), side - length)
+        stop = start + length
+        place = (np.arange(scale * start, scale * stop) + 0.5) / scale
+        weights = np.ones(len(place))
+        if low > 0:
+            weights *= np.clip((place - low) / (2 * fade) + 0.5, 0, 1)
+        if high < side:
+            weights *= np.clip((high - place) / (2 * fade) + 0.5, 0, 1)
+        found.append((slice(start, stop), weights.astype(np.float32)))
+    return found
