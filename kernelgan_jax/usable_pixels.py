@@ -18,21 +18,15 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
+from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
 
-LEAST_SHARE = 2e-4
-"""Isolated pixels that are a smaller share of all do not count: pictures have some."""
+FLAT_RADIUS = 4
+"""Pixels on all sides of a flat one that have its colour: more than usual kernels."""
 
-
-FAR = (2.0, 0.1)
-"""A pixel that is isolated without doubt is beyond its neighbours by so many times
-their range, and by this fraction of the image's."""
-
-NEARER = (1.0, 0.05)
-"""The same for others, if there are such pixels..."""
-
-MOST_NEARER = 2.0
-"""... and all are not this many times as many: noise has pixels at any distance."""
+MOST_COVERED = 0.9
+"""If more of the pixels are drawn or around what is, the image is a drawing, as a page
+of text."""
 
 
 class UsablePixels(NamedTuple):
@@ -43,14 +37,17 @@ class UsablePixels(NamedTuple):
     drawn: np.ndarray
     """`H x W` bool: pixels of drawn areas."""
     mixed: np.ndarray
-    """`H x W` bool: pixels around them, which are filled too."""
+    """`H x W` bool: pixels around them, which are filled too, and pixels that nobody
+    sees."""
     isolated: np.ndarray
     """`H x W` bool: isolated pixels."""
 
     @property
     def unusable(self) -> np.ndarray | None:
-        """Pixels of drawn areas and around them; None if there are none."""
-        return self.drawn | self.mixed if self.drawn.any() else None
+        """Pixels of drawn areas and around them, and those that nobody sees; None if
+        there are none."""
+        found = self.drawn | self.mixed
+        return found if found.any() else None
 
     @property
     def left_out(self) -> str:
@@ -58,12 +55,14 @@ class UsablePixels(NamedTuple):
         return "; ".join(filter(None, [*_areas(self.drawn), _count(self.isolated)]))
 
 
-def find_usable(image: Any) -> UsablePixels:
+def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels:
     """Finds the pixels that are part of an image's picture.
 
     Args:
       image: `H x W`, `H x W x 1` or `H x W x 3` of a type that `pixels.from_array`
-        takes.
+        takes; or what this function has returned, which is returned again.
+      unseen: `H x W` bool: pixels that are known to be no part of it, as they are
+        transparent or have no data. They are left as they are.
 
     Raises:
       ValueError: If the array is no image.
@@ -74,62 +73,44 @@ def find_usable(image: Any) -> UsablePixels:
       >>> find_usable(image).left_out
       'a flat margin (left 8 px)'
     """
+    if isinstance(image, UsablePixels):
+        return image
     pixels = from_array(image)
     drawn = find_drawn(pixels) | find_margins(pixels)
     mixed = find_mixed(pixels, drawn) if drawn.any() else drawn
-    isolated = _isolated(pixels, drawn | mixed)
+    if (drawn | mixed).mean() > MOST_COVERED:
+        drawn = mixed = np.zeros_like(drawn)
+    isolated = find_isolated(pixels, drawn | mixed)
     filled = pixels
     if drawn.any() or isolated.any():
         filled = _filled(pixels, drawn | mixed, isolated)
-    return UsablePixels(filled, drawn, mixed, isolated)
+        if filled.min() == filled.max():  # Nothing of a picture is left.
+            filled, drawn, mixed, isolated = pixels, *np.zeros((3, *drawn.shape), bool)
+    if unseen is not None and unseen.any():
+        drawn, isolated = drawn & ~unseen, isolated & ~unseen
+        mixed = mixed | unseen
+    return UsablePixels(filled, *map(_packed, (drawn, mixed, isolated)))
 
 
-def _isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    """Pixels that are far from all of their neighbours but one: `H x W` bool.
+def find_flat(pixels: np.ndarray) -> np.ndarray:
+    """Finds pixels around which all is of exactly one colour: `H x W` bool.
+
+    Their value is known, whatever the kernel is.
 
     Args:
       pixels: `H x W x C`.
-      areas: `H x W` bool: where none are looked for.
     """
-    span = float(np.ptp(pixels))
-    far, nearer = np.zeros((2, *areas.shape), bool)
-    for channel in range(pixels.shape[2]):
-        plane = pixels[..., channel].astype(np.float32)
-        rows, columns = np.nonzero(_stands_out(plane, NEARER[1] * span))
-        around = np.sort(_around(plane, rows, columns), axis=0)
-        low, high = around[1], around[-2]
-        own = plane[rows, columns]
-        beyond = np.maximum(own - high, low - own)
-        for found, (factor, step) in ((far, FAR), (nearer, NEARER)):
-            alone = beyond > np.maximum(step * span, factor * (high - low))
-            found[rows[alone], columns[alone]] = True
-    far, nearer = far & ~areas, nearer & ~areas
-    enough = far.mean() >= LEAST_SHARE and nearer.sum() <= MOST_NEARER * far.sum()
-    return nearer if enough else np.zeros_like(far)
+    flat = np.ones(pixels.shape[:2], bool)
+    flat[:, :-1] &= (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
+    flat[:-1] &= (pixels[1:] == pixels[:-1]).all(axis=2)
+    # Also the last row and column of the square are compared with their next.
+    found: np.ndarray = scipy.ndimage.minimum_filter(flat, 2 * FLAT_RADIUS + 1)
+    return found
 
 
-def _stands_out(plane: np.ndarray, step: float) -> np.ndarray:
-    """Pixels that are above, or below, three of the four beside them: `H x W` bool.
-
-    All pixels beyond all of their neighbours but one are among these.
-    """
-    padded = np.pad(plane, 1, mode="reflect")
-    above = np.zeros(plane.shape, np.int8)
-    below = np.zeros_like(above)
-    height, width = plane.shape
-    for row, column in ((0, 1), (1, 0), (1, 2), (2, 1)):
-        difference = plane - padded[row : row + height, column : column + width]
-        above += difference > step
-        below += difference < -step
-    return (above >= 3) | (below >= 3)
-
-
-def _around(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The eight neighbours of some pixels: `8 x n`, those with a common side first."""
-    padded = np.pad(plane, 1, mode="reflect")
-    sides = ((0, 1), (1, 0), (1, 2), (2, 1))
-    corners = ((0, 0), (0, 2), (2, 0), (2, 2))
-    return np.stack([padded[rows + i, columns + j] for i, j in sides + corners])
+def _packed(mask: np.ndarray) -> np.ndarray:
+    """The same mask, which takes no memory if it is False everywhere."""
+    return mask if mask.any() else np.broadcast_to(np.False_, mask.shape)
 
 
 def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.ndarray:
@@ -140,22 +121,7 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
       areas: `H x W` bool.
       isolated: `H x W` bool.
     """
-    filled = pixels.copy()
-    if isolated.any():
-        rows, columns = np.nonzero(isolated)
-        known = _around(~(areas | isolated), rows, columns).astype(np.float32)
-        # Exact for cubic polynomials; the mean where a neighbour is unknown.
-        weights = np.repeat([0.5, -0.25], 4)[:, None]
-        weights = np.where(known.all(axis=0), weights, known)
-        weights = weights / np.maximum(weights.sum(axis=0), 1e-9)
-        for channel in range(pixels.shape[2]):
-            plane = pixels[..., channel].astype(np.float64)
-            around = _around(plane, rows, columns)
-            value = (weights * around).sum(axis=0).clip(around.min(0), around.max(0))
-            value = np.where(known.any(axis=0), value, plane[rows, columns])
-            filled[rows, columns, channel] = (
-                np.rint(value) if pixels.dtype.kind in "ui" else value
-            )
+    filled = fill_isolated(pixels, areas, isolated)
     if areas.any():
         rows, columns = np.nonzero(areas)
         nearest = scipy.ndimage.distance_transform_edt(

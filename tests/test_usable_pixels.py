@@ -42,6 +42,15 @@ def lettered(fill, size):
     return np.asarray(picture)
 
 
+def page(paper, ink):
+    picture = Image.new("RGB", SHAPE[::-1], (paper,) * 3)
+    font = ImageFont.load_default(size=13)
+    for line in range(8):
+        text = f"A page with its line {line} and more"
+        ImageDraw.Draw(picture).text((3, 15 * line), text, fill=(ink,) * 3, font=font)
+    return np.asarray(picture)
+
+
 def with_hot_pixels(fraction):
     chosen = np.random.default_rng(0).random(SHAPE) < fraction
     chosen[:2] = chosen[-2:] = chosen[:, :2] = chosen[:, -2:] = False
@@ -134,13 +143,31 @@ def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
         np.kron(helpers.noise(9, 9, 1), np.ones((8, 8, 1), np.uint8)),  # A drawing.
         np.full((40, 40, 3), 9, np.uint8),
         PICTURE / 255,
+        page(245, 20),
+        page(30, 200),
+        np.where((ROWS < 50)[..., None], np.uint8(9), np.full((*SHAPE, 3), 200, "u1")),
     ],
-    ids="RGB gray coarse clipped noise drawing constant float".split(),
+    ids="RGB gray coarse clipped noise drawing constant float page dark two".split(),
 )
 def test_pictures_and_drawings_are_left_as_they_are(pixels):
     usable = find_usable(pixels)
     assert usable.left_out == "" and usable.unusable is None
     assert usable.image is pixels or np.shares_memory(usable.image, pixels)
+
+
+def test_what_nobody_sees_is_known_from_elsewhere():
+    unseen = (ROWS > 60) & (COLUMNS < 50)
+    usable = find_usable(PICTURE, unseen=unseen)
+    np.testing.assert_array_equal(usable.unusable, unseen)
+    assert usable.image is PICTURE and usable.left_out == ""
+    assert find_usable(usable) is usable
+    assert find_usable(PICTURE, unseen=np.zeros(SHAPE, bool)).unusable is None
+    # An area without data is not named as one that was drawn.
+    pixels, _ = KINDS["white frame"]
+    assert find_usable(pixels, unseen=frame(12)).left_out == ""
+    unseen &= (ROWS < 100) & (COLUMNS > 20)
+    framed = find_usable(pixels, unseen=unseen)
+    assert "a flat frame" in framed.left_out and framed.unusable[unseen].all()
 
 
 @pytest.mark.parametrize("dtype, a, b", [("uint16", 200, 9), ("float32", 1e-3, 0.5)])

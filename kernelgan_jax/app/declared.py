@@ -23,6 +23,9 @@ _TIFF_COMPRESSIONS = {
 _TIFF_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
 """Bytes of the types of whole numbers in a TIFF."""
 
+_JPEG2000_HEAD = 2**20
+"""Bytes at the start of a JPEG 2000 in which its codestream begins."""
+
 _MOST_BOXES = 1000
 """Boxes of a container that are looked at."""
 
@@ -81,11 +84,39 @@ def read(file: IO[bytes]) -> Declared | None:
             return _heif(file)
         if kind == "jpegxl":
             return _jpegxl(file, head)
+        if kind == "jpeg2000":
+            file.seek(0)
+            size = jpeg2000_size(file.read(_JPEG2000_HEAD))
+            if size is None:
+                return None
+            # The decoder has 32 bits for each sample beside the result.
+            bits = size.channels * (16 if size.depth <= 8 else 18)
+            return Declared(size.width, size.height, bits)
         if head[:1] == b"P":
             return _netpbm(head)
     except (struct.error, IndexError, OverflowError, OSError, ValueError):
         pass
     return None
+
+
+class Jpeg2000(NamedTuple):
+    """What the codestream of a JPEG 2000 declares."""
+
+    width: int
+    height: int
+    channels: int
+    depth: int
+    """Bits of a sample."""
+
+
+def jpeg2000_size(data: bytes) -> Jpeg2000 | None:
+    """Sides and depth of a JPEG 2000; None if there are none."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        return None
+    fields = struct.unpack_from(">HHIIIIIIIIHB", data, start + 4)
+    right, bottom, left, top = fields[2:6]
+    return Jpeg2000(right - left, bottom - top, fields[10], (fields[11] & 127) + 1)
 
 
 def _tiff(file: IO[bytes], head: bytes) -> Declared | None:
@@ -173,7 +204,7 @@ def _netpbm(head: bytes) -> Declared | None:
 # --- Containers of boxes: HEIC, AVIF, JPEG XL ---
 
 
-def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """The boxes between two places: kind, where its content starts, where it ends."""
     for _ in range(_MOST_BOXES):
         file.seek(start)
@@ -199,11 +230,11 @@ def _heif(file: IO[bytes]) -> Declared | None:
         places = [
             (start + skipped, end)
             for place in places
-            for kind, start, end in _boxes(file, *place)
+            for kind, start, end in boxes(file, *place)
             if kind == name
         ]
     for place in places:
-        for kind, start, _ in _boxes(file, *place):
+        for kind, start, _ in boxes(file, *place):
             file.seek(start + 4)
             if kind == b"ispe":
                 sides.append(struct.unpack(">II", file.read(8)))
@@ -220,7 +251,7 @@ def _jpegxl(file: IO[bytes], head: bytes) -> Declared | None:
     """The headers of a JPEG XL, bare or in a container."""
     if head.startswith(b"\xff\x0a"):
         return _codestream(head)
-    for kind, start, end in _boxes(file, 0, file.seek(0, 2)):
+    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
         if kind in (b"jxlc", b"jxlp"):  # The first part of several has a number.
             file.seek(start + 4 * (kind == b"jxlp"))
             return _codestream(file.read(min(netpbm.HEAD, end - start)))

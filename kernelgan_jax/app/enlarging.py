@@ -58,6 +58,12 @@ def usual_pixels(image: Image) -> np.ndarray:
     return unit
 
 
+def unseen(image: Image) -> np.ndarray | None:
+    """Where `usual_pixels` are filled: `H x W` bool, or None."""
+    found, source = _unseen(image)
+    return None if source is None else found
+
+
 def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Where nothing is seen, and where there are pixels that it is filled from.
 
@@ -80,9 +86,16 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     return (unseen, source) if source.any() else (None, None)
 
 
-def for_estimation(image: Image) -> np.ndarray:
-    """The pixels that the kernel is estimated from: the mean of bands, else all."""
+def for_estimation(image: Image, *, band: int | None = None) -> np.ndarray:
+    """The pixels that the kernel is estimated from: the mean of bands, else all.
+
+    Args:
+      image: The image.
+      band: Only this band or channel, counted from 1.
+    """
     pixels = usual_pixels(image)
+    if band is not None:
+        return np.ascontiguousarray(pixels[:, :, band - 1 : band])
     if not image.bands:
         return pixels
     unit = to_unit(pixels)

@@ -148,6 +148,14 @@ FLAGS = {
         "which are all that were found.",
         {"enum_values": list(LEVELS)},
     ),
+    "band": Flag(
+        flags.DEFINE_integer,
+        None,
+        "Which band of an image the kernel is estimated from, counted from 1 as GDAL "
+        "does; by default their mean, and all channels of gray and RGB. All bands are "
+        "super-resolved.",
+        {"lower_bound": 1},
+    ),
     "kernel": Flag(
         flags.DEFINE_string,
         None,
@@ -258,6 +266,7 @@ def parse(argv: Sequence[str]) -> Options:
             format=values.format,
             quality=values.quality,
             exports=exports,
+            band=values.band,
             resume=values.resume,
         ),
         output_dir=flag_values.output_dir(values.output_dir),
@@ -384,6 +393,8 @@ def _config(
     config = configuration.choose(file, settings, explicit)
     if not config.chosen_estimator.estimates and config.chosen_method is None:
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
+    if not config.chosen_estimator.estimates and values.band is not None:
+        raise UsageError("--band is for kernels that are estimated; leave it out")
     if config.deep_wiener.weights:
         config = dataclasses.replace(config, deep_wiener=_with_digest(config))
     if values.kernel is not None:

@@ -118,6 +118,7 @@ def owner_of(folder: Path) -> Owner | None:
         return None
     try:
         settings = {"config": report["config"], "seed": report["seed"]}
+        settings["band"] = report.get("band")
         if "owner" not in report:  # of versions up to 2026-11
             return Owner(os.path.abspath(report["image"]["path"]), None, settings)
         owner, content = report["owner"], None

@@ -63,6 +63,10 @@ class Image:
     frames: int = 1
     """Number of frames or pages in the file, of which this is one."""
 
+    def with_alpha(self, alpha: np.ndarray) -> "Image":
+        """The same image with another alpha."""
+        return dataclasses.replace(self, alpha=alpha)
+
     @property
     def is_colour(self) -> bool:
         """Whether the channels are RGB."""

@@ -13,11 +13,12 @@ from typing import IO
 
 import imagecodecs
 import numpy as np
-from PIL import ExifTags, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
+from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
-from kernelgan_jax.app import declared, memory, netpbm
+from kernelgan_jax.app import declared, jpeg2000, memory, netpbm
 from kernelgan_jax.app.declared import Declared
+from kernelgan_jax.app.exif import block_of, kept_block, orientation_of, upright
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_kinds import RAW, kind_of
@@ -52,24 +53,6 @@ _MODES = {
 """For each of Pillow's modes: the mode it is read as, apart from alpha, and a note on
 what that changes."""
 
-_TIFF_EXIF = frozenset(
-    {
-        ExifTags.Base.ImageDescription,
-        ExifTags.Base.Make,
-        ExifTags.Base.Model,
-        ExifTags.Base.XResolution,
-        ExifTags.Base.YResolution,
-        ExifTags.Base.ResolutionUnit,
-        ExifTags.Base.Software,
-        ExifTags.Base.DateTime,
-        ExifTags.Base.Artist,
-        ExifTags.Base.Copyright,
-        ExifTags.IFD.Exif,
-        ExifTags.IFD.GPSInfo,
-    }
-)
-"""The tags of a TIFF that are kept as EXIF; the others describe the file's layout."""
-
 _BAND_PIXELS = 2**20
 """Pixels that are converted at a time."""
 
@@ -93,6 +76,10 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _decode_tiff(file, frame, notes)
     if kind == "jpegxl":
         return _decode_jpegxl(file, frame, notes)
+    if kind == "jpeg2000":
+        if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:
+            raise pillow.DecompressionBombError
+        return _image(*jpeg2000.read(_all_of(file), notes), notes, format="JPEG2000")
     if kind == "heic":
         return _decode_heic(file, frame, notes)
     if kind == "pfm":
@@ -125,6 +112,8 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if tiff.left_out:
         notes.append(f"{tiff.left_out} previews or masks in the file left out")
     frames = len(tiff.pages)
+    if tiff.is_cut_off:
+        notes.append(f"what follows page {frames} is damaged and left out")
     _check_memory(tiff.declared(frame), file.seek(0, 2))
     if tiff.is_for_pillow(frame):
         try:
@@ -139,9 +128,9 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
     try:
-        with _own_pillow_settings(notes):
+        with own_pillow_settings(notes):
             exif.load_from_fp(file, place)
-            metadata.exif = _exif(exif, "TIFF", notes)
+            metadata.exif = kept_block(exif, "TIFF", notes)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
     orientation = tiff.orientation(frame)
@@ -186,7 +175,7 @@ def _decode_heic(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if block := opened.info.get("exif"):
         exif = pillow.Exif()
         exif.load(block)
-        metadata.exif = _exif(exif, "HEIF", notes)
+        metadata.exif = kept_block(exif, "HEIF", notes)
     decoded = Decoded(stored, stored.shape[2] in (2, 4), is_turned=True)
     return _image(decoded, metadata, notes, format="HEIF")
 
@@ -207,7 +196,7 @@ def _decode_pillow(
       png: Metadata that were taken out of a PNG, or None.
       tiff: The same file if it is a TIFF, which may have more images than frames.
     """
-    with _own_pillow_settings(notes):
+    with own_pillow_settings(notes):
         file.seek(0)
         image = pillow.open(file, formats=FORMATS)
         frames = _frames(image, notes) if tiff is None else len(tiff.pages)
@@ -223,12 +212,12 @@ def _decode_pillow(
         if png is not None:
             metadata = png
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
-        orientation = _orientation(image, notes)
+        orientation = orientation_of(image, notes)
         decoded = _read_by_imagecodecs(image, file, frame, frames, notes)
         if decoded is None:
             decoded = Decoded(*_read_bands(image, notes))
             decoded.is_turned = image.format == "TIFF"
-        metadata.exif = _image_exif(image, notes)
+        metadata.exif = block_of(image, notes)
         if tiff is not None:
             found = tiff.metadata(frame)
             metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
@@ -274,9 +263,9 @@ def _image(
     if orientation != 1:
         notes.append(f"turned upright (EXIF orientation {orientation})")
         if not decoded.is_turned:
-            stored = _upright(stored, orientation)
+            stored = upright(stored, orientation)
             if missing is not None:
-                missing = np.ascontiguousarray(_upright(missing, orientation))
+                missing = np.ascontiguousarray(upright(missing, orientation))
         if orientation >= 5:
             dpi = dpi and (dpi[1], dpi[0])
             aspect = aspect and (aspect[1], aspect[0])
@@ -321,12 +310,16 @@ def _read_by_imagecodecs(
     """Reads what Pillow would cut or needs much memory for; None for all else.
 
     These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
-    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads the
-    first frame of a PNG only.
+    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
+    animated PNG.
     """
     if image.format == "PNG":
         file.seek(24)  # The bit depth in the header chunk, always first.
-        if file.read(1) != b"\x10" or frame:
+        if file.read(1) != b"\x10":
+            return None
+        if frames > 1:
+            if not image.mode.startswith("I"):
+                notes.append("frames of 16 bits reduced to 8")
             return None
         stored = imagecodecs.png_decode(_all_of(file))
     elif image.format == "AVIF":
@@ -386,53 +379,8 @@ def _read_bands(
     return stored.astype(np.uint16, copy=False), False
 
 
-def _orientation(image: ImageFile.ImageFile, notes: list[str]) -> int:
-    """The EXIF orientation, 1 to 8; 1 if it is absent or not one of these."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, struct.error):
-        # Editors write odd EXIF; the pixels are good nevertheless.
-        notes.append("unreadable EXIF left out")
-        return 1
-    return int(orientation) if orientation in range(1, 9) else 1
-
-
-def _image_exif(image: ImageFile.ImageFile, notes: list[str]) -> bytes | None:
-    try:
-        return _exif(image.getexif(), image.format, notes)
-    except (SyntaxError, ValueError, struct.error):
-        return None  # It is noted already.
-
-
-def _exif(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes | None:
-    """The EXIF block without orientation and TIFF layout; None if it is empty."""
-    for tag in list(exif):
-        is_layout = format == "TIFF" and tag not in _TIFF_EXIF
-        if is_layout or tag == ExifTags.Base.Orientation:
-            del exif[tag]
-    exif.bigtiff = False  # An EXIF block is a classic TIFF, whatever its source.
-    if not exif:
-        return None
-    try:
-        return exif.tobytes()
-    except Exception:  # Values of a wrong type make Pillow raise anything.
-        notes.append("unreadable EXIF left out")
-        return None
-
-
-def _upright(stored: np.ndarray, orientation: int) -> np.ndarray:
-    """A view of `H x W x C` pixels as EXIF orientation 1 to 8 shows them."""
-    if orientation >= 5:
-        stored = stored.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        stored = stored[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        stored = stored[::-1]
-    return stored
-
-
 @contextlib.contextmanager
-def _own_pillow_settings(notes: list[str]) -> Iterator[None]:
+def own_pillow_settings(notes: list[str]) -> Iterator[None]:
     """Sets Pillow's limits, and turns its warnings about odd metadata into notes.
 
     Pillow keeps its limits in globals, and the program that imports this library may

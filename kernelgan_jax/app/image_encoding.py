@@ -1,11 +1,12 @@
-"""Writing images as PNG, JPEG, WebP, AVIF or TIFF, with their metadata."""
+"""Writing images as PNG, JPEG, WebP, AVIF, GIF or TIFF, with their metadata."""
 
 import dataclasses
 import io
 import os
 import struct
 import zlib
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -13,16 +14,24 @@ import tifffile
 from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
+from kernelgan_jax.app import gif
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.job import QUALITY, SAME
 from kernelgan_jax.app.metadata import COLOUR_CHUNKS, GEO_TAGS, png_chunks
 
-_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WebP", "avif": "AVIF", "tif": "TIFF"}
+_NAMES = {
+    "png": "PNG",
+    "jpg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "gif": "GIF",
+    "tif": "TIFF",
+}
 
 _OF_PILLOW = {name.upper(): suffix for suffix, name in _NAMES.items()}
 """The suffix for each format, as Pillow names it, that is written again."""
 
-_LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535}
+_LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 """Pixels of the longest side that a format can have."""
 
 _LONGEST_BLOCK = 65500
@@ -59,12 +68,18 @@ def fit(image: Image, wanted: str) -> Fitted:
         held = f"{channels} bands"
     elif image.pixels.dtype not in (np.uint8, np.uint16):
         held = f"{image.pixels.dtype}"
+    elif image.frames > 1 and image.format == "TIFF" and kind in ("png", "gif"):
+        held = "pages"
     if held and kind != "tif":
         notes.append(f"to a TIFF, as {_NAMES[kind]} cannot hold {held}")
         kind = "tif"
     if max(height, width) > _LONGEST_SIDE.get(kind, 2**31):
         notes.append(f"to a PNG, as it is too large for {_NAMES[kind]}")
         kind = "png"
+    if image.frames > 1 and kind in ("jpg", "avif"):
+        notes.append(f"each in a file of its own, as {_NAMES[kind]} holds one")
+    if image.frames > 1 and kind == "tif" and image.format != "TIFF":
+        notes.append("without the time for which each is shown")
     notes += _lost(image, kind)
     if kind in ("png", "tif"):
         return Fitted(image, kind, tuple(notes))
@@ -73,6 +88,10 @@ def fit(image: Image, wanted: str) -> Fitted:
         notes.append(f"with 16 bits rounded to 8 for {_NAMES[kind]}")
         pixels = _to_8_bits(pixels)
         alpha = None if alpha is None else _to_8_bits(alpha)
+    if kind == "gif":
+        notes.append("with at most 256 colours" + " each" * (image.frames > 1))
+        if alpha is not None and not np.isin(alpha, (0, 255)).all():
+            notes.append("without half-transparent pixels")
     if kind == "jpg" and alpha is not None:
         notes.append("on white, as JPEG has no alpha")
         pixels, alpha = _on_white(pixels, alpha), None
@@ -87,6 +106,11 @@ def fit(image: Image, wanted: str) -> Fitted:
     return Fitted(fitted, kind, tuple(notes))
 
 
+def encode_pixels(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
+    """The same as `encode` without any metadata."""
+    return encode(Image(image.pixels, image.alpha), format, quality=quality)
+
+
 def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
     """The file of an image.
 
@@ -95,16 +119,13 @@ def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
       format: The format that `fit` has returned.
       quality: Of JPEG, WebP and AVIF, from 1 to 100; 100 stands for lossless WebP.
     """
-    stored = image.pixels
-    if image.alpha is not None:
-        stored = np.concatenate([stored, image.alpha[..., np.newaxis]], axis=-1)
-    if stored.shape[-1] == 1:
-        stored = stored[..., 0]
-    stored = np.ascontiguousarray(stored)
+    if format == "gif":
+        return gif.still(image.pixels, image.alpha)
+    if format == "tif":
+        return _tiff(image)
+    stored = _stored(image)
     if format == "png":
         return _png(stored, image)
-    if format == "tif":
-        return _tiff(stored, image)
     options: dict[str, Any] = {"quality": quality}
     if image.icc_profile is not None:
         options["icc_profile"] = image.icc_profile
@@ -154,6 +175,10 @@ def _lost(image: Image, kind: str) -> list[str]:
         lost.append("texts")
     if kind != "tif" and not image.geo.keys() <= {42112, 42113}:
         lost.append("the georeference")
+    if kind == "gif":
+        found = (image.icc_profile, image.exif, image.xmp)
+        kinds = ("ICC profile", "EXIF", "XMP")
+        lost += [name for name, value in zip(kinds, found, strict=True) if value]
     if not lost:
         return []
     return [f"without {', '.join(lost)}, which {_NAMES[kind]} cannot hold"]
@@ -167,6 +192,16 @@ def _to_8_bits(stored: np.ndarray) -> np.ndarray:
 def _on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[..., np.newaxis].astype(np.float32) / np.float32(255)
     return np.rint(255 - (255 - pixels.astype(np.float32)) * share).astype(np.uint8)
+
+
+def _stored(image: Image) -> np.ndarray:
+    """The samples with alpha as the last channel, without axes of length 1."""
+    stored = image.pixels
+    if image.alpha is not None:
+        stored = np.concatenate([stored, image.alpha[..., np.newaxis]], axis=-1)
+    if stored.shape[-1] == 1:
+        stored = stored[..., 0]
+    return np.ascontiguousarray(stored)
 
 
 # --- PNG ---
@@ -188,8 +223,28 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 # --- TIFF ---
 
 
-def _tiff(stored: np.ndarray, image: Image) -> bytes:
-    """A TIFF with lossless compression, its samples in the type that they have."""
+class TiffPage(NamedTuple):
+    """A page of a TIFF, as tifffile writes it."""
+
+    stored: np.ndarray
+    """The samples."""
+    options: dict[str, Any]
+    """How they are written: with lossless compression, in the type that they have."""
+    below: dict[int, dict[int, Any]]
+    """Tags of EXIF that `append_exif` writes behind the pages."""
+
+
+def _tiff(image: Image) -> bytes:
+    page = tiff_page(image)
+    file = io.BytesIO()
+    tifffile.imwrite(file, page.stored, **page.options)
+    append_exif(file, [page.below])
+    return file.getvalue()
+
+
+def tiff_page(image: Image) -> TiffPage:
+    """An image as a page of a TIFF."""
+    stored = _stored(image)
     channels = image.pixels.shape[2]
     colours = 3 if image.is_colour or image.rgb_first else 1
     extras = ["unspecified"] * (channels - colours)
@@ -206,46 +261,54 @@ def _tiff(stored: np.ndarray, image: Image) -> bytes:
         count = 0 if GEO_TAGS[tag] == "s" else np.size(value)
         tags.append((tag, GEO_TAGS[tag], count, value, True))
     below = {
-        tag: ifd
+        int(tag): ifd
         for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
         if (ifd := exif.get_ifd(tag))
     }
     # tifffile writes no pointers: neighbours of theirs are changed into them below.
-    tags += [(int(tag) + 1, "I", 1, 0, True) for tag in below]
+    tags += [(tag + 1, "I", 1, 0, True) for tag in below]
     options: dict[str, Any] = {}
     if image.dpi is not None:
         options = {"resolution": image.dpi, "resolutionunit": "INCH"}
     predicted = stored.dtype in (np.uint8, np.uint16, np.float32, np.float64)
-    file = io.BytesIO()
-    tifffile.imwrite(
-        file,
-        stored,
-        photometric="rgb" if colours == 3 else "minisblack",
-        planarconfig="contig" if stored.ndim == 3 else None,
-        extrasamples=extras or None,
-        compression="adobe_deflate",
-        predictor=predicted,
-        iccprofile=image.icc_profile,
-        software=False,
-        metadata=None,
-        extratags=tags,
-        **options,
-    )
-    for tag, ifd in below.items():
-        _append_ifd(file, int(tag), ifd)
-    return file.getvalue()
+    options |= {
+        "photometric": "rgb" if colours == 3 else "minisblack",
+        "planarconfig": "contig" if stored.ndim == 3 else None,
+        "extrasamples": extras or None,
+        "compression": "adobe_deflate",
+        "predictor": predicted,
+        "iccprofile": image.icc_profile,
+        "software": False,
+        "metadata": None,
+        "extratags": tags,
+    }
+    return TiffPage(stored, options, below)
 
 
-def _append_ifd(file: io.BytesIO, tag: int, ifd: dict[int, Any]) -> None:
-    """Writes tags of EXIF behind a TIFF and lets one of its tags point to them."""
+def append_exif(file: BinaryIO, below: Sequence[dict[int, dict[int, Any]]]) -> None:
+    """Writes tags of EXIF behind a TIFF, and lets those of its pages point to them.
+
+    Args:
+      file: The file, open for reading and writing.
+      below: `TiffPage.below` of each page.
+    """
+    for page, tags in enumerate(below):
+        for tag, ifd in tags.items():
+            _append_ifd(file, page, tag, ifd)
+
+
+def _append_ifd(file: BinaryIO, page: int, tag: int, ifd: dict[int, Any]) -> None:
+    """Writes tags behind a TIFF and lets a tag of one of its pages point to them."""
     end = file.seek(0, os.SEEK_END)
     file.write(b"\0" * (end % 2))
     end += end % 2
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        pointer, order = tiff.pages.first.tags[tag + 1], tiff.byteorder
         if tiff.is_bigtiff:
             return  # The appended tags have the classic form.
+        found = tiff.pages[page]
+        assert isinstance(found, tifffile.TiffPage)
+        pointer, order = found.tags[tag + 1], tiff.byteorder
     directory = TiffImagePlugin.ImageFileDirectory_v2(
         b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0"
     )

@@ -16,7 +16,7 @@ from kernelgan_jax.app import files, image_encoding, memory
 from kernelgan_jax.app.folders import REPORT, output_filter
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
-from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of
+from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
 from kernelgan_jax.pixels import from_unit
 
 HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
@@ -25,7 +25,7 @@ HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 
 IMAGE_SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .avif .jxl .gif "
-    ".ppm .pgm .pbm .pnm .pfm".split()
+    ".ppm .pgm .pbm .pnm .pfm .jp2 .j2k .j2c .jpx".split()
 ) | (HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else frozenset())
 """Suffixes, in lower case, by which `find` knows images in folders and globs."""
 
@@ -164,9 +164,9 @@ def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
 def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     """Reads an image file.
 
-    PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, GIF, PPM/PGM/PBM and PFM are read, and
-    HEIC where pillow-heif is installed. A TIFF may have any number of bands, of
-    integers or floating point.
+    PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, JPEG 2000, GIF, PPM/PGM/PBM and PFM are
+    read, and HEIC where pillow-heif is installed. A TIFF may have any number of bands,
+    of integers or floating point.
 
     The EXIF orientation is applied, and white is the largest value, also where the file
     has it the other way. An alpha channel, or a palette's transparency, is kept apart
@@ -176,7 +176,8 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     RGB. `Image.note` says all that was changed or left out.
 
     Peak memory is up to 2.7 times that of the returned array (4.3 times for animated
-    WebP, 5.1 times for JPEG XL of 8 bits and gray). Calls from several
+    WebP, 5.1 times for JPEG XL of 8 bits and gray and for JPEG 2000 of 8 bits, 3.1
+    times for that of 16). Calls from several
     threads take turns, because Pillow's limits are global to the process: they are
     changed during the call and put back after it.
 
@@ -218,9 +219,13 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
         except UnusableError as error:
             raise _error(path, str(error)) from None
         except UnidentifiedImageError:
+            file.seek(0)
+            if found := other_kind(file.read(512)):
+                message = f"is not an image that can be read, but {found}"
+                raise _error(path, message) from None
             message = (
                 "is not an image that can be read (PNG, JPEG, TIFF, WebP, "
-                "AVIF, JPEG XL, GIF, BMP, PPM, PFM), or its "
+                "AVIF, JPEG XL, JPEG 2000, GIF, BMP, PPM, PFM), or its "
                 "start is damaged; if it opens elsewhere, export it as PNG"
             )
             raise _error(path, message) from None

@@ -24,6 +24,28 @@ _RAW_STARTS = (
 )
 """First bytes of raw files that are no TIFF by the book."""
 
+_OTHERS = (
+    (0, b"8BPS", "a Photoshop file; export it as PNG or TIFF"),
+    (0, b"gimp xcf", "a GIMP file; export it as PNG or TIFF"),
+    (0, b"%PDF", "a PDF; export the picture in it as PNG or TIFF"),
+    (0, b"%!PS", "PostScript; export the picture in it as PNG or TIFF"),
+    (0, b"v/1\x01", "an OpenEXR file; export it as floating-point TIFF"),
+    (0, b"#?RADIANCE", "a Radiance HDR file; export it as floating-point TIFF"),
+    (0, b"SIMPLE  =", "a FITS file; export it as floating-point TIFF"),
+    (128, b"DICM", "a DICOM file; export its images as 16-bit TIFF or PNG"),
+    (0, b"\x89HDF", "an HDF5 file; export the image in it as TIFF"),
+    (0, b"CDF", "a NetCDF file; export the image in it as TIFF"),
+    (0, b"\x93NUMPY", "a NumPy array; call the library with it, or save it as TIFF"),
+    (0, b"PK\x03\x04", "a ZIP archive; unpack it"),
+    (0, b"\x1f\x8b", "compressed with gzip; unpack it"),
+    (4, b"ftyp", "a video; take pictures out of it, as with ffmpeg"),
+    (0, b"\x1aE\xdf\xa3", "a video; take pictures out of it, as with ffmpeg"),
+    (8, b"AVI ", "a video; take pictures out of it, as with ffmpeg"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS; git lfs pull brings it"),
+)
+"""Kinds that are often given by mistake: where what stands, what they are, what to do.
+"""
+
 PNG_START = b"\x89PNG\r\n\x1a\n"
 """First bytes of PNG."""
 
@@ -33,12 +55,32 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 
 
+def other_kind(head: bytes) -> str:
+    """What a file is that is no image which is read, and what to do with it.
+
+    Args:
+      head: The first 512 bytes of the file.
+
+    Returns:
+      A text that names the kind; empty if the kind is unknown.
+    """
+    for place, start, text in _OTHERS:
+        if head.startswith(start, place):
+            return text
+    words = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if b"<svg" in words and words.startswith(b"<"):
+        return "an SVG drawing, which has no pixels; export it as PNG"
+    if words.startswith((b"<!doctype html", b"<html")):
+        return "a web page and not the image; download it again"
+    return ""
+
+
 def kind_of(head: bytes) -> str:
     """The kind of a file by its first 32 bytes.
 
     Returns:
-      `raw`, `tiff`, `png`, `jpegxl`, `avif`, `heic`, `pfm`, `pnm`, or `other`, which
-      Pillow may know.
+      `raw`, `tiff`, `png`, `jpegxl`, `jpeg2000`, `avif`, `heic`, `pfm`, `pnm`, or
+      `other`, which Pillow may know.
     """
     if head.startswith(_RAW_STARTS) or head[6:14] == b"HEAPCCDR":
         return "raw"
@@ -48,11 +90,13 @@ def kind_of(head: bytes) -> str:
         return "png"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "jpegxl"
+    if head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")):
+        return "jpeg2000"
     if head[4:8] == b"ftyp":
         return _kind_of_box(head)
     if head[:2] in (b"PF", b"Pf") and head[2:3].isspace():
         return "pfm"
-    if head[:2] in (b"P5", b"P6") and head[2:3].isspace():
+    if head[:2] in (b"P2", b"P3", b"P5", b"P6") and head[2:3].isspace():
         return "pnm"
     return "other"
 

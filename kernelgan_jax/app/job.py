@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from kernelgan_jax.config import Config
 
-FORMATS = ("png", "jpg", "webp", "avif", "tif")
+FORMATS = ("png", "jpg", "webp", "avif", "gif", "tif")
 """Formats of super-resolved images: suffixes of the files that are written."""
 
 SAME = "same"
@@ -32,6 +32,9 @@ class Job:
     """Quality of lossy formats, from 1 to 100."""
     exports: tuple[str, ...] = ()
     """Tools that a kernel file is written for, see `kernel_formats.TOOLS`."""
+    band: int | None = None
+    """The band, counted from 1, that the kernel is estimated from; None for the mean of
+    all bands, or all channels of gray and colour."""
     resume: bool = True
     """Whether images are left out that are finished with the same settings."""
 

@@ -19,6 +19,10 @@ HEAD = 4096
 """Bytes of the longest header, with its comments, that is read."""
 
 
+_TEXT = 2**20
+"""Bytes of digits that are read at a time."""
+
+
 class Header(NamedTuple):
     """What stands in front of the pixels."""
 
@@ -48,9 +52,10 @@ def header(data: bytes) -> Header | None:
 
 
 def is_deep(data: bytes) -> bool:
-    """Whether a binary PGM or PPM has samples of more than 8 bits."""
+    """Whether a PGM or PPM has samples of more than 8 bits."""
     found = header(data)
-    return found is not None and found.kind in (b"P5", b"P6") and found.white > 255
+    kinds = (b"P2", b"P3", b"P5", b"P6")
+    return found is not None and found.kind in kinds and found.white > 255
 
 
 def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
@@ -58,7 +63,10 @@ def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
     found = header(data)
     assert found is not None
     white = int(found.white)
-    pixels = _samples(data, found, ">u2").astype(np.uint16)  # This machine's order.
+    if found.kind in (b"P2", b"P3"):
+        pixels = _numbers(data, found)
+    else:
+        pixels = _samples(data, found, ">u2").astype(np.uint16)  # This machine's order.
     if white == 65535:
         return pixels
     if not 0 < white < 65536 or pixels.max(initial=0) > white:
@@ -83,6 +91,29 @@ def full_range(pixels: np.ndarray, white: int) -> np.ndarray:
     for row in range(len(pixels)):
         pixels[row] = levels[np.minimum(pixels[row], white)]
     return pixels
+
+
+def _numbers(data: bytes, found: Header) -> np.ndarray:
+    """Samples that are written in digits."""
+    shape = found.height, found.width, found.channels
+    count = shape[0] * shape[1] * shape[2]
+    pixels = np.empty(count, np.uint16)
+    done, rest = 0, memoryview(data)[found.end :]
+    while done < count and rest:  # No more than a part is digits and numbers at once.
+        end = len(rest)
+        if end > _TEXT:
+            text = bytes(rest[:_TEXT])
+            end = 1 + max(text.rfind(b"\n"), text.rfind(b" "))
+        words = re.sub(rb"#[^\n]*", b"", bytes(rest[: end or None])).split()
+        words = words[: count - done]
+        values = np.array(words, np.uint64)
+        if values.max(initial=0) > 65535:
+            raise UnusableError(f"has samples above its white level of {found.white:g}")
+        pixels[done : done + len(values)] = values
+        done, rest = done + len(values), rest[end or len(rest) :]
+    if not count or done < count:
+        raise ValueError(f"{done} samples for {count}")
+    return pixels.reshape(shape)
 
 
 def _samples(data: bytes, found: Header, dtype: str) -> np.ndarray:

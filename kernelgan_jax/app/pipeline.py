@@ -31,6 +31,7 @@ from kernelgan_jax.app import (
     report,
     resources,
     results,
+    sequences,
 )
 from kernelgan_jax.app.job import Job, Outcome, Task
 from kernelgan_jax.app.report import Result, SuperResolved
@@ -39,6 +40,7 @@ from kernelgan_jax.estimators import run
 from kernelgan_jax.parallel import worker_count
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import super_resolve_planned
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 _LOG = logging.getLogger(__name__)
 
@@ -198,12 +200,12 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
             results.add_exports(task.folder, job.exports)
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
-        sample = reading.first_with_structure(task.path)
+        sample = reading.read(task.path, job)
         _check_state(task.path, before)
         results.check_writable(task.folder)
         if config.chosen_method is not None:
             resources.check_memory(sample.image.pixels.shape, config.scale)
-        reading.check(sample, job)
+        sample = reading.checked(sample, job)
         return _Ready(number, task, sample, fingerprint, content, before)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
@@ -270,7 +272,7 @@ def _estimate(
     try:
         estimates = run.estimate_checked(
             [jax.random.key(job.seed)] * len(ready),
-            [item.sample.for_estimation() for item in ready],
+            [item.sample.for_estimation(job) for item in ready],
             scale=job.config.scale,
             entry=job.config.chosen_estimator,
             config=job.config.estimator_config,
@@ -354,7 +356,9 @@ def _super_resolve(
     started = time.perf_counter()
     planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
     notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
-    enlarged = _enlarge(ready.image, planned, job, _numbered([ready], progress))
+    number = _numbered([ready], progress)
+    known = ready.sample.for_enlarging(job)
+    enlarged = _enlarge(ready.image, planned, job, number, known)
     image, format, more = image_encoding.fit(enlarged, job.format)
     frames: list[Callable[[], image_files.Image]] = []
     frame_notes: list[str] = []
@@ -371,16 +375,25 @@ def _super_resolve(
             if enlarging.is_constant(picture):
                 raise ValueError(enlarging.CONSTANT)
             again = _plan(picture, estimate, job, bicubic=bool(reason))
-            larger = _enlarge(picture, again, job, _numbered([ready], progress))
+            larger = _enlarge(picture, again, job, number)
         except ValueError as error:
             again = _plan(picture, None, job, bicubic=True)
-            larger = _enlarge(picture, again, job, _numbered([ready], progress))
+            larger = _enlarge(picture, again, job, number)
             frame_notes.append(f"frame {frame + 1} bicubically ({error})")
-        return image_encoding.fit(larger, format).image
+        fitted = image_encoding.fit(larger, format)
+        if fitted.format != format:
+            raise ValueError(
+                f"frame {frame + 1} of {picture.frames} is of another kind and cannot "
+                f"be written as --format={format}; use --format=tif"
+            )
+        return fitted.image
 
     if ready.image.frames > 1:
         frames = [functools.partial(other, i) for i in range(ready.image.frames)]
         frames[ready.sample.frame] = lambda: image
+    timing = None
+    if frames and format in sequences.HELD_BY:
+        timing = sequences.read_timing(ready.task.path, ready.image)
     return SuperResolved(
         image=image,
         kernel=planned.kernel,
@@ -391,6 +404,7 @@ def _super_resolve(
         format=format,
         frames=frames,
         frame_notes=frame_notes,
+        timing=timing,
     )
 
 
@@ -415,13 +429,31 @@ def _plan(
 
 
 def _enlarge(
-    image: image_files.Image, planned: Plan, job: Job, progress: ProgressCallback
+    image: image_files.Image,
+    planned: Plan,
+    job: Job,
+    progress: ProgressCallback,
+    known: UsablePixels | None = None,
 ) -> image_files.Image:
-    """Enlarges an image by a plan, whatever its type and number of bands."""
+    """Enlarges an image by a plan, whatever its type and number of bands.
+
+    Args:
+      image: The image.
+      planned: The plan.
+      job: What is done.
+      progress: As for `process`.
+      known: The image's usable pixels, if they are known.
+    """
+    unseen = enlarging.unseen(image)
 
     def enlarge(pixels: np.ndarray) -> np.ndarray:
         keys = [jax.random.key(job.seed)]
-        return super_resolve_planned(keys, [pixels], [planned], progress=progress)[0]
+        usable = known
+        if usable is None and unseen is not None and planned.stages:
+            usable = find_usable(pixels, unseen=unseen)
+        return super_resolve_planned(
+            keys, [pixels], [planned], usable=[usable], progress=progress
+        )[0]
 
     enlarged = enlarging.enlarge_groups(enlarging.usual_pixels(image), enlarge)
     return enlarging.as_stored(enlarged, image, planned.scale)

@@ -21,7 +21,7 @@ from kernelgan_jax.estimators.spectral.smoothing import Pooled, Seen, pool
 from kernelgan_jax.parallel import map_images
 
 
-def pool_images(tasks: Sequence[Task], *, scale: int) -> tuple[Pooled, int]:
+def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
     """The kernel of all images, and how many of them it is made of.
 
     Images that cannot be read or analysed are left out; the run itself says why.
@@ -30,9 +30,11 @@ def pool_images(tasks: Sequence[Task], *, scale: int) -> tuple[Pooled, int]:
       ValueError: If none is left.
     """
 
+    scale = job.config.scale
+
     def look(index: int, task: Task, _: ProgressCallback) -> Seen | None:
         try:
-            pixels = reading.first_with_structure(task.path).for_estimation()
+            pixels = reading.read(task.path, job).for_estimation(job)
             found, resampler = analyse(pixels, scale=scale), ""
             if found.family in RESAMPLERS:
                 resampler = found.family
@@ -83,7 +85,7 @@ def pooled_job(
       OutputError: If the kernel cannot be written.
     """
     config, scale = job.config, job.config.scale
-    pooled, count = pool_images(tasks, scale=scale)
+    pooled, count = pool_images(tasks, job)
     path = write(pooled, output_dir, scale=scale)
     if not quiet:
         terminal.print_text(

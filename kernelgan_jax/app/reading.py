@@ -8,6 +8,12 @@ import numpy as np
 from kernelgan_jax.app import enlarging, image_files
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.estimators import run
+from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
+
+CANDIDATES = 4
+"""Frames of which one is chosen for the estimation."""
 
 
 class Sample(NamedTuple):
@@ -20,35 +26,81 @@ class Sample(NamedTuple):
     constant: bool = False
     """Whether it has no structure, as all other frames; it is enlarged bicubically."""
 
-    def for_estimation(self) -> np.ndarray:
-        """The pixels that the kernel is estimated from.
+    usable: UsablePixels | None = None
+    """The usable pixels of what the kernel is estimated from, if they are kept."""
 
-        They can be larger than those of the file, so images that wait do not keep them.
+    def for_estimation(self, job: Job) -> UsablePixels:
+        """The usable pixels of what the kernel is estimated from.
+
+        They can be larger than those of the file. If they are, images that wait do not
+        keep them.
         """
-        return enlarging.for_estimation(self.image)
+        if self.usable is not None:
+            return self.usable
+        pixels = enlarging.for_estimation(self.image, band=job.band)
+        return find_usable(pixels, unseen=enlarging.unseen(self.image))
+
+    def for_enlarging(self, job: Job) -> UsablePixels | None:
+        """The usable pixels of the image, if they are known."""
+        return None if self.image.bands or job.band is not None else self.usable
 
 
-def first_with_structure(path: Path) -> Sample:
-    """Reads the first frame that is not the same everywhere, or else the first."""
-    first = Sample(image_files.read(path))
-    if not enlarging.is_constant(first.image):
-        return first
-    for frame in range(1, first.image.frames):
-        image = image_files.read(path, frame=frame)
-        if not enlarging.is_constant(image):
-            return Sample(image, frame)
-    return first._replace(constant=True)
+def read(path: Path, job: Job) -> Sample:
+    """Reads the frame that says most about the kernel, which is that of all frames.
+
+    It is the one of the best confidence among `CANDIDATES` frames, evenly spaced; the
+    first of these if no kernel is estimated. Frames without structure are passed over.
+    """
+    image = image_files.read(path)
+    frames = image.frames
+    if frames == 1:
+        return Sample(image, constant=enlarging.is_constant(image))
+    places = np.unique(np.linspace(0, frames - 1, CANDIDATES).astype(int)).tolist()
+    places += [frame for frame in range(frames) if frame not in places]
+    best, best_rating, rated = Sample(image, constant=True), None, 0
+    for place in places:
+        sample = Sample(image_files.read(path, frame=place) if place else image, place)
+        if enlarging.is_constant(sample.image):
+            continue
+        if not job.writes_kernel:
+            return sample
+        found = rating(sample, job)
+        if best_rating is None or found > best_rating:
+            best, best_rating = sample, found
+        rated += 1
+        if rated == CANDIDATES:
+            break
+    return best
 
 
-def check(sample: Sample, job: Job) -> None:
+def rating(sample: Sample, job: Job) -> tuple[int, float]:
+    """How well a frame shows its kernel: larger is better."""
+    try:
+        evidence = analyse(sample.for_estimation(job), scale=job.config.scale)
+    except ValueError:
+        return -1, 0.0
+    found = judge(evidence.kernel, evidence)
+    return ("low", "medium", "high").index(found.level), -found.sr_loss
+
+
+def checked(sample: Sample, job: Job) -> Sample:
     """Checks an image for the estimator and the method.
 
     An image without structure is refused only if nothing is made of it but a kernel.
+
+    Returns:
+      The image, with its usable pixels if they take little more memory.
 
     Raises:
       ValueError: With what is wrong for both, so that what suits one suits the other.
     """
     config, problems = job.config, []
+    channels = sample.image.pixels.shape[2]
+    if job.band is not None and job.band > channels:
+        raise ValueError(
+            f"--band={job.band}, but the image has {channels} "
+            f"band{'s' * (channels > 1)}; choose another one, counted from 1"
+        )
     if (method := config.chosen_method) is not None:
         try:
             method.check_image_size(sample.image.pixels.shape, scale=config.scale)
@@ -56,18 +108,23 @@ def check(sample: Sample, job: Job) -> None:
             problems.append(str(error))
     if job.needs_kernel:
         try:
-            run.check_image(
-                sample.for_estimation(),
+            usable = run.check_image(
+                sample.for_estimation(job),
                 scale=config.scale,
                 entry=config.chosen_estimator,
                 config=config.estimator_config,
             )
+            if usable.image.nbytes <= sample.image.pixels.nbytes:
+                sample = sample._replace(usable=usable)
         except ValueError as error:
-            problems.append(str(error))
+            constant = str(error) == enlarging.CONSTANT and not sample.constant
+            of = f"band {job.band} of the " if job.band and constant else ""
+            problems.append(of + str(error))
     if method is not None and sample.constant and problems == [enlarging.CONSTANT]:
-        return
+        return sample
     if problems:
         height, width = sample.image.pixels.shape[:2]
         same = f"image is {width}x{height} pixels; "
         rest = [text.removeprefix(same) for text in problems[1:]]
         raise ValueError("; ".join([problems[0], *rest]))
+    return sample

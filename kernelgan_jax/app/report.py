@@ -18,6 +18,7 @@ from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.image_files import Image
 from kernelgan_jax.app.job import Job, Summary, Task
 from kernelgan_jax.app.provenance import provenance
+from kernelgan_jax.app.sequences import Timing
 from kernelgan_jax.estimate import KernelEstimate, KernelMap
 from kernelgan_jax.version import __version__
 
@@ -50,9 +51,12 @@ class SuperResolved:
     frame_notes: list[str] = dataclasses.field(default_factory=list)
     """What was not done as usual for single frames; these functions add to it."""
 
+    timing: Timing | None = None
+    """When the frames are shown, if one file holds them all; else None."""
+
     def names(self, scale: int) -> list[str]:
         """Names of the files with the results: one, or one for each frame."""
-        if not self.frames:
+        if not self.frames or self.timing is not None:
             return [f"sr_x{scale}.{self.format}"]
         digits = max(4, len(str(len(self.frames))))
         return [
@@ -135,11 +139,11 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """The settings of a run and its seed, as `report.json` has them."""
+    """The settings of a run, its seed and band, as `report.json` has them."""
     config = job.config.to_dict()
     # The values of a known kernel are in the file that `source` names.
     config.get("given", {}).pop("kernel", None)
-    found = {"seed": job.seed, "config": config}
+    found = {"seed": job.seed, "band": job.band, "config": config}
     plain: dict[str, Any] = json.loads(json.dumps(finite(found)))
     return plain
 
@@ -194,6 +198,7 @@ def _super_resolution(result: Result) -> dict[str, Any] | None:
         "kernel_measures": None
         if sr.kernel is None
         else measures(sr.kernel, scale=result.scale),
+        "frames": max(len(sr.frames), 1),
         "width": width,
         "height": height,
         "dtype": str(sr.image.pixels.dtype),

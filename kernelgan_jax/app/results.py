@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelgan_jax.app import figures, files, image_encoding, kernel_files
+from kernelgan_jax.app import figures, files, image_encoding, kernel_files, sequences
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.job import FORMATS, Job
@@ -159,6 +159,7 @@ def fingerprint(job: Job, content: Any) -> str:
             content,
             job.format,
             job.quality,
+            job.band,
         ],
         sort_keys=True,
     )
@@ -288,6 +289,16 @@ def _write_images(folder: Path, sr: SuperResolved, result: Result) -> None:
     """Writes the super-resolved image, or all frames of a file, one after the other."""
     names, quality = sr.names(result.scale), result.job.quality
     frames = sr.frames or [lambda: sr.image]
+    if sr.timing is not None:
+        sequences.write(
+            folder / names[0],
+            (frame() for frame in frames),
+            sr.format,
+            count=len(frames),
+            timing=sr.timing,
+            quality=quality,
+        )
+        return
     for name, frame in zip(names, frames, strict=True):
         image_encoding.write(folder / name, frame(), sr.format, quality=quality)
 

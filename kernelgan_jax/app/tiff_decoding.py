@@ -3,8 +3,10 @@
 Pillow reads the common kinds of 8 bits, and this module all others.
 """
 
+import contextlib
 import dataclasses
 import logging
+import struct
 from typing import IO, Any
 
 import numpy as np
@@ -93,6 +95,24 @@ class Tiff:
         """Places of the images in the file, without previews and masks."""
         self.pages = [pages[i] for i in self.numbers]
         self.left_out = len(pages) - len(self.pages)
+        self.is_cut_off = self._is_followed(file, pages[-1])
+        """Whether what follows the last image is damaged or missing."""
+
+    def _is_followed(self, file: IO[bytes], page: TiffPage) -> bool:
+        """Whether an image says that another one follows."""
+        is_big = self._file.is_bigtiff
+        count, entry, offset = ("Q", 20, "Q") if is_big else ("H", 12, "I")
+        values = []
+        place = page.offset
+        for code in (count, offset):
+            file.seek(place)
+            code = self._file.byteorder + code
+            data = file.read(struct.calcsize(code))
+            if len(data) < struct.calcsize(code):
+                return True
+            values.append(struct.unpack(code, data)[0])
+            place += len(data) + entry * values[0]
+        return bool(values[1])
 
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""
@@ -103,6 +123,8 @@ class Tiff:
         extras = _extras(page)
         if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
             return not extras
+        if _NODATA in page.tags:
+            return False
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(int(page.photometric or 0), 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
@@ -292,9 +314,11 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
 def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:
     """Where the file has no data: NaN, infinity, or the value that GDAL names."""
     value = None
-    if _NODATA in page.tags:
-        with np.errstate(all="ignore"):
-            value = np.array(page.nodata).astype(stored.dtype)
+    with contextlib.suppress(ValueError), np.errstate(all="ignore"):
+        stated = float(page.tags.valueof(_NODATA, "nan"))
+        value = np.array(stated).astype(stored.dtype)
+        if stored.dtype.kind != "f" and value != stated:
+            value = None  # As -9999, which is no value of unsigned integers.
     return missing_values(stored, notes, value=value)
 
 

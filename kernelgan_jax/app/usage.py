@@ -23,7 +23,7 @@ Finds the kernel that each image was downscaled with (from its power spectrum or
 --config=x2_paper, by KernelGAN), and super-resolves the image with it (by a trained
 network). The results of a/photo.png go to OUTPUT_DIR/photo: sr_x2.png, comparison.png,
 kernel_x2.npy, kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.png (a
-picture) and report.json; of several frames sr_x2_0001.png and so on.
+picture) and report.json; the frames of an animation make one, too.
 OUTPUT_DIR/manifest.jsonl has a line for each image, summary.csv a row. Images that are
 finished with the same settings are left out.
 

@@ -17,8 +17,7 @@ from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.levels import to_own_range
 from kernelgan_jax.parallel import map_images
-from kernelgan_jax.pixels import from_array
-from kernelgan_jax.usable_pixels import find_usable
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
 def estimate_kernel(
@@ -126,23 +125,27 @@ def estimate_kernels(
     )
 
 
-def check_image(image: Any, *, scale: int, entry: Estimator, config: Any) -> np.ndarray:
-    """Checks an image for an estimator: `H x W x C` pixels of the image's own type.
+def check_image(
+    image: Any, *, scale: int, entry: Estimator, config: Any
+) -> UsablePixels:
+    """Checks an image for an estimator, and finds its usable pixels.
+
+    The image is one that `estimate_kernel` takes, or its usable pixels.
 
     Raises:
       ValueError: As `estimate_kernel`.
     """
     entry.check_scale(scale)
-    pixels = from_array(image)
-    entry.implementation.check(in_own_range(pixels), scale=scale, config=config)
-    return pixels
+    usable = find_usable(image)
+    entry.implementation.check(in_own_range(usable), scale=scale, config=config)
+    return usable
 
 
-def in_own_range(image: np.ndarray) -> np.ndarray:
+def in_own_range(usable: UsablePixels) -> np.ndarray:
     """Gives an image's usable pixels in their own range, as estimators get them.
 
     Args:
-      image: As `check_image` has returned it.
+      usable: As `check_image` has returned it.
 
     Returns:
       `H x W x C` float32 in [0, 1].
@@ -150,15 +153,17 @@ def in_own_range(image: np.ndarray) -> np.ndarray:
     Example:
       >>> import numpy as np
       >>> from kernelgan_jax.estimators.run import in_own_range
-      >>> in_own_range(np.array([[[51], [102]]], np.uint8)).ravel().tolist()
+      >>> from kernelgan_jax.usable_pixels import find_usable
+      >>> usable = find_usable(np.array([[[51], [102]]], np.uint8))
+      >>> in_own_range(usable).ravel().tolist()
       [0.0, 1.0]
     """
-    return to_own_range(find_usable(image).image)[0]
+    return to_own_range(usable.image)[0]
 
 
 def estimate_checked(
     keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
+    images: Sequence[UsablePixels],
     *,
     scale: int,
     entry: Estimator,
@@ -172,7 +177,7 @@ def estimate_checked(
         estimator that needs it.
     """
 
-    def look(index: int, image: np.ndarray, _: ProgressCallback) -> Evidence | None:
+    def look(index: int, image: UsablePixels, _: ProgressCallback) -> Evidence | None:
         try:
             return analyse(image, scale=scale)
         except ValueError:

@@ -9,17 +9,13 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
-from kernelgan_jax.levels import (
-    find_levels,
-    from_own_range,
-    to_own_range,
-)
+from kernelgan_jax.levels import find_levels, from_own_range, to_own_range
 from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import Enlarge, find_method
 from kernelgan_jax.super_resolution.varying import by_parts
-from kernelgan_jax.usable_pixels import UsablePixels, find_usable
+from kernelgan_jax.usable_pixels import UsablePixels, find_flat, find_usable
 
 
 def super_resolve(
@@ -80,7 +76,13 @@ def super_resolve(
     if evidence is not None and not isinstance(evidence, Evidence):
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
     known = evidence or getattr(estimate, "evidence", None)
-    span = known.span if known else find_levels(find_usable(pixels).image).span
+    usable = None
+    if known is None or find_method(method).uses_kernel:
+        usable = find_usable(pixels)
+    if known is not None:
+        span = known.span
+    elif usable is not None:
+        span = find_levels(usable.image).span
     planned = plan(
         estimate,
         scale=scale,
@@ -90,7 +92,9 @@ def super_resolve(
         image_shape=pixels.shape,
         image_span=span,
     )
-    return super_resolve_planned([key], [pixels], [planned], progress=progress)[0]
+    return super_resolve_planned(
+        [key], [pixels], [planned], usable=[usable], progress=progress
+    )[0]
 
 
 def super_resolve_planned(
@@ -98,6 +102,7 @@ def super_resolve_planned(
     images: Sequence[Any],
     plans: Sequence[Plan],
     *,
+    usable: Sequence[UsablePixels | None] | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[np.ndarray]:
     """Enlarges images by plans that were made before, all of one method.
@@ -106,6 +111,8 @@ def super_resolve_planned(
       keys: JAX random keys, one for each image.
       images: As `super_resolve` takes them; sizes may differ.
       plans: What `plan` returned for each image.
+      usable: What `find_usable` returned for each image, or None where that is not
+        known.
       progress: Called now and then, with the index of the image.
 
     Returns:
@@ -124,11 +131,14 @@ def super_resolve_planned(
       >>> [result.shape for result in super_resolve_planned(keys, images, plans)]
       [(16, 12, 1), (10, 14, 3)]
     """
+    known = list(usable or [None] * len(images))
     if not len(keys) == len(images) == len(plans):
         raise ValueError(
             f"keys, images and plans are {len(keys)}, {len(images)} and {len(plans)}; "
             "they must be as many"
         )
+    if len(known) != len(images):
+        raise ValueError(f"usable is {len(known)} for {len(images)} images")
     methods = sorted({planned.method for planned in plans})
     if len(methods) > 1:
         raise ValueError(
@@ -141,17 +151,21 @@ def super_resolve_planned(
         return []
     # A gray photograph that is stored as RGB stays gray: one channel is super-resolved.
     gray = [has_equal_channels(pixels) for pixels in checked]
+    known = [None if g else each for each, g in zip(known, gray, strict=True)]
     checked = [p[:, :, :1] if g else p for p, g in zip(checked, gray, strict=True)]
     method = find_method(methods[0])
     if method.uses_kernel:
-        enlarge = _in_own_range(by_parts(method.load()), headroom=method.headroom)
+        enlarge = by_parts(method.load())
+        enlarge = _in_own_range(enlarge, known, headroom=method.headroom)
     else:
         enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
     results = enlarge(keys, checked, plans, progress=progress)
     return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
 
 
-def _in_own_range(enlarge: Enlarge, *, headroom: float) -> Enlarge:
+def _in_own_range(
+    enlarge: Enlarge, known: Sequence[UsablePixels | None], *, headroom: float
+) -> Enlarge:
     """The function of a method, for images in the range of their types: it is called
     with their own ranges, and with noise and spectra of these."""
 
@@ -162,7 +176,10 @@ def _in_own_range(enlarge: Enlarge, *, headroom: float) -> Enlarge:
         *,
         progress: ProgressCallback | None = None,
     ) -> list[np.ndarray]:
-        usable = [find_usable(image) for image in images]
+        usable = [
+            find_usable(image) if seen is None else seen
+            for image, seen in zip(images, known, strict=True)
+        ]
         found = [to_own_range(each.image, headroom=headroom) for each in usable]
         own, levels = [own for own, _ in found], [levels for _, levels in found]
         planned = [
@@ -185,11 +202,11 @@ def _with_unusable(
 ) -> np.ndarray:
     """Puts the pixels that are not part of the picture into its enlargement.
 
-    Drawn areas and isolated pixels come out as they are, each as s x s pixels, and the
-    pixels around drawn areas bicubically.
+    Drawn areas, flat and isolated pixels come out as they are, each as s x s pixels,
+    and the pixels around drawn areas bicubically.
     """
     scale = len(result) // len(image)
-    kept = usable.drawn | usable.isolated
+    kept = usable.drawn | usable.isolated | find_flat(image)
     if usable.mixed.any():
         larger = bicubic_resize(to_unit(image), scale)
         place = usable.mixed.repeat(scale, 0).repeat(scale, 1)

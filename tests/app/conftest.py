@@ -3,7 +3,7 @@
 import pytest
 from app import makers
 
-from kernelgan_jax.app import pipeline, run
+from kernelgan_jax.app import pipeline, reading, run
 from kernelgan_jax.estimators import run as estimators
 from kernelgan_jax.pixels import to_unit
 from kernelgan_jax.resize import bicubic_resize
@@ -48,6 +48,7 @@ def estimation(monkeypatch):
     def enlarge(keys, images, plans, **_):
         return [bicubic_resize(to_unit(images[0]), plans[0].scale)]
 
+    monkeypatch.setattr(reading, "rating", lambda *_: (0, 0.0))
     monkeypatch.setattr(estimators, "estimate_checked", estimate)
     monkeypatch.setattr(pipeline, "super_resolve_planned", enlarge)
     return fake

@@ -62,6 +62,8 @@ def test_bands_have_levels_of_their_own():
     assert np.ptp(np.ptp(unit, axis=(0, 1))) < 1e-5
     mean = enlarging.for_estimation(Image(pixels, bands=True))
     np.testing.assert_allclose(mean[..., 0], unit.mean(axis=2), rtol=1e-6)
+    third = enlarging.for_estimation(Image(pixels, bands=True), band=3)
+    np.testing.assert_array_equal(third, unit[:, :, 2:3])
     colour = helpers.noise(4, 5, 3)
     assert enlarging.for_estimation(Image(colour)) is colour
 

@@ -431,6 +431,8 @@ def test_single_settings_of_what_is_replaced_are_refused(
         ),
         (["--sr_kernel=bicubic", "--sr=none"], "leave out --sr=none"),
         (["--config.estimator=bicubic", "--sr=none"], "leave out --sr=none"),
+        (["--sr_kernel=bicubic", "--band=2"], "--band is for kernels that are est"),
+        (["--band=0"], "--band=0"),
     ],
 )
 def test_flags_that_exclude_each_other(capsys, flags, expected):

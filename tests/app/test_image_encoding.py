@@ -43,7 +43,7 @@ def written(tmp_path, image, wanted, quality=95):
     return image_files.read(path), kind, notes
 
 
-@pytest.mark.parametrize("wanted", FORMATS)
+@pytest.mark.parametrize("wanted", sorted({*FORMATS} - {"gif"}))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     pixels = helpers.ramps(20, 24)[..., :channels]
@@ -115,7 +115,7 @@ def test_what_a_format_cannot_hold_is_said(image, wanted, kind, word):
 
 @pytest.mark.parametrize(
     "case",
-    ["JPEG jpg", "TIFF tif", "WEBP webp", "AVIF avif", "GIF png"],
+    ["JPEG jpg", "TIFF tif", "WEBP webp", "AVIF avif", "GIF gif", "JXL png"],
 )
 def test_the_same_format(case):
     format, kind = case.split()

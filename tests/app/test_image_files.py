@@ -17,7 +17,7 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import image_decoding, image_files
+from kernelgan_jax.app import image_decoding, image_files, netpbm
 
 HEIGHT, WIDTH = 5, 7
 
@@ -237,11 +237,22 @@ def test_deep_ppm_is_exact(file, white):
     fails(file("cut.ppm", content[:-1]), "damaged")
 
 
-def test_a_ppm_with_plain_numbers_says_that_bits_are_lost(file):
-    content = b"P3 2 1 65535\n 0 257 514 65535 65278 0\n"
-    image = image_files.read(file("a.ppm", content))
-    np.testing.assert_allclose(image.pixels[0], [[0, 1, 2], [255, 254, 0]], atol=1)
-    assert image.note == "colour of more than 8 bits reduced to 8"
+@pytest.mark.parametrize("channels, white", [(1, 65535), (3, 65535), (3, 1023)])
+def test_deep_plain_numbers_are_exact(file, monkeypatch, channels, white):
+    monkeypatch.setattr(netpbm, "_TEXT", 50)
+    pixels = helpers.noise(HEIGHT, WIDTH, channels, dtype=np.uint16)
+    pixels = np.minimum(pixels, white)
+    digits = b" ".join(b"%d" % value for value in pixels.ravel())
+    start = b"P3" if channels == 3 else b"P2"
+    content = start + b" # a comment\n7 5 %d\n" % white + digits
+    image = image_files.read(file("a.ppm", content + b" trailing words"))
+    np.testing.assert_array_equal(image.pixels, np.rint(pixels * (65535 / white)))
+    assert image.pixels.dtype == np.uint16
+    assert bool(image.note) == (white != 65535)
+    fails(file("cut.ppm", content[:-9]), "damaged")
+    fails(file("letters.ppm", content.replace(b" ", b" x", 40)), "damaged")
+    top = content.replace(b"%d " % white, b"70000 ", 1)
+    fails(file("over.ppm", top), "white level")
 
 
 @pytest.mark.parametrize("order, scale", [("<", "-1.0"), (">", "1")])
@@ -382,6 +393,40 @@ def heic(brand=b"heic"):
     return b"\0\0\0\x18ftyp" + brand + bytes(4) + b"mif1" + brand + bytes(64)
 
 
+@pytest.mark.parametrize("suffix", ["jp2", "j2k"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_jpeg_2000_is_exact(file, suffix, dtype, channels):
+    pixels = helpers.noise(32, 40, channels, dtype=np.dtype(dtype))
+    options = {"codecformat": suffix, "level": 0, "reversible": True}
+    path = file(f"a.{suffix}", imagecodecs.jpeg2k_encode(pixels.squeeze(), **options))
+    image = image_files.read(path)
+    # That the last of two or four is alpha has to be said.
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixels.dtype == dtype and image.alpha is None
+    assert image.bands == (channels not in (1, 3))
+    for end in (90, -9):
+        fails(file(f"cut.{suffix}", path.read_bytes()[:end]), "damaged")
+
+
+def test_jpeg_2000_with_alpha_and_12_bits(file):
+    pixels = helpers.noise(32, 40, 4, dtype=np.uint16) >> 4
+    options = {"codecformat": "jp2", "level": 0, "reversible": True}
+    data = imagecodecs.jpeg2k_encode(pixels, bitspersample=12, **options)
+    meaning = struct.pack(">H12H", 4, 0, 0, 1, 1, 0, 2, 2, 0, 3, 3, 1, 0)
+    at = data.index(b"jp2h") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    if b"cdef" not in data:
+        box = struct.pack(">I4s", 8 + len(meaning), b"cdef") + meaning
+        start = struct.pack(">I", size + len(box))
+        data = data[:at] + start + data[at + 4 : at + size] + box + data[at + size :]
+    image = image_files.read(file("a.jp2", data))
+    expected = np.rint(pixels * (65535 / 4095))
+    np.testing.assert_array_equal(image.pixels, expected[..., :3])
+    np.testing.assert_array_equal(image.alpha, expected[..., 3])
+    assert "12-bit" in image.note and not image.bands
+
+
 def test_heic_needs_an_extra(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     fails(file("a.heic", heic()), 'pip install "kernelgan-jax[heic]"', "export it")
@@ -496,6 +541,22 @@ def test_empty(file):
 @pytest.mark.parametrize("content", [b"Dear diary, ...", b"\x89PNG\r\n\x1a\n", b"\xff"])
 def test_not_an_image(file, content):
     fails(file("a.png", content), "not an image")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="', "an SVG drawing"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git"),
+        (bytes(128) + b"DICM", "a DICOM file"),
+        (b"%PDF-1.4", "a PDF"),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "a video"),
+        (b"8BPS\0\1", "a Photoshop file"),
+    ],
+)
+def test_kinds_that_are_no_images_are_named(file, content, words):
+    assert "damaged" not in fails(file("a.png", content), f"but {words}")
 
 
 def test_colour_mode_that_is_not_supported(file):

@@ -15,12 +15,14 @@ import tifffile
 from app import makers
 from PIL import Image as pillow
 
-from kernelgan_jax import blur_kernels
-from kernelgan_jax.app import cli, image_files, pipeline, results
+from kernelgan_jax import blur_kernels, usable_pixels
+from kernelgan_jax.app import cli, image_files, pipeline, reading, results
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import Progress
+from kernelgan_jax.pixels import to_unit
+from kernelgan_jax.resize import bicubic_resize
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
 JOB = Job(config=CONFIG, figures=False)
@@ -113,7 +115,7 @@ def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
     enlarge = pipeline.super_resolve_planned
     stopped = []
 
-    def all_but_the_first_for_ever(keys, images, plans, *, progress):
+    def all_but_the_first_for_ever(keys, images, plans, *, progress, **_):
         if images[0].shape == (80, 80, 3):
             return enlarge(keys, images, plans)
         try:
@@ -223,8 +225,16 @@ def test_an_image_too_large_for_the_memory_is_refused_before_estimation(
 
 
 @pytest.mark.parametrize("flat", [None, 0, 2])
-@pytest.mark.parametrize("kind", ["gif", "tif"])
-def test_all_frames_come_out(tmp_path, estimation, kind, flat):
+@pytest.mark.parametrize(
+    "kind, wanted, name",
+    [
+        ("gif", "png", "sr_x2.png"),
+        ("gif", "jpg", ""),
+        ("tif", "png", "sr_x2.tif"),
+        ("webp", "same", "sr_x2.webp"),
+    ],
+)
+def test_all_frames_come_out(tmp_path, estimation, kind, wanted, name, flat):
     frames = [helpers.noise(84, 84, seed=i) for i in range(3)]
     if flat is not None:
         frames[flat][:] = 7
@@ -233,18 +243,22 @@ def test_all_frames_come_out(tmp_path, estimation, kind, flat):
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
     (tmp_path / "out").mkdir()
     task = Task(path, tmp_path / "out" / "a")
-    wants = Job(config=Config(), figures=False)
+    wants = Job(config=Config(), figures=False, format=wanted)
     assert statuses([task], wants) == ["done"]
-    names = [f"sr_x2_{number:04}.png" for number in (1, 2, 3)]
-    for name, frame in zip(names, frames, strict=True):
-        larger = image_files.read(task.folder / name).pixels
+    names = [name or f"sr_x2_{number:04}.jpg" for number in (1, 2, 3)]
+    for i, frame in enumerate(frames):
+        place = i if name else 0
+        larger = image_files.read(task.folder / names[i], frame=place).pixels
         assert larger.shape[:2] == (168, 168)
         small = larger[..., 0].reshape(84, 2, 84, 2).mean((1, 3))
         assert np.abs(small - frame).mean() < 20
     report = helpers.strict_json(task.folder / "report.json")
-    assert set(names) <= set(report["files"]) and "sr_x2.png" not in report["files"]
+    written = {file for file in report["files"] if file.startswith("sr")}
+    assert written == set(names)
     sr = report["super_resolution"]
+    assert sr["frames"] == 3
     assert sr["file"] == names[0] and "in all 3 frames" in sr["note"]
+    # The second is no candidate, if the first has structure.
     assert f"the kernel of frame {2 if flat == 0 else 1}" in sr["note"]
     if flat is not None:
         assert f"frame {flat + 1} bicubically (image is constant" in sr["note"]
@@ -252,7 +266,45 @@ def test_all_frames_come_out(tmp_path, estimation, kind, flat):
     # A later file with one frame leaves none of the others.
     pictures[1].save(path)
     assert statuses([task], wants) == ["done"]
-    assert [p.name for p in task.folder.glob("sr*")] == ["sr_x2.png"]
+    assert len(list(task.folder.glob("sr*"))) == 1
+
+
+def test_the_frame_of_the_best_confidence_gives_the_kernel(tmp_path, monkeypatch):
+    frames = [helpers.noise(40, 40, 3, seed=i) for i in range(20)]
+    frames[6][:] = 3  # One of the candidates.
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="rgb", metadata=None)
+    ratings = {0: (0, 9.0), 12: (2, -0.5), 19: (2, -0.6)}
+    seen = []
+
+    def rating(sample, _):
+        np.testing.assert_array_equal(sample.image.pixels, frames[sample.frame])
+        seen.append(sample.frame)
+        return ratings.get(sample.frame, (0, 0.0))
+
+    monkeypatch.setattr(reading, "rating", rating)
+    assert reading.read(path, Job()).frame == 12
+    assert seen == [0, 12, 19, 1]
+    # If no kernel is estimated, nothing is looked for.
+    assert reading.read(path, Job(config=Config(estimator="bicubic"))).frame == 0
+    assert len(seen) == 4
+
+
+def test_frames_of_another_kind_than_the_format_holds(tmp_path, estimation):
+    task = Task(tmp_path / "a.tif", tmp_path / "out" / "a")
+    task.folder.parent.mkdir()
+    with tifffile.TiffWriter(task.path) as file:
+        file.write(helpers.noise(40, 40, 3), photometric="rgb")
+        file.write(helpers.smooth(36, 50, 5) * 9, planarconfig="contig")
+    wants = Job(config=Config(), figures=False)
+    assert statuses([task], wants) == ["done"]
+    shapes = [
+        image_files.read(task.folder / "sr_x2.tif", frame=i).pixels.shape
+        for i in range(2)
+    ]
+    assert shapes == [(80, 80, 3), (72, 100, 5)]
+    (outcome,) = outcomes([task], dataclasses.replace(wants, format="jpg"))
+    assert "frame 2 of 2 is of another kind" in outcome.error
 
 
 # --- Types, bands and formats ---
@@ -289,6 +341,68 @@ def test_types_bands_and_formats(tmp_path, estimation, dtype, channels, wanted, 
     # Another quality or format is another result.
     assert statuses([task], wants) == ["kept"]
     assert statuses([task], dataclasses.replace(wants, quality=50)) == ["done"]
+
+
+def test_the_kernel_of_one_band(tmp_path, estimation):
+    seen = []
+
+    def function(keys, images, **_):
+        seen.extend(usable.image for usable in images)
+        return [makers.estimate()] * len(images)
+
+    estimation.function = function
+    pixels = helpers.noise(40, 48, 5, dtype=np.uint16)
+    tasks = [Task(tmp_path / f"{i}.tif", tmp_path / "out" / str(i)) for i in (0, 1)]
+    tifffile.imwrite(tasks[0].path, pixels, planarconfig="contig")
+    tifffile.imwrite(tasks[1].path, pixels[..., :3], photometric="rgb")
+    (tmp_path / "out").mkdir()
+    wants = Job(config=Config(), figures=False, band=4)
+    done, failed = outcomes(tasks, wants)
+    assert done.status == "done", done.error
+    assert failed.error.startswith(f"{tasks[1].path}: --band=4, but the image has 3 b")
+    np.testing.assert_array_equal(seen, pixels[None, :, :, 3:4])
+    assert image_files.read(tasks[0].folder / "sr_x2.tif").pixels.shape == (80, 96, 5)
+    assert helpers.strict_json(tasks[0].folder / "report.json")["band"] == 4
+    assert statuses(tasks[:1], wants) == ["kept"]
+    assert statuses(tasks[:1], dataclasses.replace(wants, band=1)) == ["done"]
+    pixels[..., 3] = 7
+    tifffile.imwrite(tasks[0].path, pixels, planarconfig="contig")
+    (flat,) = outcomes(tasks[:1], wants)
+    assert "band 4 of the image is constant" in flat.error
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_usable_pixels_are_found_once(tmp_path, estimation, monkeypatch, alpha):
+    estimated, enlarged = [], []
+
+    def function(keys, images, **_):
+        estimated.extend(images)
+        return [makers.estimate()] * len(images)
+
+    def enlarge(keys, images, plans, *, usable, **_):
+        enlarged.extend(usable)
+        return [bicubic_resize(to_unit(images[0]), 2)]
+
+    estimation.function = function
+    monkeypatch.setattr(pipeline, "super_resolve_planned", enlarge)
+    calls = []
+    find = usable_pixels.find_drawn
+    monkeypatch.setattr(
+        usable_pixels, "find_drawn", lambda *args: calls.append(1) or find(*args)
+    )
+    pixels = helpers.noise(84, 84, 4 if alpha else 3)
+    pixels[:20, :30, 3:] = 0
+    pixels[:9] = 200
+    (tmp_path / "out").mkdir()
+    task = Task(helpers.write_image(tmp_path / "a.png", pixels), tmp_path / "out" / "a")
+    assert statuses([task], Job(config=Config(), figures=False)) == ["done"]
+    for usable in (*estimated, *enlarged):
+        if alpha:  # What is transparent is no part of the picture.
+            assert usable.unusable[9:20, :30].all()
+        assert "a flat margin (top 9 px)" in usable.left_out or alpha
+        assert 0.1 < usable.unusable.mean() < 0.2
+    # What was filled is float32, which is not kept.
+    assert len(calls) == (3 if alpha else 1)
 
 
 # --- What is reported ---

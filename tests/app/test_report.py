@@ -97,6 +97,7 @@ def test_a_known_kernel():
         "file": "sr_x2.png",
         "method": "deep_wiener",
         "kernel": "$k.npy",
+        "frames": 1,
         "width": 60,
         "height": 40,
         "dtype": "uint8",

@@ -295,7 +295,7 @@ def test_fingerprints_differ_where_results_would(monkeypatch):
         given(((1.0, 1.0),)),
     ]
     found = [results.fingerprint(Job(config=c), (1, 2)) for c in configs]
-    found += [results.fingerprint(Job(seed=1), (1, 2))]
+    found += [results.fingerprint(j, (1, 2)) for j in (Job(seed=1), Job(band=2))]
     found += [results.fingerprint(Job(), file) for file in ((1, 3), (2, 2))]
     first = results.fingerprint(Job(), (1, 2))
     monkeypatch.setattr(results, "provenance", lambda: "other code")
@@ -385,6 +385,9 @@ def test_results_of_other_settings_are_counted(tmp_path):
     other = Job(config=Config(estimator="kernelgan", scale=4), seed=3)
     found = count([folder, tmp_path / "b"], report.settings(other))
     assert found == (1, "config.scale was 2 and is 4")
+    other = dataclasses.replace(job, band=2)
+    found = count([folder], report.settings(other))
+    assert found == (1, "band was None and is 2")
 
 
 # --- Whatever the names are ---

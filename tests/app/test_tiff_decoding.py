@@ -28,6 +28,9 @@ def tiff(tmp_path):
 
     def write(pixels, name="a.tif", **options):
         options = {"photometric": "minisblack", "planarconfig": "contig"} | options
+        if pixels.ndim == 3 and pixels.shape[2] == 1:
+            pixels = pixels[..., 0]
+            options["planarconfig"] = None
         if options["planarconfig"] == "separate":
             pixels = np.moveaxis(pixels, -1, 0)
         tifffile.imwrite(tmp_path / name, pixels, metadata=None, **options)
@@ -139,6 +142,20 @@ def test_pixels_without_data_are_marked(tiff):
     refused(tiff(np.full((3, 3), np.nan, np.float32)), "no data")
 
 
+@pytest.mark.parametrize("nodata, marked", [("0", 1), ("0.0", 1), ("-9999", 0)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_data_in_8_bits(tiff, channels, nodata, marked):
+    pixels = np.maximum(values(channels, "uint8"), 1)
+    pixels[0, 0] = 0
+    pixels[1, 1] = 241  # What -9999 is in 8 bits.
+    photometric = "rgb" if channels == 3 else "minisblack"
+    tags = [(42113, "s", 0, nodata, True)]
+    image = image_files.read(tiff(pixels, photometric=photometric, extratags=tags))
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert (0 if image.missing is None else image.missing.sum()) == marked
+    assert image.missing is None or image.missing[0, 0]
+
+
 def test_previews_in_the_file_are_no_frames(tmp_path):
     frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
@@ -188,12 +205,14 @@ def test_a_damaged_page_ends_the_file(tmp_path):
     frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.stack(frames), photometric="minisblack", metadata=None)
+    assert "damaged" not in image_files.read(path).note
     content = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
         places = [page.tags["ImageWidth"].offset for page in file.pages]
     struct.pack_into("<H", content, places[2], 1)
     path.write_bytes(content)
-    assert image_files.read(path).frames == 2
+    image = image_files.read(path)
+    assert image.frames == 2 and "what follows page 2 is damaged" in image.note
     struct.pack_into("<H", content, places[0], 1)
     path.write_bytes(content)
     refused(path, "damaged or incomplete")

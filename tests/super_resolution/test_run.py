@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from kernelgan_jax import blur_kernels, kernels, super_resolution
+from kernelgan_jax import blur_kernels, kernels, super_resolution, usable_pixels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, Progress, Spectrum
 from kernelgan_jax.levels import to_own_range
 from kernelgan_jax.super_resolution import (
@@ -89,6 +89,35 @@ def test_what_is_no_picture_is_not_sharpened_and_comes_out_as_it_was(calls):
     np.testing.assert_array_equal(given[:9], given[10:19][::-1])  # Mirrored.
     np.testing.assert_allclose(result, framed / 255, atol=1e-6)
     assert (result[:9] == 1).all()
+
+
+def test_flat_areas_keep_their_value(monkeypatch):
+    def darken(keys, images, plans, *, progress=None):
+        return [(image * 0.9).repeat(2, 0).repeat(2, 1) for image in images]
+
+    monkeypatch.setattr(zssr_method, "zssr_fast", darken)
+    ramp = np.minimum(5 * np.arange(46), 100).astype(np.uint8)
+    image = ramp[None, :, None].repeat(40, 0)
+    result = super_resolve(KEY, image, K2, scale=2, config=TINY)
+    np.testing.assert_array_equal(result[:, 48:], np.float32(100 / 255))
+    assert (result[:, 40:48] < 95 / 255).all()
+
+
+def test_usable_pixels_are_found_once(calls, monkeypatch):
+    found = []
+    find = usable_pixels.find_drawn
+    monkeypatch.setattr(
+        usable_pixels, "find_drawn", lambda pixels: found.append(1) or find(pixels)
+    )
+    super_resolve(KEY, IMAGE, K2, scale=2, config=TINY)
+    assert len(found) == 1
+    usable = usable_pixels.find_usable(IMAGE)
+    planned = plan(K2, scale=2, config=TINY)
+    super_resolve_planned([KEY], [IMAGE], [planned], usable=[usable])
+    super_resolve_planned([KEY], [IMAGE], [planned], usable=[None])
+    assert len(found) == 3
+    with pytest.raises(ValueError, match="usable is 2 for 1 images"):
+        super_resolve_planned([KEY], [IMAGE], [planned], usable=[usable] * 2)
 
 
 def test_gray_stored_as_rgb_is_super_resolved_once_and_stays_gray(calls):

@@ -59,7 +59,8 @@ def analyse(image: Any, *, scale: int, resamplers: bool = True) -> Evidence:
 
     Args:
       image: `H x W`, `H x W x 1` or `H x W x 3`: uint8, uint16, or floating point in
-        [0, 1]. Both sides at least `WINDOW` pixels.
+        [0, 1]. Both sides at least `WINDOW` pixels. Or what `find_usable` has returned
+        for such an image.
       scale: Positive integer; at 1 the kernel is a plain blur.
       resamplers: Whether the kernel may be that of a usual resampler. They are few, so
         little evidence is enough for one of them.

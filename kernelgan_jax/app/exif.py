@@ -1,0 +1,71 @@
+"""EXIF blocks of image files: the orientation, and what is kept."""
+
+import struct
+
+import numpy as np
+from PIL import ExifTags
+from PIL import Image as pillow
+
+_TIFF_EXIF = frozenset(
+    {
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.XResolution,
+        ExifTags.Base.YResolution,
+        ExifTags.Base.ResolutionUnit,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.Copyright,
+        ExifTags.IFD.Exif,
+        ExifTags.IFD.GPSInfo,
+    }
+)
+"""The tags of a TIFF that are kept as EXIF; the others describe the file's layout."""
+
+
+def orientation_of(image: pillow.Image, notes: list[str]) -> int:
+    """The EXIF orientation, 1 to 8; 1 if it is absent or not one of these."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, struct.error):
+        # Editors write odd EXIF; the pixels are good nevertheless.
+        notes.append("unreadable EXIF left out")
+        return 1
+    return int(orientation) if orientation in range(1, 9) else 1
+
+
+def block_of(image: pillow.Image, notes: list[str]) -> bytes | None:
+    """The EXIF block of an image that is kept; see `kept_block`."""
+    try:
+        return kept_block(image.getexif(), image.format, notes)
+    except (SyntaxError, ValueError, struct.error):
+        return None  # It is noted already.
+
+
+def kept_block(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes | None:
+    """The EXIF block without orientation and TIFF layout; None if it is empty."""
+    for tag in list(exif):
+        is_layout = format == "TIFF" and tag not in _TIFF_EXIF
+        if is_layout or tag == ExifTags.Base.Orientation:
+            del exif[tag]
+    exif.bigtiff = False  # An EXIF block is a classic TIFF, whatever its source.
+    if not exif:
+        return None
+    try:
+        return exif.tobytes()
+    except Exception:  # Values of a wrong type make Pillow raise anything.
+        notes.append("unreadable EXIF left out")
+        return None
+
+
+def upright(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of `H x W x C` pixels as EXIF orientation 1 to 8 shows them."""
+    if orientation >= 5:
+        stored = stored.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        stored = stored[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        stored = stored[::-1]
+    return stored

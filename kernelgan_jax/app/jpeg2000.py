@@ -1,0 +1,62 @@
+"""Reading JPEG 2000, as satellites' images and scans of libraries have it."""
+
+import io
+import struct
+
+import imagecodecs
+import numpy as np
+
+from kernelgan_jax.app import declared
+from kernelgan_jax.app.image import GRAY_OR_COLOUR, UnusableError
+from kernelgan_jax.app.metadata import Metadata
+from kernelgan_jax.app.netpbm import full_range
+from kernelgan_jax.app.tiff_decoding import Decoded
+
+_LUMA_AND_CHROMA = 18
+"""Number of a colour space that is not read."""
+
+
+def read(data: bytes, notes: list[str]) -> tuple[Decoded, Metadata]:
+    """Reads a JPEG 2000 with all its bits and bands.
+
+    Raises:
+      UnusableError: If its colour space is not supported.
+    """
+    found = declared.jpeg2000_size(data)
+    if found is None:
+        raise ValueError("no size")
+    metadata, has_alpha = Metadata(), False
+    for kind, content in _header(data):
+        if kind == b"colr" and content[:1] == b"\2":
+            metadata.icc_profile = content[3:]
+        elif kind == b"colr" and struct.unpack_from(">I", content, 3)[0] == (
+            _LUMA_AND_CHROMA
+        ):
+            raise UnusableError("is JPEG 2000 in YCC colour; export it as PNG or TIFF")
+        elif kind == b"cdef":  # What channels are: number, type, which colour.
+            entries = struct.iter_unpack(">HHH", content[2:])
+            has_alpha = (found.channels - 1, 1) in {entry[:2] for entry in entries}
+    notes.append("metadata of JPEG 2000 left out")
+    stored = imagecodecs.jpeg2k_decode(data)
+    stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
+    if stored.dtype.kind == "u" and found.depth < 8 * stored.itemsize:
+        if found.depth > 8:
+            notes.append(f"{found.depth}-bit samples scaled to 16 bits")
+        stored = full_range(stored, 2**found.depth - 1)
+    colours = stored.shape[2] - has_alpha
+    bands = colours not in GRAY_OR_COLOUR
+    if bands:
+        notes.append(f"{colours} bands, all of them used")
+    return Decoded(stored, has_alpha, bands), metadata
+
+
+def _header(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The boxes that say what the channels are; none in a bare codestream."""
+    file, found = io.BytesIO(data), []
+    for kind, start, end in declared.boxes(file, 0, len(data)):
+        if kind == b"jp2h":
+            for inner, first, last in declared.boxes(file, start, end):
+                found.append((inner, data[first:last]))
+        if kind == b"jp2c":
+            break
+    return found
