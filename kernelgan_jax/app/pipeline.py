@@ -6,65 +6,35 @@ is its `Outcome`, and the others go on.
 """
 
 import collections
-import functools
 import itertools
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from kernelgan_jax.app import (
     configuration,
     enlarging,
     figures,
-    files,
-    image_encoding,
     image_files,
     reading,
     report,
     resources,
     results,
-    sequences,
 )
 from kernelgan_jax.app.job import Job, Outcome, Task
-from kernelgan_jax.app.report import Result, SuperResolved
+from kernelgan_jax.app.reading import Ready
+from kernelgan_jax.app.report import Result
+from kernelgan_jax.app.super_resolving import super_resolve
 from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators import run
 from kernelgan_jax.parallel import worker_count
-from kernelgan_jax.super_resolution.planning import Plan, plan
-from kernelgan_jax.super_resolution.run import super_resolve_planned
-from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 _LOG = logging.getLogger(__name__)
-
-
-class _Ready(NamedTuple):
-    """An image that has been read and can be worked on."""
-
-    number: int
-    """Its place among the tasks."""
-    task: Task
-    """Its file and folder."""
-    sample: reading.Sample
-    """The contents of the file; of several frames, the one with the kernel."""
-    fingerprint: str
-    """See `results.fingerprint`; of the file as it was read."""
-    content: files.Content
-    """Size and digest of the file."""
-    state: tuple[int, ...] | None
-    """See `_state`; before the file was read."""
-
-    @property
-    def image(self) -> image_files.Image:
-        """The contents of the file."""
-        return self.sample.image
 
 
 class _Estimated(NamedTuple):
@@ -129,7 +99,7 @@ def process(
 
 def _ahead(
     pool: ThreadPoolExecutor, job: Job, tasks: Iterable[Task], ahead: int
-) -> Iterator[_Ready | Outcome]:
+) -> Iterator[Ready | Outcome]:
     """Images in order, of which up to `ahead` are read before they are needed."""
     waiting = enumerate(tasks)
     pending = collections.deque(
@@ -144,14 +114,14 @@ def _ahead(
 
 
 def _batches(
-    items: Iterable[_Ready | Outcome], size: int
-) -> Iterator[list[_Ready | Outcome]]:
+    items: Iterable[Ready | Outcome], size: int
+) -> Iterator[list[Ready | Outcome]]:
     """Runs of items with `size` images to work on; none is longer than 64 batches."""
-    batch: list[_Ready | Outcome] = []
+    batch: list[Ready | Outcome] = []
     ready = 0
     for item in items:
         batch.append(item)
-        ready += isinstance(item, _Ready)
+        ready += isinstance(item, Ready)
         if ready == size or len(batch) == 64 * size:
             yield batch
             batch, ready = [], 0
@@ -161,16 +131,16 @@ def _batches(
 
 def _start_batch(
     finishers: ThreadPoolExecutor,
-    batch: Sequence[_Ready | Outcome],
+    batch: Sequence[Ready | Outcome],
     job: Job,
     progress: ProgressCallback,
 ) -> list[Future[Outcome]]:
     """Estimates the kernels of a batch; super-resolution then goes on in threads."""
-    ready = [item for item in batch if isinstance(item, _Ready)]
+    ready = [item for item in batch if isinstance(item, Ready)]
     estimated = iter(_estimate(ready, job, progress))
     futures = []
     for item in batch:
-        if isinstance(item, _Ready):
+        if isinstance(item, Ready):
             arguments = (item, next(estimated), job, progress)
             futures.append(finishers.submit(_finish, *arguments))
         else:
@@ -180,7 +150,7 @@ def _start_batch(
     return futures
 
 
-def _begin(phase: str, ready: _Ready, progress: ProgressCallback) -> None:
+def _begin(phase: str, ready: Ready, progress: ProgressCallback) -> None:
     """Reports that a phase of the work on an image begins."""
     _LOG.debug("%s: %s", ready.task.path, phase)
     progress(Progress(ready.number, phase, 0, 1))
@@ -189,56 +159,26 @@ def _begin(phase: str, ready: _Ready, progress: ProgressCallback) -> None:
 # --- Reading ---
 
 
-def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
+def _read(number: int, task: Task, job: Job) -> Ready | Outcome:
     """Reads an image, and refuses it early if it cannot be finished."""
     config = job.config
     try:
-        before = _state(task.path)
-        content = _content(task.path)
+        before = reading.state(task.path)
+        content = reading.content(task.path)
         fingerprint = results.fingerprint(job, content)
         if job.resume and results.is_finished(task.folder, fingerprint):
             results.add_exports(task.folder, job.exports)
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
         sample = reading.read(task.path, job)
-        _check_state(task.path, before)
+        reading.check_state(task.path, before)
         results.check_writable(task.folder)
         if config.chosen_method is not None:
             resources.check_memory(sample.image.pixels.shape, config.scale)
         sample = reading.checked(sample, job)
-        return _Ready(number, task, sample, fingerprint, content, before)
+        return Ready(number, task, sample, fingerprint, content, before)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
-
-
-def _state(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file is written to or replaced; None if there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _check_state(path: Path, before: tuple[int, ...] | None) -> None:
-    """Checks that a file is still the one that was read before."""
-    if _state(path) != before:
-        raise image_files.ImageError(
-            f"{path}: changed while it was read; run the same command again"
-        )
-
-
-def _content(path: Path) -> files.Content:
-    """Size and digest of a file.
-
-    Raises:
-      ImageError: If it cannot be read.
-    """
-    try:
-        return files.content(path)
-    except OSError as error:
-        image_files.read(path)  # It says more about what is wrong.
-        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -257,7 +197,7 @@ def _failed(task: Task, error: Exception) -> Outcome:
 
 
 def _estimate(
-    ready: Sequence[_Ready], job: Job, progress: ProgressCallback
+    ready: Sequence[Ready], job: Job, progress: ProgressCallback
 ) -> list[_Estimated]:
     """Estimates kernels; if that fails for a batch as a whole, one by one."""
     if not (ready and job.needs_kernel):
@@ -286,7 +226,7 @@ def _estimate(
     return [_Estimated(_with_flags(estimate), share) for estimate in estimates]
 
 
-def _numbered(ready: Sequence[_Ready], progress: ProgressCallback) -> ProgressCallback:
+def _numbered(ready: Sequence[Ready], progress: ProgressCallback) -> ProgressCallback:
     """A callback for some images that reports their places among the tasks."""
     return lambda done: progress(done._replace(image=ready[done.image].number))
 
@@ -305,7 +245,7 @@ def _with_flags(estimate: KernelEstimate) -> KernelEstimate:
 
 
 def _finish(
-    ready: _Ready, estimated: _Estimated, job: Job, progress: ProgressCallback
+    ready: Ready, estimated: _Estimated, job: Job, progress: ProgressCallback
 ) -> Outcome:
     """Super-resolves an image and writes its results."""
     try:
@@ -314,13 +254,18 @@ def _finish(
             if job.config.chosen_method is None or not isinstance(error, ValueError):
                 raise error
             reason = configuration.name_flags(str(error))
+        sr = None
+        if job.config.chosen_method is not None:
+            _begin("super-resolving", ready, progress)
+            numbered = _numbered([ready], progress)
+            sr = super_resolve(ready, estimated.estimate, job, numbered, reason)
         result = Result(
             task=ready.task,
             image=ready.image,
             job=job,
             estimate=estimated.estimate if job.writes_kernel else None,
             seconds=estimated.seconds,
-            sr=_super_resolve(ready, estimated.estimate, job, progress, reason),
+            sr=sr,
             fingerprint=ready.fingerprint,
             content=ready.content,
         )
@@ -330,138 +275,3 @@ def _finish(
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(ready.task, error)
     return Outcome(ready.task, "done", summary.seconds, summary=summary)
-
-
-def _super_resolve(
-    ready: _Ready,
-    estimate: KernelEstimate | None,
-    job: Job,
-    progress: ProgressCallback,
-    reason: str,
-) -> SuperResolved | None:
-    """Super-resolves an image; None if that is not asked for.
-
-    Args:
-      ready: The image.
-      estimate: The estimate of its kernel, or None.
-      job: What is done.
-      progress: As for `process`.
-      reason: Why there is no estimate, so that the image is enlarged bicubically; empty
-        if there is one.
-    """
-    config = job.config
-    if config.chosen_method is None:
-        return None
-    _begin("super-resolving", ready, progress)
-    started = time.perf_counter()
-    planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
-    notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
-    number = _numbered([ready], progress)
-    known = ready.sample.for_enlarging(job)
-    enlarged = _enlarge(ready.image, planned, job, number, known)
-    image, format, more = image_encoding.fit(enlarged, job.format)
-    frames: list[Callable[[], image_files.Image]] = []
-    frame_notes: list[str] = []
-    if ready.image.frames > 1:
-        notes.append(f"in all {ready.image.frames} frames")
-        if planned.source == "estimated":
-            notes.append(f"with the kernel of frame {ready.sample.frame + 1}")
-
-    def other(frame: int) -> image_files.Image:
-        """Super-resolves another frame with the same kernel."""
-        picture = image_files.read(ready.task.path, frame=frame)
-        _check_state(ready.task.path, ready.state)
-        try:
-            if enlarging.is_constant(picture):
-                raise ValueError(enlarging.CONSTANT)
-            again = _plan(picture, estimate, job, bicubic=bool(reason))
-            larger = _enlarge(picture, again, job, number)
-        except ValueError as error:
-            again = _plan(picture, None, job, bicubic=True)
-            larger = _enlarge(picture, again, job, number)
-            frame_notes.append(f"frame {frame + 1} bicubically ({error})")
-        fitted = image_encoding.fit(larger, format)
-        if fitted.format != format:
-            raise ValueError(
-                f"frame {frame + 1} of {picture.frames} is of another kind and cannot "
-                f"be written as --format={format}; use --format=tif"
-            )
-        return fitted.image
-
-    if ready.image.frames > 1:
-        frames = [functools.partial(other, i) for i in range(ready.image.frames)]
-        frames[ready.sample.frame] = lambda: image
-    timing = None
-    if frames and format in sequences.HELD_BY:
-        timing = sequences.read_timing(ready.task.path, ready.image)
-    return SuperResolved(
-        image=image,
-        kernel=planned.kernel,
-        source=_source(planned, job),
-        seconds=time.perf_counter() - started,
-        note=" and ".join([*notes, *more]),
-        method="bicubic" if reason else "",
-        format=format,
-        frames=frames,
-        frame_notes=frame_notes,
-        timing=timing,
-    )
-
-
-def _plan(
-    image: image_files.Image,
-    estimate: KernelEstimate | None,
-    job: Job,
-    *,
-    bicubic: bool,
-) -> Plan:
-    """How an image is enlarged: as asked for, or bicubically."""
-    config = job.config
-    if bicubic:
-        return plan(None, scale=config.scale, method="bicubic")
-    return plan(
-        estimate,
-        scale=config.scale,
-        method=config.sr,
-        config=config.sr_config,
-        image_shape=image.pixels.shape,
-    )
-
-
-def _enlarge(
-    image: image_files.Image,
-    planned: Plan,
-    job: Job,
-    progress: ProgressCallback,
-    known: UsablePixels | None = None,
-) -> image_files.Image:
-    """Enlarges an image by a plan, whatever its type and number of bands.
-
-    Args:
-      image: The image.
-      planned: The plan.
-      job: What is done.
-      progress: As for `process`.
-      known: The image's usable pixels, if they are known.
-    """
-    unseen = enlarging.unseen(image)
-
-    def enlarge(pixels: np.ndarray) -> np.ndarray:
-        keys = [jax.random.key(job.seed)]
-        usable = known
-        if usable is None and unseen is not None and planned.stages:
-            usable = find_usable(pixels, unseen=unseen)
-        return super_resolve_planned(
-            keys, [pixels], [planned], usable=[usable], progress=progress
-        )[0]
-
-    enlarged = enlarging.enlarge_groups(enlarging.usual_pixels(image), enlarge)
-    return enlarging.as_stored(enlarged, image, planned.scale)
-
-
-def _source(planned: Plan, job: Job) -> str:
-    """Where the kernel comes from: `estimated`, `bicubic` or the name of a file."""
-    if job.writes_kernel or not planned.source:
-        return planned.source
-    # A known kernel, that of a file or one that needs no settings.
-    return getattr(job.config.estimator_config, "source", job.config.estimator)

@@ -1,12 +1,13 @@
 """Reading the image of a task, and what is checked before any work is done on it."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.app import enlarging, image_files
-from kernelgan_jax.app.job import Job
+from kernelgan_jax.app import enlarging, files, image_files
+from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
@@ -43,6 +44,28 @@ class Sample(NamedTuple):
     def for_enlarging(self, job: Job) -> UsablePixels | None:
         """The usable pixels of the image, if they are known."""
         return None if self.image.bands or job.band is not None else self.usable
+
+
+class Ready(NamedTuple):
+    """An image of a run that has been read and can be worked on."""
+
+    number: int
+    """Its place among the tasks."""
+    task: Task
+    """Its file and folder."""
+    sample: Sample
+    """The contents of the file; of several frames, the one with the kernel."""
+    fingerprint: str
+    """See `results.fingerprint`; of the file as it was read."""
+    content: files.Content
+    """Size and digest of the file."""
+    state: tuple[int, ...] | None
+    """See `state`; before the file was read."""
+
+    @property
+    def image(self) -> image_files.Image:
+        """The contents of the file."""
+        return self.sample.image
 
 
 def read(path: Path, job: Job) -> Sample:
@@ -128,3 +151,33 @@ def checked(sample: Sample, job: Job) -> Sample:
         rest = [text.removeprefix(same) for text in problems[1:]]
         raise ValueError("; ".join([problems[0], *rest]))
     return sample
+
+
+def state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written to or replaced; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def check_state(path: Path, before: tuple[int, ...] | None) -> None:
+    """Checks that a file is still the one that was read before."""
+    if state(path) != before:
+        raise image_files.ImageError(
+            f"{path}: changed while it was read; run the same command again"
+        )
+
+
+def content(path: Path) -> files.Content:
+    """Size and digest of a file.
+
+    Raises:
+      ImageError: If it cannot be read.
+    """
+    try:
+        return files.content(path)
+    except OSError as error:
+        image_files.read(path)  # It says more about what is wrong.
+        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error

@@ -16,7 +16,14 @@ from app import makers
 from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels, usable_pixels
-from kernelgan_jax.app import cli, image_files, pipeline, reading, results
+from kernelgan_jax.app import (
+    cli,
+    image_files,
+    pipeline,
+    reading,
+    results,
+    super_resolving,
+)
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
@@ -112,7 +119,7 @@ def test_files_are_read_ahead_but_not_far(tmp_path, monkeypatch, estimation):
 def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
     tasks = makers.tasks(tmp_path, 6)
     before = threading.active_count()
-    enlarge = pipeline.super_resolve_planned
+    enlarge = super_resolving.super_resolve_planned
     stopped = []
 
     def all_but_the_first_for_ever(keys, images, plans, *, progress, **_):
@@ -127,7 +134,7 @@ def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
 
     helpers.write_image(tasks[0].path, helpers.noise(80, 80, 3))
     name = "super_resolve_planned"
-    monkeypatch.setattr(pipeline, name, all_but_the_first_for_ever)
+    monkeypatch.setattr(super_resolving, name, all_but_the_first_for_ever)
     found = pipeline.process(tasks, Job(config=Config(), figures=False), batch_size=1)
     assert next(found).status == "done"
     assert not stopped and threading.active_count() > before
@@ -384,7 +391,7 @@ def test_usable_pixels_are_found_once(tmp_path, estimation, monkeypatch, alpha):
         return [bicubic_resize(to_unit(images[0]), 2)]
 
     estimation.function = function
-    monkeypatch.setattr(pipeline, "super_resolve_planned", enlarge)
+    monkeypatch.setattr(super_resolving, "super_resolve_planned", enlarge)
     calls = []
     find = usable_pixels.find_drawn
     monkeypatch.setattr(
