@@ -9,12 +9,10 @@ import collections
 import functools
 import itertools
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -59,7 +57,7 @@ class _Ready(NamedTuple):
     content: files.Content
     """Size and digest of the file."""
     state: tuple[int, ...] | None
-    """See `_state`; before the file was read."""
+    """See `reading.state`; before the file was read."""
 
     @property
     def image(self) -> image_files.Image:
@@ -193,15 +191,15 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
     """Reads an image, and refuses it early if it cannot be finished."""
     config = job.config
     try:
-        before = _state(task.path)
-        content = _content(task.path)
+        before = reading.state(task.path)
+        content = reading.content(task.path)
         fingerprint = results.fingerprint(job, content)
         if job.resume and results.is_finished(task.folder, fingerprint):
             results.add_exports(task.folder, job.exports)
             return Outcome(task, "kept")
         results.check_owner(task.folder, task.path)
         sample = reading.read(task.path, job)
-        _check_state(task.path, before)
+        reading.check_state(task.path, before)
         results.check_writable(task.folder)
         if config.chosen_method is not None:
             resources.check_memory(sample.image.pixels.shape, config.scale)
@@ -209,36 +207,6 @@ def _read(number: int, task: Task, job: Job) -> _Ready | Outcome:
         return _Ready(number, task, sample, fingerprint, content, before)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
-
-
-def _state(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file is written to or replaced; None if there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _check_state(path: Path, before: tuple[int, ...] | None) -> None:
-    """Checks that a file is still the one that was read before."""
-    if _state(path) != before:
-        raise image_files.ImageError(
-            f"{path}: changed while it was read; run the same command again"
-        )
-
-
-def _content(path: Path) -> files.Content:
-    """Size and digest of a file.
-
-    Raises:
-      ImageError: If it cannot be read.
-    """
-    try:
-        return files.content(path)
-    except OSError as error:
-        image_files.read(path)  # It says more about what is wrong.
-        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -370,7 +338,7 @@ def _super_resolve(
     def other(frame: int) -> image_files.Image:
         """Super-resolves another frame with the same kernel."""
         picture = image_files.read(ready.task.path, frame=frame)
-        _check_state(ready.task.path, ready.state)
+        reading.check_state(ready.task.path, ready.state)
         try:
             if enlarging.is_constant(picture):
                 raise ValueError(enlarging.CONSTANT)

@@ -1,11 +1,12 @@
 """Reading the image of a task, and what is checked before any work is done on it."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.app import enlarging, image_files
+from kernelgan_jax.app import enlarging, files, image_files
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
@@ -128,3 +129,36 @@ def checked(sample: Sample, job: Job) -> Sample:
         rest = [text.removeprefix(same) for text in problems[1:]]
         raise ValueError("; ".join([problems[0], *rest]))
     return sample
+
+
+# --- The file ---
+
+
+def state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written to or replaced; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def check_state(path: Path, before: tuple[int, ...] | None) -> None:
+    """Checks that a file is still the one that was read before."""
+    if state(path) != before:
+        raise image_files.ImageError(
+            f"{path}: changed while it was read; run the same command again"
+        )
+
+
+def content(path: Path) -> files.Content:
+    """Size and digest of a file.
+
+    Raises:
+      ImageError: If it cannot be read.
+    """
+    try:
+        return files.content(path)
+    except OSError as error:
+        image_files.read(path)  # It says more about what is wrong.
+        raise image_files.ImageError(f"{path}: {error.strerror or error}") from error

@@ -98,7 +98,7 @@ def pool(seen: list[Seen], *, scale: int) -> Pooled:
 
 
 def log_covariance(seen: Seen, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithm of the covariance of a part's kernel, 3 numbers, and their variances."""
+    """Logarithm of the covariance of a part's kernel, 3 numbers, and its variances."""
 
     def log(kernel: np.ndarray) -> np.ndarray:
         matrix = _logm(equivalent_gaussian.covariance(kernel, scale=scale))
