@@ -38,7 +38,8 @@ def known(name: str, value: Any) -> None:
     if traced(value):
         raise ValueError(
             f"{name} is traced, as inside of jax.jit; this function works on arrays "
-            "that are known"
+            "that are known: call it outside, or, of what can be traced, "
+            "spectral_likelihood, super_resolution.wiener_filter or deep_wiener.apply"
         )
 
 

@@ -77,6 +77,15 @@ class Confidence(NamedTuple):
     samples: np.ndarray
     """`S x n x n` kernels of the posterior, equally likely, sum 1."""
 
+    def __repr__(self) -> str:
+        """Without the samples."""
+        fields = [
+            f"{name}={value!r}"
+            for name, value in self._asdict().items()
+            if name != "samples"
+        ]
+        return f"Confidence({', '.join(fields)}, samples=<{len(self.samples)} kernels>)"
+
     def to_dict(self) -> dict[str, Any]:
         """All but the samples, with the keys of `report.json`."""
         return {
@@ -136,6 +145,14 @@ class Evidence(NamedTuple):
     None if all is usable."""
     left_out: str = ""
     """What was left out of the analysis, in words; empty if nothing was."""
+
+    def __repr__(self) -> str:
+        """What is found, without the arrays."""
+        return (
+            f"Evidence(scale={self.scale}, kernel=<{_size(self.kernel)}>, "
+            f"family={self.family!r}, noise_std={self.noise_std:.2g}, "
+            f"jpeg_strength={self.jpeg_strength:.2g}, converged={self.converged})"
+        )
 
     @property
     def gray_noise_std(self) -> float:
@@ -203,3 +220,23 @@ class KernelEstimate(NamedTuple):
     """What the spectrum of the image says; None if it could not be analysed."""
     kernel_map: KernelMap | None = None
     """The kernels of its parts, if they were asked for."""
+
+    def __repr__(self) -> str:
+        """The kernel's size and what is thought of it, without the arrays."""
+        level = None if self.confidence is None else self.confidence.level
+        parts = [
+            f"kernel=<{_size(self.kernel)}>",
+            f"scale={self.scale}",
+            f"confidence={level!r}",
+            f"trusted={self.trusted}",
+        ]
+        if self.failure:
+            parts.append(f"failure={self.failure!r}")
+        if self.kernel_map is not None:
+            parts.append(f"kernel_map=<{_size(self.kernel_map.kernels)}>")
+        return f"KernelEstimate({', '.join(parts)})"
+
+
+def _size(array: Any) -> str:
+    """Height and width of an array as text."""
+    return " x ".join(map(str, np.shape(array)[:2]))
