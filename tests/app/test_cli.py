@@ -261,7 +261,7 @@ def test_an_unexpected_error_is_a_line_and_the_others_go_on(
     ]
 
     def estimate(keys, images, **_):
-        if any(image.shape[0] == 90 for image in images):
+        if any(usable.image.shape[0] == 90 for usable in images):
             raise RuntimeError("out of\nmemory")
         return [makers.estimate()] * len(images)
 

@@ -17,6 +17,7 @@ from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators import KernelGANConfig
 from kernelgan_jax.estimators.registry import find_estimator
 from kernelgan_jax.estimators.run import rate
+from kernelgan_jax.estimators.spectral import SpectralConfig
 
 
 def test_the_default_is_the_spectral_estimator():
@@ -80,7 +81,7 @@ def test_the_spectrum_rates_the_kernels_of_others():
 
 
 def test_registry_knows_scales_and_settings():
-    assert find_estimator("spectral").default_config() is None
+    assert find_estimator("spectral").default_config() == SpectralConfig()
     assert find_estimator("kernelgan").default_config() == KernelGANConfig()
     find_estimator("spectral").check_scale(8)
     with pytest.raises(ValueError, match="scale is 3; it must be 2 or 4 for the"):
