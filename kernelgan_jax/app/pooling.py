@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from kernelgan_jax.app import files, kernel_files, reading, terminal
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.job import Job, Task
@@ -17,8 +19,15 @@ from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
-from kernelgan_jax.estimators.spectral.smoothing import Pooled, Seen, pool
+from kernelgan_jax.estimators.spectral.smoothing import (
+    Pooled,
+    log_covariance,
+    pool,
+)
 from kernelgan_jax.parallel import map_images
+
+_Vote = tuple[np.ndarray, np.ndarray, str]
+"""What is kept of an image: see `smoothing.pool`."""
 
 
 def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
@@ -29,10 +38,9 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
     Raises:
       ValueError: If none is left.
     """
-
     scale = job.config.scale
 
-    def look(index: int, task: Task, _: ProgressCallback) -> Seen | None:
+    def look(index: int, task: Task, _: ProgressCallback) -> _Vote | None:
         try:
             pixels = reading.read(task.path, job).for_estimation(job)
             found, resampler = analyse(pixels, scale=scale), ""
@@ -41,14 +49,15 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
                 found = analyse(pixels, scale=scale, resamplers=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
-        # The maps of images are large, and not needed here.
-        found = found._replace(unusable=None)
-        return Seen(found, judge(found.kernel, found), resampler)
+        samples = judge(found.kernel, found).samples
+        return *log_covariance(found.kernel, samples, scale=scale), resampler
 
-    seen = [each for each in map_images(look, tasks) if each is not None]
-    if not seen:
+    votes = [vote for vote in map_images(look, tasks) if vote is not None]
+    if not votes:
         raise ValueError("--pool: no image could be analysed")
-    return pool(seen, scale=scale), len(seen)
+    values, variances, resamplers = zip(*votes, strict=True)
+    pooled = pool(np.array(values), np.array(variances), resamplers, scale=scale)
+    return pooled, len(votes)
 
 
 def write(pooled: Pooled, output_dir: Path, *, scale: int) -> Path:

@@ -4,11 +4,11 @@ import helpers
 import numpy as np
 import pytest
 
-from kernelgan_jax import analyse, blur_kernels, judge
+from kernelgan_jax import analyse, blur_kernels
 from kernelgan_jax.app import cli
 from kernelgan_jax.app.image_files import read
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral.smoothing import Seen, pool
+from kernelgan_jax.estimators.spectral.smoothing import log_covariance, pool
 from kernelgan_jax.pixels import from_unit
 
 TRUE = blur_kernels.gaussian(15, variances=(2.5, 1.2), angle=0.6, scale=2)
@@ -38,7 +38,11 @@ def test_all_images_get_one_kernel(photos, tmp_path, capsys):
         analyse(read(photos / f"{name}.png").pixels, scale=2, resamplers=False)
         for name in "ab"
     ]
-    expected = pool([Seen(each, judge(each.kernel, each)) for each in seen], scale=2)
+    values, variances = zip(
+        *(log_covariance(each.kernel, each.samples, scale=2) for each in seen),
+        strict=True,
+    )
+    expected = pool(np.array(values), np.array(variances), scale=2)
     np.testing.assert_array_equal(kernel, expected.kernel)
     reports = [
         helpers.strict_json(tmp_path / name / "report.json")["super_resolution"]

@@ -21,9 +21,8 @@ from kernelgan_jax.estimate import (
 )
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
-from kernelgan_jax.estimators.spectral.kernel_map import Part, kernel_map, parts
+from kernelgan_jax.estimators.spectral.kernel_map import Part, Seen, kernel_map, parts
 from kernelgan_jax.estimators.spectral.periodogram import to_gray
-from kernelgan_jax.estimators.spectral.smoothing import Seen
 from kernelgan_jax.parallel import map_images
 
 

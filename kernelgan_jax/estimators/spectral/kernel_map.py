@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.estimate import KernelMap
+from kernelgan_jax.estimate import Confidence, Evidence, KernelMap
 from kernelgan_jax.estimators.spectral.smoothing import (
-    Seen,
     covariance_of,
     gaussian_of,
     log_covariance,
@@ -68,6 +67,13 @@ def parts(shape: tuple[int, int], grid: tuple[int, int]) -> Iterator[Part]:
             yield Part(rows, columns, (down, right))
 
 
+class Seen(NamedTuple):
+    """What the spectrum of a part says."""
+
+    evidence: Evidence
+    confidence: Confidence
+
+
 def kernel_map(
     seen: list[Seen | None],
     shape: tuple[int, int],
@@ -91,7 +97,11 @@ def kernel_map(
     known = [i for i, each in enumerate(seen) if each is not None]
     if not known:
         raise ValueError("image has no part with structure; leave out the kernel map")
-    found = [log_covariance(each, scale) for each in seen if each is not None]
+    found = [
+        log_covariance(each.evidence.kernel, each.confidence.samples, scale=scale)
+        for each in seen
+        if each is not None
+    ]
     values, variances = (np.array(x) for x in zip(*found, strict=True))
     smoothed, uncertain = smooth(values, variances, places[known], places)
     rows, columns = grid

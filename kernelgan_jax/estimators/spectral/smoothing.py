@@ -11,12 +11,12 @@ References:
   Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, section 2.2.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from kernelgan_jax import blur_kernels, equivalent_gaussian, kernels
-from kernelgan_jax.estimate import Confidence, Evidence
 from kernelgan_jax.estimators.spectral.resamplers import (
     RESAMPLERS,
     resampler_kernels,
@@ -48,16 +48,6 @@ _LEAST_VARIANCE = 0.02
 """Smallest variance that is told from none, pixels^2."""
 
 
-class Seen(NamedTuple):
-    """What the spectrum of a part or an image says."""
-
-    evidence: Evidence
-    """Without resamplers."""
-    confidence: Confidence
-    resampler: str = ""
-    """The resampler whose kernel is likelier, if there is one."""
-
-
 class Pooled(NamedTuple):
     """One kernel for many images."""
 
@@ -67,7 +57,13 @@ class Pooled(NamedTuple):
     """Relative standard deviation of its widths."""
 
 
-def pool(seen: list[Seen], *, scale: int) -> Pooled:
+def pool(
+    values: np.ndarray,
+    variances: np.ndarray,
+    resamplers: Sequence[str] = (),
+    *,
+    scale: int,
+) -> Pooled:
     """The kernel of many images that were blurred alike, as by one camera.
 
     Their covariances are averaged as those of a map's parts, all at one place: an image
@@ -75,38 +71,54 @@ def pool(seen: list[Seen], *, scale: int) -> Pooled:
     taken for images of one resampler, the kernel is its.
 
     Args:
-      seen: What the spectrum of each image says, at least one.
+      values: `log_covariance` of what each image says without resamplers, `N x 3`.
+      variances: Their variances, `N x 3`.
+      resamplers: For each image the resampler whose kernel is likelier, or nothing.
       scale: Scale of the kernels.
 
     Raises:
       ValueError: If there is no image.
     """
-    if not seen:
-        raise ValueError("seen is empty; there must be at least one image")
-    names = [each.resampler for each in seen]
+    if not len(values):
+        raise ValueError("values is empty; there must be at least one image")
     for name, kernel in zip(RESAMPLERS, resampler_kernels(scale), strict=True):
         # So many do not happen by chance: narrow Gaussians are often taken for one.
-        if 3 * names.count(name) > 2 * len(names):
+        if 3 * list(resamplers).count(name) > 2 * len(values):
             return Pooled(kernels.trim(np.asarray(kernel, np.float64)), 0.0)
-    found = [log_covariance(each, scale) for each in seen]
-    values, variances = (np.array(x) for x in zip(*found, strict=True))
-    means, errors = smooth(
-        values, variances, np.zeros((len(seen), 2)), np.zeros((1, 2))
-    )
-    kernel = gaussian_of(covariance_of(means[0]), scale)
-    return Pooled(kernel, float(np.sqrt(errors.mean()) / 2))
+    mean, noise = np.median(values, 0), variances
+    for _ in range(ROUNDS):
+        mean = (values / noise).sum(0) / (1 / noise).sum(0)
+        noise = _heavy_tailed(variances, values - mean)
+    kernel = gaussian_of(covariance_of(mean), scale)
+    error = 1 / (1 / noise).sum(0)
+    return Pooled(kernel, float(np.sqrt(error.mean()) / 2))
 
 
-def log_covariance(seen: Seen, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithm of the covariance of a part's kernel, and its variances: 3 each."""
+def _heavy_tailed(variance: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """What errors count as that are off by so much: the weights of Student's
+    distribution, as variances."""
+    found: np.ndarray = variance * (FREEDOM + off**2 / variance) / (FREEDOM + 1)
+    return found
+
+
+def log_covariance(
+    kernel: np.ndarray, samples: np.ndarray, *, scale: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithm of the covariance of a kernel, and its variances: 3 numbers each.
+
+    Args:
+      kernel: The kernel of a part or an image.
+      samples: Kernels of its posterior.
+      scale: Their scale.
+    """
 
     def log(kernel: np.ndarray) -> np.ndarray:
         matrix = _logm(equivalent_gaussian.covariance(kernel, scale=scale))
         return np.array([matrix[0, 0], matrix[1, 1], np.sqrt(2) * matrix[0, 1]])
 
-    value = log(seen.evidence.kernel)
-    samples = [log(kernel) for kernel in seen.confidence.samples]
-    return value, np.mean((np.array(samples) - value) ** 2, 0) + OWN_ERROR**2
+    value = log(kernel)
+    others = np.array([log(sample) for sample in samples])
+    return value, np.mean((others - value) ** 2, 0) + OWN_ERROR**2
 
 
 def _logm(covariance: np.ndarray) -> np.ndarray:
@@ -151,9 +163,7 @@ def smooth(
         for _ in range(ROUNDS):
             gram = own + COMMON**2 + np.diag(noise)
             solved = np.linalg.solve(gram, value - level)
-            # What a part is off by: the weights of Student's distribution.
-            off = noise * solved
-            noise = variance * (FREEDOM + off**2 / variance) / (FREEDOM + 1)
+            noise = _heavy_tailed(variance, noise * solved)
         gain = np.linalg.solve(gram, cross.T + COMMON**2).T
         means.append(level + gain @ (value - level))
         left = CHANGE**2 + COMMON**2 - (gain * (cross + COMMON**2)).sum(1)

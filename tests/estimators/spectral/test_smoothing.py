@@ -1,12 +1,10 @@
 """One kernel for many images."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from kernelgan_jax import blur_kernels, kernels, metrics
-from kernelgan_jax.estimators.spectral.smoothing import Seen, pool
+from kernelgan_jax.estimators.spectral import smoothing
 
 
 def seen(variances, *, angle=0.4, resampler="", spread=0.1, seed=0):
@@ -20,10 +18,13 @@ def seen(variances, *, angle=0.4, resampler="", spread=0.1, seed=0):
 
     rng = np.random.default_rng(seed)
     samples = np.stack([gaussian(np.exp(spread * x)) for x in rng.normal(size=8)])
-    return Seen(
-        SimpleNamespace(kernel=gaussian(1.0)),
-        SimpleNamespace(samples=samples),
-        resampler,
+    return *smoothing.log_covariance(gaussian(1.0), samples, scale=2), resampler
+
+
+def pool(seen, *, scale):
+    values, variances, resamplers = zip(*seen, strict=True)
+    return smoothing.pool(
+        np.array(values), np.array(variances), resamplers, scale=scale
     )
 
 
@@ -56,4 +57,4 @@ def test_the_kernel_of_a_resampler_if_nearly_all_have_it():
 
 def test_there_must_be_an_image():
     with pytest.raises(ValueError, match="at least one image"):
-        pool([], scale=2)
+        smoothing.pool(np.zeros((0, 3)), np.zeros((0, 3)), scale=2)
