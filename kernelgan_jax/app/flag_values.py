@@ -169,6 +169,13 @@ def check_pool(config: Config, *, elsewhere: bool, exports: Sequence[str]) -> No
         )
 
 
+_CONVOLVE = ("usrnet", "dpir", "srmd", "deepinv", "skimage")
+"""Tools whose files hold something else than a correlation kernel."""
+
+_EXPORTED = re.compile(rf"(?P<own>kernel_x\d)_(?P<tool>{'|'.join(_CONVOLVE)})\.\w+")
+"""Names of files that `--export` writes for them."""
+
+
 def known_kernel(path: str, config: Config) -> GivenConfig:
     """The kernel of a file, checked for the scale."""
     from kernelgan_jax import kernels
@@ -177,6 +184,11 @@ def known_kernel(path: str, config: Config) -> GivenConfig:
     if not path:
         raise UsageError("--kernel is empty; name a file")
     path = configuration.expanded(path)
+    if found := _EXPORTED.fullmatch(Path(path).name):
+        raise UsageError(
+            f"--kernel: {path}: was written for {found['tool']}; give "
+            f"{found['own']}.npy, the correlation kernel beside it"
+        )
     try:
         kernel = kernel_files.read(path)
     except kernel_files.KernelFileError as error:

@@ -494,6 +494,7 @@ def test_a_known_kernel_is_the_estimator_given(tmp_path):
         ("k.jpg", b"1", "must be a file of numbers: .npy, .npz, .mat, .csv, .txt"),
         ("k.npy", None, "No such file"),
         ("k.npy", helpers.gaussian(4, size=13), "use --config.scale=4"),
+        ("kernel_x2_skimage.npy", helpers.gaussian(2), "give kernel_x2.npy, the"),
     ],
 )
 def test_bad_kernel_files_are_one_line(
