@@ -56,7 +56,9 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
     if not votes:
         raise ValueError("--pool: no image could be analysed")
     values, variances, resamplers = zip(*votes, strict=True)
-    pooled = pool(np.array(values), np.array(variances), resamplers, scale=scale)
+    pooled = pool(
+        np.array(values), np.array(variances), resamplers=resamplers, scale=scale
+    )
     return pooled, len(votes)
 
 

@@ -60,8 +60,8 @@ class Pooled(NamedTuple):
 def pool(
     values: np.ndarray,
     variances: np.ndarray,
-    resamplers: Sequence[str] = (),
     *,
+    resamplers: Sequence[str] = (),
     scale: int,
 ) -> Pooled:
     """The kernel of many images that were blurred alike, as by one camera.

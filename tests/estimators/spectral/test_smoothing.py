@@ -24,7 +24,7 @@ def seen(variances, *, angle=0.4, resampler="", spread=0.1, seed=0):
 def pool(seen, *, scale):
     values, variances, resamplers = zip(*seen, strict=True)
     return smoothing.pool(
-        np.array(values), np.array(variances), resamplers, scale=scale
+        np.array(values), np.array(variances), resamplers=resamplers, scale=scale
     )
 
 
