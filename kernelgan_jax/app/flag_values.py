@@ -169,11 +169,10 @@ def check_pool(config: Config, *, elsewhere: bool, exports: Sequence[str]) -> No
         )
 
 
-_CONVOLVE = ("usrnet", "dpir", "srmd", "deepinv", "skimage")
-"""Tools whose files hold something else than a correlation kernel."""
+_OTHERS = "|".join(name for name, tool in TOOLS.items() if not tool.correlates)
 
-_EXPORTED = re.compile(rf"(?P<own>kernel_x\d)_(?P<tool>{'|'.join(_CONVOLVE)})\.\w+")
-"""Names of files that `--export` writes for them."""
+_EXPORTED = re.compile(rf"(?P<own>kernel_x\d)_(?P<tool>{_OTHERS})\.\w+")
+"""Names of files of `--export` that hold something else than a correlation kernel."""
 
 
 def known_kernel(path: str, config: Config) -> GivenConfig:

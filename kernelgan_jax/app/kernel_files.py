@@ -339,7 +339,7 @@ def write_export(folder: Path, kernel: np.ndarray, *, tool: str, scale: int) -> 
     """
     path = folder / export_name(tool, scale)
     found = kernel_export.export(kernel, to=tool, scale=scale)
-    suffix, variable, _ = TOOLS[tool]
+    suffix, variable = TOOLS[tool].suffix, TOOLS[tool].variable
     if suffix == "npy":
         np.save(path, found)
     elif suffix == "yml":

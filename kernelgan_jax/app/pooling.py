@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from kernelgan_jax.app import files, kernel_files, reading, terminal
-from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.estimators.spectral.analysis import analyse
-from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 from kernelgan_jax.estimators.spectral.smoothing import (
@@ -49,8 +47,7 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
                 found = analyse(pixels, scale=scale, resamplers=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
-        samples = judge(found.kernel, found).samples
-        return *log_covariance(found.kernel, samples, scale=scale), resampler
+        return *log_covariance(found.kernel, found.samples, scale=scale), resampler
 
     votes = [vote for vote in map_images(look, tasks) if vote is not None]
     if not votes:
@@ -68,16 +65,12 @@ def write(pooled: Pooled, output_dir: Path, *, scale: int) -> Path:
     Raises:
       OutputError: If that is impossible.
     """
-    path = output_dir / f"pooled_kernel_x{scale}"
-    try:
-        with files.temporary_folder(None) as folder:
-            kernel_files.write(folder / path.name, pooled.kernel)
-            for suffix in (".npy", ".mat"):
-                made = (folder / path.name).with_suffix(suffix)
-                path.with_suffix(suffix).write_bytes(made.read_bytes())
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    return path.with_suffix(".npy")
+    name = f"pooled_kernel_x{scale}"
+    with files.temporary_folder(None) as folder:
+        kernel_files.write(folder / name, pooled.kernel)
+        for made in sorted(folder.glob(f"{name}.*")):
+            files.write_whole(output_dir / made.name, made.read_bytes())
+    return output_dir / f"{name}.npy"
 
 
 def pooled_job(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernelgan_jax.app import enlarging, files, image_files
+from kernelgan_jax.app.flag_values import LEVELS
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
@@ -103,7 +104,7 @@ def rating(sample: Sample, job: Job) -> tuple[int, float]:
     except ValueError:
         return -1, 0.0
     found = judge(evidence.kernel, evidence)
-    return ("low", "medium", "high").index(found.level), -found.sr_loss
+    return LEVELS.index(found.level), -found.sr_loss
 
 
 def checked(sample: Sample, job: Job) -> Sample:

@@ -153,7 +153,7 @@ def test_the_file_for_a_tool_has_its_kernel(tmp_path, tool):
     kernel = helpers.gaussian(2, size=8)
     kernel_files.write_export(tmp_path, kernel, tool=tool, scale=2)
     (path,) = tmp_path.iterdir()
-    suffix, variable, _ = TOOLS[tool]
+    suffix, variable, *_ = TOOLS[tool]
     assert path.name == f"kernel_x2_{tool}.{suffix}"
     if suffix == "npy":
         found = np.load(path)

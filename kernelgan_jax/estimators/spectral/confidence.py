@@ -47,7 +47,8 @@ MEDIUM_SR_LOSS = 0.5
 SR_LOSS_FACTORS = {1: 3.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
 Wiener filter does, by scale; above 4 as at 4. It makes more of an exact kernel.
-Measured on photographs (docs/spectral.md, "Confidence")."""
+Measured on photographs at 2 and 4 (docs/spectral.md, "Confidence"); assumed at 1 and
+3."""
 
 
 NARROW = 0.6

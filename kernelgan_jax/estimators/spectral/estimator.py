@@ -135,7 +135,7 @@ def _kernel_map(
             found = analyse(inside, scale=evidence.scale, resamplers=False)
         except ValueError:
             return None  # It has no structure.
-        return Seen(found, judge(found.kernel, found))
+        return Seen(found, judge(found.kernel, found).level)
 
     shape = (image.shape[0], image.shape[1])
     seen = map_images(look, list(parts(shape, grid)))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.estimate import Confidence, Evidence, KernelMap
+from kernelgan_jax.estimate import Evidence, KernelMap, Level
 from kernelgan_jax.estimators.spectral.smoothing import (
     covariance_of,
     gaussian_of,
@@ -71,7 +71,8 @@ class Seen(NamedTuple):
     """What the spectrum of a part says."""
 
     evidence: Evidence
-    confidence: Confidence
+    level: Level
+    """Of the confidence."""
 
 
 def kernel_map(
@@ -98,14 +99,14 @@ def kernel_map(
     if not known:
         raise ValueError("image has no part with structure; leave out the kernel map")
     found = [
-        log_covariance(each.evidence.kernel, each.confidence.samples, scale=scale)
+        log_covariance(each.evidence.kernel, each.evidence.samples, scale=scale)
         for each in seen
         if each is not None
     ]
     values, variances = (np.array(x) for x in zip(*found, strict=True))
     smoothed, uncertain = smooth(values, variances, places[known], places)
     rows, columns = grid
-    levels = ["none" if each is None else each.confidence.level for each in seen]
+    levels = ["none" if each is None else each.level for each in seen]
     covariances = [covariance_of(value) for value in smoothed]
     # Half of a variance's relative deviation is that of its width.
     width_std = np.sqrt(uncertain.mean(1)) / 2

@@ -108,7 +108,7 @@ def log_covariance(
 
     Args:
       kernel: The kernel of a part or an image.
-      samples: Kernels of its posterior.
+      samples: Kernels of its posterior; those that are not finite do not count.
       scale: Their scale.
     """
 
@@ -117,8 +117,10 @@ def log_covariance(
         return np.array([matrix[0, 0], matrix[1, 1], np.sqrt(2) * matrix[0, 1]])
 
     value = log(kernel)
-    others = np.array([log(sample) for sample in samples])
-    return value, np.mean((others - value) ** 2, 0) + OWN_ERROR**2
+    finite = samples[np.isfinite(samples).all((1, 2))]
+    others = np.array([log(sample) for sample in finite]).reshape(-1, 3)
+    square = ((others - value) ** 2).sum(0) / max(len(others), 1)
+    return value, square + OWN_ERROR**2
 
 
 def _logm(covariance: np.ndarray) -> np.ndarray:
