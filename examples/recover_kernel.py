@@ -19,6 +19,7 @@ import pictures
 from kernelgan_jax import blur_kernels, downscale, metrics, priors
 from kernelgan_jax.priors import KernelPrior
 
+STEPS = 6000
 # Each prior, and Adam's first learning rate for its parameters.
 PRIORS = {
     "deep_linear": (priors.deep_linear(channels=16), 0.005),
@@ -38,8 +39,8 @@ def true_kernels() -> dict[str, np.ndarray]:
     }
 
 
-def recover(model: KernelPrior, rate: float, hr, lr, steps: int = 6000):
-    optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
+def recover(model: KernelPrior, rate: float, hr, lr):
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, STEPS))
 
     def loss(params):
         return 1e4 * ((downscale(hr, model.kernel(params), 2) - lr) ** 2).mean()
@@ -51,7 +52,7 @@ def recover(model: KernelPrior, rate: float, hr, lr, steps: int = 6000):
 
     params = model.init(jax.random.key(0))
     state = (params, optimizer.init(params))
-    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, length=steps))(state)
+    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, length=STEPS))(state)
     return np.asarray(model.kernel(params))
 
 

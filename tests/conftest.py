@@ -1,5 +1,6 @@
 """Strict JAX for all tests: no implicit rank promotion; NaNs are looked for by hand."""
 
+import contextlib
 from pathlib import Path
 
 import jax
@@ -14,6 +15,44 @@ jax.config.update("jax_compilation_cache_dir", str(PROGRAMS))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
+FIRST = (
+    "test_contract.py", "test_deep_wiener.py", "test_algorithm.py", "test_faults.py",
+    "test_examples.py", "test_estimator.py", "test_deep_wiener_training.py",
+    "test_priors.py", "test_docs.py", "test_cli.py",
+)  # fmt: skip
+"""The slowest files. They start first, so that no core is idle at the end."""
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers",
+        "quick_compilation: the programs of this file are hardly optimised. It is for "
+        "files whose time goes into compiling programs that run once or twice.",
+    )
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+@contextlib.contextmanager
+def quick_compilation():
+    """Programs are hardly optimised, and none of them is left for other tests."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+        jax.clear_caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compilation(request):
+    quick = request.node.get_closest_marker("quick_compilation") is not None
+    with quick_compilation() if quick else contextlib.nullcontext():
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def small_network(tmp_path_factory):
     """A small network in place of the trained one: its programs compile in seconds."""
@@ -23,7 +62,8 @@ def small_network(tmp_path_factory):
     network = DeepWiener(channels=8, coarse_channels=8, stages=1, blocks=1)
     file = tmp_path_factory.mktemp("network") / "weights.npz"
     # One program: op by op it takes 20 seconds.
-    params = jax.jit(lambda key: init(key, network=network))(jax.random.key(0))
+    with quick_compilation():
+        params = jax.jit(lambda key: init(key, network=network))(jax.random.key(0))
     save(file, Weights(network, params, {"scales": [1, 2, 3, 4]}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(method, "WEIGHTS", file)

@@ -19,6 +19,8 @@ from kernelgan_jax.degradation import (
 )
 from kernelgan_jax.resize import bicubic_resize
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)

@@ -12,6 +12,8 @@ from kernelgan_jax.app.deep_wiener import photographs, train
 from kernelgan_jax.super_resolution.deep_wiener import optimizer, weights
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
 
+pytestmark = pytest.mark.quick_compilation
+
 TINY = DeepWiener(channels=8, coarse_channels=8, stages=2, blocks=1)
 
 draw = jax.jit(photographs.draw, static_argnames=("size", "count"))

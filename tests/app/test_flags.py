@@ -21,9 +21,8 @@ from kernelgan_jax.config import GROUPS, Config, readers
 from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.super_resolution.deep_wiener import (
-    DeepWiener,
     DeepWienerConfig,
-    init,
+    method,
     weights,
 )
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
@@ -450,9 +449,8 @@ def test_short_flags_of_the_network():
 
 def test_weights_of_the_user(tmp_path, capsys):
     file = tmp_path / "mine.npz"
-    network = DeepWiener(channels=8, coarse_channels=8, stages=1, blocks=1)
-    mine = weights.Weights(network, init(jax.random.key(0), network=network), {})
-    weights.save(file, mine._replace(about={"scales": [2, 3]}))
+    mine = weights.load(method.WEIGHTS)._replace(about={"scales": [2, 3]})
+    weights.save(file, mine)
     found = config(f"--sr_weights={file}").deep_wiener
     assert found.weights == str(file)
     assert found.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,5 +1,6 @@
 """TIFF by its tags: any depth, type, layout and number of bands; what is refused."""
 
+import re
 import struct
 
 import helpers
@@ -256,4 +257,6 @@ def test_warnings_about_a_damaged_tag_become_a_note(tiff):
     data[at + 4 : at + 8] = struct.pack("<I", 9999)  # longer than the file
     path.write_bytes(data)
     image = image_files.read(path)
-    assert "Skipping tag 305" in image.note and image.pixels.shape == (*SHAPE, 3)
+    # The words are those of Pillow, of older and newer releases.
+    assert re.search("Skipping tag 305|Truncated File Read", image.note)
+    assert image.pixels.shape == (*SHAPE, 3)

@@ -8,6 +8,8 @@ import scipy.signal
 
 from kernelgan_jax.priors.deep_linear import collapse, deep_linear
 
+pytestmark = pytest.mark.quick_compilation
+
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit])
 def test_collapse_is_a_chain_of_full_convolutions(wrap):

@@ -14,6 +14,8 @@ from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.priors.flow import fit, flow, load, pretrained, save
 from kernelgan_jax.priors.flow.couplings import FLOOR
 
+pytestmark = pytest.mark.quick_compilation
+
 
 @pytest.fixture(scope="module")
 def samples():

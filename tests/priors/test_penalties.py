@@ -21,6 +21,8 @@ from kernelgan_jax.priors.penalties import (
     sum_to_one,
 )
 
+pytestmark = pytest.mark.quick_compilation
+
 TERMS = {
     "loss_sum2one": sum_to_one,
     "loss_boundaries": boundaries,

@@ -18,6 +18,8 @@ from kernelgan_jax.priors import (
     simplex,
 )
 
+pytestmark = pytest.mark.quick_compilation
+
 PRIORS = {
     "deep_linear": deep_linear(channels=4),
     "deep_linear, strided": deep_linear(

@@ -19,6 +19,8 @@ from kernelgan_jax.super_resolution import (
     super_resolve_planned,
 )
 
+pytestmark = pytest.mark.quick_compilation
+
 KEY = jax.random.key(0)
 SCALES = (1, 2, 3, 4)
 LR_SHAPE = (72, 60)  # multiples of all scales, one for all tests: fewer programs

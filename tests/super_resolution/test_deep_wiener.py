@@ -28,6 +28,8 @@ from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.network import FACTORS, DeepWiener
 from kernelgan_jax.super_resolution.planning import width_std
 
+pytestmark = pytest.mark.quick_compilation
+
 TINY = DeepWiener(channels=8, coarse_channels=8, stages=2, blocks=1)
 
 

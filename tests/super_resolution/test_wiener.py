@@ -17,6 +17,8 @@ from kernelgan_jax.super_resolution.wiener import (
     wiener_filter,
 )
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def picture(side: int = 96, channels: int = 3) -> np.ndarray:
     """Smooth random structure, `side x side x channels` in [0, 1]."""

@@ -17,6 +17,8 @@ from kernelgan_jax.estimators.kernelgan.config import FLOW_SIZE, GENERATORS
 from kernelgan_jax.estimators.kernelgan.generators import GENERATORS as MADE
 from kernelgan_jax.priors.flow import pretrained
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def follow(golden, warm_start, steps):
     """Runs the recorded crops from the recorded weights; gives states and infos."""

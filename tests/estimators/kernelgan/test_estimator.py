@@ -16,6 +16,8 @@ from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators.kernelgan import KernelGANConfig, estimator, train
 from kernelgan_jax.estimators.kernelgan.crops import Training
 
+pytestmark = pytest.mark.quick_compilation
+
 TINY = KernelGANConfig(**TINY_KERNELGAN)
 
 
@@ -224,6 +226,7 @@ def test_eight_devices_and_an_uneven_batch(tmp_path):
     environment = os.environ | {
         "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
         "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",  # as here
     }
     folder = os.path.dirname(__file__)
     helpers = os.path.dirname(os.path.dirname(folder))

@@ -9,6 +9,8 @@ from kernelgan_jax.estimators.kernelgan.losses import adversarial, bicubic_targe
 from kernelgan_jax.estimators.kernelgan.networks import downscale_x2
 from kernelgan_jax.resize import bicubic_resize
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def test_bicubic_target_is_the_middle_of_the_bicubic_half():
     crop = np.random.default_rng(0).random((64, 64, 3))

@@ -13,6 +13,8 @@ from kernelgan_jax.estimators.kernelgan.networks import (
 )
 from kernelgan_jax.priors.deep_linear import DeepLinearGenerator, collapse
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def layer_by_layer(filters, image):
     """The deep linear network as it is drawn: layer after layer, stride 2 at last."""

@@ -23,6 +23,8 @@ from kernelgan_jax.estimators.spectral.likelihood import (
 )
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 
+pytestmark = pytest.mark.quick_compilation
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_spectrum_of_the_model_gives_its_kernel(family, vector, fit_two):

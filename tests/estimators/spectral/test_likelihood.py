@@ -13,6 +13,8 @@ from kernelgan_jax.estimators.spectral.likelihood import (
 )
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 
+pytestmark = pytest.mark.quick_compilation
+
 DIRECTION = np.array([0.1, -0.2, 0.15, -0.05], np.float32)
 SPECTRUM = Spectrum(np.float32(5), np.float32(2.1), DIRECTION, np.float32(-1))
 

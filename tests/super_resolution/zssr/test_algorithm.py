@@ -17,6 +17,8 @@ from kernelgan_jax.super_resolution.zssr.algorithm import (
 from kernelgan_jax.super_resolution.zssr.network import Architecture
 from kernelgan_jax.super_resolution.zssr.pairs import blur, make_pair
 
+pytestmark = pytest.mark.quick_compilation
+
 KEY = jax.random.key(0)
 TRAINING = Training(3000, "plateau", 1e-3, 9e-6, 32)
 NETWORK = Architecture(True, 2, 2, 4, 3)
