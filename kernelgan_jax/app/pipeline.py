@@ -216,6 +216,7 @@ def _estimate(
             scale=job.config.scale,
             entry=job.config.chosen_estimator,
             config=job.config.estimator_config,
+            evidence=[item.sample.evidence for item in ready],
             progress=_numbered(ready, progress),
         )
     except Exception as error:  # For one, less memory may be enough for fewer images.

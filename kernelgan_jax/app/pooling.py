@@ -40,8 +40,9 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
 
     def look(index: int, task: Task, _: ProgressCallback) -> _Vote | None:
         try:
-            pixels = reading.read(task.path, job).for_estimation(job)
-            found, resampler = analyse(pixels, scale=scale), ""
+            sample = reading.read(task.path, job)
+            pixels = sample.for_estimation(job)
+            found, resampler = sample.evidence or analyse(pixels, scale=scale), ""
             if found.family in RESAMPLERS:
                 resampler = found.family
                 found = analyse(pixels, scale=scale, resamplers=False)

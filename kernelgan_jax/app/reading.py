@@ -9,6 +9,7 @@ import numpy as np
 from kernelgan_jax.app import enlarging, files, image_files
 from kernelgan_jax.app.flag_values import LEVELS
 from kernelgan_jax.app.job import Job, Task
+from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
@@ -30,6 +31,8 @@ class Sample(NamedTuple):
 
     usable: UsablePixels | None = None
     """The usable pixels of what the kernel is estimated from, if they are kept."""
+    evidence: Evidence | None = None
+    """What its spectrum says, if it was chosen among frames by that."""
 
     def for_estimation(self, job: Job) -> UsablePixels:
         """The usable pixels of what the kernel is estimated from.
@@ -88,23 +91,23 @@ def read(path: Path, job: Job) -> Sample:
             continue
         if not job.writes_kernel:
             return sample
-        found = rating(sample, job)
+        found, evidence = rating(sample, job)
         if best_rating is None or found > best_rating:
-            best, best_rating = sample, found
+            best, best_rating = sample._replace(evidence=evidence), found
         rated += 1
         if rated == CANDIDATES:
             break
     return best
 
 
-def rating(sample: Sample, job: Job) -> tuple[int, float]:
-    """How well a frame shows its kernel: larger is better."""
+def rating(sample: Sample, job: Job) -> tuple[tuple[int, float], Evidence | None]:
+    """How well a frame shows its kernel (larger is better), and its evidence."""
     try:
         evidence = analyse(sample.for_estimation(job), scale=job.config.scale)
     except ValueError:
-        return -1, 0.0
+        return (-1, 0.0), None
     found = judge(evidence.kernel, evidence)
-    return LEVELS.index(found.level), -found.sr_loss
+    return (LEVELS.index(found.level), -found.sr_loss), evidence
 
 
 def checked(sample: Sample, job: Job) -> Sample:

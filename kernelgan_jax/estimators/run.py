@@ -168,9 +168,12 @@ def estimate_checked(
     scale: int,
     entry: Estimator,
     config: Any,
+    evidence: Sequence[Evidence | None] = (),
     progress: ProgressCallback | None = None,
 ) -> list[KernelEstimate]:
     """Estimates the kernels of images that `check_image` has returned.
+
+    Images whose `evidence` of this scale is known already are not analysed again.
 
     Raises:
       ValueError: If the spectral model fits none of an image's spectra, for the
@@ -179,22 +182,23 @@ def estimate_checked(
 
     def look(index: int, image: UsablePixels, _: ProgressCallback) -> Evidence | None:
         try:
-            return analyse(image, scale=scale)
+            known = evidence[index] if evidence else None
+            return known or analyse(image, scale=scale)
         except ValueError:
             return None  # The spectral estimator then says so itself.
 
-    evidence = map_images(look, images, progress=progress)
+    seen = map_images(look, images, progress=progress)
     found = entry.implementation.estimate(
         keys,
         [in_own_range(image) for image in images],
         scale=scale,
         config=config,
-        evidence=evidence,
+        evidence=seen,
         progress=progress,
     )
     return [
-        rate(estimate, seen, estimated=entry.estimates)
-        for estimate, seen in zip(found, evidence, strict=True)
+        rate(estimate, own, estimated=entry.estimates)
+        for estimate, own in zip(found, seen, strict=True)
     ]
 
 
@@ -221,7 +225,7 @@ def rate(
 
 
 def _single_key(key: jax.Array) -> jax.Array:
-    _check_key(key)
+    checks.key("key", key)
     if _batch_axes(key) != 0:
         raise ValueError(f"key has shape {key.shape}; it must be one JAX random key")
     return key
@@ -229,7 +233,7 @@ def _single_key(key: jax.Array) -> jax.Array:
 
 def _keys(key: jax.Array, count: int) -> list[jax.Array]:
     """One key for each of `count` images."""
-    _check_key(key)
+    checks.key("key", key)
     if _batch_axes(key) == 0:
         return [key] * count
     if len(key) != count:
@@ -237,10 +241,6 @@ def _keys(key: jax.Array, count: int) -> list[jax.Array]:
             f"key has {len(key)} keys for {count} images; give one, or one each"
         )
     return list(key)
-
-
-def _check_key(key: Any) -> None:
-    checks.key("key", key)
 
 
 def _batch_axes(key: jax.Array) -> int:

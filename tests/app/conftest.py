@@ -48,7 +48,7 @@ def estimation(monkeypatch):
     def enlarge(keys, images, plans, **_):
         return [bicubic_resize(to_unit(images[0]), plans[0].scale)]
 
-    monkeypatch.setattr(reading, "rating", lambda *_: (0, 0.0))
+    monkeypatch.setattr(reading, "rating", lambda *_: ((0, 0.0), None))
     monkeypatch.setattr(estimators, "estimate_checked", estimate)
     monkeypatch.setattr(super_resolving, "super_resolve_planned", enlarge)
     return fake

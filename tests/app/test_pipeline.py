@@ -287,10 +287,11 @@ def test_the_frame_of_the_best_confidence_gives_the_kernel(tmp_path, monkeypatch
     def rating(sample, _):
         np.testing.assert_array_equal(sample.image.pixels, frames[sample.frame])
         seen.append(sample.frame)
-        return ratings.get(sample.frame, (0, 0.0))
+        return ratings.get(sample.frame, (0, 0.0)), f"of frame {sample.frame}"
 
     monkeypatch.setattr(reading, "rating", rating)
-    assert reading.read(path, Job()).frame == 12
+    chosen = reading.read(path, Job())
+    assert chosen.frame == 12 and chosen.evidence == "of frame 12"
     assert seen == [0, 12, 19, 1]
     # If no kernel is estimated, nothing is looked for.
     assert reading.read(path, Job(config=Config(estimator="bicubic"))).frame == 0

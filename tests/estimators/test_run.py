@@ -14,7 +14,7 @@ from kernelgan_jax import (
     kernels,
 )
 from kernelgan_jax.estimate import KernelEstimate
-from kernelgan_jax.estimators import KernelGANConfig
+from kernelgan_jax.estimators import KernelGANConfig, run
 from kernelgan_jax.estimators.registry import find_estimator
 from kernelgan_jax.estimators.run import rate
 from kernelgan_jax.estimators.spectral import SpectralConfig
@@ -28,6 +28,19 @@ def test_the_default_is_the_spectral_estimator():
     np.testing.assert_array_equal(found.intermediate[0][1], own.intermediate[0][1])
     assert found.confidence.level == own.confidence.level
     assert found.trusted == own.trusted
+
+
+def test_an_image_that_was_analysed_is_not_analysed_again(monkeypatch):
+    evidence = analyse(texture(60, 80), scale=4)
+    monkeypatch.setattr(run, "analyse", lambda *_, **__: pytest.fail("analysed again"))
+    entry = find_estimator("spectral")
+    options = {"scale": 4, "entry": entry, "config": SpectralConfig()}
+    usable = run.check_image(texture(60, 80), **options)
+    (found,) = run.estimate_checked(
+        [jax.random.key(0)], [usable], evidence=[evidence], **options
+    )
+    np.testing.assert_array_equal(found.kernel, evidence.kernel)
+    assert found.evidence is evidence and found.confidence is not None
 
 
 def test_refusals_name_the_image():
