@@ -27,9 +27,10 @@ LAYERS = (
 
 ENTRY_POINTS = {"__init__", "__main__"}
 
-ONLY_ABOVE = set(
-    "PIL imagecodecs tifffile pillow_heif matplotlib absl tqdm ray jinja2".split()
-)
+ONLY_ABOVE = {
+    *"PIL imagecodecs tifffile pillow_heif".split(),
+    *"matplotlib absl tqdm ray gradio jinja2".split(),
+}
 """Packages that only `app` and `benchmark` import."""
 
 COMPILED = {

@@ -51,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print_text(script(shells[-1].partition("=")[2]).removesuffix("\n"))
             return 0
+        if argv[:1] == ["web"]:
+            from kernelgan_jax.app.web import cli as web
+
+            with _terminating():
+                return web.main(argv[1:])
         options = parse(argv)
         from kernelgan_jax.app import run  # It imports JAX.
 

@@ -129,11 +129,11 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
 
 def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
     """Draws the kernel and both enlargements, bicubic and learned: whole, and crops."""
-    scale, pixels = result.scale, _shown_pixels(result.image)
+    scale, pixels = result.scale, shown_pixels(result.image)
     whole = to_unit(pixels)
     if max(pixels.shape) <= LONGEST_SIDE:
         whole = np.clip(bicubic_resize(whole, scale), 0, 1)
-    enlarged = _shown_pixels(sr.image, result.image.levels())
+    enlarged = shown_pixels(sr.image, result.image.levels())
     bicubic_crop, sr_crop = _crops(pixels, enlarged, scale)
     title = sr.method or result.job.config.sr
     if sr.source:
@@ -186,7 +186,7 @@ def _magnified(image: np.ndarray) -> np.ndarray:
 # --- Parts of figures ---
 
 
-def _shown_pixels(
+def shown_pixels(
     image: Image, levels: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
     """Pixels as a figure can show them: gray or RGB, integers or in [0, 1].
@@ -218,7 +218,7 @@ def _show(axes: Any, pixels: np.ndarray) -> None:
 
 def _draw_image(axes: Any, result: Result) -> None:
     height, width = result.image.pixels.shape[:2]
-    _show(axes, _shown_pixels(result.image))
+    _show(axes, shown_pixels(result.image))
     name = result.task.path.name.encode("utf-8", "backslashreplace").decode()
     if len(name) > 40:
         name = f"{name[:24]}…{name[-15:]}"

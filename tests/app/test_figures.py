@@ -104,7 +104,7 @@ def test_both_crops_show_the_same_place():
 def test_any_pixels_can_be_shown(dtype, channels, bands):
     pixels = 1000 * helpers.smooth(8, 9, channels) - (0 if dtype == "uint16" else 500)
     image = Image(pixels.astype(dtype), bands=bands)
-    shown = figures._shown_pixels(image)
+    shown = figures.shown_pixels(image)
     assert shown.shape == (8, 9, 1 if channels == 1 else 3)
     unit = to_unit(shown)
     assert unit.min() >= 0 and unit.max() <= 1
