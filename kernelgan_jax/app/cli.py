@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kernelgan_jax.app import commands
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.terminal import print_error, print_text
@@ -31,16 +32,14 @@ class _Terminated(KeyboardInterrupt):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status.
+    """Runs a command other than `benchmark`; returns its exit status.
 
     Args:
       argv: The arguments without the program's name; by default those of the process.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not _HELP.isdisjoint(argv):
-        from kernelgan_jax.app.usage import usage
-
-        print_text(usage(program=_program()).removesuffix("\n"))
+        print_text(_usage(argv).removesuffix("\n"))
         return 0
     if "--version" in argv or "-version" in argv:
         print_text(f"kernelgan-jax {__version__}")
@@ -51,11 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print_text(script(shells[-1].partition("=")[2]).removesuffix("\n"))
             return 0
-        if argv[:1] == ["web"]:
+        command, argv = commands.split(argv)
+        if command == commands.WEB:
             from kernelgan_jax.app.web import cli as web
 
             with _terminating():
-                return web.main(argv[1:])
+                return web.main(argv)
         options = parse(argv)
         from kernelgan_jax.app import run  # It imports JAX.
 
@@ -73,8 +73,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + (error.args[0] if terminated else signal.SIGINT)
 
 
-def _program() -> str:
-    """How the command was called."""
+def _usage(argv: Sequence[str]) -> str:
+    """The text of `--help`."""
+    if argv[0] == commands.WEB:
+        from kernelgan_jax.app.web import cli as web
+
+        return web.usage(program=program())
+    from kernelgan_jax.app.usage import usage
+
+    return usage(program=program())
+
+
+def program() -> str:
+    """How the program was called."""
     name = os.path.basename(sys.argv[0])
     of_python = {"main.py": "main.py", "__main__.py": "-m kernelgan_jax"}
     return f"python {of_python[name]}" if name in of_python else "kernelgan-jax"

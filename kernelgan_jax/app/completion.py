@@ -5,6 +5,7 @@ import re
 from absl import flags
 
 from kernelgan_jax.app import configuration
+from kernelgan_jax.app.commands import COMMANDS
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flag_values import POOL, SHELLS
 from kernelgan_jax.app.flags import FLAGS, names
@@ -61,6 +62,7 @@ def _bash() -> str:
 _kernelgan_jax() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" words=""
   local flag="${{COMP_WORDS[COMP_CWORD-1]}}"
+  if [[ $COMP_CWORD == 1 ]]; then words="{" ".join(COMMANDS)}"; fi
   if [[ $current == "=" ]]; then current=""
   elif [[ $flag == "=" ]]; then flag="${{COMP_WORDS[COMP_CWORD-2]}}"
   fi
@@ -91,8 +93,10 @@ def _zsh() -> str:
     return f"""\
 #compdef {PROGRAM}
 # {PROGRAM} --completion=zsh > a folder of $fpath/_{PROGRAM}
+_kernelgan_jax_first() {{ compadd {" ".join(COMMANDS)}; _files }}
 _arguments \\
 {listed} \\
+  '1:command:_kernelgan_jax_first' \\
   '*:image:_files'
 """
 
@@ -100,6 +104,10 @@ _arguments \\
 def _fish() -> str:
     lines = [
         f"# {PROGRAM} --completion=fish > ~/.config/fish/completions/{PROGRAM}.fish"
+    ]
+    lines += [
+        f"complete -c {PROGRAM} -n __fish_use_subcommand -a {name} -d '{about}'"
+        for name, about in COMMANDS.items()
     ]
     for name, values in _values().items():
         kind = "-r" if name in _FILES else "-x" if _takes_value(name) else "-f"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -280,13 +280,13 @@ def parse(argv: Sequence[str]) -> Options:
     )
 
 
-def define(values: flags.FlagValues) -> None:
-    """Defines the flags, apart from `--config`.
+def define(values: flags.FlagValues, table: Mapping[str, Flag] | None = None) -> None:
+    """Defines flags: those of a table, by default `FLAGS`.
 
     They get values of their own instead of absl's global ones, so that `main` can be
     called again and that `--help` shows only them.
     """
-    for name, flag in FLAGS.items():
+    for name, flag in (FLAGS if table is None else table).items():
         flag.define(
             name=name,
             default=flag.default,

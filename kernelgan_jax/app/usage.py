@@ -1,11 +1,13 @@
 """The text of `--help`: flags, presets, and all settings with who reads them."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from absl import flags
 
 from kernelgan_jax.app import configuration
-from kernelgan_jax.app.flags import FLAGS, define
+from kernelgan_jax.app.commands import COMMANDS
+from kernelgan_jax.app.flags import FLAGS, Flag, define
 from kernelgan_jax.config import GROUPS, NO_SR, Config, readers
 from kernelgan_jax.estimators.registry import ESTIMATORS
 from kernelgan_jax.super_resolution.registry import METHODS
@@ -17,7 +19,7 @@ _SHOWN_DEFAULTS = ("output_dir", "seed", "batch_size", "shard", "format", "quali
 """Flags whose default is worth showing."""
 
 _USAGE = """\
-Usage: {program} --image=PHOTO [--image=FOLDER ...] [flags]
+Usage: {program} [COMMAND] --image=PHOTO [--image=FOLDER ...] [flags]
 
 Finds the kernel that each image was downscaled with (from its power spectrum or, with
 --config=x2_paper, by KernelGAN), and super-resolves the image with it (by a trained
@@ -26,6 +28,9 @@ kernel_x2.npy, kernel_x2.mat (or x3, ...; for scale 4 both x2 and x4), kernel.pn
 picture) and report.json; the frames of an animation make one, too.
 OUTPUT_DIR/manifest.jsonl has a line for each image, summary.csv a row. Images that are
 finished with the same settings are left out.
+
+Commands, of which benchmark and web have flags of their own:
+{commands}
 
 Flags:
 {flags}
@@ -69,6 +74,7 @@ def usage(*, program: str = "kernelgan-jax") -> str:
     """
     return _USAGE.format(
         program=program,
+        commands="\n".join(f"  {name}: {about}" for name, about in COMMANDS.items()),
         flags="\n".join(_flags()),
         presets="\n".join(map(_preset, configuration.preset_names())),
         choices="\n".join(map(_choice, _CHOICES)),
@@ -77,15 +83,28 @@ def usage(*, program: str = "kernelgan-jax") -> str:
 
 
 def _flags() -> list[str]:
-    values = flags.FlagValues()
-    define(values)
-    described = {}
-    for name, flag in FLAGS.items():
-        default = f" (default: {flag.default})" if name in _SHOWN_DEFAULTS else ""
-        text = f"--{name}: {' '.join(values[name].help.split())}{default}"
-        described[name] = _wrap(text)
+    texts = described(FLAGS, defaults=_SHOWN_DEFAULTS)
     config = _wrap(f"--config: {_CONFIG}")
-    return [described.pop("image"), config, *described.values()]
+    return [texts.pop("image"), config, *texts.values()]
+
+
+def described(
+    table: Mapping[str, Flag], *, defaults: Collection[str]
+) -> dict[str, str]:
+    """The text on each flag of a table.
+
+    Args:
+      table: The flags.
+      defaults: Names of flags whose default is shown, if they have one.
+    """
+    values = flags.FlagValues()
+    define(values, table)
+    texts = {}
+    for name, flag in table.items():
+        is_shown = name in defaults and flag.default not in (None, False)
+        default = f" (default: {flag.default})" if is_shown else ""
+        texts[name] = _wrap(f"--{name}: {' '.join(values[name].help.split())}{default}")
+    return texts
 
 
 def _preset(name: str) -> str:

@@ -27,13 +27,14 @@ QUICK_IMAGES = 4
 _PROGRAM = "kernelgan-benchmark"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
     """Runs the command; returns its exit status.
 
     Args:
       argv: The arguments without the program's name; by default those of the process.
+      program: How it was called.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(program).parse_args(argv)
     keep_compilations()
     try:
         status: int = arguments.run(arguments)
@@ -54,9 +55,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} ({self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=_PROGRAM,
+        prog=program,
         description="Makes test sets for kernel estimators, and measures on them.",
         epilog="Exit status: 0 if everything went well, 1 if images or runs failed, 2 "
         "for a mistake in the arguments, 130 if interrupted.",

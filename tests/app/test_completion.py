@@ -35,6 +35,9 @@ def completed(words, folder):
         ("--export = op", ["opencv"]),
         ("--config.zssr.cr", ["--config.zssr.crop="]),
         ("photo", []),
+        ("est", ["estimate"]),
+        ("estimate --nofi", ["--nofigures"]),
+        ("photo.png est", []),
     ],
 )
 def test_bash(tmp_path, words, expected):

@@ -556,7 +556,7 @@ def test_help_shows_all_our_flags_and_no_others(capsys):
 )
 def test_help_says_how_it_was_called(capsys, monkeypatch, called, program):
     monkeypatch.setattr(sys, "argv", [called])
-    assert shown_help(capsys).startswith(f"Usage: {program} --image=PHOTO")
+    assert shown_help(capsys).startswith(f"Usage: {program} [COMMAND] --image=PHOTO")
 
 
 def test_help_shows_all_settings_with_who_reads_them(capsys):

@@ -1,5 +1,6 @@
 """`kernelgan-jax web`: its flags, and the server until Ctrl-C."""
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -10,8 +11,9 @@ from absl import flags
 
 from kernelgan_jax.app import flag_values
 from kernelgan_jax.app.configuration import UsageError
-from kernelgan_jax.app.flags import Flag
+from kernelgan_jax.app.flags import Flag, define
 from kernelgan_jax.app.terminal import print_error, print_text
+from kernelgan_jax.app.usage import described
 
 FLAGS = {
     "host": Flag(
@@ -65,8 +67,27 @@ def main(argv: Sequence[str]) -> int:
         except OSError as error:
             print_error(error)
             return 1
-        threading.Event().wait()
+        with contextlib.suppress(KeyboardInterrupt):  # It is how a server ends.
+            threading.Event().wait()
     return 0
+
+
+def usage(*, program: str) -> str:
+    """The text of `web --help`.
+
+    Args:
+      program: How the program was called.
+    """
+    listed = "\n".join(described(FLAGS, defaults=FLAGS).values())
+    return f"""\
+Usage: {program} web [flags]
+
+Serves a page in the browser until Ctrl-C: drop photographs on it, and it shows what the
+command makes of them. Needs pip install "kernelgan-jax[web]"; see docs/web.md.
+
+Flags:
+{listed}
+"""
 
 
 def parse(argv: Sequence[str]) -> flags.FlagValues:
@@ -76,14 +97,7 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
       UsageError: If one is unknown or has a wrong value.
     """
     values = flags.FlagValues()
-    for name, flag in FLAGS.items():
-        flag.define(
-            name=name,
-            default=flag.default,
-            help=flag.about,
-            flag_values=values,
-            **flag.options,
-        )
+    define(values, FLAGS)
     try:
         rest = values(["kernelgan-jax web", *argv])[1:]
     except flags.UnrecognizedFlagError as error:
