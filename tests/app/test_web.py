@@ -22,7 +22,10 @@ from kernelgan_jax.app.web.sessions import Sessions
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser"])), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])),
+    None,
+)
 BROKEN = "broken <b>.png"
 
 # Those of Gradio and of what it needs are not ours.
