@@ -20,6 +20,7 @@ from kernelgan_jax.estimators.registry import (
 )
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
+from kernelgan_jax.super_resolution.published.config import SRMDConfig, USRNetConfig
 from kernelgan_jax.super_resolution.registry import METHODS, Method
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
@@ -43,6 +44,8 @@ class Config:
       given: The kernel of the estimator `given`.
       deep_wiener: Settings of the method `deep_wiener`.
       zssr: Settings of the methods `zssr` and `zssr_fast`.
+      usrnet: Settings of the method `usrnet`.
+      srmd: Settings of the method `srmd`.
 
     Raises:
       ValueError: If a value is out of its range, or if a setting differs from its
@@ -69,6 +72,8 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     given: GivenConfig = GivenConfig()
     deep_wiener: DeepWienerConfig = DeepWienerConfig()
     zssr: ZSSRConfig = ZSSRConfig()
+    usrnet: USRNetConfig = USRNetConfig()
+    srmd: SRMDConfig = SRMDConfig()
 
     def __post_init__(self) -> None:
         for name, settings in GROUPS.items():

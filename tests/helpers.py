@@ -2,6 +2,7 @@
 
 import functools
 import json
+import tempfile
 from pathlib import Path
 
 import jax
@@ -40,6 +41,69 @@ def flags(group, settings):
     chosen = ["--sr=zssr_fast"] if group == "zssr" else []
     values = [f"--config.{group}.{name}={value}" for name, value in settings.items()]
     return chosen + values
+
+
+# --- Made-up weights of published networks ---
+
+
+@functools.cache
+def usrnet_file():
+    """An `.npz` of a tiny USRNet whose denoiser returns the image as it is."""
+    arrays = {}
+    channels = (3, 2, 2, 2)
+
+    def add(name, out, into, side=3):
+        arrays[f"p.{name}.weight"] = np.zeros((out, into, side, side), np.float32)
+
+    add("m_head", 3, 4)
+    add("m_tail", 3, 3)
+    for level in range(3):
+        here, below = channels[level : level + 2]
+        add(f"m_down{level + 1}.1", below, here, 2)
+        add(f"m_up{level + 1}.0", below, here, 2)  # input first
+        for name in (f"m_down{level + 1}.0", f"m_up{level + 1}.1"):
+            for layer in (0, 2):
+                add(f"{name}.res.{layer}", here, here)
+    for layer in (0, 2):
+        add(f"m_body.0.res.{layer}", channels[3], channels[3])
+    for name in ("m_head", "m_tail"):
+        arrays[f"p.{name}.weight"][range(3), range(3), 1, 1] = 1
+    for index, (out, into) in enumerate([(2, 2), (2, 2), (4, 2)]):
+        weight = np.zeros((out, into, 1, 1), np.float32)
+        arrays[f"h.mlp.{2 * index}.weight"] = weight
+        arrays[f"h.mlp.{2 * index}.bias"] = np.full(out, -6.0, np.float32)
+    path = Path(tempfile.mkdtemp(prefix="usrnet")) / "made_up.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@functools.cache
+def srmd_files(scale):
+    """A `.bin` of a tiny SRMD that repeats pixels, and a matrix for its kernels.
+
+    One channel of the result depends on the kernel, so that one sees that it is used.
+    """
+    code, channels = 15, 4
+    data = b""
+    widths = [3 + code + 1, *[channels] * 11, 3 * scale**2]
+    for layer, (into, out) in enumerate(zip(widths, widths[1:], strict=False)):
+        weight = np.zeros((out, into, 3, 3), "<f2")
+        if layer < 11:
+            weight[range(3), range(3), 1, 1] = 1
+            weight[3, 3, 1, 1] = 1
+        else:
+            weight[range(out), np.arange(out) // scale**2, 1, 1] = 1
+            weight[: scale**2, 3, 1, 1] = 0.02
+        values = weight.tobytes()
+        data += np.array(0x01306B47, "<u4").tobytes()
+        data += values + bytes(-len(values) % 4) + np.zeros(out, "<f4").tobytes()
+    folder = Path(tempfile.mkdtemp(prefix="srmd"))
+    path, pca = folder / f"made_up_x{scale}.bin", folder / "pca.npy"
+    path.write_bytes(data)
+    matrix = np.zeros((code, 15, 15), np.float32)
+    matrix[0, 7, 7] = 1
+    np.save(pca, matrix.reshape(code, -1))
+    return path, pca
 
 
 # --- Images ---

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 from absl import flags
 from ml_collections import config_flags
 
-from kernelgan_jax.app import configuration, flag_values
+from kernelgan_jax.app import configuration, flag_values, weight_files
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flag_values import LEVELS, LOG_LEVELS, POOL, SHELLS
 from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
 from kernelgan_jax.config import NO_SR, Config
 from kernelgan_jax.kernel_formats import TOOLS
-from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
 
 
@@ -118,8 +117,10 @@ FLAGS = {
     "sr_weights": Flag(
         flags.DEFINE_string,
         None,
-        "Weights of the super-resolution network (.npz, of your own training; see "
-        "docs/deep_wiener.md), short for --config.deep_wiener.weights.",
+        "Weights of the super-resolution network: of your own training "
+        "(docs/deep_wiener.md), or what --sr=usrnet and --sr=srmd need "
+        "(docs/super_resolution.md). Short for --config.deep_wiener.weights, "
+        "--config.usrnet.weights, ...",
     ),
     "format": Flag(
         flags.DEFINE_enum,
@@ -366,6 +367,8 @@ def _config(
         value = getattr(values, flag)
         if value is None:
             continue
+        if flag == "sr_weights" and weight_files.needed(settings["sr"]):
+            name = f"{settings['sr']}.weights"
         group, _, last = name.rpartition(".")
         if group:
             settings[group] = dict(settings[group])
@@ -395,8 +398,7 @@ def _config(
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
     if not config.chosen_estimator.estimates and values.band is not None:
         raise UsageError("--band is for kernels that are estimated; leave it out")
-    if config.deep_wiener.weights:
-        config = dataclasses.replace(config, deep_wiener=_with_digest(config))
+    config = weight_files.with_digests(config)
     if values.kernel is not None:
         return dataclasses.replace(
             config, given=flag_values.known_kernel(values.kernel, config)
@@ -414,25 +416,3 @@ _SHORT = {
     "kernel_map": "spectral.kernel_map",
 }
 """Flags that are short for a setting."""
-
-
-def _with_digest(config: Config) -> DeepWienerConfig:
-    """The network's settings with the digest of its file of weights, which is read."""
-    from kernelgan_jax.app import files
-    from kernelgan_jax.super_resolution.deep_wiener import weights
-
-    path = Path(config.deep_wiener.weights)
-    try:
-        digest = files.content(path).sha256  # Opens regular files only.
-        scales = weights.load(path).about.get("scales", [config.scale])
-    except OSError as error:
-        raise UsageError(f"--sr_weights: {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"--sr_weights: {error}") from error
-    if config.scale not in scales:
-        trained = ", ".join(map(str, scales))
-        raise UsageError(
-            f"--sr_weights: {path}: was trained for scale {trained}, not for "
-            f"{config.scale}; use other weights or --sr=wiener"
-        )
-    return dataclasses.replace(config.deep_wiener, weights_digest=digest)

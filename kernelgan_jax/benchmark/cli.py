@@ -10,14 +10,20 @@ from typing import NoReturn
 
 import numpy as np
 
-from kernelgan_jax.app import image_files, resources
+from kernelgan_jax.app import image_files, resources, weight_files
 from kernelgan_jax.app.compilation_cache import keep_compilations
 from kernelgan_jax.benchmark import page, plots, tables, testset
 from kernelgan_jax.benchmark.degrade import make_test_set
 from kernelgan_jax.benchmark.evaluate import run_benchmark
 from kernelgan_jax.benchmark.finished import finished_results
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
-from kernelgan_jax.benchmark.systems import NO_METHOD, SYSTEMS, System, check_names
+from kernelgan_jax.benchmark.systems import (
+    NO_METHOD,
+    SYSTEMS,
+    System,
+    check_names,
+    with_network,
+)
 from kernelgan_jax.benchmark.user_files import load_systems
 from kernelgan_jax.super_resolution.registry import METHODS
 
@@ -150,9 +156,22 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sr_seeds", type=int, default=1, help="seeds of images (1)")
     command.add_argument(
         "--sr",
-        choices=[*METHODS, NO_METHOD],
+        choices=[
+            *(name for name in METHODS if not weight_files.needed(name)),
+            NO_METHOD,
+        ],
         default="deep_wiener",
         help="super-resolution method; none for kernels alone (deep_wiener)",
+    )
+    command.add_argument(
+        "--sr_weights",
+        action="append",
+        default=[],
+        metavar="METHOD=FILE",
+        help="also super-resolve the kernels of --systems with a network that you have "
+        "the weights of: usrnet=FILE.npz or srmd=FILE.bin,pca=FILE.npy; {scale} in a "
+        "name stands for the scale; further settings of the method after commas; can "
+        "be given several times",
     )
     command.add_argument(
         "--systems",
@@ -282,6 +301,9 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
             legal = ", ".join(SYSTEMS)
             raise ValueError(f"--systems={name}: it must be some of {legal}; or none")
         systems.append(SYSTEMS[name])
+    own = list(systems)
+    for text in arguments.sr_weights:
+        systems += with_network(own, text)
     for text in arguments.system:
         systems += load_systems(text)
     for text in arguments.results:

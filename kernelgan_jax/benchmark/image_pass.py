@@ -64,7 +64,8 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
     mark = fingerprint(
         files=session.digests[case.name],
         kernel=None if kernel_row is None else _inputs(kernel_row),
-        method=method and method_identity(method, method_settings(system, method)),
+        method=method
+        and method_identity(method, method_settings(system, method, case.scale)),
     )
     row = session.store.get(key, mark)
     if isinstance(row, ImageRow):
@@ -115,7 +116,7 @@ def _super_resolve(
         estimate,
         scale=case.scale,
         method=method,
-        config=method_settings(system, method),
+        config=method_settings(system, method, case.scale),
     )
 
 

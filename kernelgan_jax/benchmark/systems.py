@@ -6,15 +6,19 @@ name. Systems that share an estimator and its settings share its kernels.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kernelgan_jax.app import weight_files
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
 from kernelgan_jax.estimators.registry import ESTIMATORS, Estimator, GivenConfig
+from kernelgan_jax.super_resolution.published.config import WeightsConfig
 from kernelgan_jax.super_resolution.registry import METHODS
 
 NO_METHOD = "none"
@@ -112,6 +116,8 @@ class System:
         if self.estimator is None or isinstance(own, UserMethod) or own == NO_METHOD:
             return self
         title = f"{self.title} + {METHODS[own].title}"
+        if isinstance(self.method_config, WeightsConfig):
+            title += f" ({label(self.method_config)})"
         return dataclasses.replace(self, title=title, kernel_title=self.kernel_title)
 
     def knows_scale(self, scale: int) -> bool:
@@ -143,14 +149,77 @@ def method_identity(method: str | UserMethod, settings: Any) -> list[Any]:
     return [method, to_dict(settings)]
 
 
-def method_settings(system: System, method: str | UserMethod) -> Any:
-    """The settings of a registry's method for a system; None if it has none."""
+def method_settings(system: System, method: str | UserMethod, scale: int) -> Any:
+    """The settings of a registry's method for a system; None if it has none.
+
+    Raises:
+      ValueError: If a file of weights cannot be used at this scale.
+      OSError: If it cannot be read.
+    """
     group = None if isinstance(method, UserMethod) else METHODS[method].config
     if group is None:
         return None
+    if isinstance(system.method_config, WeightsConfig):
+        return weight_files.for_scale(system.method_config, scale)
     if isinstance(system.method_config, group):
         return system.method_config
     return group()
+
+
+def label(config: WeightsConfig) -> str:
+    """A short name of a network, with the numbers that it is set to.
+
+    It is that of its file, without the scale.
+
+    Example:
+      >>> from kernelgan_jax.super_resolution import SRMDConfig
+      >>> label(SRMDConfig(weights="models/srmdnf_x{scale}.bin"))
+      'srmdnf'
+    """
+    name = re.sub(r"[_-]?x(\{scale\}|\d)$", "", Path(config.weights).stem)
+    numbers = [v for v in dataclasses.astuple(config) if isinstance(v, float) and v]
+    return "-".join([name, *(f"{number:g}" for number in numbers)])
+
+
+def with_network(systems: Sequence[System], text: str) -> list[System]:
+    """Systems with the kernels of others and a network of the user's.
+
+    Args:
+      systems: Those with an estimator and no method of their own are taken.
+      text: `METHOD=FILE` and further settings of the method, `,NAME=VALUE`.
+
+    Raises:
+      ValueError: If there is no such method or setting.
+
+    Example:
+      >>> [s.name for s in with_network([SYSTEMS["true"]], "usrnet=nets/tiny.npz")]
+      ['true-tiny']
+    """
+    method, _, rest = text.partition("=")
+    usable = [name for name in METHODS if weight_files.needed(name)]
+    if method not in usable or not rest:
+        raise ValueError(f"{text}: it must be METHOD=FILE, of {' or '.join(usable)}")
+    group = METHODS[method].config
+    assert group is not None
+    file, *settings = rest.split(",")
+    fields = {field.name: field.type for field in dataclasses.fields(group)}
+    values: dict[str, Any] = {"weights": file}
+    for part in settings:
+        name, _, value = part.partition("=")
+        if name not in fields or name in ("weights", "weights_digest"):
+            raise ValueError(f"{text}: the method {method} has no setting {name!r}")
+        values[name] = float(value) if fields[name] is float else value
+    config = group(**values)
+    return [
+        dataclasses.replace(
+            own,
+            name=f"{own.kernel_name}-{label(config)}",
+            method=method,
+            method_config=config,
+        )
+        for own in systems
+        if own.estimator is not None and own.method is None
+    ]
 
 
 def true_kernel(case: Case) -> GivenConfig:

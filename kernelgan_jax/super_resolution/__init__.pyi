@@ -1,6 +1,8 @@
 from .planning import Plan as Plan
 from .planning import Stage as Stage
 from .planning import plan as plan
+from .published.config import SRMDConfig as SRMDConfig
+from .published.config import USRNetConfig as USRNetConfig
 from .registry import METHODS as METHODS
 from .registry import Method as Method
 from .registry import find_method as find_method

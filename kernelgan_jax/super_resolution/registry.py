@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
+from kernelgan_jax.super_resolution.published.config import SRMDConfig, USRNetConfig
 from kernelgan_jax.super_resolution.zssr.config import HEADROOM, ZSSRConfig
 
 if TYPE_CHECKING:
@@ -175,6 +176,22 @@ METHODS: dict[str, Method] = {
             config=ZSSRConfig,
             headroom=HEADROOM,
             least_side=8,
+        ),
+        Method(
+            "usrnet",
+            "published.methods",
+            "USRNet (Zhang et al. 2020), with weights of your own",
+            "USRNet",
+            config=USRNetConfig,
+            least_side=4,
+        ),
+        Method(
+            "srmd",
+            "published.methods",
+            "SRMD or SRMDNF (Zhang et al. 2018), with weights of your own",
+            "SRMD",
+            config=SRMDConfig,
+            least_side=4,
         ),
     )
 }

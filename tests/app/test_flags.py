@@ -470,6 +470,24 @@ def test_weights_of_the_user(tmp_path, capsys):
     assert "config.deep_wiener.weights" in line and "config.sr is 'wiener'" in line
 
 
+def test_methods_that_need_weights(tmp_path, capsys):
+    file, (weights, pca) = helpers.usrnet_file(), helpers.srmd_files(2)
+    found = config("--sr=usrnet", f"--sr_weights={file}").usrnet
+    assert found.weights == str(file) and len(found.weights_digest) == 64
+    named = str(weights).replace("_x2", "_x{scale}")
+    pca_flag = f"--config.srmd.pca={pca}"
+    found = config("--sr=srmd", f"--sr_weights={named}", pca_flag).srmd
+    assert found.weights == str(weights) and found.pca == str(pca)
+    line = refused(capsys, "--sr=usrnet")
+    assert "--sr=usrnet needs --sr_weights=FILE" in line
+    line = refused(capsys, "--sr=srmd", f"--sr_weights={weights}")
+    assert "config.srmd.pca is ''; it must be a file" in line
+    line = refused(capsys, "--sr=usrnet", f"--sr_weights={weights}")
+    assert f"--sr=usrnet: {weights}: is not a file of USRNet" in line
+    line = refused(capsys, "--sr=usrnet", f"--sr_weights={tmp_path}/absent.npz")
+    assert "absent.npz: No such file" in line
+
+
 def test_a_known_kernel_is_the_estimator_given(tmp_path):
     kernel = helpers.gaussian(2)
     np.save(tmp_path / "k.npy", kernel)

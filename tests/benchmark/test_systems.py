@@ -22,7 +22,7 @@ from kernelgan_jax.benchmark import (
     tables,
 )
 from kernelgan_jax.benchmark.rows import image_rows, kernel_rows
-from kernelgan_jax.benchmark.systems import check_names, kernel_titles
+from kernelgan_jax.benchmark.systems import check_names, kernel_titles, with_network
 from kernelgan_jax.config import GROUPS
 from kernelgan_jax.estimators import ESTIMATORS
 from kernelgan_jax.pixels import to_unit
@@ -64,6 +64,23 @@ def test_titles_tell_the_method_where_there_is_a_choice():
     true = SYSTEMS["true"].titled("deep_wiener")
     assert true.title == "true kernel + trained network"
     assert true.kernel_title == SYSTEMS["true"].titled("none").title == "true kernel"
+
+
+def test_a_network_with_the_kernels_of_others():
+    own = [SYSTEMS[name] for name in ("bicubic", "wiener", "spectral", "true")]
+    found = with_network(own, "usrnet=nets/tiny_x{scale}.npz,noise_std=0.01")
+    assert [s.name for s in found] == ["spectral-tiny-0.01", "true-tiny-0.01"]
+    assert found[0].kernel_name == "spectral"
+    assert found[1].titled("none").title == "true kernel + USRNet (tiny-0.01)"
+    assert found[1].method_config.noise_std == 0.01
+    check_names([*own, *found])
+    for text, message in (
+        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd"),
+        ("usrnet", "it must be METHOD=FILE"),
+        ("usrnet=net.npz,pca=3", "the method usrnet has no setting 'pca'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            with_network(own, text)
 
 
 def test_two_systems_of_one_name_are_refused():

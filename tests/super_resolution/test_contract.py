@@ -29,8 +29,13 @@ TINY = {ZSSRConfig: ZSSRConfig(**helpers.TINY_ZSSR | {"layers": 2})}
 WITH_KERNEL = [name for name, method in METHODS.items() if method.uses_kernel]
 
 
-def config_of(method):
+def config_of(method, scale=2):
     config = METHODS[method].config
+    if method == "usrnet":
+        return config(weights=str(helpers.usrnet_file()))
+    if method == "srmd":
+        weights, pca = helpers.srmd_files(scale)
+        return config(weights=str(weights), pca=str(pca))
     return None if config is None else TINY.get(config, config())
 
 
@@ -47,7 +52,7 @@ def pair(scale, size=9):
 def enlarge(method, image, scale, *, key=KEY, size=9):
     kernel = pair(scale, size)[1]
     return super_resolve(
-        key, image, kernel, scale=scale, method=method, config=config_of(method)
+        key, image, kernel, scale=scale, method=method, config=config_of(method, scale)
     )
 
 
@@ -108,9 +113,10 @@ def test_methods_without_a_kernel_need_none(method):
 def test_alone_and_in_a_batch_the_bits_are_the_same(method):
     """Images of different sizes, in one call."""
     first, second = pair(2)[2], pair(3)[2][:48, :36]
-    config = config_of(method)
     plans = [
-        plan(pair(scale)[1], scale=scale, method=method, config=config)
+        plan(
+            pair(scale)[1], scale=scale, method=method, config=config_of(method, scale)
+        )
         for scale in (2, 3)
     ]
     keys = jax.random.split(KEY, 2)

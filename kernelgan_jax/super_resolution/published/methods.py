@@ -1,0 +1,177 @@
+"""The methods `usrnet` and `srmd`: compilation, tiles, and files that are read once."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernelgan_jax import kernels
+from kernelgan_jax.estimate import Progress, ProgressCallback
+from kernelgan_jax.super_resolution.closed_form import padded
+from kernelgan_jax.super_resolution.deep_wiener.request import added_noise_std
+from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.published import srmd as srmd_network
+from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
+from kernelgan_jax.super_resolution.published.config import WeightsConfig
+from kernelgan_jax.super_resolution.tiles import apply_tiled
+
+TILE = 512
+"""Side of a tile with its margins, LR pixels."""
+
+MARGIN = 32
+"""Margin of a tile, LR pixels."""
+
+Restore = Callable[[np.ndarray], Any]
+
+
+def usrnet(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images with USRNet; see `Enlarge`.
+
+    The network is given the kernel as it is, however uncertain, as published.
+    """
+    del keys
+
+    def prepare(image: np.ndarray, planned: Plan) -> Restore:
+        (network,) = _networks(planned.config, planned.scale)
+        noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
+        room = min(
+            kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2])
+        )
+        kernel = padded(_aligned(planned), room)
+        run = _usrnet(network.denoiser, planned.scale)
+        weights = network.params, network.hyper
+        return lambda tile: run(weights, tile, kernel, np.float32(noise))
+
+    return _enlarge("usrnet", images, plans, prepare, progress)
+
+
+def srmd(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images with SRMD or SRMDNF; see `Enlarge`."""
+    del keys
+
+    def prepare(image: np.ndarray, planned: Plan) -> Restore:
+        weights, pca = _networks(planned.config, planned.scale)
+        noise = added_noise_std(planned.noise_std)
+        numbers = srmd_network.code(_aligned(planned), pca, scale=planned.scale)
+        run = _srmd(weights.network, weights.takes_noise)
+        return lambda tile: run(weights.params, tile, numbers, np.float32(noise))
+
+    return _enlarge("srmd", images, plans, prepare, progress)
+
+
+def _aligned(planned: Plan) -> np.ndarray:
+    """The kernel of a plan: sum 1, aligned for the scale."""
+    kernel = kernels.normalise(planned.stages[-1].kernel)
+    return np.asarray(kernels.centre(kernel, planned.scale))
+
+
+def _enlarge(
+    name: str,
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    prepare: Callable[[np.ndarray, Plan], Restore],
+    progress: ProgressCallback | None,
+) -> list[np.ndarray]:
+    """Enlarges images of any size, in colour; gray ones become colour and back."""
+    results = []
+    for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
+        colour = np.broadcast_to(image, (*image.shape[:2], 3))
+        restore = prepare(colour, planned)
+        found = apply_tiled(
+            restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
+        )
+        if image.shape[2] == 1:
+            found = found.mean(-1, keepdims=True)
+        results.append(np.clip(found, *planned.bounds))
+        if progress is not None:
+            progress(Progress(index, name, 1, 1))
+    return results
+
+
+# --- Compiled networks ---
+
+
+@functools.lru_cache(maxsize=8)
+def _usrnet(denoiser: usrnet_network.Denoiser, scale: int) -> Callable[..., jax.Array]:
+    @jax.jit
+    def run(weights: Any, image: Any, kernel: Any, noise_std: Any) -> jax.Array:
+        network = usrnet_network.USRNet(denoiser, *weights)
+        return usrnet_network.apply(
+            network, image, kernel, scale=scale, noise_std=noise_std
+        )
+
+    return run
+
+
+@functools.lru_cache(maxsize=8)
+def _srmd(network: srmd_network.SRMD, takes_noise: bool) -> Callable[..., jax.Array]:
+    @jax.jit
+    def run(params: Any, image: Any, numbers: Any, noise_std: Any) -> jax.Array:
+        weights = srmd_network.Weights(network, params, takes_noise)
+        return srmd_network.apply(weights, image, numbers, noise_std)
+
+    return run
+
+
+# --- Files ---
+
+_LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "usrnet": {"weights": usrnet_network.load},
+    "srmd": {"weights": srmd_network.load, "pca": srmd_network.load_pca},
+}
+"""What reads the files of a method's settings."""
+
+
+def check_files(config: WeightsConfig, *, scale: int) -> None:
+    """Reads the files that a method needs for a scale.
+
+    Args:
+      config: The method's settings.
+      scale: The scale of the result.
+
+    Raises:
+      ValueError: If the settings name no file, or it holds something else.
+      OSError: If one cannot be read.
+    """
+    _networks(config, scale)
+
+
+def _networks(config: WeightsConfig, scale: int) -> list[Any]:
+    """What the files of the settings hold, read once for all images."""
+    method = config.method()
+    found = []
+    for name, load in _LOADERS[method].items():
+        file = getattr(config, name)
+        if not file:
+            raise ValueError(
+                f"config.{method}.{name} is {file!r}; it must be a file, as none comes "
+                "with the package"
+            )
+        path = Path(file)
+        read = _cached(load, path, path.stat().st_mtime_ns)
+        trained = getattr(getattr(read, "network", None), "scale", scale)
+        if trained != scale:
+            raise ValueError(f"{path}: is for scale {trained}, not {scale}")
+        found.append(read)
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def _cached(load: Callable[[Path], Any], path: Path, changed: int) -> Any:
+    del changed
+    return load(path)

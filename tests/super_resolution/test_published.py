@@ -1,0 +1,150 @@
+"""Networks of other papers: their files, and what they compute, on made-up weights."""
+
+import helpers
+import jax
+import numpy as np
+import pytest
+import scipy.signal
+
+from kernelgan_jax.super_resolution import METHODS, plan, super_resolve_planned
+from kernelgan_jax.super_resolution.published import methods, srmd, usrnet
+
+RANDOM = np.random.default_rng(0)
+
+
+def random_usrnet(path):
+    """The tiny USRNet with random weights, and these weights."""
+    with np.load(helpers.usrnet_file()) as file:
+        arrays = {
+            name: 0.3 * RANDOM.standard_normal(file[name].shape).astype(np.float32)
+            for name in file.files
+        }
+    np.savez(path, **arrays)
+    return arrays
+
+
+def conv(x, weight):
+    """Correlation of `C x H x W` with weights of output x input x 3 x 3."""
+    return np.stack(
+        [sum(scipy.signal.correlate2d(p, w, "same") for p, w in zip(x, ws, strict=True))
+         for ws in weight]
+    )  # fmt: skip
+
+
+def halve(x, weight):
+    return sum(
+        np.einsum("oi,ihw->ohw", weight[..., a, b], x[:, a::2, b::2])
+        for a in (0, 1) for b in (0, 1)
+    )  # fmt: skip
+
+
+def double(x, weight):
+    out = np.zeros((weight.shape[1], 2 * x.shape[1], 2 * x.shape[2]))
+    for a in (0, 1):
+        for b in (0, 1):
+            out[:, a::2, b::2] = np.einsum("io,ihw->ohw", weight[..., a, b], x)
+    return out
+
+
+def residual(x, weights, name):
+    inner = np.maximum(conv(x, weights[f"p.{name}.res.0.weight"]), 0)
+    return x + conv(inner, weights[f"p.{name}.res.2.weight"])
+
+
+def test_the_denoiser_of_usrnet_is_that_of_the_paper(tmp_path):
+    """In plain NumPy, with the layers as PyTorch defines them."""
+    weights = random_usrnet(tmp_path / "net.npz")
+    network = usrnet.load(tmp_path / "net.npz")
+    image = RANDOM.standard_normal((8, 16, 4)).astype(np.float32)
+    x = conv(image.transpose(2, 0, 1), weights["p.m_head.weight"])
+    skipped = []
+    for level in (1, 2, 3):
+        skipped.append(x)
+        x = residual(x, weights, f"m_down{level}.0")
+        x = halve(x, weights[f"p.m_down{level}.1.weight"])
+    x = x + residual(x, weights, "m_body.0")
+    for level in (3, 2, 1):
+        x = double(x, weights[f"p.m_up{level}.0.weight"])
+        x = residual(x, weights, f"m_up{level}.1") + skipped.pop()
+    expected = conv(x, weights["p.m_tail.weight"]).transpose(1, 2, 0)
+    found = network.denoiser.apply({"params": network.params}, image)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_files_that_hold_no_usrnet(tmp_path):
+    path = tmp_path / "net.npz"
+    weights = random_usrnet(path)
+
+    def refused(message, **changes):
+        changed = {k: v for k, v in (weights | changes).items() if v is not None}
+        np.savez(path, **changed)
+        with pytest.raises(ValueError, match=message) as caught:
+            usrnet.load(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+    tail = "p.m_tail.weight"
+    refused("has no weights p.m_tail.weight; it must hold USRNet", **{tail: None})
+    refused("has unknown weights p.m_extra", **{"p.m_extra": np.zeros(1)})
+    refused("have shape \\(1,\\); it must be \\(3, 3", **{tail: np.zeros(1)})
+    refused("are not finite", **{tail: np.full_like(weights[tail], np.nan)})
+    refused("are not finite", **{tail: weights[tail].astype(int)})
+    refused("is not a file of USRNet", **{tail: np.array([{}], object)})
+    data = helpers.usrnet_file().read_bytes()
+    for damaged in (b"", b"text", data[: len(data) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is not a file of USRNet"):
+            usrnet.load(path)
+
+
+def test_srmd_reads_layers_in_order(tmp_path):
+    """The first layer, and the channels of the pixel shuffle of the last one."""
+    path, pca = helpers.srmd_files(2)
+    weights = srmd.load(path)
+    assert weights.takes_noise and weights.network == srmd.SRMD(channels=4, scale=2)
+    image = RANDOM.random((5, 6, 3)).astype(np.float32)
+    data = bytearray(path.read_bytes())
+    biases = np.arange(12, dtype="<f4")
+    data[-biases.nbytes :] = biases.tobytes()
+    path = tmp_path / "shuffled.bin"
+    path.write_bytes(data)
+    found = srmd.apply(srmd.load(path), image, np.zeros(15, np.float32), 0.0)
+    shuffled = biases.reshape(3, 2, 2).transpose(1, 2, 0)
+    expected = image.repeat(2, 0).repeat(2, 1) + np.tile(shuffled, (5, 6, 1))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    kernel = helpers.gaussian(2, size=13, variances=(3.0, 1.5))
+    assert srmd.code(kernel, srmd.load_pca(pca), scale=2)[0] > 0.02
+
+
+def test_files_that_hold_no_srmd(tmp_path):
+    data = helpers.srmd_files(2)[0].read_bytes()
+    path = tmp_path / "net.bin"
+    nan = np.full(3, np.nan, "<f4").tobytes()
+    for damaged, message in (
+        (b"", "is not a file of SRMD"),
+        (data[:-4], "is not a file of SRMD"),
+        (bytes(4) + data[4:], "is not a file of SRMD"),
+        (data[:4] + bytes(len(data) - 4), "is damaged; layer 1 has no weights"),
+        (data[:-12] + nan, "layer 11 has weights that are not finite"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=message):
+            srmd.load(path)
+    path.write_text("text")
+    with pytest.raises(ValueError, match="is no .npy of an array"):
+        srmd.load_pca(path)
+    np.save(tmp_path / "pca.npy", np.zeros((15, 15)))
+    with pytest.raises(ValueError, match="of shape \\(15, 15\\); it must be 15 x 225"):
+        srmd.load_pca(tmp_path / "pca.npy")
+
+
+@pytest.mark.parametrize("method", ["usrnet", "srmd"])
+def test_without_a_file_or_with_that_of_another_scale(method):
+    group = METHODS[method].config
+    image, kernel = helpers.smooth(24, 24), helpers.gaussian(2)
+    planned = plan(kernel, scale=2, method=method)
+    with pytest.raises(ValueError, match=f"config.{method}.weights is ''; it must be"):
+        super_resolve_planned([jax.random.key(0)], [image], [planned])
+    if method == "srmd":
+        weights, pca = map(str, helpers.srmd_files(3))
+        with pytest.raises(ValueError, match="is for scale 3, not 2"):
+            methods.check_files(group(weights=weights, pca=pca), scale=2)
