@@ -20,7 +20,11 @@ from kernelgan_jax.estimators.registry import (
 )
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
-from kernelgan_jax.super_resolution.published.config import SRMDConfig, USRNetConfig
+from kernelgan_jax.super_resolution.published.config import (
+    RDNConfig,
+    SRMDConfig,
+    USRNetConfig,
+)
 from kernelgan_jax.super_resolution.registry import METHODS, Method
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
@@ -46,6 +50,7 @@ class Config:
       zssr: Settings of the methods `zssr` and `zssr_fast`.
       usrnet: Settings of the method `usrnet`.
       srmd: Settings of the method `srmd`.
+      rdn: Settings of the method `rdn`.
 
     Raises:
       ValueError: If a value is out of its range, or if a setting differs from its
@@ -74,6 +79,7 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     zssr: ZSSRConfig = ZSSRConfig()
     usrnet: USRNetConfig = USRNetConfig()
     srmd: SRMDConfig = SRMDConfig()
+    rdn: RDNConfig = RDNConfig()
 
     def __post_init__(self) -> None:
         for name, settings in GROUPS.items():

@@ -106,6 +106,40 @@ def srmd_files(scale):
     return path, pca
 
 
+@functools.cache
+def rdn_file(scale):
+    """The `model.json` of a tiny RDN that repeats pixels, with 8-bit weights."""
+    out, data, entries = 3 * scale**2, b"", []
+
+    def add(name, *shape, ones=()):
+        nonlocal data
+        kernel = np.zeros(shape, np.uint8)
+        for into, to in ones:
+            kernel[shape[0] // 2, shape[1] // 2, into, to] = 250
+        coded = {"dtype": "uint8", "min": 0.0, "scale": 0.004}
+        for part, array in (("kernel", kernel), ("bias", np.zeros(shape[3], "u1"))):
+            entry = {"name": f"{name}/{part}", "shape": array.shape}
+            entries.append(entry | {"dtype": "float32", "quantization": coded})
+            data += array.tobytes()
+
+    same = [(i, i) for i in range(3)]
+    add("F_m1", 3, 3, 3, 3, ones=same)
+    add("F_0", 3, 3, 3, 3)
+    add("F_1_1", 3, 3, 3, 2)
+    add("LFF_1", 1, 1, 5, 3)
+    add("GFF_1", 1, 1, 3, 3)
+    add("GFF_2", 3, 3, 3, 3)
+    add("UPN1", 5, 5, 3, 3, ones=same)
+    add("UPN2", 3, 3, 3, 3, ones=same)
+    add("UPN3", 3, 3, 3, out, ones=same)
+    add("SR", 3, 3, out, 3, ones=same)
+    path = Path(tempfile.mkdtemp(prefix="rdn")) / "model.json"
+    path.with_name("shard.bin").write_bytes(data)
+    manifest = [{"paths": ["shard.bin"], "weights": entries}]
+    path.write_text(json.dumps({"weightsManifest": manifest}))
+    return path
+
+
 # --- Images ---
 
 

@@ -118,7 +118,7 @@ FLAGS = {
         flags.DEFINE_string,
         None,
         "Weights of the super-resolution network: of your own training "
-        "(docs/deep_wiener.md), or what --sr=usrnet and --sr=srmd need "
+        "(docs/deep_wiener.md), or what --sr=usrnet, srmd and rdn need "
         "(docs/super_resolution.md). Short for --config.deep_wiener.weights, "
         "--config.usrnet.weights, ...",
     ),

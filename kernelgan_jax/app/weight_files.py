@@ -41,9 +41,12 @@ def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
 
     config, _ = config.for_image(scale=scale, noise_std=0.0, image_shape=None)
     digest = hashlib.sha256()
-    for name in filter(None, config.files()):
-        # Opens regular files only, so that the network's reader does as well.
-        digest.update(files.content(Path(name)).sha256.encode())
+    for path in map(Path, filter(None, config.files())):
+        # A model.json has its weights in other files beside it.
+        beside = sorted(path.parent.glob("*.bin")) if path.suffix == ".json" else []
+        for file in (path, *beside):
+            # Opens regular files only, so that the network's reader does as well.
+            digest.update(files.content(file).sha256.encode())
     methods.check_files(config, scale=scale)
     return dataclasses.replace(config, weights_digest=digest.hexdigest())
 

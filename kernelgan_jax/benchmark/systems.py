@@ -176,7 +176,10 @@ def label(config: WeightsConfig) -> str:
       >>> label(SRMDConfig(weights="models/srmdnf_x{scale}.bin"))
       'srmdnf'
     """
-    name = re.sub(r"[_-]?x(\{scale\}|\d)$", "", Path(config.weights).stem)
+    path = Path(config.weights)
+    if path.suffix == ".json":  # Its name says nothing.
+        return config.method()
+    name = re.sub(r"[_-]?x(\{scale\}|\d)$", "", path.stem)
     numbers = [v for v in dataclasses.astuple(config) if isinstance(v, float) and v]
     return "-".join([name, *(f"{number:g}" for number in numbers)])
 
@@ -185,7 +188,8 @@ def with_network(systems: Sequence[System], text: str) -> list[System]:
     """Systems with the kernels of others and a network of the user's.
 
     Args:
-      systems: Those with an estimator and no method of their own are taken.
+      systems: Those with an estimator and no method of their own are taken; none
+        where the method uses no kernel.
       text: `METHOD=FILE` and further settings of the method, `,NAME=VALUE`.
 
     Raises:
@@ -210,6 +214,9 @@ def with_network(systems: Sequence[System], text: str) -> list[System]:
             raise ValueError(f"{text}: the method {method} has no setting {name!r}")
         values[name] = float(value) if fields[name] is float else value
     config = group(**values)
+    if not METHODS[method].uses_kernel:
+        title = f"{METHODS[method].title} ({label(config)})"
+        return [System(label(config), title, None, method=method, method_config=config)]
     return [
         dataclasses.replace(
             own,

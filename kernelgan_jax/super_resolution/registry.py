@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
-from kernelgan_jax.super_resolution.published.config import SRMDConfig, USRNetConfig
+from kernelgan_jax.super_resolution.published.config import (
+    RDNConfig,
+    SRMDConfig,
+    USRNetConfig,
+)
 from kernelgan_jax.super_resolution.zssr.config import HEADROOM, ZSSRConfig
 
 if TYPE_CHECKING:
@@ -192,6 +196,14 @@ METHODS: dict[str, Method] = {
             "SRMD",
             config=SRMDConfig,
             least_side=4,
+        ),
+        Method(
+            "rdn",
+            "published.methods",
+            "RDN (Zhang et al. 2018), for bicubic kernels, with weights of your own",
+            "RDN",
+            config=RDNConfig,
+            uses_kernel=False,
         ),
     )
 }

@@ -74,8 +74,10 @@ def test_a_network_with_the_kernels_of_others():
     assert found[1].titled("none").title == "true kernel + USRNet (tiny-0.01)"
     assert found[1].method_config.noise_std == 0.01
     check_names([*own, *found])
+    (alone,) = with_network(own, "rdn=x{scale}/model.json")
+    assert (alone.name, alone.title, alone.estimator) == ("rdn", "RDN (rdn)", None)
     for text, message in (
-        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd"),
+        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn"),
         ("usrnet", "it must be METHOD=FILE"),
         ("usrnet=net.npz,pca=3", "the method usrnet has no setting 'pca'"),
     ):

@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 
 from kernelgan_jax.super_resolution import METHODS, plan, super_resolve_planned
-from kernelgan_jax.super_resolution.published import methods, srmd, usrnet
+from kernelgan_jax.super_resolution.published import methods, rdn, srmd, usrnet
 
 RANDOM = np.random.default_rng(0)
 
@@ -135,6 +135,26 @@ def test_files_that_hold_no_srmd(tmp_path):
     np.save(tmp_path / "pca.npy", np.zeros((15, 15)))
     with pytest.raises(ValueError, match="of shape \\(15, 15\\); it must be 15 x 225"):
         srmd.load_pca(tmp_path / "pca.npy")
+
+
+def test_files_that_hold_no_rdn(tmp_path):
+    good = helpers.rdn_file(2)
+    text, data = good.read_text(), good.with_name("shard.bin").read_bytes()
+    path, shard = tmp_path / "model.json", tmp_path / "shard.bin"
+    for model, weights, message in (
+        ("", data, "is not a file of RDN; it must be the model.json"),
+        ("{}", data, "is not a file of RDN"),
+        (text.replace("shard.bin", "../shard.bin"), data, "is not a file of RDN"),
+        (text, data[:-1], "is not a file of RDN"),
+        (text, data + b"1", "is not a file of RDN"),
+        (text.replace("0.004", "1e999"), data, "is not a file of RDN"),
+        (text.replace("UPN2/bias", "UPN9/bias"), data, "has no weights UPN2/bias"),
+        (text.replace("[5, 5, 3, 3]", "[25, 1, 3, 3]"), data, "UPN1/kernel have shape"),
+    ):
+        path.write_text(model)
+        shard.write_bytes(weights)
+        with pytest.raises(ValueError, match=message):
+            rdn.load(path)
 
 
 @pytest.mark.parametrize("method", ["usrnet", "srmd"])

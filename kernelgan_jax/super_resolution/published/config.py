@@ -48,6 +48,17 @@ class WeightsConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RDNConfig(WeightsConfig):
+    """Settings of the method `rdn`.
+
+    Example:
+      >>> from kernelgan_jax.super_resolution import RDNConfig
+      >>> RDNConfig(weights="x{scale}/model.json").files()
+      ['x{scale}/model.json']
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class USRNetConfig(WeightsConfig):
     """Settings of the method `usrnet`.
 

@@ -1,4 +1,4 @@
-"""The methods `usrnet` and `srmd`: compilation, tiles, and files that are read once."""
+"""The methods `usrnet`, `srmd` and `rdn`: compiled, on tiles, with files read once."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.closed_form import padded
 from kernelgan_jax.super_resolution.deep_wiener.request import added_noise_std
 from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.published import rdn as rdn_network
 from kernelgan_jax.super_resolution.published import srmd as srmd_network
 from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
@@ -21,8 +22,8 @@ from kernelgan_jax.super_resolution.tiles import apply_tiled
 TILE = 512
 """Side of a tile with its margins, LR pixels."""
 
-MARGIN = 32
-"""Margin of a tile, LR pixels."""
+MARGIN = 40
+"""Margin of a tile, LR pixels: how far SRMD and RDN of ten blocks see."""
 
 Restore = Callable[[np.ndarray], Any]
 
@@ -72,6 +73,24 @@ def srmd(
         return lambda tile: run(weights.params, tile, numbers, np.float32(noise))
 
     return _enlarge("srmd", images, plans, prepare, progress)
+
+
+def rdn(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images with RDN, which uses no kernel; see `Enlarge`."""
+    del keys
+
+    def prepare(image: np.ndarray, planned: Plan) -> Restore:
+        (weights,) = _networks(planned.config, planned.scale)
+        run = _rdn(weights.network)
+        return lambda tile: run(weights.params, tile)
+
+    return _enlarge("rdn", images, plans, prepare, progress)
 
 
 def _aligned(planned: Plan) -> np.ndarray:
@@ -128,9 +147,19 @@ def _srmd(network: srmd_network.SRMD, takes_noise: bool) -> Callable[..., jax.Ar
     return run
 
 
+@functools.lru_cache(maxsize=8)
+def _rdn(network: rdn_network.RDN) -> Callable[..., jax.Array]:
+    @jax.jit
+    def run(params: Any, image: Any) -> jax.Array:
+        return network.apply({"params": params}, image)  # type: ignore[return-value]
+
+    return run
+
+
 # --- Files ---
 
 _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "rdn": {"weights": rdn_network.load},
     "usrnet": {"weights": usrnet_network.load},
     "srmd": {"weights": srmd_network.load, "pca": srmd_network.load_pca},
 }
