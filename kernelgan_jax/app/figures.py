@@ -133,7 +133,7 @@ def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
     whole = to_unit(pixels)
     if max(pixels.shape) <= LONGEST_SIDE:
         whole = np.clip(bicubic_resize(whole, scale), 0, 1)
-    enlarged = shown_pixels(sr.image, result.image.levels())
+    enlarged = shown_pixels(sr.image, levels=result.image.levels())
     bicubic_crop, sr_crop = _crops(pixels, enlarged, scale)
     title = sr.method or result.job.config.sr
     if sr.source:
@@ -187,7 +187,7 @@ def _magnified(image: np.ndarray) -> np.ndarray:
 
 
 def shown_pixels(
-    image: Image, levels: tuple[np.ndarray, np.ndarray] | None = None
+    image: Image, *, levels: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
     """Pixels as a figure can show them: gray or RGB, integers or in [0, 1].
 

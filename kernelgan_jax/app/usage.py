@@ -98,7 +98,7 @@ def described(
       defaults: Names of flags whose default is shown, if they have one.
     """
     values = flags.FlagValues()
-    define(values, table)
+    define(values, table=table)
     texts = {}
     for name, flag in table.items():
         is_shown = name in defaults and flag.default not in (None, False)

@@ -97,7 +97,7 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
       UsageError: If one is unknown or has a wrong value.
     """
     values = flags.FlagValues()
-    define(values, FLAGS)
+    define(values, table=FLAGS)
     try:
         rest = values(["kernelgan-jax web", *argv])[1:]
     except flags.UnrecognizedFlagError as error:

@@ -182,7 +182,7 @@ def _for_browsers(image: Image, source: Image) -> Image:
     """
     if image.pixels.dtype in (np.uint8, np.uint16) and not image.bands:
         return image
-    shown = figures.shown_pixels(image, source.levels())
+    shown = figures.shown_pixels(image, levels=source.levels())
     return Image(
         shown if shown.dtype == np.uint8 else from_unit(to_unit(shown), np.uint8)
     )
