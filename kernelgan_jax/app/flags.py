@@ -281,7 +281,9 @@ def parse(argv: Sequence[str]) -> Options:
     )
 
 
-def define(values: flags.FlagValues, *, table: Mapping[str, Flag] | None = None) -> None:
+def define(
+    values: flags.FlagValues, *, table: Mapping[str, Flag] | None = None
+) -> None:
     """Defines flags: those of a table, by default `FLAGS`.
 
     They get values of their own instead of absl's global ones, so that `main` can be
