@@ -236,6 +236,12 @@ class KernelEstimate(NamedTuple):
             parts.append(f"kernel_map=<{_size(self.kernel_map.kernels)}>")
         return f"KernelEstimate({', '.join(parts)})"
 
+    def _repr_html_(self) -> str:
+        """The kernel's picture, for notebooks."""
+        from kernelgan_jax.kernel_picture import figure
+
+        return figure(self)
+
 
 def _size(array: Any) -> str:
     """Height and width of an array as text."""

@@ -14,8 +14,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
-    "equivalent_gaussian estimate kernel_export kernel_formats levels parallel "
-    "programs drawn_areas isolated_pixels usable_pixels version".split(),
+    "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
+    "parallel programs pytrees drawn_areas isolated_pixels usable_pixels "
+    "version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import (
     Evidence,

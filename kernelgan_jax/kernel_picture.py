@@ -1,0 +1,84 @@
+"""A kernel as a small picture for notebooks: SVG, by NumPy alone."""
+
+import base64
+import html
+import struct
+import zlib
+
+import numpy as np
+
+from kernelgan_jax import equivalent_gaussian, kernels
+from kernelgan_jax.estimate import KernelEstimate
+
+SIDE = 220
+"""Pixels of the picture's longer side."""
+
+
+def figure(estimate: KernelEstimate) -> str:
+    """The kernel with its ellipse of one standard deviation, and what is thought of it.
+
+    Args:
+      estimate: The estimate.
+
+    Returns:
+      HTML.
+    """
+    kernel = np.asarray(estimate.kernel)
+    height, width = kernel.shape
+    zoom = SIDE / max(height, width)
+    text = f"×{estimate.scale} kernel, {width} × {height} px"
+    ellipse = ""
+    total = kernel.sum()
+    if np.isfinite(total) and total > 0:
+        found = equivalent_gaussian.widths(kernel, scale=estimate.scale)
+        text += f", {found.longer:.2f} × {found.shorter:.2f} px wide"
+        text += f" at {found.angle:.0f}°"
+        ellipse = (
+            f'<polygon points="{_points(kernel, estimate.scale)}" fill="none" '
+            f'stroke="white" stroke-width="{1.5 / zoom:.3g}"/>'
+        )
+    if estimate.failure:
+        text += f"; not usable: {estimate.failure}"
+    elif estimate.confidence is not None:
+        reason = estimate.confidence.reason
+        text += f"; confidence {estimate.confidence.level}"
+        text += f" ({reason})" if reason else ""
+    data = base64.b64encode(gray_png(kernel)).decode()
+    return (
+        f'<figure style="margin:0"><svg width="{zoom * width:.0f}" '
+        f'height="{zoom * height:.0f}" viewBox="0 0 {width} {height}">'
+        f'<image width="{width}" height="{height}" style="image-rendering:pixelated" '
+        f'href="data:image/png;base64,{data}"/>{ellipse}</svg>'
+        f"<figcaption>{html.escape(text)}</figcaption></figure>"
+    )
+
+
+def _points(kernel: np.ndarray, scale: int) -> str:
+    """The ellipse as the points of a polygon, `column,row` from the corner."""
+    covariance = equivalent_gaussian.covariance(kernel, scale=scale)
+    variances, axes = np.linalg.eigh(covariance)
+    turns = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    circle = np.stack([np.sin(turns), np.cos(turns)])
+    around = (axes * np.sqrt(np.maximum(variances, 0))) @ circle
+    # Pixels are squares around their centres.
+    rows, columns = np.asarray(kernels.centre_of_mass(kernel))[:, None] + 0.5 + around
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in zip(columns, rows, strict=True))
+
+
+def gray_png(values: np.ndarray) -> bytes:
+    """An array as a gray PNG of 8 bits, its largest value white, 0 and less black."""
+    height, width = values.shape
+    top = max(float(np.nanmax(values)), np.finfo(np.float32).tiny)
+    gray = np.clip(np.nan_to_num(255 * values / top), 0, 255).round().astype(np.uint8)
+    rows = np.pad(gray, ((0, 0), (1, 0)))  # Each row begins with its filter, 0.
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checked = name + data
+        return struct.pack(">I", len(data)) + checked + _CRC.pack(zlib.crc32(checked))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(rows.tobytes()))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+
+
+_CRC = struct.Struct(">I")
