@@ -12,6 +12,7 @@ from PIL import Image
 
 from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import deep_wiener
 from kernelgan_jax.super_resolution.deep_wiener import (
@@ -20,6 +21,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     optimizer,
     random_kernels,
     request,
+    self_ensemble,
     two_steps,
     weights,
 )
@@ -408,3 +410,38 @@ def test_every_scale_has_whole_positions() -> None:
     for scale in SCALES:
         assert degradation.LR_SIZES[scale] * scale % FACTORS[scale] == 0
         assert (degradation.LR_SIZES[scale] + 8) % 8 == 0
+
+
+@pytest.mark.parametrize("view", self_ensemble.VIEWS, ids=str)
+def test_a_view_asks_for_the_same_picture(view: self_ensemble.View) -> None:
+    """The Wiener filter, whose result turns with the image, is not changed by it."""
+    slanted = blur_kernels.gaussian(13, variances=(3.0, 0.8), angle=0.4, scale=2)
+    asked = request.Request(
+        noise(64, 70, 1),
+        slanted.astype(np.float32),
+        2,
+        noise_std=0.02,
+        spectrum=Spectrum(
+            np.float32(4), np.float32(2.2), np.array([0.5, 0.4, 0.3, 0.2]), 0.0
+        ),
+    )
+    found = large._wiener(self_ensemble.seen(asked, view))
+    back = self_ensemble.seen_back(found, view)
+    inner = slice(24, -24)  # How an image is continued depends on its corner.
+    np.testing.assert_allclose(
+        back[inner, inner], large._wiener(asked)[inner, inner], atol=1e-3
+    )
+
+
+def test_the_self_ensemble_is_the_mean_of_views(params: deep_wiener.Params) -> None:
+    used = weights.Weights(TINY, params, {"scales": list(SCALES)})
+    asked = request.Request(noise(40, 44, 1), gaussian(2), 2)
+    one, two = (
+        self_ensemble.enlarge_averaged(used, [asked], views=n)[0] for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one, large.enlarge_images(used, [asked])[0])
+    view = self_ensemble.VIEWS[1]
+    other = large.enlarge_images(used, [self_ensemble.seen(asked, view)])[0]
+    other = self_ensemble.seen_back(other, view)
+    assert (other != one).any()
+    np.testing.assert_allclose(two, (one + other) / 2, atol=1e-7)

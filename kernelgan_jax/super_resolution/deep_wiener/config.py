@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kernelgan_jax.settings import TEXT, check_settings, number, setting
+from kernelgan_jax.settings import TEXT, check_settings, number, setting, whole
 
 SCALES = (1, 2, 3, 4)
 """Scales that the network has a stem and a head for."""
@@ -41,6 +41,12 @@ class DeepWienerConfig:
         check=number(least=0, most=1),
         about="Relative uncertainty of the kernel's width that is assumed at least; "
         "the larger, the more cautious.",
+    )
+    self_ensemble: int = setting(
+        1,
+        check=whole(1, most=8),
+        about="Results of the image mirrored and transposed that are averaged, up to "
+        "8: a little more accurate, and as many times slower.",
     )
     weights: str = setting(
         "",

@@ -9,11 +9,13 @@ import numpy as np
 
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
-from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
 from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
 from kernelgan_jax.super_resolution.deep_wiener.request import (
     Request,
     added_noise_std,
+)
+from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import (
+    enlarge_averaged,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
 from kernelgan_jax.super_resolution.planning import Plan
@@ -36,13 +38,14 @@ def deep_wiener(
     """
     del keys
     results: list[np.ndarray] = [np.empty(0)] * len(images)
-    for file in sorted({planned.config.weights for planned in plans}):
+    settings = [
+        (planned.config.weights, planned.config.self_ensemble) for planned in plans
+    ]
+    for file, views in sorted(set(settings)):
         weights = _of_user(Path(file)) if file else pretrained()
-        chosen = [
-            i for i, planned in enumerate(plans) if planned.config.weights == file
-        ]
+        chosen = [i for i, own in enumerate(settings) if own == (file, views)]
         requests = [_request(images[i], plans[i]) for i in chosen]
-        found = enlarge_images(weights, requests)
+        found = enlarge_averaged(weights, requests, views=views)
         for index, result in zip(chosen, found, strict=True):
             results[index] = result
             if progress is not None:
