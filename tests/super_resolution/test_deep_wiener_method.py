@@ -25,11 +25,11 @@ def given(monkeypatch):
     """What the network is called with; it returns the image repeated."""
     calls = []
 
-    def enlarge_images(weights, requests):
+    def enlarge_averaged(weights, requests, *, views):
         calls.extend(requests)
         return [r.image.repeat(r.scale, 0).repeat(r.scale, 1) for r in requests]
 
-    monkeypatch.setattr(method, "enlarge_images", enlarge_images)
+    monkeypatch.setattr(method, "enlarge_averaged", enlarge_averaged)
     return calls
 
 
@@ -105,3 +105,17 @@ def test_the_weights_of_the_package_can_be_read():
     weights = load(file)
     assert set(weights.about["scales"]) <= set(SCALES)
     assert file.stat().st_size < 6e6
+
+
+def test_images_of_equal_settings_go_together(monkeypatch):
+    asked = []
+
+    def enlarge_averaged(weights, requests, *, views):
+        asked.append((views, len(requests)))
+        return [IMAGE.repeat(2, 0).repeat(2, 1) for _ in requests]
+
+    monkeypatch.setattr(method, "enlarge_averaged", enlarge_averaged)
+    configs = [DeepWienerConfig(self_ensemble=views) for views in (1, 8, 1)]
+    planned = [plan(KERNEL, scale=2, config=config) for config in configs]
+    assert len(method.deep_wiener([None] * 3, [IMAGE] * 3, planned)) == 3
+    assert asked == [(1, 2), (8, 1)]
