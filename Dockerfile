@@ -7,7 +7,7 @@ FROM python:3.12-slim
 ARG EXTRAS=web
 COPY . /src
 # JAX's wheels bring CUDA; the host needs NVIDIA's driver and container toolkit.
-RUN pip install --no-cache-dir "/src[$EXTRAS]" && rm -rf /src \
+RUN pip install --no-cache-dir "/src[command,$EXTRAS]" && rm -rf /src \
     && useradd --create-home user && mkdir -m 777 /cache
 USER user
 ENV XDG_CACHE_HOME=/cache MPLCONFIGDIR=/tmp/matplotlib

@@ -1,10 +1,27 @@
-"""The program `kernelgan-jax`, also `python -m kernelgan_jax`: chooses the command."""
+"""The programs: `kernelgan-jax`, also `python -m kernelgan_jax`, and the benchmark's.
 
+They need packages that the library does not, which is looked at here, before anything
+imports them.
+"""
+
+import importlib.util
 import sys
 from collections.abc import Sequence
 
-from kernelgan_jax.app import cli
-from kernelgan_jax.app.commands import BENCHMARK
+COMMAND_PACKAGES = {
+    "absl": "absl-py",
+    "imagecodecs": "imagecodecs",
+    "matplotlib": "matplotlib",
+    "ml_collections": "ml_collections",
+    "PIL": "pillow",
+    "tifffile": "tifffile",
+    "tqdm": "tqdm",
+}
+"""The modules that every command needs, with the names of the packages in the extra
+`command`."""
+
+LARGER_EXTRAS = ("benchmark", "web")
+"""Commands that need more than the extra `command`; their extras have their names."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,11 +31,43 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: The arguments without the program's name; by default those of the process.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv[:1] == [BENCHMARK]:
-        from kernelgan_jax.benchmark import cli as benchmark
+    first = argv[0] if argv else ""
+    if _misses_packages(first if first in LARGER_EXTRAS else "command"):
+        return 2
+    from kernelgan_jax.app import cli
+    from kernelgan_jax.app.commands import BENCHMARK
 
-        return benchmark.main(argv[1:], program=f"{cli.program()} {BENCHMARK}")
+    if first == BENCHMARK:
+        from kernelgan_jax.benchmark import cli as benchmark_cli
+
+        return benchmark_cli.main(argv[1:], program=f"{cli.program()} {BENCHMARK}")
     return cli.main(argv)
+
+
+def benchmark() -> int:
+    """Runs the program `kernelgan-benchmark`; returns its exit status."""
+    if _misses_packages("benchmark"):
+        return 2
+    from kernelgan_jax.benchmark import cli
+
+    return cli.main()
+
+
+def _misses_packages(extra: str) -> bool:
+    """Whether packages of every command are missing; says which extra brings them."""
+    missing = [
+        package
+        for module, package in COMMAND_PACKAGES.items()
+        if importlib.util.find_spec(module) is None
+    ]
+    if missing:
+        from kernelgan_jax.app.terminal import print_error
+
+        print_error(
+            f"kernelgan-jax needs {', '.join(missing)}: "
+            f'pip install "kernelgan-jax[{extra}]"'
+        )
+    return bool(missing)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import kernelgan_jax
+from kernelgan_jax.__main__ import COMMAND_PACKAGES
 
 PACKAGE = Path(kernelgan_jax.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -29,10 +30,10 @@ LAYERS = (
 ENTRY_POINTS = {"__init__", "__main__"}
 
 ONLY_ABOVE = {
-    *"PIL imagecodecs tifffile pillow_heif".split(),
-    *"matplotlib absl tqdm ray gradio jinja2".split(),
+    *COMMAND_PACKAGES,
+    *"pillow_heif ray upath gradio jinja2".split(),
 }
-"""Packages that only `app` and `benchmark` import."""
+"""Modules that only `app` and `benchmark` import, all of them from extras."""
 
 COMPILED = {
     "app/deep_wiener/train.py",

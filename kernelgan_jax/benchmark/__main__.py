@@ -2,7 +2,7 @@
 
 import sys
 
-from kernelgan_jax.benchmark.cli import main
+from kernelgan_jax.__main__ import benchmark
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(benchmark())
