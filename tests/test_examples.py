@@ -1,6 +1,7 @@
 """The examples run, reach what they promise, and draw their figures."""
 
 import importlib
+import json
 import sys
 
 import helpers
@@ -70,3 +71,17 @@ def test_train_flow(run, tmp_path, monkeypatch):
     model = module.main(tmp_path / "mine.npz", steps=20)
     assert load(tmp_path / "mine.npz").shape == model.shape == (13, 13)
     assert (tmp_path / "mine.png").exists()
+
+
+def test_the_notebook(monkeypatch):
+    path = EXAMPLES / "kernel_of_a_photo.ipynb"
+    assert path.stat().st_size < 100_000
+    monkeypatch.chdir(EXAMPLES)
+    names = {}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), path.name, "exec"), names)
+    assert names["estimate"].trusted
+    bicubic, sharp = names["larger"]
+    assert bicubic.shape == sharp.shape == (128, 128, 3)
+    assert names["h"].shape == (1, 1, *names["estimate"].kernel.shape)
