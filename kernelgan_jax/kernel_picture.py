@@ -55,14 +55,18 @@ def figure(estimate: KernelEstimate) -> str:
 
 def _points(kernel: np.ndarray, scale: int) -> str:
     """The ellipse as the points of a polygon, `column,row` from the corner."""
-    covariance = equivalent_gaussian.covariance(kernel, scale=scale)
-    variances, axes = np.linalg.eigh(covariance)
-    turns = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    circle = np.stack([np.sin(turns), np.cos(turns)])
-    around = (axes * np.sqrt(np.maximum(variances, 0))) @ circle
+    around = ellipse(equivalent_gaussian.covariance(kernel, scale=scale))
     # Pixels are squares around their centres.
     rows, columns = np.asarray(kernels.centre_of_mass(kernel))[:, None] + 0.5 + around
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in zip(columns, rows, strict=True))
+
+
+def ellipse(covariance: np.ndarray) -> np.ndarray:
+    """Rows and columns of an ellipse of one standard deviation around 0: `2 x 100`."""
+    turns = np.linspace(0, 2 * np.pi, 100)
+    variances, axis = np.linalg.eigh(covariance)
+    root: np.ndarray = axis * np.sqrt(np.maximum(variances, 0))
+    return root @ np.stack([np.sin(turns), np.cos(turns)])
 
 
 def gray_png(values: np.ndarray) -> bytes:

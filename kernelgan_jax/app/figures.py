@@ -17,6 +17,7 @@ from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures, size
 from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap
+from kernelgan_jax.kernel_picture import ellipse
 from kernelgan_jax.pixels import textured_window, to_unit
 from kernelgan_jax.priors.penalties import KERNEL_TERMS
 from kernelgan_jax.resize import bicubic_resize
@@ -242,19 +243,11 @@ def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
     gain = 0.45 * min(height / rows, width / columns) / largest
     for (i, j), covariance in parts.items():
         centre = np.array([(i + 0.5) * height / rows, (j + 0.5) * width / columns])
-        row, column = centre[:, None] + gain * _ellipse(covariance)
+        row, column = centre[:, None] + gain * ellipse(covariance)
         sure = kernel_map.levels[i][j] in ("high", "medium")
         axes.plot(column, row, color="white", lw=2.5)
         axes.plot(column, row, color="deepskyblue" if sure else "gray", lw=1.2)
     axes.set_title(f"{axes.get_title()}, ellipses {gain:.0f} times as large")
-
-
-def _ellipse(covariance: np.ndarray) -> np.ndarray:
-    """Rows and columns of an ellipse of one standard deviation around 0: `2 x 100`."""
-    turns = np.linspace(0, 2 * np.pi, 100)
-    variances, axis = np.linalg.eigh(covariance)
-    root: np.ndarray = axis * np.sqrt(np.maximum(variances, 0))
-    return root @ np.stack([np.sin(turns), np.cos(turns)])
 
 
 def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
@@ -279,7 +272,7 @@ def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> N
     centre = kernels.centre_of_mass(kernel)
 
     def draw(kernel: np.ndarray, **style: Any) -> None:
-        row, column = centre[:, None] + _ellipse(kernels.covariance(kernel))
+        row, column = centre[:, None] + ellipse(kernels.covariance(kernel))
         axes.plot(column, row, **style)
 
     for sample in confidence.samples[:32]:
