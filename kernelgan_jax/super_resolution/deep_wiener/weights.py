@@ -13,6 +13,7 @@ import numpy as np
 
 from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
+from kernelgan_jax.super_resolution.weight_archives import read_arrays
 
 VERSION = 3
 """Of the network's form; files of another version are refused."""
@@ -68,17 +69,12 @@ def load(path: Path, *, check: bool = True) -> Weights:
       OSError: If it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise ValueError(f"it has {size} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            header = dict(json.loads(str(file["header"])))
-            arrays = {name: file[name] for name in file.files if name != "header"}
-            version = header["version"]
-            if version == VERSION:
-                form: dict[str, Any] = {key: int(header[key]) for key in FORM}
-                about = dict(header["about"])
+        arrays = read_arrays(path, max_bytes=MAX_BYTES)
+        header = dict(json.loads(str(arrays.pop("header"))))
+        version = header["version"]
+        if version == VERSION:
+            form: dict[str, Any] = {key: int(header[key]) for key in FORM}
+            about = dict(header["about"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is not a file of network weights") from error
     if version != VERSION:

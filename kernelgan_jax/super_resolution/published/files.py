@@ -1,9 +1,10 @@
 """Files of weights of other networks, read as arrays: nothing in them is executed."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from kernelgan_jax.super_resolution.weight_archives import read_arrays
 
 MAX_BYTES = 2**29
 """Largest size of all weights of a file."""
@@ -82,12 +83,7 @@ def read_npz(path: Path, *, network: str) -> Layers:
       OSError: If it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise ValueError(f"it has {size} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            return Layers(path, {name: file[name] for name in file.files}, network)
+        return Layers(path, read_arrays(path, max_bytes=MAX_BYTES), network)
     except OSError:
         raise
     except Exception as error:  # A damaged file makes the reader raise anything.
