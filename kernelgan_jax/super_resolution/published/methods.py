@@ -17,6 +17,7 @@ from kernelgan_jax.super_resolution.published import rdn as rdn_network
 from kernelgan_jax.super_resolution.published import srmd as srmd_network
 from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
+from kernelgan_jax.super_resolution.registry import Enlarge
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 
 TILE = 512
@@ -28,69 +29,33 @@ MARGIN = 40
 Restore = Callable[[np.ndarray], Any]
 
 
-def usrnet(
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    *,
-    progress: ProgressCallback | None = None,
-) -> list[np.ndarray]:
-    """Enlarges images with USRNet; see `Enlarge`.
-
-    The network is given the kernel as it is, however uncertain, as published.
-    """
-    del keys
-
-    def prepare(image: np.ndarray, planned: Plan) -> Restore:
-        (network,) = _networks(planned.config, planned.scale)
-        noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
-        room = min(
-            kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2])
-        )
-        kernel = padded(_aligned(planned), room)
-        run = _usrnet(network.denoiser, planned.scale)
-        weights = network.params, network.hyper
-        return lambda tile: run(weights, tile, kernel, np.float32(noise))
-
-    return _enlarge("usrnet", images, plans, prepare, progress)
+def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
+    """USRNet with the kernel as it is, however uncertain, as published."""
+    (network,) = _networks(planned.config, planned.scale)
+    noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
+    room = min(kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2]))
+    kernel = padded(_aligned(planned), room)
+    run = _usrnet(network.denoiser, planned.scale)
+    weights = network.params, network.hyper
+    return lambda tile: run(weights, tile, kernel, np.float32(noise))
 
 
-def srmd(
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    *,
-    progress: ProgressCallback | None = None,
-) -> list[np.ndarray]:
-    """Enlarges images with SRMD or SRMDNF; see `Enlarge`."""
-    del keys
-
-    def prepare(image: np.ndarray, planned: Plan) -> Restore:
-        weights, pca = _networks(planned.config, planned.scale)
-        noise = added_noise_std(planned.noise_std)
-        numbers = srmd_network.code(_aligned(planned), pca, scale=planned.scale)
-        run = _srmd(weights.network, weights.takes_noise)
-        return lambda tile: run(weights.params, tile, numbers, np.float32(noise))
-
-    return _enlarge("srmd", images, plans, prepare, progress)
+def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
+    """SRMD or SRMDNF."""
+    del image
+    weights, pca = _networks(planned.config, planned.scale)
+    noise = added_noise_std(planned.noise_std)
+    numbers = srmd_network.code(_aligned(planned), pca, scale=planned.scale)
+    run = _srmd(weights.network, weights.takes_noise)
+    return lambda tile: run(weights.params, tile, numbers, np.float32(noise))
 
 
-def rdn(
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    *,
-    progress: ProgressCallback | None = None,
-) -> list[np.ndarray]:
-    """Enlarges images with RDN, which uses no kernel; see `Enlarge`."""
-    del keys
-
-    def prepare(image: np.ndarray, planned: Plan) -> Restore:
-        (weights,) = _networks(planned.config, planned.scale)
-        run = _rdn(weights.network)
-        return lambda tile: run(weights.params, tile)
-
-    return _enlarge("rdn", images, plans, prepare, progress)
+def _rdn_of(image: np.ndarray, planned: Plan) -> Restore:
+    """RDN, which uses no kernel."""
+    del image
+    (weights,) = _networks(planned.config, planned.scale)
+    run = _rdn(weights.network)
+    return lambda tile: run(weights.params, tile)
 
 
 def _aligned(planned: Plan) -> np.ndarray:
@@ -99,27 +64,43 @@ def _aligned(planned: Plan) -> np.ndarray:
     return np.asarray(kernels.centre(kernel, planned.scale))
 
 
-def _enlarge(
-    name: str,
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    prepare: Callable[[np.ndarray, Plan], Restore],
-    progress: ProgressCallback | None,
-) -> list[np.ndarray]:
-    """Enlarges images of any size, in colour; gray ones become colour and back."""
-    results = []
-    for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
-        colour = np.broadcast_to(image, (*image.shape[:2], 3))
-        restore = prepare(colour, planned)
-        found = apply_tiled(
-            restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
-        )
-        if image.shape[2] == 1:
-            found = found.mean(-1, keepdims=True)
-        results.append(np.clip(found, *planned.bounds))
-        if progress is not None:
-            progress(Progress(index, name, 1, 1))
-    return results
+def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enlarge:
+    """The method that enlarges images with a network.
+
+    Args:
+      name: The method's name.
+      network_of: `network_of(image, plan)`: what enlarges the tiles of an image.
+    """
+
+    def enlarge(
+        keys: Sequence[jax.Array],
+        images: Sequence[np.ndarray],
+        plans: Sequence[Plan],
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[np.ndarray]:
+        """Enlarges images in colour; gray ones become colour and back."""
+        del keys
+        results = []
+        for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
+            colour = np.broadcast_to(image, (*image.shape[:2], 3))
+            restore = network_of(colour, planned)
+            found = apply_tiled(
+                restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
+            )
+            if image.shape[2] == 1:
+                found = found.mean(-1, keepdims=True)
+            results.append(np.clip(found, *planned.bounds))
+            if progress is not None:
+                progress(Progress(index, name, 1, 1))
+        return results
+
+    return enlarge
+
+
+usrnet = _method("usrnet", _usrnet_of)
+srmd = _method("srmd", _srmd_of)
+rdn = _method("rdn", _rdn_of)
 
 
 # --- Compiled networks ---
