@@ -95,6 +95,7 @@ def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enl
                 progress(Progress(index, name, 1, 1))
         return results
 
+    enlarge.__name__ = enlarge.__qualname__ = name
     return enlarge
 
 
