@@ -9,39 +9,63 @@ import contextlib
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import export
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 _SUFFIX = ".stablehlo"
 
 
-def compiled(function: Function, *arguments: Any, name: str) -> Function:
-    """Compiles a function for arguments of some shapes and types.
+def jit(function: Callable[..., Result], *, name: str) -> Callable[..., Result]:
+    """Compiles a function as `jax.jit` does, and keeps its trace for the next run.
 
     Args:
-      function: Pure; what it returns consists of arrays, tuples and named tuples that
-        are registered with `jax.export.register_namedtuple_serialization`.
-      *arguments: `jax.ShapeDtypeStruct` of each argument.
+      function: Pure, of trees of arrays; what it returns consists of arrays, tuples and
+        named tuples that are registered with
+        `jax.export.register_namedtuple_serialization`.
       name: Of the program, with everything that the function depends on beside its
         arguments and the source of this package.
 
     Returns:
-      The compiled function, for such arguments alone.
+      The function, compiled once for each set of its arguments' shapes and types. It
+      can be called from several threads, but not inside of other JAX transformations.
 
     Example:
-      >>> import jax, jax.numpy as jnp
-      >>> from kernelgan_jax.programs import compiled
-      >>> two = jax.ShapeDtypeStruct((2,), jnp.float32)
-      >>> double = compiled(lambda x: 2 * x, two, name="double")
+      >>> import jax.numpy as jnp
+      >>> from kernelgan_jax import programs
+      >>> double = programs.jit(lambda x: 2 * x, name="double")
       >>> double(jnp.ones(2, jnp.float32)).tolist()
       [2.0, 2.0]
     """
+    compiled: dict[Any, Callable[..., Result]] = {}
+    compiling = threading.Lock()
+
+    def call(*arguments: Any) -> Result:
+        leaves, tree = jax.tree.flatten(arguments)
+        key = tree, *((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+        with compiling:  # One thread compiles, and the others wait for its program.
+            if key not in compiled:
+                shapes = (jax.ShapeDtypeStruct(*each) for each in key[1:])
+                compiled[key] = _compiled(
+                    function, jax.tree.unflatten(tree, shapes), name
+                )
+        return compiled[key](*arguments)
+
+    return call
+
+
+def _compiled(
+    function: Callable[..., Result], arguments: Any, name: str
+) -> Callable[..., Result]:
+    """The compiled function, by its kept trace if there is one."""
     folder = _folder()
     if folder is None:
         return _compile(function, arguments)

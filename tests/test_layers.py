@@ -45,6 +45,7 @@ COMPILED = {
     "programs.py",
     "super_resolution/closed_form.py",
     "super_resolution/deep_wiener/enlarge.py",
+    "super_resolution/deep_wiener/weights.py",
     "super_resolution/published/methods.py",
     "super_resolution/zssr/method.py",
 }

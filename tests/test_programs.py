@@ -9,8 +9,6 @@ import pytest
 
 from kernelgan_jax import programs
 
-THREE = jax.ShapeDtypeStruct((3,), jnp.float32)
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -30,7 +28,7 @@ class Traced:
 
 
 def run(function: Traced, name: str = "sine") -> np.ndarray:
-    found, nothing = programs.compiled(function, THREE, name=name)(jnp.arange(3.0))
+    found, nothing = programs.jit(function, name=name)(jnp.arange(3.0))
     assert nothing is None
     return np.asarray(found)
 
@@ -72,3 +70,19 @@ def test_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Traced()
     run(function)
     assert function.times == 1
+
+
+def test_one_program_for_each_shape_and_type(folder: Path) -> None:
+    del folder
+    function = Traced()
+    sine = programs.jit(function, name="sine")
+    for x in (np.zeros(3, np.float32), jnp.ones(3), np.zeros((2, 3), np.float32), 1.0):
+        assert sine(x)[0].shape == np.shape(x)
+    assert function.times == 3
+
+
+def test_trees_of_arguments(folder: Path) -> None:
+    del folder
+    add = programs.jit(lambda both, x: both["a"] + both["b"][0] + x, name="add")
+    for _ in range(2):
+        assert float(add({"a": np.ones(()), "b": (jnp.ones(()),)}, 2.0)) == 4

@@ -85,8 +85,9 @@ def save(figure: Any, path: Path) -> None:
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         # The figure is laid out twice: the first time does not know yet how pictures
         # keep their proportions, and would cut off titles or labels beside them.
+        # `savefig` lays out once more, for nothing.
         figure.draw_without_rendering()
-        figure.savefig(path)
+        figure.canvas.print_png(path)
 
 
 # --- The kernel ---

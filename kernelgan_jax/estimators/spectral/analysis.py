@@ -9,12 +9,10 @@ Power does not depend on phase, so an asymmetric kernel is taken for a symmetric
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
@@ -35,7 +33,6 @@ from kernelgan_jax.estimators.spectral.noise import (
     rounding_noise_std,
 )
 from kernelgan_jax.estimators.spectral.periodogram import (
-    SHAPE,
     has_blocks,
     mean_window_power,
     to_gray,
@@ -128,10 +125,8 @@ def _best_kernel(
     """Fits all families and resamplers to a periodogram, with at most `flat` noise."""
     power = np.maximum(power, MIN_POWER_DENSITY)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
-    with _COMPILING:  # one thread compiles, and the others wait for its program
-        program = _compiled(scale)
     fits, samples, resampled = jax.device_get(
-        program(power.astype(np.float32), weights.astype(np.float32))
+        _compiled(scale)(power.astype(np.float32), weights.astype(np.float32))
     )
     chosen = choose(
         fits, samples, resampled if resamplers else None, flat_noise_std=flat
@@ -141,13 +136,9 @@ def _best_kernel(
     return chosen
 
 
-_COMPILING = threading.Lock()
-
-
 @functools.lru_cache(maxsize=16)
 def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array, Fit | None]]:
     """The compiled fits of a scale: families, their samples, resamplers."""
-    shape = jax.ShapeDtypeStruct(SHAPE, jnp.float32)
 
     def program(
         power: jax.Array, weights: jax.Array
@@ -157,7 +148,7 @@ def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array, Fit | No
             return fits, samples, None
         return fits, samples, fit_resamplers(power, weights, scale=scale)
 
-    return programs.compiled(program, shape, shape, name=f"spectral x{scale}")
+    return programs.jit(program, name=f"spectral x{scale}")
 
 
 def _as_result(kernel: Any) -> np.ndarray:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import export
 
-from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics
+from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
 from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 
@@ -101,15 +102,17 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     own = equivalent_gaussian.covariance(kernel, scale=scale)
     errors = [metrics.relative_error(own, other) for other in covariances]
     psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
-    losses = _sr_losses(scale)(
-        framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
+    losses = np.asarray(
+        _sr_losses(scale)(
+            framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
+        )
     )
     expected = _Expected(
         kernel_psnr=_mean_psnr(psnr) if usable else -np.inf,
         covariance_error=float(np.sqrt(np.mean(np.square(errors))))
         if usable
         else np.inf,
-        sr_loss=_network_loss(float(np.mean(losses)), scale) if usable else np.inf,
+        sr_loss=_network_loss(float(losses.mean()), scale) if usable else np.inf,
     )
     widths = np.array([kernels.Widths.of(c) for c in covariances])
     level, reason = _level(own, evidence, expected)
@@ -169,16 +172,20 @@ def _level(
     return "high", ""
 
 
+export.register_namedtuple_serialization(
+    Spectrum, serialized_name="kernelgan_jax.Spectrum"
+)
+
+
 @functools.lru_cache(maxsize=16)
 def _sr_losses(scale: int) -> Callable[..., Any]:
     """Compiled `Likelihood.sr_loss` of one kernel for each sample as the true one."""
     loss = spectral_likelihood(scale).sr_loss
 
-    @jax.jit
     def losses(kernel: jax.Array, samples: jax.Array, spectrum: Spectrum) -> jax.Array:
         return jax.vmap(lambda true: loss(kernel, spectrum, true))(samples)
 
-    return losses
+    return programs.jit(losses, name=f"super-resolution losses x{scale}")
 
 
 def _mean_psnr(psnr: list[float]) -> float:

@@ -73,9 +73,8 @@ def pack(parameters: Parameters) -> jax.Array:
 
 def unpack(vector: jax.Array) -> Parameters:
     """Inverse of `pack`."""
-    amplitude, exponent, c, d, e, f, noise = vector[SHAPE_PARAMETERS:]
-    spectrum = Spectrum(amplitude, exponent, jnp.stack([c, d, e, f]), noise)
-    return Parameters(vector[:SHAPE_PARAMETERS], spectrum)
+    shape, rest = vector[:SHAPE_PARAMETERS], vector[SHAPE_PARAMETERS:]
+    return Parameters(shape, Spectrum(rest[0], rest[1], rest[2:6], rest[6]))
 
 
 def as_ellipse(shape: Any) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
     """
     scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     size = kernels.frame_size(scale)
+    # Constants are NumPy's: JAX would compile a program for the shape of each.
     # Frequencies of the HR image in cycles per HR pixel; the aliases of one frequency
     # of the LR image are neighbours.
     rows, columns = (
@@ -136,15 +137,15 @@ def spectral_likelihood(scale: int) -> Likelihood:
     )
     place = np.arange(size) - kernels.alignment((size, size), scale)[0]
     (row_cos, row_sin), (column_cos, column_sin) = (
-        [jnp.asarray(f(angle), jnp.float32) for f in (np.cos, np.sin)]
+        [f(angle).astype(np.float32) for f in (np.cos, np.sin)]
         for angle in (2 * np.pi * np.outer(x, place) for x in (rows, columns))
     )
     # The limit avoids the pole of (1) at frequency 0, which has no weight.
     slowest = 0.5 / WINDOW / scale
     radius, turn = np.hypot(rows[:, None], columns), np.arctan2(rows[:, None], columns)
-    log_radius = jnp.asarray(np.log(scale * np.maximum(radius, slowest)), jnp.float32)
+    log_radius = np.log(scale * np.maximum(radius, slowest)).astype(np.float32)
     turns = [f(n * turn) for n in (2, 4) for f in (np.cos, np.sin)]
-    harmonics = jnp.asarray(np.stack(turns), jnp.float32)
+    harmonics = np.stack(turns).astype(np.float32)
 
     def start(periodogram: jax.Array) -> Spectrum:
         at = 2 * math.sqrt(2) / WINDOW  # radius of the frequency (2, 2)
@@ -158,7 +159,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
 
     def transfer(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Real and imaginary part of K: `32 s x 17 s`."""
-        even, odd = row_cos @ kernel, row_sin @ kernel
+        even, odd = jnp.matmul(row_cos, kernel), jnp.matmul(row_sin, kernel)
         real = even @ column_cos.T - odd @ column_sin.T
         return real, -(odd @ column_cos.T + even @ column_sin.T)
 
@@ -191,7 +192,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
         """`SHAPE` to `32 s x 17 s`."""
         return jnp.repeat(jnp.repeat(values, scale, 0), scale, 1)
 
-    weights = repeat_for_aliases(jnp.asarray(FREQUENCY_WEIGHTS, jnp.float32))
+    weights = np.kron(FREQUENCY_WEIGHTS, np.ones((scale, scale))).astype(np.float32)
 
     def sr_loss(kernel: jax.Array, spectrum: Spectrum, true: jax.Array) -> jax.Array:
         noise = jnp.maximum(jnp.exp(spectrum.log_noise), QUANTISATION_VARIANCE)

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from kernelgan_jax import checks
 from kernelgan_jax.priors.flow.couplings import Couplings, Flow, _floored_logarithms
@@ -52,6 +51,8 @@ def fit(
       >>> model.shape, losses.shape
       ((2, 2), (2,))
     """
+    import optax  # imported here because training alone needs it
+
     checks.key("key", key)
     checks.known("kernels", kernels)
     kernels = np.asarray(kernels)

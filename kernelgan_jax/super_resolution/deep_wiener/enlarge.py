@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from kernelgan_jax import programs
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES, in_two_steps
@@ -174,7 +175,6 @@ def _restore(
         for part in cut(whole.shape, margin=MARGIN, tile=(rows, columns)):
             key = (request.scale, part.read(whole).shape)
             alike[key].append((index, part))
-    program = _compiled(weights.network)
     # Kernels of one size share a program.
     padded = [closed_form.padded(r.kernel, MAX_KERNEL) for r in requests]
     for (scale, _), parts in alike.items():
@@ -186,12 +186,11 @@ def _restore(
                 np.array([getattr(requests[i], name) for i, _ in full], np.float32)
                 for name in TOLD
             )
-            found = program(
+            found = _compiled(weights.network, scale)(
                 weights.params,
                 np.stack([part.read(wholes[i]) for i, part in full]),
                 np.stack([padded[i] for i, _ in full]),
                 *told,
-                scale=scale,
             )
             for (i, part), result in zip(some, np.asarray(found), strict=False):
                 part.write(result, outs[i], scale=scale)
@@ -217,11 +216,10 @@ def _extended(request: Request, tile: int) -> np.ndarray:
     return np.pad(request.image, [*pad, (0, 0)], mode="symmetric")
 
 
-@functools.lru_cache(maxsize=4)
-def _compiled(network: DeepWiener) -> Callable[..., Any]:
+@functools.lru_cache(maxsize=8)
+def _compiled(network: DeepWiener, scale: int) -> Callable[..., jax.Array]:
     """The compiled network for a batch of images with a kernel each."""
 
-    @functools.partial(jax.jit, static_argnames="scale")
     def program(
         params: Any,
         images: jax.Array,
@@ -229,8 +227,6 @@ def _compiled(network: DeepWiener) -> Callable[..., Any]:
         noise_std: jax.Array,
         kernel_std: jax.Array,
         jpeg: jax.Array,
-        *,
-        scale: int,
     ) -> jax.Array:
         def one(*known: jax.Array) -> jax.Array:
             image, kernel, noise, uncertainty, strength = known
@@ -247,4 +243,4 @@ def _compiled(network: DeepWiener) -> Callable[..., Any]:
 
         return jax.vmap(one)(images, image_kernels, noise_std, kernel_std, jpeg)
 
-    return program
+    return programs.jit(program, name=f"{network} x{scale}")

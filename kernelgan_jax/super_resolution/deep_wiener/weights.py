@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax.super_resolution.deep_wiener.model import init
@@ -89,8 +88,8 @@ def load(path: Path, *, check: bool = True) -> Weights:
     for name, array in arrays.items():
         layer, _, part = name.rpartition("/")
         values = params.setdefault(layer, {}) if layer else params
-        values[part] = jnp.asarray(array, jnp.float32)
-    return Weights(network, params, about)
+        values[part] = array.astype(np.float32)
+    return Weights(network, jax.device_put(params), about)
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray], network: DeepWiener) -> None:
