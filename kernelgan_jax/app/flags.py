@@ -186,8 +186,8 @@ FLAGS = {
     "batch_size": Flag(
         flags.DEFINE_string,
         "auto",
-        "Images at a time; auto: one per CPU core or, for KernelGAN on GPUs and TPUs, "
-        "as many as fit in memory.",
+        "Images at a time; auto: one per CPU core or, on GPUs and TPUs, as many as one "
+        "program of the estimator takes.",
     ),
     "resume": Flag(
         flags.DEFINE_boolean,

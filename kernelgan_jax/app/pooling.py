@@ -14,7 +14,7 @@ from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
-from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.analysis import evidence, fit_measured, measure
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 from kernelgan_jax.estimators.spectral.smoothing import (
@@ -41,11 +41,12 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
     def look(index: int, task: Task, _: ProgressCallback) -> _Vote | None:
         try:
             sample = reading.read(task.path, job)
-            pixels = sample.for_estimation(job)
-            found, resampler = sample.evidence or analyse(pixels, scale=scale), ""
+            measured = measure(sample.for_estimation(job), scale=scale)
+            fits = fit_measured(measured, scale=scale)
+            found, resampler = evidence(measured, fits, scale=scale), ""
             if found.family in RESAMPLERS:
                 resampler = found.family
-                found = analyse(pixels, scale=scale, resamplers=False)
+                found = evidence(measured, fits, scale=scale, resamplers=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
         return *log_covariance(found.kernel, found.samples, scale=scale), resampler

@@ -13,9 +13,6 @@ from kernelgan_jax.app.memory import SMALL, available_memory
 from kernelgan_jax.config import Config
 from kernelgan_jax.parallel import worker_count
 
-LARGEST_BATCH = 256
-"""Most images of a batch for each GPU or TPU."""
-
 HOST_BYTES = 2**30
 """Free memory needed for each image that a CPU works on; two small ones took 1.3 GB."""
 
@@ -29,19 +26,19 @@ def batch_size(config: Config) -> int:
 
     On a CPU this is one per core, and the same on other devices for estimators that
     work image by image. For the others it is the largest power of two whose program
-    fits into three quarters of the device's free memory, up to `LARGEST_BATCH` for each
-    device.
+    fits into three quarters of the device's free memory, up to the estimator's largest
+    batch for each device.
     """
     devices = jax.local_devices()
-    each = None
+    each, estimator = None, config.chosen_estimator
     if devices[0].platform != "cpu":  # It may take a compilation to find out.
-        each = config.chosen_estimator.device_bytes(config.estimator_config)
+        each = estimator.device_bytes(config.estimator_config)
     if each is None:
         fitting = available_memory() / HOST_BYTES
         return int(max(1, min(worker_count(), fitting)))
     stats = devices[0].memory_stats() or {}
     free = stats.get("bytes_limit", 2**33) - stats.get("bytes_in_use", 0)
-    fitting = max(1, min(LARGEST_BATCH, int(0.75 * free / each)))
+    fitting = max(1, min(estimator.largest_batch, int(0.75 * free / each)))
     return len(devices) * 2 ** (fitting.bit_length() - 1)
 
 

@@ -97,6 +97,8 @@ class Estimator:
     """Class of its settings; None if it has none."""
     seeded: bool = False
     """Whether its kernels depend on the random key."""
+    largest_batch: int = 256
+    """Most images of a batch for each GPU or TPU."""
     estimates: bool = True
     """Whether it estimates at all: a kernel that is known beforehand needs no
     confidence, and is not written again."""
@@ -148,6 +150,7 @@ ESTIMATORS: dict[str, Estimator] = {
             "spectral.estimator",
             "likelihood of the power spectrum",
             config=SpectralConfig,
+            largest_batch=32,
         ),
         Estimator(
             "kernelgan",

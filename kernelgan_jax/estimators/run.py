@@ -13,10 +13,9 @@ import numpy as np
 from kernelgan_jax import checks
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.estimators.registry import Estimator, find_estimator
-from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.batches import analyse_images
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.levels import to_own_range
-from kernelgan_jax.parallel import map_images
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
@@ -179,15 +178,11 @@ def estimate_checked(
       ValueError: If the spectral model fits none of an image's spectra, for the
         estimator that needs it.
     """
-
-    def look(index: int, image: UsablePixels, _: ProgressCallback) -> Evidence | None:
-        try:
-            known = evidence[index] if evidence else None
-            return known or analyse(image, scale=scale)
-        except ValueError:
-            return None  # The spectral estimator then says so itself.
-
-    seen = map_images(look, images, progress=progress)
+    # Where it is None the spectral estimator tries again, and says what is wrong.
+    known = list(evidence) or [None] * len(images)
+    unseen = [None if own else image for image, own in zip(images, known, strict=True)]
+    analysed = analyse_images(unseen, scale=scale, progress=progress)
+    seen = [own or new for own, new in zip(known, analysed, strict=True)]
     found = entry.implementation.estimate(
         keys,
         [in_own_range(image) for image in images],

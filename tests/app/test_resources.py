@@ -45,7 +45,14 @@ def test_estimators_that_work_image_by_image_get_one_per_core(monkeypatch):
     monkeypatch.setattr(resources.jax, "local_devices", lambda: [FakeDevice()] * 2)
     monkeypatch.setattr(resources, "available_memory", lambda: math.inf)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert resources.batch_size(Config()) == 3
+    assert resources.batch_size(Config(estimator="bicubic")) == 3
+
+
+def test_the_default_estimator_takes_a_batch(monkeypatch):
+    device = FakeDevice()
+    monkeypatch.setattr(device, "memory_stats", lambda: None)
+    monkeypatch.setattr(resources.jax, "local_devices", lambda: [device])
+    assert resources.batch_size(Config()) == 16  # of 8 GiB if nothing is known
 
 
 def test_an_image_too_large_for_the_memory_is_refused(monkeypatch):

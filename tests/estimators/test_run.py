@@ -17,7 +17,7 @@ from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators import KernelGANConfig, run
 from kernelgan_jax.estimators.registry import find_estimator
 from kernelgan_jax.estimators.run import rate
-from kernelgan_jax.estimators.spectral import SpectralConfig
+from kernelgan_jax.estimators.spectral import SpectralConfig, batches
 
 
 def test_the_default_is_the_spectral_estimator():
@@ -32,7 +32,9 @@ def test_the_default_is_the_spectral_estimator():
 
 def test_an_image_that_was_analysed_is_not_analysed_again(monkeypatch):
     evidence = analyse(texture(60, 80), scale=4)
-    monkeypatch.setattr(run, "analyse", lambda *_, **__: pytest.fail("analysed again"))
+    monkeypatch.setattr(
+        batches, "analyse", lambda *_, **__: pytest.fail("analysed again")
+    )
     entry = find_estimator("spectral")
     options = {"scale": 4, "entry": entry, "config": SpectralConfig()}
     usable = run.check_image(texture(60, 80), **options)
@@ -99,4 +101,4 @@ def test_registry_knows_scales_and_settings():
     find_estimator("spectral").check_scale(8)
     with pytest.raises(ValueError, match="scale is 3; it must be 2 or 4 for the"):
         find_estimator("kernelgan").check_scale(3)
-    assert find_estimator("spectral").device_bytes(None) is None
+    assert find_estimator("bicubic").device_bytes(None) is None

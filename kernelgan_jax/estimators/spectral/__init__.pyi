@@ -1,4 +1,5 @@
 from .analysis import analyse as analyse
+from .batches import analyse_images as analyse_images
 from .confidence import judge as judge
 from .config import SpectralConfig as SpectralConfig
 from .estimator import estimate_spectral as estimate_spectral

@@ -3,23 +3,22 @@
 `analyse` looks at an image once: it fits kernel and spectrum for each of three families
 of kernels and for the kernels of the usual resamplers (`fit.py`), chooses one of these
 (`search.py`), and draws kernels from the posterior. The estimator (`estimator.py`)
-returns the kernel of this evidence; `judge` rates the kernels of others with it.
+returns the kernel of this evidence; `judge` rates the kernels of others with it. Many
+images are analysed in `batches.py`, by the same functions.
 
 Power does not depend on phase, so an asymmetric kernel is taken for a symmetric one.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import checks, kernels, programs
-from kernelgan_jax.estimate import (
-    Evidence,
-)
+from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
@@ -38,14 +37,13 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     to_gray,
 )
 from kernelgan_jax.estimators.spectral.search import (
-    Choice,
     choose,
     fit_families,
     fit_resamplers,
 )
-from kernelgan_jax.levels import count_steps, to_own_range
+from kernelgan_jax.levels import Levels, count_steps, to_own_range
 from kernelgan_jax.pixels import luma, to_unit
-from kernelgan_jax.usable_pixels import find_usable
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -78,22 +76,127 @@ def analyse(image: Any, *, scale: int, resamplers: bool = True) -> Evidence:
       >>> evidence.samples.shape, evidence.scale, evidence.jpeg
       ((64, 25, 25), 2, False)
     """
-    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    measured = measure(image, scale=scale)
+    fits = fit_measured(measured, scale=scale)
+    return evidence(measured, fits, scale=scale, resamplers=resamplers)
+
+
+# --- Before and after the fits ---
+
+
+class Measured(NamedTuple):
+    """What is measured of an image before kernels are fitted."""
+
+    usable: UsablePixels
+    levels: Levels
+    own: np.ndarray
+    """The image in its own range."""
+    contrast: float
+    """Standard deviation, gray levels."""
+    flat_noise_std: float
+    """Most noise that the image can have, gray levels."""
+    power: np.ndarray
+    """Periodogram, `SHAPE` float32, gray levels^2, positive."""
+    weights: np.ndarray
+    """Weights of its frequencies, `SHAPE` float32."""
+    jpeg: bool
+    jpeg_strength: float
+
+
+def measure(image: Any, *, scale: int) -> Measured:
+    """Measures an image.
+
+    Args:
+      image: As `analyse` takes it.
+      scale: It is checked.
+
+    Raises:
+      ValueError: As `analyse`, but for the last.
+    """
+    checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     usable = find_usable(image)
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
     jpeg = has_blocks(gray, unusable=unusable)
-    strength = jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg)
     steps = count_steps(own)
-    flat = max(flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps))
     power = mean_window_power(gray, unusable=unusable)
-    chosen = _best_kernel(power, flat, jpeg=jpeg, scale=scale, resamplers=resamplers)
+    weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
+    return Measured(
+        usable,
+        levels,
+        own,
+        contrast=float(gray.std()) * min(1.0, steps / 255),
+        flat_noise_std=max(
+            flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps)
+        ),
+        power=np.maximum(power, MIN_POWER_DENSITY).astype(np.float32),
+        weights=weights.astype(np.float32),
+        jpeg=jpeg,
+        jpeg_strength=jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg),
+    )
+
+
+Fits = tuple[Fit, Any, Fit | None]
+"""The fits of the families, with samples of their posteriors, and of the resamplers."""
+
+
+def fit_all(power: jax.Array, weights: jax.Array, *, scale: int) -> Fits:
+    """Fits all families and resamplers to a periodogram; pure, for one image.
+
+    Args:
+      power: `SHAPE`, gray levels^2, positive.
+      weights: Weights of the frequencies, `SHAPE`.
+      scale: Positive integer.
+    """
+    fits, samples = fit_families(power, weights, scale=scale)
+    if scale == 1:  # Nothing was resampled.
+        return fits, samples, None
+    return fits, samples, fit_resamplers(power, weights, scale=scale)
+
+
+def fit_measured(measured: Measured, *, scale: int) -> Fits:
+    """What `fit_all` finds for the measurements of an image, as NumPy arrays."""
+    fits: Fits = jax.device_get(_compiled(scale)(measured.power, measured.weights))
+    return fits
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(scale: int) -> Callable[[Any, Any], Fits]:
+    """`fit_all` of a scale, compiled."""
+    return programs.jit(
+        functools.partial(fit_all, scale=scale), name=f"spectral x{scale}"
+    )
+
+
+def evidence(
+    measured: Measured, fits: Fits, *, scale: int, resamplers: bool = True
+) -> Evidence:
+    """What the measurements and the fits say about an image.
+
+    Args:
+      measured: The measurements.
+      fits: What `fit_all` found for them, as NumPy arrays.
+      scale: As of the fits.
+      resamplers: As `analyse` takes it.
+
+    Raises:
+      ValueError: If the model does not fit at all.
+    """
+    found, samples, resampled = fits
+    flat = measured.flat_noise_std
+    chosen = choose(
+        found, samples, resampled if resamplers else None, flat_noise_std=flat
+    )
+    if not (np.isfinite(chosen.fit.loss) and np.isfinite(chosen.fit.kernel).all()):
+        raise ValueError("image has a spectrum that the model does not fit at all")
     spectrum = jax.tree.map(np.asarray, unpack(chosen.fit.vector).spectrum)
     most = np.float32(2 * np.log(flat))
     spectrum = spectrum._replace(log_noise=np.minimum(spectrum.log_noise, most))
     intermediate: tuple[tuple[int, np.ndarray], ...] = ()
     if scale == 4:
         intermediate = ((2, _as_result(chosen.half_kernel())),)
+    strength, span = measured.jpeg_strength, measured.levels.span
+    noise_std = channel_noise_std(spectrum, measured.own, jpeg=strength)
     return Evidence(
         scale=scale,
         kernel=_as_result(chosen.fit.kernel),
@@ -102,53 +205,16 @@ def analyse(image: Any, *, scale: int, resamplers: bool = True) -> Evidence:
         samples=chosen.samples.astype(np.float64),
         spectrum=spectrum,
         misfit=float(chosen.fit.misfit),
-        contrast=float(gray.std()) * min(1.0, steps / 255),
-        noise_std=levels.span * channel_noise_std(spectrum, own, jpeg=strength),
-        jpeg=jpeg,
+        contrast=measured.contrast,
+        noise_std=span * noise_std,
+        jpeg=measured.jpeg,
         converged=bool(chosen.fit.converged),
         family=chosen.name,
         jpeg_strength=strength,
-        span=levels.span,
-        unusable=unusable,
-        left_out=usable.left_out,
+        span=span,
+        unusable=measured.usable.unusable,
+        left_out=measured.usable.left_out,
     )
-
-
-def _best_kernel(
-    power: np.ndarray,
-    flat: float,
-    *,
-    jpeg: bool,
-    scale: int,
-    resamplers: bool = True,
-) -> Choice:
-    """Fits all families and resamplers to a periodogram, with at most `flat` noise."""
-    power = np.maximum(power, MIN_POWER_DENSITY)
-    weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
-    fits, samples, resampled = jax.device_get(
-        _compiled(scale)(power.astype(np.float32), weights.astype(np.float32))
-    )
-    chosen = choose(
-        fits, samples, resampled if resamplers else None, flat_noise_std=flat
-    )
-    if not (np.isfinite(chosen.fit.loss) and np.isfinite(chosen.fit.kernel).all()):
-        raise ValueError("image has a spectrum that the model does not fit at all")
-    return chosen
-
-
-@functools.lru_cache(maxsize=16)
-def _compiled(scale: int) -> Callable[[Any, Any], tuple[Fit, jax.Array, Fit | None]]:
-    """The compiled fits of a scale: families, their samples, resamplers."""
-
-    def program(
-        power: jax.Array, weights: jax.Array
-    ) -> tuple[Fit, jax.Array, Fit | None]:
-        fits, samples = fit_families(power, weights, scale=scale)
-        if scale == 1:  # Nothing was resampled.
-            return fits, samples, None
-        return fits, samples, fit_resamplers(power, weights, scale=scale)
-
-    return programs.jit(program, name=f"spectral x{scale}")
 
 
 def _as_result(kernel: Any) -> np.ndarray:

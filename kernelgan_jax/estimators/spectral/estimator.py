@@ -20,10 +20,10 @@ from kernelgan_jax.estimate import (
     ProgressCallback,
 )
 from kernelgan_jax.estimators.spectral.analysis import analyse
+from kernelgan_jax.estimators.spectral.batches import analyse_images
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.kernel_map import Part, Seen, kernel_map, parts
 from kernelgan_jax.estimators.spectral.periodogram import to_gray
-from kernelgan_jax.parallel import map_images
 
 
 def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
@@ -104,6 +104,12 @@ def estimate(
     return estimates
 
 
+def device_bytes(config: Any) -> int:
+    """Device memory that each image of a batch takes, at the largest scales."""
+    del config
+    return 2**28
+
+
 def _estimate(evidence: Evidence) -> KernelEstimate:
     """The estimate that evidence leads to."""
     confidence = judge(evidence.kernel, evidence)
@@ -125,18 +131,16 @@ def _kernel_map(
 ) -> KernelMap:
     """The map of the kernels of an image's parts."""
 
-    def look(index: int, part: Part, _: ProgressCallback) -> Seen | None:
-        inside = image[part.rows, part.columns]
+    def inside(part: Part) -> np.ndarray | None:
         unusable = evidence.unusable
         if unusable is not None and unusable[part.rows, part.columns].mean() > 0.5:
             return None
-        try:
-            # So few pixels do not tell a resampler from a narrow Gaussian.
-            found = analyse(inside, scale=evidence.scale, resamplers=False)
-        except ValueError:
-            return None  # It has no structure.
-        return Seen(found, judge(found.kernel, found).level)
+        return image[part.rows, part.columns]
 
     shape = (image.shape[0], image.shape[1])
-    seen = map_images(look, list(parts(shape, grid)))
+    insides = [inside(part) for part in parts(shape, grid)]
+    # So few pixels do not tell a resampler from a narrow Gaussian.
+    found = analyse_images(insides, scale=evidence.scale, resamplers=False)
+    # Where it is None there is no structure.
+    seen = [f and Seen(f, judge(f.kernel, f).level) for f in found]
     return kernel_map(seen, shape, grid=grid, scale=evidence.scale)

@@ -1,0 +1,86 @@
+"""Spectra of many images as one program, on one device and on eight."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import texture
+
+from kernelgan_jax.estimators.spectral import analyse_images, batches
+
+IMAGES = [
+    texture(60, 80),
+    np.zeros((40, 40)),  # without structure
+    texture(90, 50),
+    None,
+    *(texture(40 + 8 * s, 48) for s in range(7)),
+]
+"""No multiple of 8 can be analysed."""
+
+_ON_8_DEVICES = """
+import jax, sys
+sys.path[:0] = sys.argv[1:3]
+import numpy as np
+from test_batches import IMAGES
+from kernelgan_jax.estimators.spectral import analyse_images
+assert len(jax.devices()) == 8
+found = analyse_images(IMAGES, scale=1, vectorised=True)
+assert [f is None for f in found] == [i in (1, 3) for i in range(len(IMAGES))]
+kernels = {str(i): f.raw_kernel for i, f in enumerate(found) if f}
+np.savez(sys.argv[3], **kernels)
+"""
+
+
+def test_eight_devices_and_an_uneven_batch(tmp_path):
+    flags = os.environ.get("XLA_FLAGS", "")
+    environment = os.environ | {
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
+    }
+    folder = os.path.dirname(__file__)
+    helpers = os.path.dirname(os.path.dirname(folder))
+    saved = tmp_path / "kernels.npz"
+    subprocess.run(
+        [sys.executable, "-c", _ON_8_DEVICES, folder, helpers, saved],
+        env=environment,
+        check=True,
+    )
+    alone = analyse_images(IMAGES, scale=1)
+    with np.load(saved) as kernels:
+        for index, found in enumerate(alone):
+            assert (found is None) == (str(index) not in kernels)
+            if found is not None:
+                np.testing.assert_allclose(
+                    kernels[str(index)], found.raw_kernel, atol=1e-5
+                )
+
+
+def test_programs_are_few_and_batches_end(monkeypatch):
+    """Batches are filled up to powers of two and are no larger than `BATCH`."""
+    shapes = []
+
+    def fits(power, weights):
+        assert power.shape == weights.shape
+        shapes.append(power.shape[0])
+        return power, weights, None
+
+    monkeypatch.setattr(batches, "_compiled", lambda scale: fits)
+    monkeypatch.setattr(batches, "BATCH", 4)
+    monkeypatch.setattr(batches.jax, "local_devices", lambda: batches.jax.devices()[:1])
+    each = [
+        batches.Measured(*[None] * 5, np.full((2, 3), i), np.ones((2, 3)), False, 0.0)
+        for i in range(7)
+    ]
+    found = batches._fits(each, 2)
+    assert shapes == [4, 4]
+    assert [power[0, 0] for power, _, _ in found] == list(range(7))
+    batches._fits(each[:1], 2)
+    assert shapes[2:] == [1]
+
+
+def test_on_a_cpu_nothing_is_vectorised(monkeypatch):
+    monkeypatch.setattr(batches, "_fits", lambda *_: pytest.fail("vectorised"))
+    assert analyse_images([None, np.zeros((40, 40))], scale=2) == [None, None]
