@@ -15,7 +15,8 @@ import numpy as np
 
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.report import Result, SuperResolved, measures, size
+from kernelgan_jax.app.report import Result, SuperResolved, measures
+from kernelgan_jax.app.report_values import size
 from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap
 from kernelgan_jax.kernel_picture import ellipse
 from kernelgan_jax.pixels import textured_window, to_unit

@@ -1,8 +1,10 @@
 """What the command does with images, and what becomes of each: types, without JAX."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from kernelgan_jax.config import Config
 
@@ -82,6 +84,8 @@ class Summary(NamedTuple):
     """What was not done as usual in the super-resolution; may be empty."""
     conversions: str = ""
     """What was converted or left out when the file was read; may be empty."""
+    values: Mapping[str, Any] = MappingProxyType({})
+    """What the manifest has of the image; see `report_values`."""
 
 
 class Outcome(NamedTuple):
@@ -96,4 +100,4 @@ class Outcome(NamedTuple):
     error: str = ""
     """What went wrong, in one line; empty if nothing did."""
     summary: Summary | None = None
-    """What the terminal shows, if the image was done."""
+    """What the terminal shows, if the image was done, now or before."""

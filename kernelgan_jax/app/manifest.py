@@ -85,8 +85,10 @@ class Manifest:
             "seconds": round(outcome.seconds, 3),
             "error": outcome.error,
         }
-        if outcome.summary is not None and outcome.summary.failure is not None:
-            record["converged"] = not outcome.summary.failure
+        if outcome.summary is not None:
+            if outcome.summary.failure is not None:
+                record["converged"] = not outcome.summary.failure
+            record |= outcome.summary.values
         is_kept = outcome.status == "kept"
         if isinstance(self.path, Path):
             self._append(record, is_kept=is_kept)
@@ -151,8 +153,8 @@ class Manifest:
     def _is_new(self, record: Record, *, is_kept: bool) -> bool:
         """Whether a line says something that the manifest does not say yet."""
         before = self._records.get(record["image"], {})
-        if is_kept:
-            return before.get("status") != "done"
+        if is_kept:  # Earlier versions left out `report_values`.
+            return before.get("status") != "done" or not before.keys() >= record.keys()
         if record["status"] == "failed":
             return any(before.get(n) != record[n] for n in ("status", "error"))
         return True

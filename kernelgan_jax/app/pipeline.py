@@ -20,9 +20,10 @@ from kernelgan_jax.app import (
     configuration,
     enlarging,
     figures,
+    files,
     image_files,
     reading,
-    report,
+    report_values,
     resources,
     results,
 )
@@ -168,7 +169,7 @@ def _read(number: int, task: Task, job: Job) -> Ready | Outcome:
         fingerprint = results.fingerprint(job, content)
         if job.resume and results.is_finished(task.folder, fingerprint):
             results.add_exports(task.folder, job.exports)
-            return Outcome(task, "kept")
+            return _kept(task)
         results.check_owner(task.folder, task.path)
         sample = reading.read(task.path, job)
         reading.check_state(task.path, before)
@@ -179,6 +180,15 @@ def _read(number: int, task: Task, job: Job) -> Ready | Outcome:
         return Ready(number, task, sample, fingerprint, content, before)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(task, error)
+
+
+def _kept(task: Task) -> Outcome:
+    """The outcome of an image that was finished before, from its report."""
+    found = files.read_json(task.folder / "report.json")
+    if found is None:  # Another run is about to replace it.
+        return Outcome(task, "kept")
+    summary = report_values.summary(task, found)
+    return Outcome(task, "kept", summary.seconds, summary=summary)
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -271,8 +281,8 @@ def _finish(
             content=ready.content,
         )
         _begin("writing", ready, progress)
-        results.write(result)
-        summary = report.summary(result)
+        summary = report_values.summary(ready.task, results.write(result))
+        summary = summary._replace(conversions=ready.image.conversions)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(ready.task, error)
     return Outcome(ready.task, "done", summary.seconds, summary=summary)

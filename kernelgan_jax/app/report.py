@@ -1,4 +1,4 @@
-"""One image's results in memory, and `report.json` and the summary made of them."""
+"""One image's results in memory, and `report.json` made of them."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ import numpy as np
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.image_files import Image
-from kernelgan_jax.app.job import Job, Summary, Task
+from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.sequences import Timing
 from kernelgan_jax.estimate import KernelEstimate, KernelMap
@@ -221,33 +221,6 @@ def measures(kernel: np.ndarray, *, scale: int) -> dict[str, Any]:
         "centre_of_mass": [float(x) for x in kernels.centre_of_mass(kernel)],
         "widths": widths._asdict() if widths.longer > MIN_WIDTH else None,
     }
-
-
-def size(widths: dict[str, float]) -> str:
-    """Both widths of a kernel as text."""
-    return f"{widths['longer']:.2f} × {widths['shorter']:.2f} px"
-
-
-def summary(result: Result) -> Summary:
-    """What the terminal shows of an image."""
-    estimate, sr = result.estimate, result.sr
-    kernel = sr.kernel if sr is not None else None
-    if estimate is not None:
-        kernel = estimate.kernel
-    widths = None if kernel is None else measures(kernel, scale=result.scale)["widths"]
-    confidence = None if estimate is None else estimate.confidence
-    return Summary(
-        path=result.task.path,
-        folder=result.task.folder,
-        widths="-" if widths is None else size(widths),
-        angle="-" if widths is None else f"{widths['angle']:.0f}°",
-        seconds=result.seconds + (0 if sr is None else sr.seconds),
-        failure=None if estimate is None else estimate.failure,
-        level="-" if confidence is None else confidence.level,
-        reason="" if confidence is None else confidence.reason,
-        note="" if sr is None else sr.notes,
-        conversions=result.image.conversions,
-    )
 
 
 @functools.cache  # To look them up takes longer than to enlarge a small image.

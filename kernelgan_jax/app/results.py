@@ -235,10 +235,13 @@ def _is_whole(path: Path, size: int, sha256: str) -> bool:
     return path.lstat().st_size == size and files.content(path).sha256 == sha256
 
 
-def write(result: Result) -> None:
+def write(result: Result) -> dict[str, Any]:
     """Writes the results of an image in place of those of an earlier run.
 
     The parent of the task's folder exists. Other files in the folder stay as they are.
+
+    Returns:
+      The contents of `report.json`.
 
     Raises:
       OutputError: If that is impossible (full disk, no permission, the folder of
@@ -247,7 +250,7 @@ def write(result: Result) -> None:
     folder = result.task.folder
     place = folder.parent if isinstance(folder, Path) else None
     with _naming(folder), files.temporary_folder(place) as temporary:
-        _write_files(temporary, result)
+        report = _write_files(temporary, result)
         check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with files.locked_folder(folder):
@@ -261,9 +264,10 @@ def write(result: Result) -> None:
                 _move(temporary / name, folder / name)
             if isinstance(folder, Path):
                 files.sync(folder)
+    return report
 
 
-def _write_files(folder: Path, result: Result) -> None:
+def _write_files(folder: Path, result: Result) -> dict[str, Any]:
     for scale, kernel in result.kernels:
         kernel_files.write(folder / f"kernel_x{scale}", kernel)
         if result.estimate is None or result.estimate.failure:
@@ -280,9 +284,11 @@ def _write_files(folder: Path, result: Result) -> None:
     found = {
         name: files.content(folder / name)._asdict() for name in _own_files(folder)
     }
-    (folder / "report.json").write_text(_json(to_dict(result, found)))
+    report = to_dict(result, found)
+    (folder / "report.json").write_text(_json(report))
     for name in (*found, "report.json"):
         files.sync(folder / name)
+    return report
 
 
 def _write_images(folder: Path, sr: SuperResolved, result: Result) -> None:

@@ -161,20 +161,21 @@ class _Tally:
         self.counts[outcome.status] += 1
         if outcome.status == "failed":
             terminal.print_error(outcome.error)
-        elif outcome.summary is not None:
+        elif outcome.status == "done" and outcome.summary is not None:
             unusual = outcome.summary.failure or outcome.summary.note
             self._print(
                 terminal.summary_line(outcome.summary),
                 level="warning" if unusual else "info",
             )
-            if len(self.tasks) <= terminal.LONGEST_TABLE:
-                self.summaries.append(outcome.summary)
         elif len(self.tasks) == 1:
             path, folder = outcome.task
             self._print(f"{path}: finished before{terminal.KEPT} -> {folder}")
+        if outcome.summary and len(self.tasks) <= terminal.LONGEST_TABLE:
+            self.summaries.append(outcome.summary)
 
     def finish(self, manifest: Path) -> None:
-        """Prints the table and how many images were done, if there were several."""
+        """Prints the table, also of images finished before, and counts outcomes, if
+        there were several images."""
         if len(self.summaries) > 1:
             self._print("\n" + terminal.table(self.summaries))
         if len(self.tasks) > 1:

@@ -11,32 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from kernelgan_jax.app import files, manifest
+from kernelgan_jax.app.report_values import VALUES, values
 
 NAME = "summary.csv"
 
-COLUMNS = {
-    "image": "",
-    "results": "",
-    "status": "",
-    "error": "",
-    "scale": "config.scale",
-    "longer": "widths.longer",
-    "shorter": "widths.shorter",
-    "angle": "widths.angle",
-    "family": "spectral_family",
-    "confidence": "confidence.level",
-    "reason": "confidence.reason",
-    "expected_sr_loss": "confidence.expected_sr_loss",
-    "noise_std": "noise",
-    "sr_method": "super_resolution.method",
-    "sr_kernel": "super_resolution.kernel",
-    "sr_note": "super_resolution.note",
-    "sr_file": "super_resolution.file",
-    "seconds": "",
-}
-"""Columns, and where a report has their values; empty: the manifest has them. Widths
-are standard deviations in HR pixels, angles in degrees, noise a fraction of the range.
-"""
+COLUMNS = ("image", "results", "status", "error", *VALUES, "seconds", "files")
+"""The columns: of the manifest's line, and of `report_values`."""
 
 
 def write(folder: Path) -> None:
@@ -56,26 +36,11 @@ def write(folder: Path) -> None:
 
 
 def _row(record: Mapping[str, Any], results: Path) -> list[Any]:
-    """The values of an image."""
-    report: Mapping[str, Any] = {}
+    """The values of an image: those of its report count, if it has one."""
+    found = dict(record)
     if record.get("status") == "done":
-        report = files.read_json(results / "report.json") or {}
-    scale = _value(report, "config.scale")
-    own = report.get(f"kernel_x{scale}")
-    report = {**report, "widths": own.get("widths") if isinstance(own, dict) else None}
-    values = []
-    for column, place in COLUMNS.items():
-        value = _value(report, place) if place else record.get(column)
-        if isinstance(value, float):
-            value = float(f"{value:.6g}")
-        values.append("" if value is None else value)
-    return values
-
-
-def _value(report: Any, place: str) -> Any:
-    """A value in a report, by the names that lead to it; None if it has none."""
-    for name in place.split("."):
-        if not isinstance(report, Mapping):
-            return None
-        report = report.get(name)
-    return report
+        if report := files.read_json(results / "report.json"):
+            found |= values(report)
+    names = found.get("files")
+    found["files"] = " ".join(map(str, names)) if isinstance(names, list) else ""
+    return ["" if found.get(c) is None else found[c] for c in COLUMNS]

@@ -9,7 +9,7 @@ from app import makers
 from app.makers import KERNEL
 
 from kernelgan_jax import blur_kernels
-from kernelgan_jax.app import report
+from kernelgan_jax.app import report, report_values
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.config import Config
@@ -83,7 +83,7 @@ def test_confidence():
     }
     assert found["confidence"] == report.finite(confidence.to_dict())
     assert (found["noise"], found["steps"], found["final_losses"]) == (0.02, 0, {})
-    summary = report.summary(result)
+    summary = summary_of(result)
     assert (summary.level, summary.reason) == ("low", "a $reason")
 
 
@@ -113,12 +113,16 @@ def test_the_values_of_a_known_kernel_stay_in_its_file():
     assert as_json(result)["config"]["given"] == {"source": "k.npy"}
 
 
+def summary_of(result):
+    return report_values.summary(result.task, report.to_dict(result, {}))
+
+
 def test_summary():
-    found = report.summary(makers.result())
+    found = summary_of(makers.result())
     assert (found.widths, found.angle) == ("2.00 × 1.00 px", "30°")
     assert (found.seconds, found.failure, found.level) == (12.345, "", "-")
-    found = report.summary(makers.known(kernel=blur_kernels.bicubic(2)))
+    found = summary_of(makers.known(kernel=blur_kernels.bicubic(2)))
     # Its second moments are 0: the equivalent Gaussian's count.
     assert found.widths in ("0.76 × 0.75 px", "0.75 × 0.75 px", "0.76 × 0.76 px")
     assert (found.seconds, found.failure) == (13.345, None)
-    assert report.summary(makers.known(kernel=KERNEL)).widths == "2.00 × 1.00 px"
+    assert summary_of(makers.known(kernel=KERNEL)).widths == "2.00 × 1.00 px"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kernelgan_jax.app import cli, summary_table
+from kernelgan_jax.app import cli, manifest, report_values, summary_table
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -25,7 +25,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_all_images_of_the_folder(photos: Path, tmp_path: Path) -> None:
+def test_all_images_of_the_folder(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     flags = ["--sr=bicubic", "--nofigures", f"--output_dir={out}"]
     flags.append("--sr_kernel=bicubic")
@@ -40,6 +42,24 @@ def test_all_images_of_the_folder(photos: Path, tmp_path: Path) -> None:
     assert rows[0]["sr_file"] == "sr_x2.png" and float(rows[0]["seconds"]) >= 0
     assert "bad.png" in rows[2]["error"] and rows[2]["scale"] == ""
     assert list(rows[0]) == list(summary_table.COLUMNS)
+    assert rows[0]["files"] == "sr_x2.png"
+    record = manifest.read(out / "manifest.jsonl")[rows[1]["image"]]
+    assert {
+        n: "" if record[n] is None else str(record[n]) for n in report_values.VALUES
+    } == {n: rows[1][n] for n in report_values.VALUES}
+    # The printed table has the images of this run, also those finished before.
+    printed = capsys.readouterr().out
+    (out / "manifest.jsonl").unlink()
+    assert cli.main([*flags, f"--image={photos}"]) == 1
+    tables = [
+        text[text.index("\n\n") : text.rindex("\n", 0, -1)]
+        for text in (printed, capsys.readouterr().out)
+    ]
+    assert tables[0] == tables[1]
+    assert [line.split("/")[-1] for line in tables[0].split("\n")[3:]] == [
+        "a.png", "b, or not.png",
+    ]  # fmt: skip
+    assert rows_of(out) == rows
 
 
 def test_the_pool_has_the_kernels_of_all_runs(

@@ -5,7 +5,7 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from kernelgan_jax.app.report import size
+from kernelgan_jax.app.report_values import size
 from kernelgan_jax.app.web.work import Entry
 from kernelgan_jax.kernel_formats import TOOLS
 
