@@ -122,7 +122,18 @@ def test_no_file_is_long(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["", ".app.cli", ".config", ".estimators", ".super_resolution", ".benchmark"],
+    [
+        "",
+        ".app.cli",
+        ".app.completion",
+        ".app.usage",
+        ".app.web.cli",
+        ".benchmark",
+        ".benchmark.cli",
+        ".config",
+        ".estimators",
+        ".super_resolution",
+    ],  # fmt: skip
 )
 def test_what_needs_no_jax_does_not_import_it(module):
     code = f"import kernelgan_jax{module}, sys; print('jax' in sys.modules)"

@@ -1,30 +1,19 @@
-"""The benchmark as a command: `degrade` makes test sets, `evaluate` uses them."""
+"""The benchmark as a command: `degrade` makes test sets, `evaluate` uses them.
+
+Only what is done (`commands`) needs JAX, so that `--help` and a mistyped flag are
+answered at once.
+"""
 
 import argparse
-import re
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
-from kernelgan_jax.app import image_files, resources, weight_files
+from kernelgan_jax.app import weight_files
 from kernelgan_jax.app.compilation_cache import keep_compilations
-from kernelgan_jax.benchmark import page, plots, tables, testset
-from kernelgan_jax.benchmark.degrade import make_test_set
-from kernelgan_jax.benchmark.evaluate import run_benchmark
-from kernelgan_jax.benchmark.finished import finished_results
+from kernelgan_jax.app.terminal import print_error
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
-from kernelgan_jax.benchmark.systems import (
-    NO_METHOD,
-    SYSTEMS,
-    System,
-    check_names,
-    with_network,
-)
-from kernelgan_jax.benchmark.user_files import load_systems
+from kernelgan_jax.benchmark.systems import NO_METHOD, SYSTEMS
 from kernelgan_jax.super_resolution.registry import METHODS
 
 QUICK_IMAGES = 4
@@ -41,15 +30,17 @@ def main(argv: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
       program: How it was called.
     """
     arguments = _parser(program).parse_args(argv)
+    from kernelgan_jax.benchmark import commands  # It imports JAX.
+
     keep_compilations()
+    run = {"degrade": commands.degrade, "evaluate": commands.evaluate}
     try:
-        status: int = arguments.run(arguments)
-        return status
+        return run[arguments.command](arguments)
     except (ValueError, OSError) as error:
-        _complain(error)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
-        _complain("interrupted; results are kept, and the same command goes on")
+        print_error("interrupted; results are kept, and the same command goes on")
         return 130
 
 
@@ -69,7 +60,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "for a mistake in the arguments, 130 if interrupted.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     protocols = "; ".join(f"{name}: {p.about}" for name, p in PROTOCOLS.items())
     degrade = commands.add_parser(
         "degrade",
@@ -81,7 +72,6 @@ def _parser(program: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_degrade_arguments(degrade)
-    degrade.set_defaults(run=_degrade)
     evaluate = commands.add_parser(
         "evaluate",
         help="measure systems on a test set: tables and pictures",
@@ -93,7 +83,6 @@ def _parser(program: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_evaluate_arguments(evaluate)
-    evaluate.set_defaults(run=_evaluate)
     return parser
 
 
@@ -213,109 +202,3 @@ def _scales(text: str) -> list[int]:
 
 def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
-
-
-# --- The commands ---
-
-
-def _degrade(arguments: argparse.Namespace) -> int:
-    found = image_files.find(arguments.hr)
-    made = make_test_set(
-        found.paths,
-        arguments.output_dir,
-        protocol=arguments.protocol,
-        scales=arguments.scales,
-        seed=arguments.seed,
-        kernel_noise=arguments.kernel_noise,
-        image_noise=arguments.image_noise,
-        jpeg_quality=arguments.jpeg_quality,
-    )
-    problems = [*map(str, found.problems), *made.problems]
-    for problem in problems:
-        _complain(problem)
-    scales = ", ".join(f"x{scale}" for scale in arguments.scales)
-    result = f"{len(made.names)} images at {scales}"
-    if problems:
-        result += f", {len(problems)} failed"
-    print(f"{result} -> {arguments.output_dir}")
-    return 1 if problems or not made.names else 0
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    data, output = arguments.data, arguments.output_dir
-    page.load_template()  # Reports what is not installed before the work, not after.
-    systems = _systems(arguments)
-    scales = arguments.scales or testset.find_scales(data)
-    if not scales:
-        raise ValueError(f"{data}: has no lr_x2, lr_x4, ..., so it is no test set")
-    problems: list[str] = []
-    texts = []
-    for scale in scales:
-        evaluation = run_benchmark(
-            data,
-            output,
-            scale=scale,
-            systems=systems,
-            seeds=arguments.seeds,
-            sr_seeds=arguments.sr_seeds,
-            method=arguments.sr,
-            names=arguments.images or _quick(arguments, scale),
-            report=lambda line: print(line, flush=True),
-        )
-        problems += [f"x{scale} {problem}" for problem in evaluation.problems]
-        if not evaluation.rows and not evaluation.problems:
-            problems.append(f"x{scale} has nothing that could be measured")
-        texts.append(tables.markdown(evaluation.rows, systems, scale))
-        head = f"{resources.machine()}, {time.strftime('%Y-%m-%d')}\n"
-        (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
-        plots.write(output, evaluation.rows, systems, scale)
-        page.write(output / f"x{scale}.html", evaluation, systems)
-    print("\n" + "\n".join(texts))
-    for problem in problems:
-        _complain(problem)
-    failed = f"{len(problems)} failed, see above; " if problems else ""
-    print(f"{failed}tables, pictures and each measurement -> {output}")
-    return 1 if problems else 0
-
-
-def _quick(arguments: argparse.Namespace, scale: int) -> list[str]:
-    """The names of the images that `--quick` takes; without it none, for all."""
-    if not arguments.quick:
-        return []
-    known = [case.name for case in testset.read_test_set(arguments.data, scale).cases]
-    places = np.linspace(0, len(known) - 1, min(QUICK_IMAGES, len(known)))
-    return [known[int(place)] for place in places]
-
-
-def _systems(arguments: argparse.Namespace) -> list[System]:
-    """The systems that the arguments name.
-
-    Raises:
-      ValueError: If there is none, or one does not exist.
-    """
-    systems: list[System] = []
-    for name in arguments.systems:
-        if name == "none":
-            continue
-        if name not in SYSTEMS:
-            legal = ", ".join(SYSTEMS)
-            raise ValueError(f"--systems={name}: it must be some of {legal}; or none")
-        systems.append(SYSTEMS[name])
-    own = list(systems)
-    for text in arguments.sr_weights:
-        systems += with_network(own, text)
-    for text in arguments.system:
-        systems += load_systems(text)
-    for text in arguments.results:
-        name, _, folder = text.partition("=")
-        if not (re.fullmatch(r"[\w.-]+", name) and folder):
-            raise ValueError(f"--results={text}: it must be NAME=FOLDER, a plain name")
-        systems.append(finished_results(name, Path(folder)))
-    if not systems:
-        raise ValueError("there is no system to evaluate")
-    check_names(systems)
-    return [system.titled(arguments.sr) for system in systems]
-
-
-def _complain(problem: object) -> None:
-    print(f"error: {problem}", file=sys.stderr, flush=True)

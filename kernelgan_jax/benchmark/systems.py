@@ -2,24 +2,27 @@
 
 A system is a row of the table: the name of an estimator, its settings, and the name of
 a super-resolution method. Estimators and methods of the user's own take the place of a
-name. Systems that share an estimator and its settings share its kernels.
+name. Systems that share an estimator and its settings share its kernels. This module
+needs no JAX.
 """
 
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernelgan_jax.app import weight_files
-from kernelgan_jax.benchmark.testset import Case
-from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
 from kernelgan_jax.estimators.registry import ESTIMATORS, Estimator, GivenConfig
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
 from kernelgan_jax.super_resolution.registry import METHODS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kernelgan_jax.benchmark.testset import Case
+    from kernelgan_jax.estimate import KernelEstimate
 
 NO_METHOD = "none"
 """In place of the name of a method: kernels alone."""
@@ -28,8 +31,8 @@ NO_METHOD = "none"
 class Output(NamedTuple):
     """What a system makes of one LR image: an estimate, an image, or both."""
 
-    estimate: KernelEstimate | None = None
-    image: np.ndarray | None = None
+    estimate: "KernelEstimate | None" = None
+    image: "np.ndarray | None" = None
     """The super-resolved image, `H x W x C`, where the system makes it itself."""
 
 
@@ -37,9 +40,9 @@ class Output(NamedTuple):
 class UserEstimator:
     """An estimator that is not in the registry: a function, or finished results."""
 
-    function: Callable[[Case, int], Output]
+    function: "Callable[[Case, int], Output]"
     """`function(case, seed)`; what it raises is reported as this image's problem."""
-    digest: Callable[[Case], str]
+    digest: "Callable[[Case], str]"
     """Text that changes whenever the outputs for an image may change."""
     seeded: bool = True
     """Whether the output depends on the seed."""
@@ -51,7 +54,7 @@ class UserEstimator:
 class UserMethod:
     """A super-resolution method that is not in the registry."""
 
-    function: Callable[[np.ndarray, np.ndarray, int, int], Any]
+    function: "Callable[[np.ndarray, np.ndarray, int, int], Any]"
     """`function(image, kernel, scale, seed) -> H x W x C`."""
     digest: str
     """Text that changes whenever the results may change."""
@@ -124,13 +127,13 @@ class System:
         """Whether the estimator knows a scale."""
         return self.entry is None or scale in self.entry.scales
 
-    def settings(self, case: Case) -> Any:
+    def settings(self, case: "Case") -> Any:
         """The settings of the registry's estimator for one image."""
         assert self.entry is not None
         config = self.config(case) if callable(self.config) else self.config
         return self.entry.default_config(config)
 
-    def estimator_identity(self, case: Case) -> list[Any]:
+    def estimator_identity(self, case: "Case") -> list[Any]:
         """What the estimate of an image depends on besides files and code, as JSON."""
         if isinstance(self.estimator, UserEstimator):
             return [self.kernel_name, self.estimator.digest(case)]
@@ -229,7 +232,7 @@ def with_network(systems: Sequence[System], text: str) -> list[System]:
     ]
 
 
-def true_kernel(case: Case) -> GivenConfig:
+def true_kernel(case: "Case") -> GivenConfig:
     """Settings of the estimator `given` with the true kernel of an image."""
     return GivenConfig(kernel=case.kernel(), source="true kernel")  # type: ignore[arg-type]
 

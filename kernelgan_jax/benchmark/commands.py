@@ -1,0 +1,124 @@
+"""The benchmark's commands: from parsed arguments to files and an exit status."""
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kernelgan_jax.app import image_files, resources
+from kernelgan_jax.app.terminal import print_error
+from kernelgan_jax.benchmark import page, plots, tables, testset
+from kernelgan_jax.benchmark.cli import QUICK_IMAGES
+from kernelgan_jax.benchmark.degrade import make_test_set
+from kernelgan_jax.benchmark.evaluate import run_benchmark
+from kernelgan_jax.benchmark.finished import finished_results
+from kernelgan_jax.benchmark.systems import (
+    SYSTEMS,
+    System,
+    check_names,
+    with_network,
+)
+from kernelgan_jax.benchmark.user_files import load_systems
+
+
+def degrade(arguments: argparse.Namespace) -> int:
+    """Makes a test set; returns the exit status."""
+    found = image_files.find(arguments.hr)
+    made = make_test_set(
+        found.paths,
+        arguments.output_dir,
+        protocol=arguments.protocol,
+        scales=arguments.scales,
+        seed=arguments.seed,
+        kernel_noise=arguments.kernel_noise,
+        image_noise=arguments.image_noise,
+        jpeg_quality=arguments.jpeg_quality,
+    )
+    problems = [*map(str, found.problems), *made.problems]
+    for problem in problems:
+        print_error(problem)
+    scales = ", ".join(f"x{scale}" for scale in arguments.scales)
+    result = f"{len(made.names)} images at {scales}"
+    if problems:
+        result += f", {len(problems)} failed"
+    print(f"{result} -> {arguments.output_dir}")
+    return 1 if problems or not made.names else 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Measures systems on a test set; returns the exit status."""
+    data, output = arguments.data, arguments.output_dir
+    page.load_template()  # Reports what is not installed before the work, not after.
+    systems = _systems(arguments)
+    scales = arguments.scales or testset.find_scales(data)
+    if not scales:
+        raise ValueError(f"{data}: has no lr_x2, lr_x4, ..., so it is no test set")
+    problems: list[str] = []
+    texts = []
+    for scale in scales:
+        evaluation = run_benchmark(
+            data,
+            output,
+            scale=scale,
+            systems=systems,
+            seeds=arguments.seeds,
+            sr_seeds=arguments.sr_seeds,
+            method=arguments.sr,
+            names=arguments.images or _quick(arguments, scale),
+            report=lambda line: print(line, flush=True),
+        )
+        problems += [f"x{scale} {problem}" for problem in evaluation.problems]
+        if not evaluation.rows and not evaluation.problems:
+            problems.append(f"x{scale} has nothing that could be measured")
+        texts.append(tables.markdown(evaluation.rows, systems, scale))
+        head = f"{resources.machine()}, {time.strftime('%Y-%m-%d')}\n"
+        (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
+        plots.write(output, evaluation.rows, systems, scale)
+        page.write(output / f"x{scale}.html", evaluation, systems)
+    print("\n" + "\n".join(texts))
+    for problem in problems:
+        print_error(problem)
+    failed = f"{len(problems)} failed, see above; " if problems else ""
+    print(f"{failed}tables, pictures and each measurement -> {output}")
+    return 1 if problems else 0
+
+
+def _quick(arguments: argparse.Namespace, scale: int) -> list[str]:
+    """The names of the images that `--quick` takes; without it none, for all."""
+    if not arguments.quick:
+        return []
+    known = [case.name for case in testset.read_test_set(arguments.data, scale).cases]
+    places = np.linspace(0, len(known) - 1, min(QUICK_IMAGES, len(known)))
+    return [known[int(place)] for place in places]
+
+
+def _systems(arguments: argparse.Namespace) -> list[System]:
+    """The systems that the arguments name.
+
+    Raises:
+      ValueError: If there is none, or one does not exist.
+    """
+    systems: list[System] = []
+    for name in arguments.systems:
+        if name == "none":
+            continue
+        if name not in SYSTEMS:
+            legal = ", ".join(SYSTEMS)
+            raise ValueError(f"--systems={name}: it must be some of {legal}; or none")
+        systems.append(SYSTEMS[name])
+    own = list(systems)
+    for text in arguments.sr_weights:
+        systems += with_network(own, text)
+    for text in arguments.system:
+        systems += load_systems(text)
+    for text in arguments.results:
+        name, _, folder = text.partition("=")
+        if not (re.fullmatch(r"[\w.-]+", name) and folder):
+            raise ValueError(f"--results={text}: it must be NAME=FOLDER, a plain name")
+        systems.append(finished_results(name, Path(folder)))
+    if not systems:
+        raise ValueError("there is no system to evaluate")
+    check_names(systems)
+    return [system.titled(arguments.sr) for system in systems]
