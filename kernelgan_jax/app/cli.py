@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kernelgan_jax.app import commands
-from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.configuration import NotInstalled, UsageError
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.terminal import print_error, print_text
 from kernelgan_jax.version import __version__
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--version" in argv or "-version" in argv:
         print_text(f"kernelgan-jax {__version__}")
         return 0
+    flags_are = "--help shows all flags"
     try:
         if shells := [a for a in argv if re.match("--?completion=", a)]:
             from kernelgan_jax.app.completion import script
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         command, argv = commands.split(argv)
         if command == commands.WEB:
+            flags_are = "web --help shows its flags"
             from kernelgan_jax.app.web import cli as web
 
             with _terminating():
@@ -61,8 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         with _terminating():
             return run.run(options)
+    except NotInstalled as error:
+        print_error(error)
+        return 2
     except UsageError as error:
-        print_error(f"{error} (--help shows all flags)")
+        print_error(f"{error} ({flags_are})")
         return 2
     except KeyboardInterrupt as error:
         terminated = isinstance(error, _Terminated)

@@ -31,6 +31,10 @@ class UsageError(Exception):
     """A mistake in the flags or the config; the message is one line."""
 
 
+class NotInstalled(UsageError):
+    """What the flags ask for is not installed; the message says how to install it."""
+
+
 # --- Names of settings ---
 
 

@@ -21,7 +21,7 @@ from kernelgan_jax.app import (
     terminal,
 )
 from kernelgan_jax.app.compilation_cache import keep_compilations
-from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.configuration import NotInstalled
 from kernelgan_jax.app.flags import Options
 from kernelgan_jax.app.job import Outcome, Summary, Task
 from kernelgan_jax.app.manifest import Manifest
@@ -103,7 +103,7 @@ def _choose_device(name: str) -> None:
     """Has JAX use a kind of device.
 
     Raises:
-      UsageError: If there is none here.
+      NotInstalled: If there is none here.
     """
     import jax
 
@@ -111,7 +111,7 @@ def _choose_device(name: str) -> None:
     try:
         jax.devices()
     except RuntimeError as error:
-        raise UsageError(
+        raise NotInstalled(
             f"--device={name}: JAX finds no {name.upper()} here; leave the flag out, "
             'or install JAX for it (NVIDIA: pip install "kernelgan-jax[cuda]")'
         ) from error
@@ -225,7 +225,7 @@ def _on_cluster(tasks: Sequence[Task], options: Options) -> Iterator[Outcome]:
     try:
         from kernelgan_jax.app import cluster
     except ImportError as error:
-        raise UsageError(
+        raise NotInstalled(
             f'--cluster=ray needs Ray: pip install "kernelgan-jax[cluster]" ({error})'
         ) from error
     return cluster.process(tasks, options.job, batch_size=options.batch_size)

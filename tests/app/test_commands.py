@@ -1,5 +1,7 @@
 """The word before the flags: what each command does, and what is no command."""
 
+import sys
+
 import pytest
 from app import makers
 
@@ -72,3 +74,14 @@ def test_benchmark_and_web_have_help_of_their_own(capsys, monkeypatch):
     assert all(
         f"\n  {name}: {about}\n" in text for name, about in commands.COMMANDS.items()
     )
+
+
+def test_what_web_cannot_do(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)  # As if it were not installed.
+    assert program.main(["web"]) == 2
+    line = makers.error_line(capsys)
+    assert 'web needs Gradio: pip install "kernelgan-jax[web]" (' in line
+    assert "--help" not in line
+    assert program.main(["web", "--prot=1"]) == 2
+    line = makers.error_line(capsys)
+    assert line.endswith("did you mean --port? (web --help shows its flags)")

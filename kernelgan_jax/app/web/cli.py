@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from kernelgan_jax.app import flag_values
-from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.configuration import NotInstalled, UsageError
 from kernelgan_jax.app.flags import Flag, define
 from kernelgan_jax.app.terminal import print_error, print_text
 from kernelgan_jax.app.usage import described
@@ -46,8 +46,8 @@ def main(argv: Sequence[str]) -> int:
       argv: The arguments after `web`.
 
     Raises:
-      UsageError: For flags that are unknown or have a wrong value, or if Gradio is
-        missing.
+      UsageError: For flags that are unknown or have a wrong value.
+      NotInstalled: If Gradio is missing.
     """
     values = parse(argv)
     try:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         import gradio  # noqa: F401
     except ImportError as error:
-        raise UsageError(
+        raise NotInstalled(
             f'web needs Gradio: pip install "kernelgan-jax[web]" ({error})'
         ) from error
     from kernelgan_jax.app.compilation_cache import keep_compilations
