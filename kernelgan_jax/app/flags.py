@@ -79,7 +79,7 @@ FLAGS = {
     "scale": Flag(
         flags.DEFINE_integer,
         None,
-        "By how much to enlarge, from 1 (deblur) to 8, short for --config.scale; also "
+        "By how much to enlarge, from 1 to 8 (1: deblur), short for --config.scale; also "
         "-s.",
         {"short_name": "s"},
     ),

@@ -52,3 +52,31 @@ def test_all_flags_are_there(capsys, shell):
     assert all(start.format(name) in text for name in FLAGS)
     assert "kernelgan-jax" in text.splitlines()[0]
     assert all(line.count("'") % 2 == 0 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_can_read_their_scripts(tmp_path, shell):
+    if not shutil.which(shell):
+        pytest.skip(f"needs {shell}")
+    path = tmp_path / "script"
+    path.write_text(completion.script(shell))
+    subprocess.run([shell, "-n", path], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("est", ["estimate"]),
+        ("estimate --nofi", ["--nofigures"]),
+        ("--device=", ["--device=cpu", "--device=gpu", "--device=tpu"]),
+    ],
+)
+def test_fish(tmp_path, words, expected):
+    path = tmp_path / "script"
+    path.write_text(completion.script("fish"))
+    program = f"source {path}; complete -C 'kernelgan-jax {words}'"
+    done = subprocess.run(
+        ["fish", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == expected
