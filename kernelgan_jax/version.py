@@ -1,3 +1,6 @@
-"""The version of this package; in a file of its own so that a build needs no JAX."""
+"""The version of this package; in a file of its own so that a build needs no JAX.
 
-__version__ = "0.1.0"
+CITATION.cff and the first heading of CHANGELOG.md name it, too.
+"""
+
+__version__ = "0.2.0"

@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT
 
 from kernelgan_jax.__main__ import COMMAND_PACKAGES
+from kernelgan_jax.version import __version__
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -35,6 +36,15 @@ def test_the_page_of_an_index_has_no_relative_links():
     text = (ROOT / PROJECT["readme"]).read_text()
     targets = re.findall(r"\]\(([^)]*)\)", text)
     assert all(target.startswith("https://") for target in targets)
+
+
+def test_the_release_is_the_same_everywhere():
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (.*)$", changes, re.M)
+    last, date = next(h for h in headings if h != "Unreleased").split(" - ")
+    cited = (ROOT / "CITATION.cff").read_text()
+    assert last == __version__
+    assert f"\nversion: {last}\ndate-released: {date}\n" in cited
 
 
 def names(requirements):

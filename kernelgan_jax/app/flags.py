@@ -79,8 +79,8 @@ FLAGS = {
     "scale": Flag(
         flags.DEFINE_integer,
         None,
-        "By how much to enlarge, from 1 to 8 (1: deblur), short for --config.scale; also "
-        "-s.",
+        "By how much to enlarge, from 1 to 8 (1: deblur), short for --config.scale; "
+        "also -s.",
         {"short_name": "s"},
     ),
     "seed": Flag(
