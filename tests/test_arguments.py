@@ -69,6 +69,7 @@ NO_WHOLE = {
 
 BAD = {
     "whole": NO_WHOLE,
+    "optional_whole": {k: v for k, v in NO_WHOLE.items() if k != "nothing"},
     "kernel": {
         **NO_ARRAY,
         **{name: like(KERNEL, value) for name, value in NOT_FINITE.items()},
@@ -291,11 +292,13 @@ CALLS = {
     ),
     # Measures.
     metrics.kernel_psnr: (
-        dict(estimate=KERNEL, truth=KERNEL, scale=2),
-        dict(estimate="kernel", truth="kernel", scale="whole"),
+        dict(estimate=KERNEL, truth=KERNEL, scale=2, size=11),
+        dict(estimate="kernel", truth="kernel", scale="whole", size="optional_whole"),
     ),
+    metrics.kernel_grid: (dict(scale=2), dict(scale="whole")),
     metrics.pad_to_frame: (
-        dict(kernel=KERNEL, scale=2), dict(kernel="kernel", scale="whole")
+        dict(kernel=KERNEL, scale=2, size=11),
+        dict(kernel="kernel", scale="whole", size="optional_whole"),
     ),
     metrics.covariance_error: (
         dict(estimate=KERNEL, truth=KERNEL), dict(estimate="kernel", truth="kernel")

@@ -9,13 +9,18 @@ from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.degradation import downscale
 
 
-@pytest.mark.parametrize(("scale", "frame"), [(2, 25), (3, 33), (4, 41)])
-def test_kernel_psnr_of_two_impulses(scale, frame):
+@pytest.mark.parametrize(
+    ("scale", "frame", "grid"), [(2, 25, 11), (3, 33, 15), (4, 41, 21)]
+)
+def test_kernel_psnr_of_two_impulses(scale, frame, grid):
     """One on the middle, one beside it: the squared error is 2 in all."""
     a, b = np.zeros((11, 11)), np.zeros((13, 13))
     a[5, 5] = b[6, 7] = 1
     expected = 10 * np.log10(frame**2 / 2)
     np.testing.assert_allclose(metrics.kernel_psnr(a, b, scale=scale), expected)
+    size = metrics.kernel_grid(scale)
+    found = metrics.kernel_psnr(a, b, scale=scale, size=size)
+    np.testing.assert_allclose(found, 10 * np.log10(grid**2 / 2))
 
 
 def test_kernel_psnr_puts_middles_together_and_crops():

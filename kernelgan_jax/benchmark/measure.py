@@ -17,10 +17,15 @@ MAX_KERNEL_PSNR = 300.0
 def kernel_measures(kernel: np.ndarray, case: Case) -> dict[str, Any]:
     """The fields of `KernelRow` that compare a kernel with the true one."""
     truth = case.kernel()
-    psnr = metrics.kernel_psnr(kernel, truth, scale=case.scale)
+    sizes = (None, metrics.kernel_grid(case.scale))
+    psnr, on_grid = (
+        metrics.kernel_psnr(kernel, truth, scale=case.scale, size=size)
+        for size in sizes
+    )
     error = metrics.covariance_error(kernel, truth)
     return {
         "kernel_psnr": psnr if psnr < MAX_KERNEL_PSNR else None,
+        "kernel_psnr_on_grid": on_grid if on_grid < MAX_KERNEL_PSNR else None,
         "covariance_error": finite_or_none(error),
         "widths": _widths(kernel),
         "true_widths": _widths(truth),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from kernelgan_jax.app.report import finite
 
-FORMAT = 4
+FORMAT = 5
 """Version of the rows' form; rows of other versions are measured again."""
 
 Kind = Literal["kernel", "sr"]
@@ -75,6 +75,8 @@ class KernelRow(_Row):
     """The estimate's `Confidence.to_dict()`; None if it has none."""
     kernel_psnr: float | None = None
     """PSNR against the true kernel, dB."""
+    kernel_psnr_on_grid: float | None = None
+    """The same on the grid of other papers' kernels (`metrics.kernel_grid`), dB."""
     covariance_error: float | None = None
     """Relative error of the covariance."""
     widths: Widths | None = None

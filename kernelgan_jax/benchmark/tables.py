@@ -21,6 +21,7 @@ from kernelgan_jax.benchmark.summaries import (
 )
 from kernelgan_jax.benchmark.systems import System, kernel_titles
 from kernelgan_jax.benchmark.testset import natural_order
+from kernelgan_jax.metrics import kernel_grid
 
 CLAIMS = (
     ("KernelGAN beats the bicubic kernel", "kernelgan", "bicubic_kernel"),
@@ -130,6 +131,7 @@ def _kernels(found: Mapping[str, Sequence[KernelRow]], scale: int) -> str:
                 title,
                 _mean_and_deviation(by_image(own, "kernel_psnr"), 2, count),
                 f"{min(worst):.2f}",
+                _mean_and_deviation(by_image(own, "kernel_psnr_on_grid"), 2, count),
                 _between_seeds(own, "kernel_psnr"),
                 f"{errors.mean():.0f}, {np.median(errors):.0f}" if errors.size else "",
                 f"{failed} of {len(own)}",
@@ -140,6 +142,7 @@ def _kernels(found: Mapping[str, Sequence[KernelRow]], scale: int) -> str:
         f"x{scale}, {count} images",
         "kernel PSNR, dB",
         "worst",
+        "on {0} x {0}, dB".format(kernel_grid(scale)),
         "between seeds, dB",
         "covariance error, %: mean, median",
         "not converged",

@@ -60,6 +60,8 @@ def test_the_measures_are_those_of_metrics(data, cheap):
                   if row.image == case.name]  # fmt: skip
         kernel = np.load(out / f"x2/kernels/constant/seed0/{case.name}_x2.npy")
         assert row.kernel_psnr == metrics.kernel_psnr(kernel, case.kernel(), scale=2)
+        onto = metrics.kernel_psnr(kernel, case.kernel(), scale=2, size=11)
+        assert row.kernel_psnr_on_grid == onto < row.kernel_psnr
         assert row.covariance_error == metrics.covariance_error(kernel, case.kernel())
         np.testing.assert_allclose(row.widths, kernels.widths(kernel))
         np.testing.assert_allclose(row.true_widths, kernels.widths(case.kernel()))
