@@ -21,6 +21,7 @@ from kernelgan_jax.estimators.registry import (
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.published.config import (
+    ONNXConfig,
     RDNConfig,
     SRMDConfig,
     USRNetConfig,
@@ -51,6 +52,7 @@ class Config:
       usrnet: Settings of the method `usrnet`.
       srmd: Settings of the method `srmd`.
       rdn: Settings of the method `rdn`.
+      onnx: Settings of the method `onnx`.
 
     Raises:
       ValueError: If a value is out of its range, or if a setting differs from its
@@ -80,6 +82,7 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     usrnet: USRNetConfig = USRNetConfig()
     srmd: SRMDConfig = SRMDConfig()
     rdn: RDNConfig = RDNConfig()
+    onnx: ONNXConfig = ONNXConfig()
 
     def __post_init__(self) -> None:
         for name, settings in GROUPS.items():

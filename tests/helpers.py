@@ -140,6 +140,67 @@ def rdn_file(scale):
     return path
 
 
+def protobuf(*fields):
+    """Bytes of a protobuf message: pairs of a field's number and its value, an integer,
+    a text, or bytes, which may be another message."""
+
+    def varint(value):
+        low, rest = value & 127, value >> 7
+        return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+    data = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            data += varint(8 * number) + varint(value)
+        else:
+            value = value.encode() if isinstance(value, str) else value
+            data += varint(8 * number + 2) + varint(len(value)) + value
+    return data
+
+
+def onnx_bytes(scale, *, channels=3, sides=("h", "w"), inputs=("image",), kind=1):
+    """A file of ONNX that repeats pixels: a 1 x 1 convolution and a pixel shuffle.
+
+    Args:
+      scale: Its scale.
+      channels: Its channels.
+      sides: Height and width, numbers or names.
+      inputs: Names of its inputs, of which it uses the first.
+      kind: Type of the pixels: 1 is float32, 10 float16, 11 float64.
+    """
+    weight = np.zeros((scale**2, channels, channels), "<f4") + np.eye(channels)
+    raw = weight.astype({1: "<f4", 10: "<f2", 11: "<f8"}[kind]).tobytes()
+
+    def array(name, *shape):
+        dims = [(1, protobuf((2 - isinstance(n, int), n))) for n in shape]
+        dims = protobuf(*dims)
+        return protobuf((1, name), (2, protobuf((1, protobuf((1, kind), (2, dims))))))
+
+    def node(kind, source, result, *attributes):
+        names = [(1, name) for name in source] + [(2, result)]
+        return protobuf(*names, (4, kind), *((5, each) for each in attributes))
+
+    size = [(1, side) for side in (scale**2 * channels, channels, 1, 1)]
+    blocksize = protobuf((1, "blocksize"), (3, scale), (20, 2))
+    graph = protobuf(
+        (1, node("Conv", [inputs[0], "weight"], "seen")),
+        (1, node("DepthToSpace", ["seen"], "result", blocksize)),
+        (2, "network"),
+        (5, protobuf(*size, (2, kind), (8, "weight"), (9, raw))),
+        *((11, array(name, 1, channels, *sides)) for name in inputs),
+        (12, array("result", 1, channels, "H", "W")),
+    )
+    return protobuf((1, 8), (7, graph), (8, protobuf((1, ""), (2, 13))))
+
+
+@functools.cache
+def onnx_file(scale):
+    """A file of ONNX of a network that repeats pixels."""
+    path = Path(tempfile.mkdtemp(prefix="onnx")) / f"made_up_x{scale}.onnx"
+    path.write_bytes(onnx_bytes(scale))
+    return path
+
+
 # --- Images ---
 
 

@@ -13,7 +13,7 @@ from kernelgan_jax.kernel_formats import TOOLS
 
 PROGRAM = "kernelgan-jax"
 
-_FILES = ("image", "output_dir", "kernel", "sr_weights")
+_FILES = ("image", "output_dir", "kernel", "sr_weights", "sr_model")
 """Flags whose values are paths."""
 
 

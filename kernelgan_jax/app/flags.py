@@ -118,9 +118,15 @@ FLAGS = {
         flags.DEFINE_string,
         None,
         "Weights of the super-resolution network: of your own training "
-        "(docs/deep_wiener.md), or what --sr=usrnet, srmd and rdn need "
+        "(docs/deep_wiener.md), or what --sr=usrnet, srmd, ... need "
         "(docs/super_resolution.md). Short for --config.deep_wiener.weights, "
         "--config.usrnet.weights, ...",
+    ),
+    "sr_model": Flag(
+        flags.DEFINE_string,
+        None,
+        "Super-resolve with a network in a file of ONNX (docs/super_resolution.md), "
+        "short for --sr=onnx --config.onnx.weights.",
     ),
     "format": Flag(
         flags.DEFINE_enum,
@@ -365,6 +371,10 @@ def _config(
     explicit: Sequence[str],
 ) -> Config:
     """The config, with the known kernel if there is one."""
+    if values.sr_model is not None:
+        if values.sr not in (None, "onnx"):
+            raise UsageError(f"--sr_model and --sr={values.sr} exclude each other")
+        values["sr"].value = "onnx"
     for flag, name in _SHORT.items():
         value = getattr(values, flag)
         if value is None:
@@ -415,6 +425,7 @@ _SHORT = {
     "sr": "sr",
     "strength": "deep_wiener.strength",
     "sr_weights": "deep_wiener.weights",
+    "sr_model": "onnx.weights",
     "kernel_map": "spectral.kernel_map",
 }
 """Flags that are short for a setting."""

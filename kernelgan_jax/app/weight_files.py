@@ -34,7 +34,8 @@ def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
       scale: The scale of the result.
 
     Raises:
-      ValueError: If a file is not named, is no regular file or holds something else.
+      ValueError: If a file is not named, is no regular file or holds something else, or
+        a package is missing that runs it.
       OSError: If one cannot be read.
     """
     from kernelgan_jax.super_resolution.published import methods
@@ -47,7 +48,10 @@ def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
         for file in (path, *beside):
             # Opens regular files only, so that the network's reader does as well.
             digest.update(files.content(file).sha256.encode())
-    methods.check_files(config, scale=scale)
+    try:
+        methods.check_files(config, scale=scale)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
     return dataclasses.replace(config, weights_digest=digest.hexdigest())
 
 

@@ -170,7 +170,7 @@ def method_settings(system: System, method: str | UserMethod, scale: int) -> Any
 
 
 def label(config: WeightsConfig) -> str:
-    """A short name of a network, with the numbers that it is set to.
+    """A short name of a network, with the numbers that are not the usual ones.
 
     It is that of its file, without the scale.
 
@@ -183,7 +183,13 @@ def label(config: WeightsConfig) -> str:
     if path.suffix == ".json":  # Its name says nothing.
         return config.method()
     name = re.sub(r"[_-]?x(\{scale\}|\d)$", "", path.stem)
-    numbers = [v for v in dataclasses.astuple(config) if isinstance(v, float) and v]
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    usual = dataclasses.asdict(type(config)())
+    numbers = [
+        value
+        for name, value in values.items()
+        if isinstance(value, float) and value != usual[name]
+    ]
     return "-".join([name, *(f"{number:g}" for number in numbers)])
 
 

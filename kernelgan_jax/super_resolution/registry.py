@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.published.config import (
+    ONNXConfig,
     RDNConfig,
     SRMDConfig,
     USRNetConfig,
@@ -203,6 +204,14 @@ METHODS: dict[str, Method] = {
             "RDN (Zhang et al. 2018), for bicubic kernels, with weights of your own",
             "RDN",
             config=RDNConfig,
+            uses_kernel=False,
+        ),
+        Method(
+            "onnx",
+            "published.methods",
+            "a network of your own in a file of ONNX, without the kernel",
+            "ONNX",
+            config=ONNXConfig,
             uses_kernel=False,
         ),
     )

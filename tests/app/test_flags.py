@@ -14,7 +14,7 @@ import pytest
 from app import makers
 from ml_collections import ConfigDict
 
-from kernelgan_jax.app import cli, configuration
+from kernelgan_jax.app import cli, configuration, weight_files
 from kernelgan_jax.app.flags import FLAGS, Options, parse
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
@@ -25,6 +25,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     method,
     weights,
 )
+from kernelgan_jax.super_resolution.published import methods
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 from kernelgan_jax.version import __version__
 
@@ -486,6 +487,26 @@ def test_methods_that_need_weights(tmp_path, capsys):
     assert f"--sr=usrnet: {weights}: is not a file of USRNet" in line
     line = refused(capsys, "--sr=usrnet", f"--sr_weights={tmp_path}/absent.npz")
     assert "absent.npz: No such file" in line
+
+
+def test_a_network_of_onnx(tmp_path, capsys, monkeypatch):
+    file = helpers.onnx_file(2)
+    found = config(f"--sr_model={file}", "--config.onnx.peak=255")
+    assert (found.sr, found.onnx.weights, found.onnx.peak) == ("onnx", str(file), 255)
+    assert (
+        found.onnx.weights_digest
+        == config("--sr=onnx", f"--sr_weights={file}").onnx.weights_digest
+    )
+    for arguments, message in (
+        ([f"--sr_model={file}", "--sr=rdn"], "--sr_model and --sr=rdn exclude each"),
+        ([f"--sr_model={file}", "--scale=3"], f"{file}: is for scale 2, not 3"),
+        ([f"--sr_model={helpers.usrnet_file()}"], "is not a file of ONNX"),
+    ):
+        assert message in refused(capsys, *arguments)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    weight_files.for_scale.cache_clear()
+    methods._cached.cache_clear()
+    assert "needs ONNX Runtime: pip install" in refused(capsys, f"--sr_model={file}")
 
 
 def test_a_known_kernel_is_the_estimator_given(tmp_path):

@@ -76,8 +76,12 @@ def test_a_network_with_the_kernels_of_others():
     check_names([*own, *found])
     (alone,) = with_network(own, "rdn=x{scale}/model.json")
     assert (alone.name, alone.title, alone.estimator) == ("rdn", "RDN (rdn)", None)
+    (alone,) = with_network(own, "onnx=nets/mine_x{scale}.onnx")
+    assert (alone.name, alone.method_config.peak) == ("mine", 1.0)
+    (alone,) = with_network(own, "onnx=nets/mine_x{scale}.onnx,peak=255")
+    assert alone.title == "ONNX (mine-255)"
     for text, message in (
-        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn"),
+        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn or onnx"),
         ("usrnet", "it must be METHOD=FILE"),
         ("usrnet=net.npz,pca=3", "the method usrnet has no setting 'pca'"),
     ):

@@ -33,6 +33,8 @@ def config_of(method, scale=2):
     config = METHODS[method].config
     if method == "usrnet":
         return config(weights=str(helpers.usrnet_file()))
+    if method == "onnx":
+        return config(weights=str(helpers.onnx_file(scale)))
     if method == "rdn":
         return config(weights=str(helpers.rdn_file(scale)))
     if method == "srmd":

@@ -1,5 +1,7 @@
 """Networks of other papers: their files, and what they compute, on made-up weights."""
 
+import sys
+
 import helpers
 import jax
 import numpy as np
@@ -7,7 +9,13 @@ import pytest
 import scipy.signal
 
 from kernelgan_jax.super_resolution import METHODS, plan, super_resolve_planned
-from kernelgan_jax.super_resolution.published import methods, rdn, srmd, usrnet
+from kernelgan_jax.super_resolution.published import (
+    methods,
+    onnx_network,
+    rdn,
+    srmd,
+    usrnet,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -155,6 +163,40 @@ def test_files_that_hold_no_rdn(tmp_path):
         shard.write_bytes(weights)
         with pytest.raises(ValueError, match=message):
             rdn.load(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": 1}, {"kind": 10}])
+def test_networks_of_onnx(tmp_path, options):
+    """Of three channels and of one, of single and half precision, with white at 255."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(helpers.onnx_bytes(3, **options))
+    weights = onnx_network.load(path)
+    assert weights.network.scale == 3
+    image = RANDOM.random((5, 6, 3)).astype(np.float32)
+    found = onnx_network.apply(weights, image, peak=255.0)
+    np.testing.assert_allclose(found, image.repeat(3, 0).repeat(3, 1), atol=1e-3)
+
+
+def test_files_that_hold_no_network_of_onnx(tmp_path, monkeypatch):
+    made = helpers.onnx_bytes
+    half = made(2).replace(np.float32(1).tobytes(), np.float32(np.inf).tobytes())
+    path = tmp_path / "net.onnx"
+    for data, message in (
+        (b"", "is not a file of ONNX that can be run"),
+        (made(2)[:-40], "is not a file of ONNX that can be run"),
+        (made(2, channels=4), "takes 4 channels; it must be 1 or 3"),
+        (made(2, inputs=("image", "kernel")), "takes image, kernel; it must take one"),
+        (made(2, sides=(64, 32)), "takes images of 32x64 pixels alone; export it"),
+        (made(2, sides=("h", 32)), "takes images of 32xh pixels alone"),
+        (half, "gives values that are not finite"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=message) as caught:
+            onnx_network.load(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match="needs ONNX Runtime: pip install"):
+        onnx_network.load(path)
 
 
 @pytest.mark.parametrize("method", ["usrnet", "srmd"])

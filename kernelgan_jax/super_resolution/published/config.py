@@ -59,6 +59,23 @@ class RDNConfig(WeightsConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ONNXConfig(WeightsConfig):
+    """Settings of the method `onnx`.
+
+    Example:
+      >>> from kernelgan_jax.super_resolution import ONNXConfig
+      >>> ONNXConfig(weights="net_x{scale}.onnx", peak=255.0).files()
+      ['net_x{scale}.onnx']
+    """
+
+    peak: float = setting(
+        1.0,
+        check=number(least=1e-3, most=65535),
+        about="White in the network's input and output, such as 1 or 255; black is 0.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class USRNetConfig(WeightsConfig):
     """Settings of the method `usrnet`.
 

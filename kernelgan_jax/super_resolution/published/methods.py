@@ -1,4 +1,4 @@
-"""The methods `usrnet`, `srmd` and `rdn`: compiled, on tiles, with files read once."""
+"""The methods with networks of others: compiled, on tiles, with files read once."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.closed_form import padded
 from kernelgan_jax.super_resolution.deep_wiener.request import added_noise_std
 from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.published import onnx_network
 from kernelgan_jax.super_resolution.published import rdn as rdn_network
 from kernelgan_jax.super_resolution.published import srmd as srmd_network
 from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
@@ -56,6 +57,14 @@ def _rdn_of(image: np.ndarray, planned: Plan) -> Restore:
     (weights,) = _networks(planned.config, planned.scale)
     run = _rdn(weights.network)
     return lambda tile: run(weights.params, tile)
+
+
+def _onnx_of(image: np.ndarray, planned: Plan) -> Restore:
+    """A network in a file of ONNX, which uses no kernel."""
+    del image
+    (weights,) = _networks(planned.config, planned.scale)
+    peak = planned.config.peak
+    return lambda tile: onnx_network.apply(weights, tile, peak=peak)
 
 
 def _aligned(planned: Plan) -> np.ndarray:
@@ -102,6 +111,7 @@ def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enl
 usrnet = _method("usrnet", _usrnet_of)
 srmd = _method("srmd", _srmd_of)
 rdn = _method("rdn", _rdn_of)
+onnx = _method("onnx", _onnx_of)
 
 
 # --- Compiled networks ---
@@ -141,6 +151,7 @@ def _rdn(network: rdn_network.RDN) -> Callable[..., jax.Array]:
 # --- Files ---
 
 _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "onnx": {"weights": onnx_network.load},
     "rdn": {"weights": rdn_network.load},
     "usrnet": {"weights": usrnet_network.load},
     "srmd": {"weights": srmd_network.load, "pca": srmd_network.load_pca},
@@ -156,6 +167,7 @@ def check_files(config: WeightsConfig, *, scale: int) -> None:
       scale: The scale of the result.
 
     Raises:
+      ImportError: If a package is missing that runs it.
       ValueError: If the settings name no file, or it holds something else.
       OSError: If one cannot be read.
     """
