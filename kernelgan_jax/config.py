@@ -21,7 +21,9 @@ from kernelgan_jax.estimators.registry import (
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.published.config import (
+    EDSRConfig,
     ONNXConfig,
+    RCANConfig,
     RDNConfig,
     SRMDConfig,
     USRNetConfig,
@@ -52,6 +54,8 @@ class Config:
       usrnet: Settings of the method `usrnet`.
       srmd: Settings of the method `srmd`.
       rdn: Settings of the method `rdn`.
+      edsr: Settings of the method `edsr`.
+      rcan: Settings of the method `rcan`.
       onnx: Settings of the method `onnx`.
 
     Raises:
@@ -82,6 +86,8 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
     usrnet: USRNetConfig = USRNetConfig()
     srmd: SRMDConfig = SRMDConfig()
     rdn: RDNConfig = RDNConfig()
+    edsr: EDSRConfig = EDSRConfig()
+    rcan: RCANConfig = RCANConfig()
     onnx: ONNXConfig = ONNXConfig()
 
     def __post_init__(self) -> None:

@@ -1,8 +1,11 @@
 """Image and kernel makers, tiny settings and small checks that many tests share."""
 
 import functools
+import io
 import json
+import pickle
 import tempfile
+import zipfile
 from pathlib import Path
 
 import jax
@@ -137,6 +140,86 @@ def rdn_file(scale):
     path.with_name("shard.bin").write_bytes(data)
     manifest = [{"paths": ["shard.bin"], "weights": entries}]
     path.write_text(json.dumps({"weightsManifest": manifest}))
+    return path
+
+
+def residual_weights(method, scale, *, channels=4):
+    """Weights of a tiny EDSR or RCAN that repeats pixels, by the names of PyTorch."""
+    weights = {}
+
+    def add(name, out, into, side=3):
+        kernel = np.zeros((out, into, side, side), np.float32)
+        weights[f"{name}.weight"] = kernel
+        weights[f"{name}.bias"] = np.zeros(out, np.float32)
+        return kernel
+
+    for name, sign in (("sub_mean", -1), ("add_mean", 1)):
+        add(name, 3, 3, 1)[..., 0, 0] = np.eye(3)
+        weights[f"{name}.bias"] += sign * np.array([114.4, 111.5, 103.0], np.float32)
+    add("head.0", channels, 3)[range(3), range(3), 1, 1] = 1
+    for part in ("body.0.body.0", "body.0.body.2"):
+        add(part if method == "edsr" else f"body.0.{part}", channels, channels)
+    if method == "rcan":
+        add("body.0.body.0.body.3.conv_du.0", 2, channels, 1)
+        add("body.0.body.0.body.3.conv_du.2", channels, 2, 1)
+        add("body.0.body.1", channels, channels)
+    add("body.1", channels, channels)
+    for index, factor in enumerate({1: (), 4: (2, 2)}.get(scale, (scale,))):
+        out = channels * factor**2
+        shuffled = add(f"tail.0.{2 * index}", out, channels)
+        shuffled[range(out), np.arange(out) // factor**2, 1, 1] = 1
+    add("tail.1", 3, channels)[range(3), range(3), 1, 1] = 1
+    return weights
+
+
+def torch_pickle(weights, *, function="torch._utils\n_rebuild_tensor_v2"):
+    """The pickle that PyTorch writes of a dictionary of arrays of float32."""
+
+    def text(value):
+        return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+    def number(value):
+        return b"J" + int(value).to_bytes(4, "little", signed=True)
+
+    def numbers(values):
+        return b"(" + b"".join(map(number, values)) + b"t"
+
+    data = b"\x80\x02ccollections\nOrderedDict\n)R("
+    for index, (name, array) in enumerate(weights.items()):
+        strides = np.array(array.strides) // array.itemsize
+        storage = text("storage") + b"ctorch\nFloatStorage\n" + text(f"{index}")
+        storage = b"(" + storage + text("cpu") + number(array.size) + b"tQ"
+        data += text(name) + f"c{function}\n(".encode() + storage + number(0)
+        data += numbers(array.shape) + numbers(strides)
+        data += b"\x89ccollections\nOrderedDict\n)RtR"
+    return data + b"u."
+
+
+def torch_zip(weights, *, pickled=None):
+    """A file as PyTorch writes it of a dictionary of arrays of float32."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("net/data.pkl", pickled or torch_pickle(weights))
+        for index, array in enumerate(weights.values()):
+            archive.writestr(f"net/data/{index}", array.tobytes())
+    return file.getvalue()
+
+
+def torch_pickles(weights):
+    """A file as PyTorch wrote it before version 1.6: pickles, then the arrays."""
+    head = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+    data = b"".join(pickle.dumps(value, 2) for value in head) + torch_pickle(weights)
+    data += pickle.dumps([f"{index}" for index in range(len(weights))], 2)
+    for array in weights.values():
+        data += array.size.to_bytes(8, "little") + array.tobytes()
+    return data
+
+
+@functools.cache
+def residual_file(method, scale):
+    """A file of PyTorch with a tiny EDSR or RCAN that repeats pixels."""
+    path = Path(tempfile.mkdtemp(prefix=method)) / f"made_up_x{scale}.pt"
+    path.write_bytes(torch_zip(residual_weights(method, scale)))
     return path
 
 

@@ -159,8 +159,9 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
         metavar="METHOD=FILE",
         help="also super-resolve the kernels of --systems with a network that you have "
         "the weights of: usrnet=FILE.npz, srmd=FILE.bin,pca=FILE.npy, or, without "
-        "kernels, rdn=FILE.json, onnx=FILE.onnx; {scale} in a name stands for the "
-        "scale; more settings of the method after commas; can be given several times",
+        "kernels, rdn=FILE.json, edsr=FILE.pt, rcan=FILE.pt, onnx=FILE.onnx; {scale} "
+        "in a name stands for the scale; more settings of the method after commas; can "
+        "be given several times",
     )
     command.add_argument(
         "--systems",

@@ -1,7 +1,9 @@
 from .planning import Plan as Plan
 from .planning import Stage as Stage
 from .planning import plan as plan
+from .published.config import EDSRConfig as EDSRConfig
 from .published.config import ONNXConfig as ONNXConfig
+from .published.config import RCANConfig as RCANConfig
 from .published.config import RDNConfig as RDNConfig
 from .published.config import SRMDConfig as SRMDConfig
 from .published.config import USRNetConfig as USRNetConfig

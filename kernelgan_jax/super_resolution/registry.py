@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kernelgan_jax.settings import settings_of
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.published.config import (
+    EDSRConfig,
     ONNXConfig,
+    RCANConfig,
     RDNConfig,
     SRMDConfig,
     USRNetConfig,
@@ -204,6 +206,22 @@ METHODS: dict[str, Method] = {
             "RDN (Zhang et al. 2018), for bicubic kernels, with weights of your own",
             "RDN",
             config=RDNConfig,
+            uses_kernel=False,
+        ),
+        Method(
+            "edsr",
+            "published.methods",
+            "EDSR (Lim et al. 2017), for bicubic kernels, with weights of your own",
+            "EDSR",
+            config=EDSRConfig,
+            uses_kernel=False,
+        ),
+        Method(
+            "rcan",
+            "published.methods",
+            "RCAN (Zhang et al. 2018), for bicubic kernels, with weights of your own",
+            "RCAN",
+            config=RCANConfig,
             uses_kernel=False,
         ),
         Method(

@@ -81,7 +81,7 @@ def test_a_network_with_the_kernels_of_others():
     (alone,) = with_network(own, "onnx=nets/mine_x{scale}.onnx,peak=255")
     assert alone.title == "ONNX (mine-255)"
     for text, message in (
-        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn or onnx"),
+        ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn or edsr or "),
         ("usrnet", "it must be METHOD=FILE"),
         ("usrnet=net.npz,pca=3", "the method usrnet has no setting 'pca'"),
     ):

@@ -35,6 +35,8 @@ def config_of(method, scale=2):
         return config(weights=str(helpers.usrnet_file()))
     if method == "onnx":
         return config(weights=str(helpers.onnx_file(scale)))
+    if method in ("edsr", "rcan"):
+        return config(weights=str(helpers.residual_file(method, scale)))
     if method == "rdn":
         return config(weights=str(helpers.rdn_file(scale)))
     if method == "srmd":

@@ -7,13 +7,16 @@ import jax
 import numpy as np
 import pytest
 import scipy.signal
+from scipy.special import expit
 
 from kernelgan_jax.super_resolution import METHODS, plan, super_resolve_planned
 from kernelgan_jax.super_resolution.published import (
     methods,
     onnx_network,
     rdn,
+    residual,
     srmd,
+    torch_files,
     usrnet,
 )
 
@@ -54,7 +57,7 @@ def double(x, weight):
     return out
 
 
-def residual(x, weights, name):
+def with_skip(x, weights, name):
     inner = np.maximum(conv(x, weights[f"p.{name}.res.0.weight"]), 0)
     return x + conv(inner, weights[f"p.{name}.res.2.weight"])
 
@@ -68,12 +71,12 @@ def test_the_denoiser_of_usrnet_is_that_of_the_paper(tmp_path):
     skipped = []
     for level in (1, 2, 3):
         skipped.append(x)
-        x = residual(x, weights, f"m_down{level}.0")
+        x = with_skip(x, weights, f"m_down{level}.0")
         x = halve(x, weights[f"p.m_down{level}.1.weight"])
-    x = x + residual(x, weights, "m_body.0")
+    x = x + with_skip(x, weights, "m_body.0")
     for level in (3, 2, 1):
         x = double(x, weights[f"p.m_up{level}.0.weight"])
-        x = residual(x, weights, f"m_up{level}.1") + skipped.pop()
+        x = with_skip(x, weights, f"m_up{level}.1") + skipped.pop()
     expected = conv(x, weights["p.m_tail.weight"]).transpose(1, 2, 0)
     found = network.denoiser.apply({"params": network.params}, image)
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -163,6 +166,93 @@ def test_files_that_hold_no_rdn(tmp_path):
         shard.write_bytes(weights)
         with pytest.raises(ValueError, match=message):
             rdn.load(path)
+
+
+def random_residual(method):
+    """Random weights of a tiny EDSR or RCAN for x2."""
+    return {
+        name: 0.3 * RANDOM.standard_normal(array.shape).astype(np.float32)
+        for name, array in helpers.residual_weights(method, 2).items()
+    }
+
+
+@pytest.mark.parametrize("form", [helpers.torch_zip, helpers.torch_pickles])
+@pytest.mark.parametrize("method", ["edsr", "rcan"])
+def test_residual_networks_are_those_of_the_papers(tmp_path, method, form):
+    """In plain NumPy, with the layers as PyTorch defines them; from both its forms."""
+    weights = random_residual(method)
+    path = tmp_path / "net.pt"
+    path.write_bytes(form(weights))
+
+    def layer(x, name):
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return conv(x, weight) + bias[:, None, None]
+
+    def block(x, name):
+        inner = np.maximum(layer(x, f"{name}.0"), 0)
+        found = layer(inner, f"{name}.2")
+        if method == "rcan":
+            mean = found.mean((1, 2), keepdims=True)
+            inner = np.maximum(layer(mean, f"{name}.3.conv_du.0"), 0)
+            found = found * expit(layer(inner, f"{name}.3.conv_du.2"))
+        return x + found
+
+    image = RANDOM.random((6, 7, 3)).astype(np.float32)
+    x = first = layer(layer(255 * image.transpose(2, 0, 1), "sub_mean"), "head.0")
+    if method == "rcan":
+        inner = block(x, "body.0.body.0.body")
+        x = x + layer(inner, "body.0.body.1")
+    else:
+        x = block(x, "body.0.body")
+    x = layer(first + layer(x, "body.1"), "tail.0.0")
+    x = x.reshape(-1, 2, 2, 6, 7).transpose(0, 3, 1, 4, 2).reshape(-1, 12, 14)
+    expected = layer(layer(x, "tail.1"), "add_mean").transpose(1, 2, 0) / 255
+    found = getattr(residual, f"load_{method}")(path)
+    assert found.network.scale == 2
+    result = found.network.apply({"params": found.params}, image)
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_files_that_hold_no_residual_network(tmp_path):
+    path = tmp_path / "net.pt"
+    weights = random_residual("edsr")
+    whole, old = helpers.torch_zip(weights), helpers.torch_pickles(weights)
+    wider = weights | {"tail.0.0.weight": np.zeros((12, 4, 3, 3), np.float32)}
+    nan = weights | {"body.1.bias": np.full(4, np.nan, np.float32)}
+    damaged = [b"", b"text", whole[:300], old[:-300], old.replace(b"tQ", b"t0")]
+    for data, message in (
+        *(
+            (data, "is not a file of EDSR; it must be the state_dict")
+            for data in damaged
+        ),
+        (helpers.torch_zip({}), "holds no tensors by name; it must hold EDSR"),
+        (helpers.torch_zip(wider), "weights tail.0.0.weight make 3 pixels of one"),
+        (helpers.torch_zip(nan), "weights body.1.bias are not finite"),
+        (
+            helpers.torch_zip(random_residual("rcan")),
+            "has no weights body.0.weight; it",
+        ),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=message):
+            residual.load_edsr(path)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="has no weights body.0.body.0.body.3.conv_du"):
+        residual.load_rcan(path)
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["os\nsystem", "builtins\neval", "torch.nn\nConv2d", "torch._utils\n__dict__"],
+)
+def test_nothing_in_a_file_of_torch_is_executed(tmp_path, function):
+    weights = {"a": np.zeros(1, np.float32)}
+    pickled = helpers.torch_pickle(weights, function=function)
+    path = tmp_path / "net.pt"
+    path.write_bytes(helpers.torch_zip(weights, pickled=pickled))
+    name = function.replace("\n", ".")
+    with pytest.raises(ValueError, match=f"holds Python's {name}, not weights alone"):
+        torch_files.read_torch(path, network="EDSR")
 
 
 @pytest.mark.parametrize("options", [{}, {"channels": 1}, {"kind": 10}])

@@ -59,6 +59,28 @@ class RDNConfig(WeightsConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EDSRConfig(WeightsConfig):
+    """Settings of the method `edsr`.
+
+    Example:
+      >>> from kernelgan_jax.super_resolution import EDSRConfig
+      >>> EDSRConfig(weights="edsr_x{scale}.pt").files()
+      ['edsr_x{scale}.pt']
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RCANConfig(WeightsConfig):
+    """Settings of the method `rcan`.
+
+    Example:
+      >>> from kernelgan_jax.super_resolution import RCANConfig
+      >>> RCANConfig(weights="RCAN_BIX{scale}.pt").files()
+      ['RCAN_BIX{scale}.pt']
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ONNXConfig(WeightsConfig):
     """Settings of the method `onnx`.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -13,7 +14,7 @@ from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.closed_form import padded
 from kernelgan_jax.super_resolution.deep_wiener.request import added_noise_std
 from kernelgan_jax.super_resolution.planning import Plan
-from kernelgan_jax.super_resolution.published import onnx_network
+from kernelgan_jax.super_resolution.published import onnx_network, residual
 from kernelgan_jax.super_resolution.published import rdn as rdn_network
 from kernelgan_jax.super_resolution.published import srmd as srmd_network
 from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
@@ -51,11 +52,11 @@ def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
     return lambda tile: run(weights.params, tile, numbers, np.float32(noise))
 
 
-def _rdn_of(image: np.ndarray, planned: Plan) -> Restore:
-    """RDN, which uses no kernel."""
+def _plain_of(image: np.ndarray, planned: Plan) -> Restore:
+    """A network that is given the image alone."""
     del image
     (weights,) = _networks(planned.config, planned.scale)
-    run = _rdn(weights.network)
+    run = _plain(weights.network)
     return lambda tile: run(weights.params, tile)
 
 
@@ -110,7 +111,9 @@ def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enl
 
 usrnet = _method("usrnet", _usrnet_of)
 srmd = _method("srmd", _srmd_of)
-rdn = _method("rdn", _rdn_of)
+rdn = _method("rdn", _plain_of)
+edsr = _method("edsr", _plain_of)
+rcan = _method("rcan", _plain_of)
 onnx = _method("onnx", _onnx_of)
 
 
@@ -140,7 +143,7 @@ def _srmd(network: srmd_network.SRMD, takes_noise: bool) -> Callable[..., jax.Ar
 
 
 @functools.lru_cache(maxsize=8)
-def _rdn(network: rdn_network.RDN) -> Callable[..., jax.Array]:
+def _plain(network: nn.Module) -> Callable[..., jax.Array]:
     @jax.jit
     def run(params: Any, image: Any) -> jax.Array:
         return network.apply({"params": params}, image)  # type: ignore[return-value]
@@ -152,6 +155,8 @@ def _rdn(network: rdn_network.RDN) -> Callable[..., jax.Array]:
 
 _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "onnx": {"weights": onnx_network.load},
+    "edsr": {"weights": residual.load_edsr},
+    "rcan": {"weights": residual.load_rcan},
     "rdn": {"weights": rdn_network.load},
     "usrnet": {"weights": usrnet_network.load},
     "srmd": {"weights": srmd_network.load, "pca": srmd_network.load_pca},
