@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import helpers
 import pytest
 
+from kernelgan_jax.app import kernel_files
 from kernelgan_jax.benchmark import cli, make_test_set, read_test_set
 
 
@@ -29,6 +30,37 @@ def test_evaluate(data, tmp_path, capsys, plugs):
     assert all((out / unquote(link)).exists() for link in links)
     assert cli.main(command) == 0  # Everything has been measured.
     assert ", seed" not in capsys.readouterr().out
+
+
+def test_div2krk_in_one_command(data, tmp_path, capsys):
+    """As it is published: gt/img_1_gt.png, lr_x2/im_1.png, gt_k_x4/kernel_1.mat, ..."""
+    theirs = tmp_path / "DIV2KRK"
+    names = [("hr", "gt/img_{}_gt.png")]
+    for scale in (2, 4):
+        names.append((f"lr_x{scale}", f"lr_x{scale}/im_{{}}.png"))
+        names.append((f"gt_k_x{scale}", f"gt_k_x{scale}/kernel_{{}}.mat"))
+    for part, name in names:
+        for number, path in enumerate(sorted((data / part).iterdir()), 9):
+            target = theirs / name.format(number)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+            if (
+                part == "gt_k_x4"
+            ):  # Of images as small as these, the kernel is too large.
+                kernel_files.write_mat(target, helpers.gaussian(4))
+    assert cli.main([
+        "evaluate", f"--data={theirs}", f"--output_dir={tmp_path}/out", "--sr=bicubic",
+        "--systems=bicubic,true",
+    ]) == 0  # fmt: skip
+    text = (tmp_path / "out/table.md").read_text()
+    for scale in (2, 4):
+        assert f"x{scale}, 3 images" in text and f"| x{scale}, PSNR-Y, dB" in text
+        images = read_test_set(theirs, scale).cases
+        assert [case.name for case in images] == ["9", "10", "11"]
+    rows = map(json.loads, (tmp_path / "out/runs.jsonl").read_text().splitlines())
+    true = [row for row in rows if (row["kind"], row["system"]) == ("kernel", "true")]
+    assert len(true) == 6 and all(row["kernel_psnr"] is None for row in true)
+    assert capsys.readouterr().err == ""
 
 
 def test_names_that_look_like_div2krks(images, tmp_path):

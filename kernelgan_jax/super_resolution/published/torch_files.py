@@ -71,7 +71,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
             return _tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *rest: tensor
-        raise _NotAllowed(f"{module}.{name}")
+        raise _NotAllowed(ascii(f"{module}.{name}")[1:81].rstrip("'"))
 
     def persistent_load(self, pid: Any) -> tuple[str, str]:
         """The name and the type of an array: `("storage", type, name, place, ...)`."""
