@@ -6,14 +6,17 @@ applied to large images tile by tile.
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import kernels
+from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback, Spectrum
 from kernelgan_jax.pixels import LUMA
+from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 from kernelgan_jax.super_resolution.wiener import wiener_filter
@@ -85,22 +88,71 @@ def enlarge(
     Returns:
       `scale*H x scale*W x C` float32 within the bounds.
     """
+    known = _Known(noise_std, kernel_std, spectrum)
+    enlarged = _tiled(image, kernel, known, scale=scale, continues=False)
+    return np.clip(enlarged, *bounds)
+
+
+def continued(
+    image: np.ndarray,
+    kernel: np.ndarray,
+    unknown: np.ndarray,
+    *,
+    scale: int,
+    noise_std: float = 0.0,
+    spectrum: Spectrum | None = None,
+) -> np.ndarray:
+    """Continues an image where it is unknown, as its kernel would have blurred it.
+
+    The image is enlarged, where it is known by the Wiener filter and elsewhere
+    bicubically, and downscaled again.
+
+    Args:
+      image: `H x W x C` float32 in [0, 1], roughly filled where it is unknown.
+      kernel: As `enlarge` takes it, as the rest.
+      unknown: `H x W` bool.
+      scale: Positive integer.
+      noise_std: Of each channel, as a fraction of the range.
+      spectrum: What was fitted to the image, or None.
+
+    Returns:
+      `H x W x C` float32: the image, with other values where it is unknown.
+    """
+    known = _Known(noise_std, 0.0, spectrum)
+    mask = unknown[..., None]
+    both = np.concatenate([image, mask.astype(np.float32)], -1)
+    blurred = _tiled(both, kernel, known, scale=scale, continues=True)
+    return np.where(mask, blurred[..., :-1], image)
+
+
+class _Known(NamedTuple):
+    """What the filter is told."""
+
+    noise_std: Any
+    kernel_std: Any
+    spectrum: Spectrum | None
+
+
+def _tiled(
+    image: np.ndarray, kernel: np.ndarray, known: _Known, *, scale: int, continues: bool
+) -> np.ndarray:
+    """The compiled filter, or what `continued` does, on an image's tiles."""
     # Kernels of one size, where the image has room for it, share a program.
     room = min(kernels.frame_size(scale), scale * min(image.shape[:2]))
     framed = padded(kernel, room)
-    program = _compiled(scale)
+    program = _compiled(scale, continues)
+    told = known._replace(
+        noise_std=np.float32(known.noise_std), kernel_std=np.float32(known.kernel_std)
+    )
 
-    def restore(tile: np.ndarray) -> jax.Array:
-        return program(
-            tile,
-            framed,
-            noise_std=np.float32(noise_std),
-            kernel_std=np.float32(kernel_std),
-            spectrum=spectrum,
-        )
+    def restore(tile: np.ndarray) -> Any:
+        if continues and not np.ptp(tile[..., -1]):
+            return tile  # All is known, or nothing.
+        return program(tile, framed, told)
 
-    enlarged = apply_tiled(restore, image, scale=scale, margin=MARGIN, tile=TILE)
-    return np.clip(enlarged, *bounds)
+    return apply_tiled(
+        restore, image, scale=1 if continues else scale, margin=MARGIN, tile=TILE
+    )
 
 
 def padded(kernel: np.ndarray, size: int) -> np.ndarray:
@@ -122,32 +174,32 @@ def padded(kernel: np.ndarray, size: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int) -> Callable[..., jax.Array]:
-    """The compiled filter of a scale."""
+def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
+    """The compiled filter of a scale; or what `continued` does, with the mask as the
+    last channel of the image."""
 
-    @jax.jit
-    def program(
-        image: jax.Array,
-        kernel: jax.Array,
-        *,
-        noise_std: jax.Array,
-        kernel_std: jax.Array,
-        spectrum: Spectrum | None,
-    ) -> jax.Array:
+    def enlarged(image: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
         restore = functools.partial(
             wiener_filter,
             kernel=kernel,
             scale=scale,
-            kernel_std=kernel_std,
-            spectrum=spectrum,
+            kernel_std=known.kernel_std,
+            spectrum=known.spectrum,
         )
         if image.shape[-1] == 1:
-            return restore(image, noise_std=noise_std)
+            return restore(image, noise_std=known.noise_std)
         # Luma has less noise than each channel, and can be restored further than the
         # colour differences.
         gray = (image @ jnp.asarray(LUMA, image.dtype))[..., None]
-        gray_noise_std = noise_std * np.float32(np.linalg.norm(LUMA))
+        gray_noise_std = known.noise_std * np.float32(np.linalg.norm(LUMA))
         restored = restore(gray, noise_std=gray_noise_std)
-        return restored + restore(image - gray, noise_std=noise_std)
+        return restored + restore(image - gray, noise_std=known.noise_std)
 
-    return program
+    def downscaled(both: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
+        image, mask = both[..., :-1], both[..., -1:]
+        unknown = mask.repeat(scale, 0).repeat(scale, 1) > 0
+        bicubic = bicubic_resize(image, scale)
+        whole = jnp.where(unknown, bicubic, enlarged(image, kernel, known))
+        return jnp.concatenate([downscale(whole, kernel, scale), mask], -1)
+
+    return jax.jit(downscaled if continues else enlarged)

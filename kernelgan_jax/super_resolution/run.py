@@ -11,11 +11,11 @@ from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import find_levels, from_own_range, to_own_range
 from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
-from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.super_resolution.filling import fill_unusable, put_back
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import Enlarge, find_method
 from kernelgan_jax.super_resolution.varying import by_parts
-from kernelgan_jax.usable_pixels import UsablePixels, find_flat, find_usable
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
 def super_resolve(
@@ -186,36 +186,16 @@ def _in_own_range(
             _amplified(each, (1 - 2 * headroom) / own.span)._replace(bounds=own.bounds)
             for each, own in zip(plans, levels, strict=True)
         ]
+        own = list(map(fill_unusable, own, planned, usable))
         results = enlarge(keys, own, planned, progress=progress)
         return [
-            _with_unusable(from_own_range(result, each, headroom=headroom), image, seen)
+            put_back(from_own_range(result, each, headroom=headroom), image, seen)
             for result, each, image, seen in zip(
                 results, levels, images, usable, strict=True
             )
         ]
 
     return mapped
-
-
-def _with_unusable(
-    result: np.ndarray, image: np.ndarray, usable: UsablePixels
-) -> np.ndarray:
-    """Puts the pixels that are not part of the picture into its enlargement.
-
-    Drawn areas, flat and isolated pixels come out as they are, each as s x s pixels,
-    and the pixels around drawn areas bicubically.
-    """
-    scale = len(result) // len(image)
-    kept = usable.drawn | usable.isolated | find_flat(image)
-    if usable.mixed.any():
-        larger = bicubic_resize(to_unit(image), scale)
-        place = usable.mixed.repeat(scale, 0).repeat(scale, 1)
-        result[place] = np.clip(larger[place], 0, 1)
-    if kept.any():
-        rows, columns = np.nonzero(kept)
-        for row, column in np.ndindex(scale, scale):
-            result[scale * rows + row, scale * columns + column] = to_unit(image[kept])
-    return result
 
 
 def _amplified(planned: Plan, gain: float) -> Plan:

@@ -86,7 +86,8 @@ def test_what_is_no_picture_is_not_sharpened_and_comes_out_as_it_was(calls):
     ((_, (given,), _, _),) = calls
     own, _ = to_own_range(picture[9:-9], headroom=HEADROOM)
     np.testing.assert_allclose(given[9:-9], own, atol=1e-6)  # Without the white.
-    np.testing.assert_array_equal(given[:9], given[10:19][::-1])  # Mirrored.
+    mirrored = given[10:19][::-1]
+    np.testing.assert_allclose(given[:9], mirrored, atol=0.05)  # Blurred, nearly so.
     np.testing.assert_allclose(result, framed / 255, atol=1e-6)
     assert (result[:9] == 1).all()
 
