@@ -103,7 +103,10 @@ def _add_degrade_arguments(command: argparse.ArgumentParser) -> None:
         help="how kernels are drawn, see below (div2krk)",
     )
     command.add_argument(
-        "--scales", type=_scales, default=[2, 4], help="such as 2,3,4 (2,4)"
+        "--scales",
+        type=_scales,
+        default=[2, 4],
+        help="such as 2,3,4 (2,4); 1 blurs alone",
     )
     command.add_argument("--seed", type=int, default=0, help="seed of all draws (0)")
     command.add_argument(
@@ -164,6 +167,12 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
         "be given several times",
     )
     command.add_argument(
+        "--deblur",
+        action="store_true",
+        help="at scale 1, also deblur with the kernels of --systems by scikit-image: "
+        "Wiener filter, unsupervised Wiener filter, Richardson-Lucy",
+    )
+    command.add_argument(
         "--systems",
         type=_names,
         default=list(SYSTEMS),
@@ -194,9 +203,9 @@ def _scales(text: str) -> list[int]:
         scales = sorted({int(part.removeprefix("x")) for part in text.split(",")})
     except ValueError:
         scales = [0]
-    if min(scales) < 2:
+    if min(scales) < 1:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: must be integers from 2 on, such as 2,4"
+            f"{text!r}: must be positive integers, such as 2,4"
         )
     return scales
 

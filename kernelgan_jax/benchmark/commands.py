@@ -11,6 +11,7 @@ from kernelgan_jax.app import image_files, resources
 from kernelgan_jax.app.terminal import print_error
 from kernelgan_jax.benchmark import page, plots, tables, testset
 from kernelgan_jax.benchmark.cli import QUICK_IMAGES
+from kernelgan_jax.benchmark.deblurring import with_deblurring
 from kernelgan_jax.benchmark.degrade import make_test_set
 from kernelgan_jax.benchmark.evaluate import run_benchmark
 from kernelgan_jax.benchmark.finished import finished_results
@@ -111,6 +112,8 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
     own = list(systems)
     for text in arguments.sr_weights:
         systems += with_network(own, text)
+    if arguments.deblur:
+        systems += with_deblurring(own)
     for text in arguments.system:
         systems += load_systems(text)
     for text in arguments.results:

@@ -52,8 +52,6 @@ class _Recipe(NamedTuple):
             raise ValueError("scales is empty; it must have at least one scale")
         for scale in self.scales:
             checks.whole("scales", scale)
-            if scale < 2:
-                raise ValueError(f"scales has {scale}; each must be at least 2")
         if self.kernel_noise is not None and not 0 <= self.kernel_noise <= 1:
             raise ValueError(
                 f"kernel_noise is {self.kernel_noise}; it must be from 0 to 1"
@@ -114,7 +112,7 @@ def make_test_set(
       folder: Folder of the test set; files of the same names are replaced. Its
         `degrade.json` records how the set was made.
       protocol: A name in `PROTOCOLS`.
-      scales: Integers of at least 2.
+      scales: Positive integers; 1 blurs the images.
       seed: Seed of all draws, at least 0.
       kernel_noise: The values of kernels are multiplied by `1 + U(-n, n)` with this n,
         from 0 to 1; None for the noise of the protocol.

@@ -58,6 +58,8 @@ class UserMethod:
     """`function(image, kernel, scale, seed) -> H x W x C`."""
     digest: str
     """Text that changes whenever the results may change."""
+    scales: tuple[int, ...] = ()
+    """The scales that it knows; empty for all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +126,10 @@ class System:
         return dataclasses.replace(self, title=title, kernel_title=self.kernel_title)
 
     def knows_scale(self, scale: int) -> bool:
-        """Whether the estimator knows a scale."""
-        return self.entry is None or scale in self.entry.scales
+        """Whether the estimator and a method of the system's own know a scale."""
+        own = self.method.scales if isinstance(self.method, UserMethod) else ()
+        known = (own, () if self.entry is None else self.entry.scales)
+        return all(not scales or scale in scales for scales in known)
 
     def settings(self, case: "Case") -> Any:
         """The settings of the registry's estimator for one image."""

@@ -147,7 +147,7 @@ def test_faults_give_status_1(own_data, tmp_path, capsys):
         (["evaluate", "--data=nowhere", "--results=flow=."], "two systems named flow"),
         (["evaluate", "--data=nowhere", "--sistem=a"], "--sistem"),
         (["degrade", "--hr=a.png"], "--output_dir"),
-        (["degrade", "--hr=a.png", "--output_dir=b", "--scales=1"], "--scales"),
+        (["degrade", "--hr=a.png", "--output_dir=b", "--scales=0"], "--scales"),
         (["degrade", "--hr=a.png", "--output_dir=b", "--seed=-1"], "seed is -1"),
         ([], "COMMAND"),
     ],

@@ -49,7 +49,7 @@ def test_no_date_in_kernel_files(tmp_path):
     assert path.read_bytes()[:116].strip() == b"MATLAB 5.0 MAT-file"
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("protocol", [p for p in PROTOCOLS if "composed" not in p])
 def test_lr_images_are_what_the_kernels_make(images, tmp_path, protocol, scale):
     """By the formula at the top of kernels.py, pixel by pixel."""
@@ -198,7 +198,7 @@ def test_images_that_cannot_be_used(images, tmp_path):
     [
         ({"protocol": "other"}, "protocol is 'other'"),
         ({"scales": []}, "scales is empty"),
-        ({"scales": [1]}, "scales has 1"),
+        ({"scales": [0]}, "scales is 0; it must be a positive"),
         ({"scales": [2.0]}, "scales is 2.0"),
         ({"seed": -1}, "seed is -1"),
         ({"kernel_noise": 1.5}, "kernel_noise is 1.5"),
