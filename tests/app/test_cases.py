@@ -5,6 +5,8 @@ command on small variants of one picture, a random one with the spectrum of phot
 whose larger original is known.
 """
 
+import io
+
 import helpers
 import imagecodecs
 import numpy as np
@@ -23,8 +25,10 @@ CASES = {
     "hot pixels": "app/test_cases.py::test_the_rest_of_the_picture",
     "corners without data": "app/test_cases.py::test_the_rest_of_the_picture",
     "cinema bars": "app/test_cases.py::test_the_rest_of_the_picture",
-    "narrow kernels": "estimators/spectral/test_analysis.py"
-    "::test_families_are_distinguished",
+    "no blur, area averages and bicubic kernels": "estimators/spectral"
+    "/test_resamplers.py::test_resamplers_are_found",
+    "aliasing": "estimators/spectral/test_resamplers.py"
+    "::test_aliasing_is_not_taken_for_noise",
     "reasons": "estimators/spectral/test_confidence.py::test_levels_and_reasons",
     "a cut-out": "app/test_cases.py::test_the_rest_of_the_picture",
     "the rim of a cut-out": "app/test_cases.py::test_a_cut_out_has_no_dark_rim",
@@ -32,6 +36,7 @@ CASES = {
     "flat colours": "app/test_cases.py::test_a_logo_keeps_its_value",
     "kernels not to be trusted": "super_resolution/test_planning.py"
     "::test_an_estimate_that_failed_is_not_used",
+    "JPEG": "app/test_cases.py::test_jpeg_is_not_made_worse",
     "a black frame of a sequence": "app/test_cases.py::test_a_black_frame_comes_out",
     "white is zero": "app/test_cases.py::test_layouts_of_tiff",
     "camera raw": "app/test_tiff_decoding.py::test_camera_raw_is_refused",
@@ -44,6 +49,7 @@ CASES = {
     "long texts": "app/test_image_encoding.py"
     "::test_long_texts_and_profiles_do_not_cost_the_image",
     "EXIF sizes": "app/test_image_encoding.py::test_metadata_are_kept_and_made_true",
+    "dots per inch": "app/test_image_encoding.py::test_metadata_are_kept_and_made_true",
     "chunks of a PNG": "app/test_image_encoding.py::test_chunks_of_a_png_are_kept",
     "results of another image": "app/test_pipeline.py::test_what_is_done_again",
     "two images of one name": "app/test_cli.py"
@@ -60,6 +66,8 @@ CASES = {
     "::test_several_kernels_in_one_variable",
     "brackets in names": "app/test_image_files.py"
     "::test_brackets_in_names_are_no_patterns",
+    "an output that nobody reads": "app/test_terminal.py"
+    "::test_a_terminal_that_is_gone_is_no_error",
     "too small": "app/test_cli.py::test_an_image_that_is_too_small",
     "functions of the user": "benchmark/test_systems.py"
     "::test_functions_get_only_the_keywords_that_they_take",
@@ -78,6 +86,10 @@ HR = helpers.power_law(2 * HEIGHT, 2 * WIDTH, exponent=2.0, contrast=0.15)[..., 
 LR = np.asarray(downscale(HR.astype(np.float32), helpers.gaussian(2, size=11), 2))
 GRAY = np.rint(255 * LR[..., 0]).clip(0, 255).astype(np.uint8)
 DEEP = np.rint(65535 * LR[..., 0]).clip(0, 65535).astype(np.uint16)
+
+
+QUALITIES = (90, 75)
+"""Of JPEG."""
 
 
 def _drawn(**parts):
@@ -128,6 +140,8 @@ def _files(folder):
     cut = np.where(alpha > 0, GRAY, 0)
     pillow.fromarray(np.dstack([cut, alpha]), "LA").save(folder / "cutout.png")
     helpers.write_image(folder / "black.png", np.zeros_like(GRAY))
+    for quality in QUALITIES:
+        pillow.fromarray(GRAY).save(folder / f"jpeg{quality}.jpg", quality=quality)
     whole = np.rint(65535 * LR[..., 0]).clip(0, 65535).astype(np.uint16)
     for top in (65535, 4095, 1023):
         part = np.rint(whole * (top / 65535)).astype(np.uint16)
@@ -203,6 +217,15 @@ def test_gray_stored_as_rgb_stays_gray(results):
     np.testing.assert_array_equal(pixels, pixels[..., :1].repeat(3, -1))
     plain = results("plain").pixels.astype(int)
     np.testing.assert_allclose(pixels[..., :1], plain, atol=1)  # luma is rounded
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_jpeg_is_not_made_worse(results, quality):
+    with io.BytesIO() as file:
+        pillow.fromarray(GRAY).save(file, "JPEG", quality=quality)
+        bicubic = pillow.open(file).resize((2 * WIDTH, 2 * HEIGHT), 3)
+    enlarged = unit(results(f"jpeg{quality}"))
+    assert psnr(enlarged) > psnr(np.asarray(bicubic) / 255)
 
 
 def test_a_logo_keeps_its_value(results):
