@@ -42,8 +42,9 @@ from kernelgan_jax.estimators.spectral.search import (
     fit_resamplers,
 )
 from kernelgan_jax.levels import Levels, count_steps, to_own_range
+from kernelgan_jax.lossy_text import find_lossy_text
 from kernelgan_jax.pixels import luma, to_unit
-from kernelgan_jax.usable_pixels import UsablePixels, find_usable
+from kernelgan_jax.usable_pixels import find_usable
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -87,7 +88,10 @@ def analyse(image: Any, *, scale: int, resamplers: bool = True) -> Evidence:
 class Measured(NamedTuple):
     """What is measured of an image before kernels are fitted."""
 
-    usable: UsablePixels
+    unusable: np.ndarray | None
+    """Pixels that had no part in it, `H x W` bool."""
+    left_out: str
+    """What these are, in words."""
     levels: Levels
     own: np.ndarray
     """The image in its own range."""
@@ -117,12 +121,18 @@ def measure(image: Any, *, scale: int) -> Measured:
     usable = find_usable(image)
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
+    left_out = usable.left_out
     jpeg = has_blocks(gray, unusable=unusable)
+    if (text := find_lossy_text(own)).any():
+        unusable = text if unusable is None else unusable | text
+        share = f"text or lights ({100 * text.mean():.2g} % of the pixels)"
+        left_out = "; ".join(filter(None, [left_out, share]))
     steps = count_steps(own)
     power = mean_window_power(gray, unusable=unusable)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     return Measured(
-        usable,
+        unusable,
+        left_out,
         levels,
         own,
         contrast=float(gray.std()) * min(1.0, steps / 255),
@@ -212,8 +222,8 @@ def evidence(
         family=chosen.name,
         jpeg_strength=strength,
         span=span,
-        unusable=measured.usable.unusable,
-        left_out=measured.usable.left_out,
+        unusable=measured.unusable,
+        left_out=measured.left_out,
     )
 
 
