@@ -96,7 +96,8 @@ def safe_name(path: Path) -> str:
       >>> safe_name(Path("manifest.jsonl.png"))
       'manifest.jsonl_'
     """
-    name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in path.stem)
+    stem = path.name.rpartition(".")[0] or path.name  # The same in every Python.
+    name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in stem)
     name = name.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore")
     name = name.rstrip(" .") or "_"
     if name.startswith("."):
