@@ -5,16 +5,20 @@ import re
 from absl import flags
 
 from kernelgan_jax.app import configuration
-from kernelgan_jax.app.commands import COMMANDS
+from kernelgan_jax.app.commands import BENCHMARK, COMMANDS, WEB
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.flag_values import POOL, SHELLS
-from kernelgan_jax.app.flags import FLAGS, names
+from kernelgan_jax.app.flags import FLAGS, Flag, names
+from kernelgan_jax.app.web import cli as web
 from kernelgan_jax.kernel_formats import TOOLS
 
 PROGRAM = "kernelgan-jax"
 
 _FILES = ("image", "output_dir", "kernel", "sr_weights", "sr_model")
 """Flags whose values are paths."""
+
+_STEPS = "degrade evaluate"
+"""The words after `benchmark`."""
 
 
 def script(shell: str) -> str:
@@ -43,8 +47,10 @@ def _values() -> dict[str, list[str]]:
 
 
 def _takes_value(name: str) -> bool:
-    plain = name.removeprefix("no")
-    flag = FLAGS.get(name) or FLAGS.get(plain)
+    return _has_value(FLAGS.get(name) or FLAGS.get(name.removeprefix("no")))
+
+
+def _has_value(flag: Flag | None) -> bool:
     return flag is None or flag.define is not flags.DEFINE_boolean
 
 
@@ -56,6 +62,7 @@ def _bash() -> str:
         if values
     )
     listed = " ".join(f"--{name}{'=' if _takes_value(name) else ''}" for name in found)
+    of_web = " ".join(f"--{n}{'=' * _has_value(f)}" for n, f in web.FLAGS.items())
     # bash makes words of their own of `=`.
     return f"""\
 # {PROGRAM} --completion=bash > ~/.local/share/bash-completion/completions/{PROGRAM}
@@ -73,6 +80,10 @@ _kernelgan_jax() {{
     words="{listed}"
     compopt -o nospace
   fi
+  case "${{COMP_WORDS[1]}}" in
+    {WEB}) words="{of_web}" ;;
+    {BENCHMARK}) words=""; if [[ $COMP_CWORD == 2 ]]; then words="{_STEPS}"; fi ;;
+  esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }}
 complete -o default -F _kernelgan_jax {PROGRAM}
@@ -90,10 +101,21 @@ def _zsh() -> str:
             words = " "
         lines.append(f"  '*--{name}=[{_about(name)}]:{name}:{words}'")
     listed = " \\\n".join(lines)
+    of_web = " \\\n".join(
+        f"  '--{name}{f'=[{_first(flag)}]:{name}: ' if _has_value(flag) else ''}'"
+        for name, flag in web.FLAGS.items()
+    )
     return f"""\
 #compdef {PROGRAM}
 # {PROGRAM} --completion=zsh > a folder of $fpath/_{PROGRAM}
 _kernelgan_jax_first() {{ compadd {" ".join(COMMANDS)}; _files }}
+case "$words[2]" in
+  {WEB}) _arguments '1: ' \\
+{of_web}
+    return ;;
+  {BENCHMARK}) _arguments '1: ' '2:command:({_STEPS})' '*:file:_files'
+    return ;;
+esac
 _arguments \\
 {listed} \\
   '1:command:_kernelgan_jax_first' \\
@@ -109,19 +131,33 @@ def _fish() -> str:
         f"complete -c {PROGRAM} -n __fish_use_subcommand -a {name} -d '{about}'"
         for name, about in COMMANDS.items()
     ]
+    for name, flag in web.FLAGS.items():
+        lines.append(
+            f"complete -c {PROGRAM} -n '__fish_seen_subcommand_from {WEB}' -l {name} "
+            f"{'-x' if _has_value(flag) else '-f'} -d '{_first(flag)}'"
+        )
+    lines.append(
+        f"complete -c {PROGRAM} -n '__fish_seen_subcommand_from {BENCHMARK}' -f "
+        f"-a '{_STEPS}'"
+    )
+    others = f"-n 'not __fish_seen_subcommand_from {BENCHMARK} {WEB}'"
     for name, values in _values().items():
         kind = "-r" if name in _FILES else "-x" if _takes_value(name) else "-f"
         words = f" -a '{' '.join(values)}'" if values else ""
         lines.append(
-            f"complete -c {PROGRAM} -l {name} {kind}{words} -d '{_about(name)}'"
+            f"complete -c {PROGRAM} {others} -l {name} {kind}{words} "
+            f"-d '{_about(name)}'"
         )
     return "\n".join(lines) + "\n"
 
 
 def _about(name: str) -> str:
-    """The first sentence on a flag, without what shells take for quotes or brackets."""
+    """The first sentence on the flag of a name; empty for a setting."""
     flag = FLAGS.get(name)
-    if flag is None:
-        return ""
+    return "" if flag is None else _first(flag)
+
+
+def _first(flag: Flag) -> str:
+    """The first sentence on a flag, without what shells take for quotes or brackets."""
     first = re.split(r"[.;:] |[.;:,]? \(|, short for", flag.about.rstrip("."))[0]
     return "".join(c for c in first if c not in "'[]:\"`$\\")

@@ -38,6 +38,10 @@ def completed(words, folder):
         ("est", ["estimate"]),
         ("estimate --nofi", ["--nofigures"]),
         ("photo.png est", []),
+        ("web --po", ["--port="]),
+        ("web --o", ["--open"]),
+        ("benchmark deg", ["degrade"]),
+        ("benchmark --sr", []),
     ],
 )
 def test_bash(tmp_path, words, expected):
@@ -69,6 +73,8 @@ def test_other_shells_can_read_their_scripts(tmp_path, shell):
     [
         ("est", ["estimate"]),
         ("estimate --nofi", ["--nofigures"]),
+        ("web --po", ["--port"]),
+        ("benchmark e", ["evaluate"]),
         ("--device=", ["--device=cpu", "--device=gpu", "--device=tpu"]),
     ],
 )
