@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from kernelgan_jax.config import Config
@@ -84,7 +83,7 @@ class Summary(NamedTuple):
     """What was not done as usual in the super-resolution; may be empty."""
     conversions: str = ""
     """What was converted or left out when the file was read; may be empty."""
-    values: Mapping[str, Any] = MappingProxyType({})
+    values: Mapping[str, Any] | None = None
     """What the manifest has of the image; see `report_values`."""
 
 

@@ -88,7 +88,7 @@ class Manifest:
         if outcome.summary is not None:
             if outcome.summary.failure is not None:
                 record["converged"] = not outcome.summary.failure
-            record |= outcome.summary.values
+            record |= outcome.summary.values or {}
         is_kept = outcome.status == "kept"
         if isinstance(self.path, Path):
             self._append(record, is_kept=is_kept)
