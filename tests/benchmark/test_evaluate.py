@@ -168,9 +168,9 @@ def test_how_many_images_a_system_gets(monkeypatch):
         for name, system in SYSTEMS.items()
         if system.estimator is not None
     }
-    trained = {"kernelgan", "single_layer", "flow"}
-    assert {name for name, size in sizes.items() if size == 8} == trained
-    assert {size for name, size in sizes.items() if name not in trained} == {1}
+    batched = {"kernelgan", "single_layer", "flow", "wiener", "spectral"}
+    assert {name for name, size in sizes.items() if size == 8} == batched
+    assert {size for name, size in sizes.items() if name not in batched} == {1}
 
 
 def test_it_goes_on_where_it_stopped(own_data, tmp_path, counter, write):
