@@ -13,6 +13,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app import files, folders, image_files, kernel_files, manifest
 from kernelgan_jax.priors.flow import Flow, load
+from kernelgan_jax.super_resolution.published.torch_files import read_torch
 
 RNG = np.random.default_rng(0)
 KERNEL = RNG.random((7, 7))
@@ -113,6 +114,10 @@ SEEDS = {
     "manifest.jsonl": ["".join(json.dumps(r) + "\n" for r in _LINES).encode()],
     "report.json": [json.dumps(_REPORT).encode()],
     "flow.npz": [_flow()],
+    "net.pt": [
+        form(helpers.residual_weights("edsr", 2))
+        for form in (helpers.torch_pickles, helpers.torch_zip)
+    ],
 }
 """For each name: undamaged files."""
 
@@ -131,12 +136,15 @@ def read(path):
         elif path.suffix == ".json":
             files.read_json(path)
             folders.owner_of(path.parent)
+        elif path.suffix == ".pt":
+            read_torch(path, network="EDSR")
         else:
             load(path)
     except (kernel_files.KernelFileError, image_files.ImageError) as error:
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
         return error
     except ValueError as error:
-        assert str(error).startswith(f"{path} holds no flow")
+        kind = ": " if path.suffix == ".pt" else " holds no flow"
+        assert str(error).startswith(f"{path}{kind}") and "\n" not in str(error)
         return error
     return None
