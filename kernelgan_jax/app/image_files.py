@@ -1,6 +1,7 @@
 """Image files: finding them, reading them, and writing PNG."""
 
 import collections
+import contextlib
 import glob
 import importlib.util
 import os
@@ -283,6 +284,8 @@ def _expand(
         paths = _matches(pattern, leave_out, problems)
         problem = "no image matches"
     else:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)  # From Python 3.14 on, nothing before says what else it is.
         raise _error(pattern, "no such file or folder; check the path")
     if not paths and len(problems) == before:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
