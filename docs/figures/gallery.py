@@ -29,8 +29,8 @@ from kernelgan_jax.pixels import from_unit, to_unit
 
 FIGURES = Path(__file__).parent / "gallery"
 RESULTS = Path("results/gallery")
-HEIGHT, WIDTH, KERNEL, GAP = 300, 270, 150, 5
-SIDE = 15  # Pixels of the frame around a kernel's middle that is drawn.
+HEIGHT, WIDTH, KERNEL, GAP = 300, 270, 130, 5  # Together narrower than a page.
+SIDE = 13  # Pixels of the frame around a kernel's middle that is drawn.
 
 CROPS = {  # Each picture's photograph, and where its crop begins in the enlarged one.
     "skyline": ("BuddiesOfBudgie_san-francisco-skyline.jpg", 1390, 2450),
