@@ -144,7 +144,10 @@ class Evidence(NamedTuple):
     """`H x W`, True where the image is not part of its picture (`usable_pixels.py`);
     None if all is usable."""
     left_out: str = ""
-    """What was left out of the analysis, in words; empty if nothing was."""
+    """What is not part of the picture, in words; empty if all is."""
+    text_share: float = 0.0
+    """Share of the pixels that had no part in the spectrum because they look like text
+    that was drawn before lossy compression (`lossy_text.py`)."""
 
     def __repr__(self) -> str:
         """What is found, without the arrays."""

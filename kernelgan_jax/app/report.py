@@ -161,6 +161,7 @@ def _estimate(result: Result) -> dict[str, Any]:
         "spectral_family": estimate.evidence.family if estimate.evidence else "",
         "noise": estimate.noise_std,
         "left_out": estimate.evidence.left_out if estimate.evidence else "",
+        "text_share": estimate.evidence.text_share if estimate.evidence else 0.0,
         **{f"kernel_x{s}": measures(kernel, scale=s) for s, kernel in result.kernels},
         **_kernel_map(estimate.kernel_map),
         "steps": max(map(len, losses.values()), default=0),

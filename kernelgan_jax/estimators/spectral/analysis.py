@@ -91,7 +91,9 @@ class Measured(NamedTuple):
     unusable: np.ndarray | None
     """Pixels that had no part in it, `H x W` bool."""
     left_out: str
-    """What these are, in words."""
+    """What is not part of the picture, in words."""
+    text_share: float
+    """Share of the pixels that look like text."""
     levels: Levels
     own: np.ndarray
     """The image in its own range."""
@@ -121,18 +123,16 @@ def measure(image: Any, *, scale: int) -> Measured:
     usable = find_usable(image)
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
-    left_out = usable.left_out
     jpeg = has_blocks(gray, unusable=unusable)
     if (text := find_lossy_text(own)).any():
         unusable = text if unusable is None else unusable | text
-        share = f"text or lights ({100 * text.mean():.2g} % of the pixels)"
-        left_out = "; ".join(filter(None, [left_out, share]))
     steps = count_steps(own)
     power = mean_window_power(gray, unusable=unusable)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     return Measured(
         unusable,
-        left_out,
+        usable.left_out,
+        float(text.mean()),
         levels,
         own,
         contrast=float(gray.std()) * min(1.0, steps / 255),
@@ -224,6 +224,7 @@ def evidence(
         span=span,
         unusable=measured.unusable,
         left_out=measured.left_out,
+        text_share=measured.text_share,
     )
 
 
