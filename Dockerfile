@@ -3,7 +3,7 @@
 # docker run --rm --user $(id -u) -v "$PWD:/data" kernelgan-jax photo.png
 # docker run --rm --gpus=all --user $(id -u) -v "$PWD:/data" kernelgan-jax:cuda photo.png
 # docker run --rm -p 127.0.0.1:7860:7860 kernelgan-jax web --host=0.0.0.0
-FROM python:3.12-slim
+FROM python:3.13-slim
 ARG EXTRAS=web
 COPY . /src
 # JAX's wheels bring CUDA; the host needs NVIDIA's driver and container toolkit.
