@@ -37,6 +37,8 @@ ONLY_ABOVE = {
 
 COMPILED = {
     "app/deep_wiener/train.py",
+    "app/kernelgan_start/tasks.py",
+    "app/kernelgan_start/train.py",
     "estimators/kernelgan/train.py",
     "estimators/patch_recurrence.py",
     "estimators/spectral/batches.py",

@@ -18,7 +18,7 @@ from kernelgan_jax.app import cli, configuration, weight_files
 from kernelgan_jax.app.flags import FLAGS, Options, parse
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
-from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
+from kernelgan_jax.estimators.kernelgan.config import FLOW, META, KernelGANConfig
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.super_resolution.deep_wiener import (
     DeepWienerConfig,
@@ -254,6 +254,7 @@ CONFIGS = {
     "x2_paper": Config(estimator="kernelgan"),
     "x4_paper": Config(estimator="kernelgan", scale=4),
     "x2_flow": Config(estimator="kernelgan", kernelgan=FLOW),
+    "x2_meta": Config(estimator="kernelgan", kernelgan=META),
     "real": Config(deep_wiener=DeepWienerConfig(kernel_std=0.2)),
     "ablation_single_layer": Config(
         estimator="kernelgan", kernelgan=KernelGANConfig(generator_kernels=(13,))

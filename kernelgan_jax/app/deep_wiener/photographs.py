@@ -60,15 +60,16 @@ def find(folder: Path) -> list[Path]:
     return paths
 
 
-def load(paths: Sequence[Path], *, least: int) -> Photographs:
+def load(paths: Sequence[Path], *, least: int, pages: int = PAGES) -> Photographs:
     """Decodes photographs, about 3.75 bytes per pixel in memory.
 
     Args:
       paths: Image files.
       least: Side of the largest patch; smaller images are left out.
+      pages: How many pages are rendered beside the photographs.
 
     Raises:
-      ValueError: If no image is large enough.
+      ValueError: If no image is large enough, or all are flat.
     """
     with ThreadPoolExecutor() as pool:
         pixels = [
@@ -83,20 +84,23 @@ def load(paths: Sequence[Path], *, least: int) -> Photographs:
             )
         gradients = list(pool.map(_gradients, pixels))
     weight = np.concatenate([part.ravel() for part in gradients])
+    if not weight.any():
+        raise ValueError("photos are flat; they must show something")
     weight = np.minimum(weight, np.percentile(weight, 95))
     weight = (1 - EVEN) * weight / weight.sum() + EVEN / len(weight)
     rng = np.random.default_rng(0)
-    pages = [render(rng, least + CELL) for _ in range(PAGES)]
-    areas = [*gradients, *map(_gradients, pages)]
+    rendered = [render(rng, least + CELL) for _ in range(pages)]
+    areas = [*gradients, *map(_gradients, rendered)]
     count = sum(area.size for area in areas) - len(weight)
-    even = np.full(count, RENDERED / count)
-    chances = np.concatenate([(1 - RENDERED) * weight, even], dtype=np.float64)
+    share = RENDERED if pages else 0.0
+    even = np.full(count, share / max(count, 1))
+    chances = np.concatenate([(1 - share) * weight, even], dtype=np.float64)
     cells = [
         (index, CELL * row, CELL * column)
         for index, area in enumerate(areas)
         for row, column in np.ndindex(area.shape)
     ]
-    pixels += pages
+    pixels += rendered
     sizes = [photo.shape[0] * photo.shape[1] for photo in pixels]
     return Photographs(
         np.concatenate([photo.reshape(-1, 3) for photo in pixels]),

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import flax.serialization
 import jax
@@ -229,7 +229,10 @@ def train(
     return state
 
 
-def save(file: Path, state: optimizer.State) -> None:
+_Tree = TypeVar("_Tree")
+
+
+def save(file: Path, state: Any) -> None:
     """Writes a checkpoint in one step: an interrupted write leaves the former one."""
     part = file.with_name(file.name + ".part")
     with open(part, "wb") as out:
@@ -239,7 +242,7 @@ def save(file: Path, state: optimizer.State) -> None:
     os.replace(part, file)
 
 
-def restore(file: Path, like: optimizer.State) -> optimizer.State:
+def restore(file: Path, like: _Tree) -> _Tree:
     """Reads a checkpoint.
 
     Args:
@@ -256,7 +259,7 @@ def restore(file: Path, like: optimizer.State) -> optimizer.State:
     shapes = [jax.tree.map(np.shape, jax.tree.leaves(x)) for x in (state, like)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{file}: is a checkpoint of a network of another shape")
-    return jax.tree.map(jnp.asarray, state)
+    return cast(_Tree, jax.tree.map(jnp.asarray, state))
 
 
 def _training(

@@ -5,5 +5,6 @@ from .algorithm import State as State
 from .algorithm import generator_kernel as generator_kernel
 from .algorithm import kernelgan as kernelgan
 from .config import FLOW as FLOW
+from .config import META as META
 from .config import KernelGANConfig as KernelGANConfig
 from .generators import generator_prior as generator_prior

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from kernelgan_jax.estimators.kernelgan import schedule
+from kernelgan_jax.estimators.kernelgan import schedule, start
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.generators import generator_prior
 from kernelgan_jax.estimators.kernelgan.losses import adversarial, bicubic_target
@@ -124,8 +124,7 @@ def kernelgan(
 
     def init(key: jax.Array) -> State:
         generator_key, discriminator_key = jax.random.split(key)
-        size = config.discriminator_crop
-        variables = discriminator.init(discriminator_key, jnp.zeros((1, 3, size, size)))
+        variables = start.variables(discriminator_key, discriminator, config)
         generator_params = generator.init(generator_key)
         return State(
             step=jnp.zeros((), jnp.int32),

@@ -17,6 +17,16 @@ GENERATORS = (
 )
 """Kernel priors that can be the generator; `generators.py` makes them."""
 
+_NETWORKS = (
+    "prior",
+    "generator_kernels",
+    "generator_channels",
+    "discriminator_channels",
+    "discriminator_kernel",
+    "discriminator_blocks",
+)
+"""Settings that the meta-learned start is for one value of."""
+
 _at_least_0 = number(least=0)
 
 
@@ -66,6 +76,13 @@ class KernelGANConfig:
         check=choice(*GENERATORS),
         about="The generator, a kernel prior of `kernelgan_jax.priors`: `deep_linear` "
         "is KernelGAN's, `flow` that of KernelGAN-FKP (Liang et al., CVPR 2021).",
+    )
+    start: str = setting(
+        "random",
+        check=choice("random", "meta"),
+        about="Where both networks start: from random weights, or from meta-learned "
+        "ones (the idea of MetaKernelGAN, Lee et al., WACV 2024), from which few steps "
+        "suffice; these are of the paper's networks alone.",
     )
     generator_kernels: tuple[int, ...] = setting(
         (7, 5, 3, 1, 1, 1),
@@ -235,6 +252,14 @@ class KernelGANConfig:
             f"{FLOW_SIZE}, the side of the flow's kernels; they compose to "
             f"{self.kernel_size}",
         )
+        for name in _NETWORKS:
+            fixed = type(self).__dataclass_fields__[name].default
+            self._require(
+                name,
+                self.start != "meta" or getattr(self, name) == fixed,
+                f"{fixed!r} with config.kernelgan.start='meta'; start='random' takes "
+                "others",
+            )
         self._require(
             "generator_crop",
             self.generator_crop % 2 == 0
@@ -279,3 +304,16 @@ FLOW = KernelGANConfig(
     sparsity_weight=0.0,
 )
 """KernelGAN-FKP (Liang, Zhang, Gu, Van Gool, Timofte, CVPR 2021)."""
+
+META = KernelGANConfig(
+    start="meta",
+    iterations=200,
+    decay_every=100,
+    generator_learning_rate=3e-4,
+    discriminator_learning_rate=1e-4,
+    bicubic_weight=0.0,
+    min_bicubic_weight=0.0,
+    sparsity_weight=0.0,
+)
+"""KernelGAN from a meta-learned start (the idea of MetaKernelGAN, Lee et al., WACV
+2024): there is no warm start, and nothing that makes the kernel sparse."""

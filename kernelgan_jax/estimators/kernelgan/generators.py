@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kernelgan_jax import blur_kernels, priors
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.estimators.kernelgan.start import meta_learned
 from kernelgan_jax.priors import KernelPrior
 
 FLOW_START = 2.7
@@ -13,7 +14,10 @@ those that it was trained on."""
 
 def _deep_linear(config: KernelGANConfig) -> KernelPrior:
     channels = config.generator_channels
-    return priors.deep_linear(filters=config.generator_kernels, channels=channels)
+    prior = priors.deep_linear(filters=config.generator_kernels, channels=channels)
+    if config.start == "meta":
+        return prior._replace(init=lambda key: meta_learned().generator)
+    return prior
 
 
 def _flow(config: KernelGANConfig) -> KernelPrior:

@@ -29,6 +29,7 @@ def test_sizes_of_the_paper():
         ("crops", 0),
         ("crops", 2.5),
         ("prior", "gauss"),
+        ("start", "paper"),
         ("border", -1),
         ("border", 0.5),
         ("max_pixels", 100),
@@ -73,3 +74,9 @@ def test_settings_round_trip():
 def test_weights_are_those_of_the_penalties():
     for name, weight in priors.PENALTY_WEIGHTS.items():
         assert getattr(KernelGANConfig(), f"{name}_weight") == weight
+
+
+@pytest.mark.parametrize("name", ["generator_channels", "discriminator_blocks"])
+def test_the_meta_learned_start_is_for_the_papers_networks(name):
+    with pytest.raises(ValueError, match=rf"{name} is 3; .* with .*start='meta'"):
+        KernelGANConfig(start="meta", **{name: 3})

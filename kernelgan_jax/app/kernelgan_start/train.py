@@ -1,0 +1,220 @@
+"""Meta-learns KernelGAN's start on a folder of photographs.
+
+    python -m kernelgan_jax.app.kernelgan_start.train --photos=photos --output=run
+
+`--output` receives `checkpoint.msgpack` (all that training needs: the same command goes
+on from there, with more `--steps` if wanted), `start.npz` (the moving average, float16)
+and `log.jsonl` (kernel PSNR on tasks of training and of held-out photographs). Each
+step depends on the seed and its number alone, so that a run that was interrupted ends
+as one that was not. KernelGAN's own settings are those of `configs/x2_meta.py`, in half
+as many steps.
+"""
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.app.deep_wiener import photographs
+from kernelgan_jax.app.deep_wiener.train import restore, save
+from kernelgan_jax.app.kernelgan_start import tasks
+from kernelgan_jax.estimators.kernelgan import start
+from kernelgan_jax.estimators.kernelgan.config import META, KernelGANConfig
+from kernelgan_jax.estimators.kernelgan.meta_learning import (
+    MetaInfo,
+    MetaLearning,
+    MetaState,
+    meta_learning,
+)
+
+VARIANCE = 2.8
+"""Of the round Gaussian that the generator starts from, pixels^2: the mean of those
+that tasks are made with."""
+
+VALIDATION = 2**40
+"""Seed of the tasks of held-out photographs."""
+
+
+class Settings(NamedTuple):
+    """Settings of a run."""
+
+    steps: int = 20
+    tasks: int = 4
+    """Images of each step."""
+    decay: float = 0.0
+    """Part of the steps in which the rates fall to 0."""
+    held_out: int = 6
+    """Photographs for validation, every so many in the order of their names."""
+    validation_tasks: int = 8
+    seed: int = 0
+    save_every: int = 20
+    """Steps."""
+    kernelgan: KernelGANConfig = dataclasses.replace(
+        META, iterations=100, decay_every=50
+    )
+    """Settings of the trainings, which are shorter than those that use the start."""
+
+
+def check(settings: Settings, photos: int) -> None:
+    """Checks settings.
+
+    Args:
+      settings: Settings of the run.
+      photos: Number of photographs at hand.
+
+    Raises:
+      ValueError: If one of them is out of range.
+    """
+    for name in ("steps", "tasks", "save_every", "validation_tasks"):
+        value = getattr(settings, name)
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+    if not 0 <= settings.decay <= 1:
+        raise ValueError(f"decay is {settings.decay}; it must be from 0 to 1")
+    if settings.seed < 0:
+        raise ValueError(f"seed is {settings.seed}; it must be at least 0")
+    if not 1 <= settings.held_out < photos:
+        raise ValueError(
+            f"held_out is {settings.held_out}; it must be from 1 to {photos - 1}, as "
+            f"there are {photos} photographs"
+        )
+
+
+def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> MetaState:
+    """Meta-learns a start, or goes on with one.
+
+    Args:
+      photos: Files of photographs.
+      output: Folder for the results; it is made.
+      settings: Settings of the run.
+
+    Returns:
+      The state at the end.
+
+    Raises:
+      ValueError: If a setting is out of range, or the checkpoint in `output` is of
+        other networks.
+      OSError: If a file cannot be read or written.
+    """
+    check(settings, len(photos))
+    output.mkdir(parents=True, exist_ok=True)
+    config = settings.kernelgan
+    every = len(photos) // settings.held_out
+    held = list(photos)[every - 1 :: every][: settings.held_out]
+    begin = time.time()
+    load = functools.partial(photographs.load, least=tasks.SIDE, pages=0)
+    data, held_data = load([p for p in photos if p not in held]), load(held)
+    init, step = _compiled(config)
+    gaussian = blur_kernels.gaussian(
+        config.kernel_size, variances=(VARIANCE, VARIANCE), scale=2
+    )
+    key = jax.random.key(settings.seed)
+    state = init(key, jnp.asarray(gaussian, jnp.float32))
+    file = output / "checkpoint.msgpack"
+    if file.exists():
+        state = restore(file, state)
+    shown = []
+    for done in range(int(state.step), settings.steps):
+        drawn = tasks.draw(
+            (settings.seed, done), data, count=settings.tasks, config=config
+        )
+        state, info = step(state, drawn, rate(done, settings))
+        shown.append(info)
+        if (done + 1) % settings.save_every and done + 1 < settings.steps:
+            continue
+        save(file, state)
+        start.save(output / "start.npz", state.average)
+        record: dict[str, Any] = {"step": done + 1}
+        record["seconds"] = round(time.time() - begin, 1)
+        record |= _summary(shown)
+        record |= {
+            f"validation_{name}": value
+            for name, value in _summary(
+                [
+                    step(state._replace(start=state.average), part, 0.0)[1]
+                    for part in _validation(held_data, settings)
+                ]
+            ).items()
+        }
+        with open(output / "log.jsonl", "a") as log:
+            log.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+        shown = []
+    return state
+
+
+def rate(step: int, settings: Settings) -> float:
+    """Factor of all meta-learning rates: 1, then falling to 0 in a straight line."""
+    left = 1 - step / settings.steps
+    return min(1.0, left / settings.decay) if settings.decay else 1.0
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(config: KernelGANConfig) -> MetaLearning:
+    # On a CPU tasks one after the other are faster.
+    on_cpu = jax.default_backend() == "cpu"
+    init, step = meta_learning(config, each=_one_by_one if on_cpu else jax.vmap)
+    return MetaLearning(jax.jit(init), jax.jit(step))
+
+
+def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments: jax.lax.map(lambda each: function(*each), arguments)
+
+
+def _validation(
+    photos: photographs.Photographs, settings: Settings
+) -> list[tasks.Tasks]:
+    """Tasks of held-out photographs: the same in all runs of one number of tasks."""
+    return [
+        tasks.draw(
+            (VALIDATION, first), photos, count=settings.tasks, config=settings.kernelgan
+        )
+        for first in range(0, settings.validation_tasks, settings.tasks)
+    ]
+
+
+def _summary(infos: Sequence[MetaInfo]) -> dict[str, list[float]]:
+    """Means over steps, one value for each part of the tasks."""
+    info = MetaInfo(*(np.mean(x, 0) for x in zip(*jax.device_get(infos), strict=True)))
+    frame = kernels.frame_size(2) ** 2
+    psnr = 10 * np.log10(frame) - 10 * info.log_error / np.log(10)
+    found = {"kernel_psnr": psnr, **info._asdict()}
+    del found["log_error"]
+    return {n: [round(float(v), 3) for v in values] for n, values in found.items()}
+
+
+FLAGS = flags.FLAGS
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    settings = Settings(
+        steps=FLAGS.steps,
+        tasks=FLAGS.tasks,
+        decay=FLAGS.decay,
+        seed=FLAGS.seed,
+        save_every=FLAGS.save_every,
+    )
+    paths = photographs.find(Path(FLAGS.photos))
+    train(paths, Path(FLAGS.output), settings=settings)
+
+
+if __name__ == "__main__":
+    default = Settings()
+    flags.DEFINE_string("photos", None, "Folder of photographs.", required=True)
+    flags.DEFINE_string("output", None, "Folder for the results.", required=True)
+    flags.DEFINE_integer("steps", default.steps, "Steps in all.")
+    flags.DEFINE_integer("tasks", default.tasks, "Images of each step.")
+    flags.DEFINE_float("decay", default.decay, "Part of the steps that slow down.")
+    flags.DEFINE_integer("seed", default.seed, "Seed.")
+    flags.DEFINE_integer("save_every", default.save_every, "Steps to a checkpoint.")
+    app.run(main)
