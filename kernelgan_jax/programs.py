@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 _SUFFIX = ".stablehlo"
 
 
-def jit(function: Callable[..., Result], *, name: str) -> Callable[..., Result]:
+def jit(function: Callable[..., Result], *, name: str) -> "Program[Result]":
     """Compiles a function as `jax.jit` does, and keeps its trace for the next run.
 
     Args:
@@ -45,31 +45,55 @@ def jit(function: Callable[..., Result], *, name: str) -> Callable[..., Result]:
       >>> double(jnp.ones(2, jnp.float32)).tolist()
       [2.0, 2.0]
     """
-    compiled: dict[Any, Callable[..., Result]] = {}
-    compiling = threading.Lock()
+    return Program(function, name)
 
-    def call(*arguments: Any) -> Result:
-        leaves, tree = jax.tree.flatten(arguments)
-        key = tree, *((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-        with compiling:  # One thread compiles, and the others wait for its program.
-            if key not in compiled:
-                shapes = (jax.ShapeDtypeStruct(*each) for each in key[1:])
-                compiled[key] = _compiled(
-                    function, jax.tree.unflatten(tree, shapes), name
-                )
-        return compiled[key](*arguments)
 
-    return call
+class Program(Generic[Result]):
+    """A function that is compiled once for each set of shapes and types; see `jit`."""
+
+    def __init__(self, function: Callable[..., Result], name: str):
+        self._function = function
+        self._name = name
+        self._compiled: dict[Any, Callable[..., Result]] = {}
+        self._compiling = threading.Lock()
+
+    def __call__(self, *arguments: Any) -> Result:
+        return self._for(arguments)(*arguments)
+
+    def preload(self, *arguments: Any) -> None:
+        """Loads the program for such arguments, if its trace is kept.
+
+        Args:
+          *arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
+        """
+        file = _file(self._name, _shapes(arguments))
+        if file is not None and file.exists():
+            self._for(arguments)
+
+    def _for(self, arguments: Any) -> Callable[..., Result]:
+        shapes = _shapes(arguments)
+        leaves, tree = jax.tree.flatten(shapes)
+        key = tree, *leaves
+        with self._compiling:  # One thread compiles, and the others wait for it.
+            if key not in self._compiled:
+                self._compiled[key] = _compiled(self._function, shapes, self._name)
+        return self._compiled[key]
+
+
+def _shapes(arguments: Any) -> Any:
+    """Shapes and types of all arrays in a tree."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(x)), arguments
+    )
 
 
 def _compiled(
     function: Callable[..., Result], arguments: Any, name: str
 ) -> Callable[..., Result]:
     """The compiled function, by its kept trace if there is one."""
-    folder = _folder()
-    if folder is None:
+    file = _file(name, arguments)
+    if file is None:
         return _compile(function, arguments)
-    file = folder / (_digest(name, arguments) + _SUFFIX)
     with contextlib.suppress(Exception):  # Absent, damaged, or of another JAX.
         return _compile(
             export.deserialize(bytearray(file.read_bytes())).call, arguments
@@ -85,6 +109,12 @@ def _compiled(
 
 def _compile(function: Any, arguments: Any) -> Any:
     return jax.jit(function).lower(*arguments).compile()
+
+
+def _file(name: str, arguments: Any) -> Path | None:
+    """Where the trace of a program is kept, if traces are kept."""
+    folder = _folder()
+    return folder and folder / (_digest(name, arguments) + _SUFFIX)
 
 
 def _folder() -> Path | None:

@@ -81,6 +81,20 @@ def test_one_program_for_each_shape_and_type(folder: Path) -> None:
     assert function.times == 3
 
 
+def test_programs_that_are_kept_are_loaded_ahead(folder: Path) -> None:
+    function, second = Traced(), Traced()
+    shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    programs.jit(function, name="sine").preload(shape)
+    assert function.times == 0 and not list(folder.iterdir())
+    expected = run(function)
+    ahead = programs.jit(second, name="sine")
+    ahead.preload(shape)
+    for file in folder.iterdir():
+        file.unlink()
+    np.testing.assert_array_equal(ahead(jnp.arange(3.0))[0], expected)
+    assert second.times == 0
+
+
 def test_trees_of_arguments(folder: Path) -> None:
     del folder
     add = programs.jit(lambda both, x: both["a"] + both["b"][0] + x, name="add")

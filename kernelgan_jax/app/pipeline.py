@@ -33,6 +33,7 @@ from kernelgan_jax.app.report import Result
 from kernelgan_jax.app.super_resolving import super_resolve
 from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators import run
+from kernelgan_jax.estimators.spectral import analysis
 from kernelgan_jax.parallel import worker_count
 
 _LOG = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ def process(
     try:
         before: list[Future[Outcome]] = []
         read = _ahead(readers, job, tasks, 2 * batch_size)
+        if job.needs_kernel:  # While files are read.
+            finishers.submit(analysis.preload, job.config.scale)
         if job.figures:  # While the device is at work.
             finishers.submit(figures.load)
         for batch in _batches(read, batch_size):

@@ -10,7 +10,6 @@ Power does not depend on phase, so an asymmetric kernel is taken for a symmetric
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +31,7 @@ from kernelgan_jax.estimators.spectral.noise import (
     rounding_noise_std,
 )
 from kernelgan_jax.estimators.spectral.periodogram import (
+    SHAPE,
     has_blocks,
     mean_window_power,
     to_gray,
@@ -170,8 +170,14 @@ def fit_measured(measured: Measured, *, scale: int) -> Fits:
     return fits
 
 
+def preload(scale: int) -> None:
+    """Loads the program of a scale, if an earlier run has kept it."""
+    shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    _compiled(scale).preload(shape, shape)
+
+
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int) -> Callable[[Any, Any], Fits]:
+def _compiled(scale: int) -> programs.Program[Fits]:
     """`fit_all` of a scale, compiled."""
     return programs.jit(
         functools.partial(fit_all, scale=scale), name=f"spectral x{scale}"
