@@ -52,7 +52,7 @@ def test_what_is_chosen():
     assert config.chosen_method is None and config.sr_config is None
 
 
-TEXTS = ("plateau", "per_channel", "motion", "3x4")
+TEXTS = ("plateau", "per_channel", "motion", "meta", "3x4")
 
 
 def changed(group, name):
