@@ -3,7 +3,10 @@
 import functools
 import io
 import json
+import os
 import pickle
+import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -493,3 +496,19 @@ def discriminator_variables(golden, prefix):
         }
     conv("last", "final_layer.0")
     return {"params": params, "singular_vectors": vectors}
+
+
+# --- Devices ---
+
+
+def run_on_8_devices(code, *arguments):
+    """Runs Python code in a process whose CPU has eight devices, for `sys.argv`."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    environment = os.environ | {
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",  # as in the tests that compare
+    }
+    subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, check=True
+    )

@@ -41,12 +41,14 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
     def look(index: int, task: Task, _: ProgressCallback) -> _Vote | None:
         try:
             sample = reading.read(task.path, job)
-            measured = measure(sample.for_estimation(job), scale=scale)
-            fits = fit_measured(measured, scale=scale)
-            found, resampler = evidence(measured, fits, scale=scale), ""
-            if found.family in RESAMPLERS:
-                resampler = found.family
-                found = evidence(measured, fits, scale=scale, resamplers=False)
+            found, resampler = sample.evidence, ""
+            if found is None or found.family in RESAMPLERS:
+                measured = measure(sample.for_estimation(job), scale=scale)
+                fits = fit_measured(measured, scale=scale)
+                found = evidence(measured, fits, scale=scale)
+                if found.family in RESAMPLERS:
+                    resampler = found.family
+                    found = evidence(measured, fits, scale=scale, resamplers=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
         return *log_covariance(found.kernel, found.samples, scale=scale), resampler

@@ -60,6 +60,31 @@ def find(folder: Path) -> list[Path]:
     return paths
 
 
+def check_held_out(count: int, photos: int) -> None:
+    """Checks how many of so many photographs are for validation.
+
+    Raises:
+      ValueError: If none is, or none is left.
+    """
+    if not 1 <= count < photos:
+        raise ValueError(
+            f"held_out is {count}; it must be from 1 to {photos - 1}, as there are "
+            f"{photos} photographs"
+        )
+
+
+def hold_out(paths: Sequence[Path], count: int) -> tuple[list[Path], list[Path]]:
+    """Parts files into those of training and those of validation.
+
+    Args:
+      paths: All files.
+      count: How many are for validation: every so many in their order.
+    """
+    every = len(paths) // count
+    held = list(paths)[every - 1 :: every][:count]
+    return [path for path in paths if path not in held], held
+
+
 def load(paths: Sequence[Path], *, least: int, pages: int = PAGES) -> Photographs:
     """Decodes photographs, about 3.75 bytes per pixel in memory.
 

@@ -12,19 +12,18 @@ not.
 
 import functools
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution.deep_wiener import (
@@ -122,11 +121,7 @@ def check(settings: Settings, photos: int) -> None:
         )
     if not 0 <= settings.decay <= 1:
         raise ValueError(f"decay is {settings.decay}; it must be from 0 to 1")
-    if not 1 <= settings.held_out < photos:
-        raise ValueError(
-            f"held_out is {settings.held_out}; it must be from 1 to {photos - 1}, as "
-            f"there are {photos} photographs"
-        )
+    photographs.check_held_out(settings.held_out, photos)
     if not settings.shares or any(
         scale not in SCALES or not share > 0 for scale, share in settings.shares.items()
     ):
@@ -158,14 +153,12 @@ def train(
       OSError: If a file cannot be read or written.
     """
     check(settings, len(photos))
+    parts = photographs.hold_out(photos, settings.held_out)
     output.mkdir(parents=True, exist_ok=True)
     scales, form = sorted(settings.shares), settings.form
     least = max(degradation.patch_size(scale) for scale in SCALES)
-    every = len(photos) // settings.held_out
-    held = list(photos)[every - 1 :: every][: settings.held_out]
     begin = time.time()
-    data = photographs.load([p for p in photos if p not in held], least=least)
-    held_data = photographs.load(held, least=least)
+    data, held_data = (photographs.load(part, least=least) for part in parts)
     data, held_data = jax.device_put((data, held_data))
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
     sizes = (settings.batch, settings.chunk)
@@ -227,39 +220,6 @@ def train(
         print(json.dumps(record), flush=True)
         losses = []
     return state
-
-
-_Tree = TypeVar("_Tree")
-
-
-def save(file: Path, state: Any) -> None:
-    """Writes a checkpoint in one step: an interrupted write leaves the former one."""
-    part = file.with_name(file.name + ".part")
-    with open(part, "wb") as out:
-        out.write(flax.serialization.to_bytes(jax.device_get(state)))
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(part, file)
-
-
-def restore(file: Path, like: _Tree) -> _Tree:
-    """Reads a checkpoint.
-
-    Args:
-      file: As `save` wrote it.
-      like: A state of the same network.
-
-    Raises:
-      ValueError: If it is of another network.
-    """
-    try:
-        state = flax.serialization.from_bytes(like, file.read_bytes())
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{file}: is not a checkpoint of this network") from error
-    shapes = [jax.tree.map(np.shape, jax.tree.leaves(x)) for x in (state, like)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"{file}: is a checkpoint of a network of another shape")
-    return cast(_Tree, jax.tree.map(jnp.asarray, state))
 
 
 def _training(

@@ -24,8 +24,8 @@ import numpy as np
 from absl import app, flags
 
 from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.deep_wiener import photographs
-from kernelgan_jax.app.deep_wiener.train import restore, save
 from kernelgan_jax.app.kernelgan_start import tasks
 from kernelgan_jax.estimators.kernelgan import start
 from kernelgan_jax.estimators.kernelgan.config import META, KernelGANConfig
@@ -82,11 +82,7 @@ def check(settings: Settings, photos: int) -> None:
         raise ValueError(f"decay is {settings.decay}; it must be from 0 to 1")
     if settings.seed < 0:
         raise ValueError(f"seed is {settings.seed}; it must be at least 0")
-    if not 1 <= settings.held_out < photos:
-        raise ValueError(
-            f"held_out is {settings.held_out}; it must be from 1 to {photos - 1}, as "
-            f"there are {photos} photographs"
-        )
+    photographs.check_held_out(settings.held_out, photos)
 
 
 def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> MetaState:
@@ -106,13 +102,13 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> MetaSt
       OSError: If a file cannot be read or written.
     """
     check(settings, len(photos))
+    parts = photographs.hold_out(photos, settings.held_out)
     output.mkdir(parents=True, exist_ok=True)
     config = settings.kernelgan
-    every = len(photos) // settings.held_out
-    held = list(photos)[every - 1 :: every][: settings.held_out]
     begin = time.time()
-    load = functools.partial(photographs.load, least=tasks.SIDE, pages=0)
-    data, held_data = load([p for p in photos if p not in held]), load(held)
+    data, held_data = (
+        photographs.load(part, least=tasks.SIDE, pages=0) for part in parts
+    )
     init, step = _compiled(config)
     gaussian = blur_kernels.gaussian(
         config.kernel_size, variances=(VARIANCE, VARIANCE), scale=2

@@ -71,6 +71,19 @@ class Layers:
             )
 
 
+def read_bytes(path: Path) -> bytes:
+    """Reads a file of at most `MAX_BYTES`.
+
+    Raises:
+      ValueError: If it is larger.
+      OSError: If it cannot be read.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"{path}: has {size} bytes; it must be at most {MAX_BYTES}")
+    return path.read_bytes()
+
+
 def read_npz(path: Path, *, network: str) -> Layers:
     """Reads a NumPy archive of weights.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.super_resolution.published.files import MAX_BYTES
+from kernelgan_jax.super_resolution.published.files import read_bytes
 
 PROBE = 64
 """Side of the image that shows the scale, pixels."""
@@ -53,17 +53,13 @@ def load(path: Path) -> Weights:
         raise ImportError(
             f"{path}: needs ONNX Runtime: pip install 'kernelgan-jax[onnx]'"
         ) from error
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f"{path}: has {size} bytes; it must be at most {MAX_BYTES}")
+    data = read_bytes(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # What goes wrong comes as an exception.
     try:
         session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=onnxruntime.get_available_providers()
+            data, options, providers=onnxruntime.get_available_providers()
         )
-    except OSError:
-        raise
     except Exception as error:  # A damaged file makes the reader raise anything.
         raise ValueError(
             f"{path}: is not a file of ONNX that can be run ({_one_line(error)})"

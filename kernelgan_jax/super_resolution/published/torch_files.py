@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.super_resolution.published.files import MAX_BYTES, Layers
+from kernelgan_jax.super_resolution.published.files import MAX_BYTES, Layers, read_bytes
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of a file without a zip."""
@@ -96,10 +96,7 @@ def read_torch(path: Path, *, network: str) -> Layers:
       ValueError: If it holds something else.
       OSError: If it cannot be read.
     """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f"{path}: has {size} bytes; it must be at most {MAX_BYTES}")
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         zipped = data.startswith(b"PK")
         tensors, arrays = (_read_zip if zipped else _read_pickles)(io.BytesIO(data))

@@ -2,14 +2,12 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 import threading
 
 import jax
 import numpy as np
 import pytest
-from helpers import TINY_KERNELGAN, noise, texture
+from helpers import TINY_KERNELGAN, noise, run_on_8_devices, texture
 
 from kernelgan_jax import analyse, blur_kernels, kernels
 from kernelgan_jax.estimate import KernelEstimate
@@ -222,20 +220,10 @@ np.save(sys.argv[3], np.stack([one.diagnostics.raw_kernel for one in found]))
 
 
 def test_eight_devices_and_an_uneven_batch(tmp_path):
-    flags = os.environ.get("XLA_FLAGS", "")
-    environment = os.environ | {
-        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",  # as here
-    }
     folder = os.path.dirname(__file__)
-    helpers = os.path.dirname(os.path.dirname(folder))
+    tests = os.path.dirname(os.path.dirname(folder))
     saved = tmp_path / "kernels.npy"
-    subprocess.run(
-        [sys.executable, "-c", _ON_8_DEVICES, folder, helpers, saved],
-        env=environment,
-        check=True,
-    )
+    run_on_8_devices(_ON_8_DEVICES, folder, tests, saved)
     images = IMAGES + [unit(noise(84, 84, 3, seed=s)) for s in range(7)]
     found = estimate(same_keys(7, 10), images)
     expected = np.stack([one.diagnostics.raw_kernel for one in found])

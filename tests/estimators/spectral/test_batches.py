@@ -1,12 +1,10 @@
 """Spectra of many images as one program, on one device and on eight."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from helpers import texture
+from helpers import run_on_8_devices, texture
 
 from kernelgan_jax.estimators.spectral import analyse_images, batches
 
@@ -34,20 +32,10 @@ np.savez(sys.argv[3], **kernels)
 
 
 def test_eight_devices_and_an_uneven_batch(tmp_path):
-    flags = os.environ.get("XLA_FLAGS", "")
-    environment = os.environ | {
-        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
-    }
     folder = os.path.dirname(__file__)
-    helpers = os.path.dirname(os.path.dirname(folder))
+    tests = os.path.dirname(os.path.dirname(folder))
     saved = tmp_path / "kernels.npz"
-    subprocess.run(
-        [sys.executable, "-c", _ON_8_DEVICES, folder, helpers, saved],
-        env=environment,
-        check=True,
-    )
+    run_on_8_devices(_ON_8_DEVICES, folder, tests, saved)
     alone = analyse_images(IMAGES, scale=1)
     with np.load(saved) as kernels:
         for index, found in enumerate(alone):
