@@ -97,6 +97,16 @@ def test_resumed_training_ends_in_the_same_state(
     ema = optimizer.merge(whole.ema)
     for x, y in zip(jax.tree.leaves(ema), jax.tree.leaves(loaded.params), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-6)
+    # Another run begins with these weights: the first steps hardly change them.
+    begun = train.train(
+        photos, tmp_path / "begun", settings=SETTINGS._replace(start=loaded)
+    )
+    for x, y in zip(
+        jax.tree.leaves(optimizer.merge(begun.groups)),
+        jax.tree.leaves(loaded.params),
+        strict=True,
+    ):
+        np.testing.assert_allclose(x, y, atol=1e-4)
     # A checkpoint of another network is refused.
     other = SETTINGS._replace(
         network=DeepWiener(channels=4, coarse_channels=8, stages=2, blocks=1)

@@ -2,7 +2,7 @@
 
 Large parts of photographs are sky or out of focus, and teach nothing. Patches are
 drawn from cells of 64 x 64 pixels in proportion to their mean gradient, from each
-photograph and from the same at half its size, which is sharper. A few patches are of
+photograph and from the same at smaller sizes, which is sharper. A few patches are of
 rendered pages: text, drawn lines or flat areas. All pixels lie on the device, where
 patches are cut, so that a GPU does not wait for the host.
 """
@@ -29,6 +29,9 @@ PAGES = 200
 
 RENDERED = 0.06
 """Part of the patches that is of rendered pages."""
+
+SIZES = (1.0, 0.5)
+"""Of each photograph, relative to the file's."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
@@ -85,12 +88,19 @@ def hold_out(paths: Sequence[Path], count: int) -> tuple[list[Path], list[Path]]
     return [path for path in paths if path not in held], held
 
 
-def load(paths: Sequence[Path], *, least: int, pages: int = PAGES) -> Photographs:
-    """Decodes photographs, about 3.75 bytes per pixel in memory.
+def load(
+    paths: Sequence[Path],
+    *,
+    least: int,
+    sizes: Sequence[float] = SIZES,
+    pages: int = PAGES,
+) -> Photographs:
+    """Decodes photographs, 3 bytes in memory for each pixel of each size.
 
     Args:
       paths: Image files.
       least: Side of the largest patch; smaller images are left out.
+      sizes: At which each photograph is kept, relative to the file's.
       pages: How many pages are rendered beside the photographs.
 
     Raises:
@@ -99,7 +109,7 @@ def load(paths: Sequence[Path], *, least: int, pages: int = PAGES) -> Photograph
     with ThreadPoolExecutor() as pool:
         pixels = [
             image
-            for images in pool.map(_decode, paths)
+            for images in pool.map(functools.partial(_decode, sizes=sizes), paths)
             for image in images
             if min(image.shape[:2]) >= least
         ]
@@ -136,13 +146,16 @@ def load(paths: Sequence[Path], *, least: int, pages: int = PAGES) -> Photograph
     )
 
 
-def _decode(path: Path) -> list[np.ndarray]:
-    """A photograph, and the same at half its size."""
+def _decode(path: Path, sizes: Sequence[float]) -> list[np.ndarray]:
+    """A photograph at several sizes."""
     with Image.open(path) as file:
         whole = file.convert("RGB")
-    size = (whole.width // 2, whole.height // 2)
-    half = whole.resize(size, Image.Resampling.BICUBIC)
-    return [np.asarray(whole), np.asarray(half)]
+
+    def resized(size: float) -> np.ndarray:
+        sides = (max(round(size * n), 1) for n in whole.size)
+        return np.asarray(whole.resize(tuple(sides), Image.Resampling.BICUBIC))
+
+    return [resized(size) for size in sizes]
 
 
 def _gradients(photo: np.ndarray) -> np.ndarray:

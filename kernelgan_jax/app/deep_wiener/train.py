@@ -12,6 +12,7 @@ not.
 
 import functools
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,8 +45,8 @@ WRAPPING = 0.7
 as it is in the middle of a large image. The others teach what to do at its edges."""
 
 
-WORKERS = 8
-"""Threads that compile programs."""
+SIZES = (1.0, 0.7, 0.5, 0.35)
+"""Of the photographs that are trained on, relative to the files'."""
 
 AHEAD = 2
 """Chunks of steps that the device may still be at work on when the next is sent."""
@@ -80,7 +81,10 @@ class Settings(NamedTuple):
     chunk: int = 1
     """Steps of one kind that the device does at a time; on a GPU 10 pay."""
     minutes: float = 0
-    """The learning rate is 0 after so many minutes if not after `steps`; 0: never."""
+    """The learning rate is 0 after so many minutes, those of compilation among them, if
+    not after `steps`; 0: never."""
+    start: weights.Weights | None = None
+    """What training begins with where there is no checkpoint; None: random weights."""
     bicubic: bool = False
     """Whether all kernels are the bicubic one, without noise: for comparison."""
     network: DeepWiener = DeepWiener()
@@ -158,12 +162,13 @@ def train(
     scales, form = sorted(settings.shares), settings.form
     least = max(degradation.patch_size(scale) for scale in SCALES)
     begin = time.time()
-    data, held_data = (photographs.load(part, least=least) for part in parts)
+    data = photographs.load(parts[0], least=least, sizes=SIZES)
+    held_data = photographs.load(parts[1], least=least)
     data, held_data = jax.device_put((data, held_data))
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
     sizes = (settings.batch, settings.chunk)
     # Compilation takes minutes on a GPU: side by side.
-    pool = ThreadPoolExecutor(WORKERS)
+    pool = ThreadPoolExecutor(os.cpu_count())
     programs = {
         kind: pool.submit(_chunk_program, kind, like, *sizes, *form)
         for kind in _kinds(settings)
@@ -173,15 +178,21 @@ def train(
     }
     pool.shutdown(wait=False)
     state = jax.jit(_training(*form).init)(jax.random.key(settings.seed))
+    if settings.start:
+        groups = optimizer.split(settings.start.params)
+        # Each array its own: a step overwrites them.
+        state = state._replace(groups=groups, ema=jax.tree.map(jnp.copy, groups))
     file = output / "checkpoint.msgpack"
     if file.exists():
         state = restore(file, state)
     key, losses = jax.random.key(settings.seed), []
     done, progress = int(state.step), 0.0
+    ready = {kind: program.result() for kind, program in programs.items()}
+    first, last = time.time(), begin + 60 * settings.minutes
     while done < settings.steps and progress < 1:
         kind = _kind(done, settings)
         if settings.minutes:
-            progress = (time.time() - begin) / (60 * settings.minutes)
+            progress = (time.time() - first) / max(last - first, 1)
         rates = [
             optimizer.learning_rate(
                 number,
@@ -191,9 +202,7 @@ def train(
             )
             for number in range(done, done + settings.chunk)
         ]
-        state, info = programs[kind].result()(
-            key, state, data, np.array(rates, np.float32)
-        )
+        state, info = ready[kind](key, state, data, np.array(rates, np.float32))
         done += settings.chunk
         losses.append((kind.scale, info))
         if len(losses) > AHEAD:
@@ -337,7 +346,10 @@ FLAGS = flags.FLAGS
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    start = weights.load(Path(FLAGS.weights)) if FLAGS.weights else None
     settings = Settings(
+        start=start,
+        network=start.network if start else DeepWiener(),
         steps=FLAGS.steps,
         batch=FLAGS.batch,
         learning_rate=FLAGS.learning_rate,
@@ -357,6 +369,7 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("photos", None, "Folder of photographs.", required=True)
     flags.DEFINE_string("output", None, "Folder for the results.", required=True)
+    flags.DEFINE_string("weights", None, "File of weights to begin with.")
     flags.DEFINE_integer("steps", 20000, "Steps in all.")
     flags.DEFINE_integer("batch", 8, "Patches in each step.")
     flags.DEFINE_float("learning_rate", 1e-3, "Largest learning rate.")

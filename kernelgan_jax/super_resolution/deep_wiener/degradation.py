@@ -54,7 +54,7 @@ def degrade(
 
     Half of the LR patches have noise (up to 25 gray levels; white, or brighter where
     the image is, or correlated as demosaicing leaves it), a fifth JPEG of quality 30 to
-    100, with and without chroma subsampling, 3 % are sharpened, 10 % gray. What the
+    100, with and without chroma subsampling, 5 % are sharpened, 10 % gray. What the
     network is told of the noise is wrong by some 15 %; of JPEG it sometimes knows only
     that there is some, or nothing.
 
@@ -80,7 +80,7 @@ def degrade(
     drawn = random_kernels.draw(next(keys), scale=scale)
     hr, lr = _downscaled(hr, drawn.kernel, scale=scale, wraps=wraps)
 
-    sharpen = uniform(0.2, 0.8) * chance(0.03)
+    sharpen = uniform(0.2, 0.8) * chance(0.05)
     lr = jnp.clip(lr + sharpen * (lr - smooth(lr, 1.0)), 0, 1)
 
     noisy = chance(0.5)

@@ -15,12 +15,12 @@ import numpy as np
 from kernelgan_jax import blur_kernels, kernels, metrics
 
 FAMILIES = {
-    "gaussian": 0.64,
+    "gaussian": 0.60,
     "generalised": 0.04,
     "disk": 0.07,
     "line": 0.07,
-    "shake": 0.05,
-    "bicubic": 0.07,
+    "shake": 0.07,
+    "bicubic": 0.09,
     "lanczos": 0.02,
     "box": 0.02,
     "triangle": 0.02,
