@@ -179,9 +179,12 @@ def train(
     pool.shutdown(wait=False)
     state = jax.jit(_training(*form).init)(jax.random.key(settings.seed))
     if settings.start:
-        groups = optimizer.split(settings.start.params)
-        # Each array its own: a step overwrites them.
-        state = state._replace(groups=groups, ema=jax.tree.map(jnp.copy, groups))
+        # Copies: a step overwrites its arrays.
+        groups, ema = (
+            jax.tree.map(jnp.copy, optimizer.split(settings.start.params))
+            for _ in range(2)
+        )
+        state = state._replace(groups=groups, ema=ema)
     file = output / "checkpoint.msgpack"
     if file.exists():
         state = restore(file, state)
