@@ -116,6 +116,9 @@ def choice(*names: str) -> Check:
     return Check(legal, lambda value: isinstance(value, str) and value in names)
 
 
+TRUTH = Check("True or False", lambda value: isinstance(value, bool))
+"""A check for truth values."""
+
 TEXT = Check("a text", lambda value: isinstance(value, str))
 """A check for any text."""
 

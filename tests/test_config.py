@@ -58,7 +58,7 @@ TEXTS = ("plateau", "per_channel", "motion", "meta", "3x4")
 def changed(group, name):
     """Settings of a group in which one differs from its default."""
     default = getattr(GROUPS[group](), name)
-    for value in (2, 3, 20, 64, 128, 10**5, 0.25, *TEXTS, (9, 5)):
+    for value in (2, 3, 20, 64, 128, 10**5, 0.25, False, *TEXTS, (9, 5)):
         try:
             settings = GROUPS[group](**{name: value})
         except (TypeError, ValueError):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kernelgan_jax.settings import TEXT, check_settings, number, setting, whole
+from kernelgan_jax.settings import TEXT, TRUTH, check_settings, number, setting, whole
 
 SCALES = (1, 2, 3, 4)
 """Scales that the network has a stem and a head for."""
@@ -41,6 +41,12 @@ class DeepWienerConfig:
         check=number(least=0, most=1),
         about="Relative uncertainty of the kernel's width that is assumed at least; "
         "the larger, the more cautious.",
+    )
+    refine: bool = setting(
+        True,
+        check=TRUTH,
+        about="Whether an estimated kernel is refitted with the picture, where that "
+        "explains the image better.",
     )
     self_ensemble: int = setting(
         1,

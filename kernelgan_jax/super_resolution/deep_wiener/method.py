@@ -10,6 +10,7 @@ import numpy as np
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
+from kernelgan_jax.super_resolution.deep_wiener.refinement import refine_images
 from kernelgan_jax.super_resolution.deep_wiener.request import (
     Request,
     added_noise_std,
@@ -34,7 +35,7 @@ def deep_wiener(
     """Enlarges images with the trained network; see `Enlarge`.
 
     The network is given the noise, the strength of JPEG and the uncertainty of the
-    kernel.
+    kernel. Estimates that are trusted are first refitted (`refinement.py`).
     """
     del keys
     results: list[np.ndarray] = [np.empty(0)] * len(images)
@@ -45,6 +46,10 @@ def deep_wiener(
         weights = _of_user(Path(file)) if file else pretrained()
         chosen = [i for i, own in enumerate(settings) if own == (file, views)]
         requests = [_request(images[i], plans[i]) for i in chosen]
+        refined = [n for n, i in enumerate(chosen) if _is_refined(plans[i])]
+        better = refine_images(weights, [requests[n] for n in refined])
+        for n, request in zip(refined, better, strict=True):
+            requests[n] = request
         found = enlarge_averaged(weights, requests, views=views)
         for index, result in zip(chosen, found, strict=True):
             results[index] = result
@@ -68,6 +73,13 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         spectrum=None if evidence is None else evidence.spectrum,
         bounds=planned.bounds,
     )
+
+
+def _is_refined(planned: Plan) -> bool:
+    """Whether a kernel is an estimate that may be refitted with the picture: a wrong
+    one makes a wrong picture, which would make it worse."""
+    trusted = len(planned.stages[-1].widths) == 1
+    return bool(planned.config.refine) and planned.source == "estimated" and trusted
 
 
 def _cropped(kernel: np.ndarray) -> np.ndarray:

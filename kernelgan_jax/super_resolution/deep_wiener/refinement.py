@@ -1,0 +1,248 @@
+"""Refits an estimated kernel with the picture that the network makes of its image.
+
+An estimate is of a family, as Gaussians are, and no kernel is exactly of one. The
+network's result knows more of the picture than second-order statistics: least squares
+between it and the LR image give each value of the kernel, drawn to the estimate. The
+network is told that the kernel is known and that there is more noise than there is, so
+that it does not follow the image where only another kernel would explain it.
+
+A kernel is taken only if it explains pixels that it was not fitted to clearly better.
+
+References:
+  Levin, Weiss, Durand, Freeman, "Understanding and evaluating blind deconvolution
+  algorithms", CVPR 2009, section 3, for estimating the kernel and the picture in turn.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from kernelgan_jax import kernels, metrics
+from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
+from kernelgan_jax.super_resolution.deep_wiener.request import Request
+from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
+
+SCALES = (2, 3, 4)
+"""Scales at which it was measured."""
+
+DOUBT = 2 / 255
+"""Standard deviation of the noise that the network is told of beside the image's."""
+
+MAX_NOISE_STD = 1 / 255
+"""Noise beyond which kernels stay as they are: the network's result follows the noise a
+little, and the fit takes that for detail that a wider kernel has removed."""
+
+VALUE_STD = 0.15
+"""Relative standard deviation of a kernel's values about the estimate; that of the
+noise of the kernels of DIV2KRK is 0.14."""
+
+VALUE_FLOOR = 0.1
+"""Values are that uncertain also where they are smaller than this part of the largest
+one."""
+
+ALIKE = 16
+"""Neighbouring errors are alike: so many pixels count as one."""
+
+BETTER = 0.985
+"""Squared error of pixels that were left out, relative to that of the estimate, from
+which on a kernel is not taken."""
+
+WINDOW = 384
+"""Largest side of the part of the image that is used, LR pixels."""
+
+BLOCK = 16
+"""Side of the squares of pixels that are left out in turn, LR pixels."""
+
+CHUNK = 4096
+"""Equations that are summed at a time."""
+
+CERTAINTY = 0.7
+"""What is left of the uncertainty of the widths: half of the variance."""
+
+
+class _Equations(NamedTuple):
+    """Normal equations of a kernel's values k: the sum of squared errors is
+    `k @ matrix @ k - 2 * k @ vector + square`."""
+
+    matrix: np.ndarray
+    vector: np.ndarray
+    square: float
+    pixels: int
+    """Number of errors."""
+
+    def with_more(self, other: "_Equations") -> "_Equations":
+        """The equations of the pixels of both."""
+        return _Equations(
+            self.matrix + other.matrix,
+            self.vector + other.vector,
+            self.square + other.square,
+            self.pixels + other.pixels,
+        )
+
+    def error(self, kernel: np.ndarray) -> float:
+        """Mean squared error of a kernel."""
+        k = kernel.ravel()
+        whole = k @ self.matrix @ k - 2 * k @ self.vector + self.square
+        return float(max(whole, 0.0)) / self.pixels
+
+
+def refine_images(weights: Weights, requests: Sequence[Request]) -> list[Request]:
+    """Refits the kernels of images, where that explains them better.
+
+    Args:
+      weights: As `weights.load` gives them.
+      requests: The images, each with the estimate of its kernel.
+
+    Returns:
+      The requests, with the new kernels, each aligned and of sum 1, and less
+      uncertainty; those whose kernels are not refitted as they were: other scales than
+      `SCALES`, JPEG, noise above `MAX_NOISE_STD`, kernels of more than `6 s + 1` pixels
+      a side, and pictures in which a new kernel explains little.
+
+    Raises:
+      ValueError: If a request is out of range.
+    """
+    results = list(requests)
+    chosen = [i for i, request in enumerate(requests) if _can_be_refined(request)]
+    windows = [_window(requests[i]) for i in chosen]
+    pictures = enlarge_images(
+        weights,
+        [
+            request._replace(
+                noise_std=float(np.hypot(request.noise_std, DOUBT)),
+                kernel_std=0.0,
+                strength=1.0,
+            )
+            for request in windows
+        ],
+    )
+    for index, window, picture in zip(chosen, windows, pictures, strict=True):
+        kernel = _fit(picture, window)
+        if kernel is not None:
+            results[index] = requests[index]._replace(
+                kernel=kernel, kernel_std=CERTAINTY * requests[index].kernel_std
+            )
+    return results
+
+
+def _side(scale: int) -> int:
+    """Side of the frame with the values that are fitted."""
+    return 6 * scale + 1
+
+
+def _can_be_refined(request: Request) -> bool:
+    if (
+        request.scale not in SCALES
+        or request.jpeg > 0
+        or request.noise_std > MAX_NOISE_STD
+        or min(request.image.shape[:2]) < 4 * BLOCK
+    ):
+        return False
+    size = _side(request.scale)
+    inside = metrics.pad_to_frame(request.kernel, scale=request.scale, size=size)
+    return float(np.abs(request.kernel).sum() - np.abs(inside).sum()) < 0.01
+
+
+def _window(request: Request) -> Request:
+    """The request for the part of an image that has most detail."""
+    gray = request.image.mean(-1)
+    height, width = (min(side, WINDOW) for side in gray.shape)
+    detail = ndimage.uniform_filter(np.hypot(*np.gradient(gray)), (height, width))
+    # Of windows that are inside, by their first pixels.
+    inside = detail[height // 2 :, width // 2 :]
+    inside = inside[: gray.shape[0] - height + 1, : gray.shape[1] - width + 1]
+    top, left = np.unravel_index(inside.argmax(), inside.shape)
+    part = request.image[top : top + height, left : left + width]
+    return request._replace(image=np.ascontiguousarray(part))
+
+
+def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
+    """The kernel between a picture and its LR image; None if it explains little.
+
+    Args:
+      picture: `sH x sW x C`, the network's result.
+      request: The image, `H x W x C`, and the estimate of its kernel.
+    """
+    scale, side = request.scale, _side(request.scale)
+    estimate = kernels.normalise(
+        metrics.pad_to_frame(request.kernel, scale=scale, size=side)
+    )
+    gray, image = picture.mean(-1), request.image.mean(-1)
+    halves = [
+        _equations(gray, image, kept, side=side, scale=scale)
+        for kept in _halves(request)
+    ]
+    if min(half.pixels for half in halves) < side**2:
+        return None
+    whole = halves[0].with_more(halves[1])
+    # The error of the estimate stands for all that the fit does not explain.
+    noise = ALIKE * whole.error(estimate)
+    least = VALUE_FLOOR * np.abs(estimate).max()
+    inverse = noise / (VALUE_STD * (np.abs(estimate) + least)) ** 2
+    ratios = [
+        other.error(_solve(one, estimate, inverse)) / max(other.error(estimate), 1e-12)
+        for one, other in (halves, halves[::-1])
+    ]
+    if not np.mean(ratios) < BETTER:
+        return None
+    return kernels.normalise(kernels.centre(_solve(whole, estimate, inverse), scale))
+
+
+def _solve(
+    equations: _Equations, estimate: np.ndarray, inverse: np.ndarray
+) -> np.ndarray:
+    """The most likely kernel, sum 1: a Gaussian prior about the estimate.
+
+    Args:
+      equations: Of the squared errors.
+      estimate: `n x n`.
+      inverse: Variance of the error over that of each value, `n x n`.
+    """
+    start = estimate.ravel()
+    system = equations.matrix + np.diag(inverse.ravel())
+    step = np.linalg.solve(system, equations.vector - equations.matrix @ start)
+    return kernels.normalise((start + step).reshape(estimate.shape))
+
+
+def _halves(request: Request) -> Iterator[np.ndarray]:
+    """The usable LR pixels of each colour of a chessboard, `H x W`."""
+    image, scale = request.image, request.scale
+    low, high = request.bounds
+    step = 1 / 512  # what is clipped does not follow the kernel
+    edge = -(-_side(scale) // (2 * scale)) + 4  # where the network lacks a picture
+    inner = image[edge:-edge, edge:-edge]
+    inside = ((inner > low + step) & (inner < high - step)).all(-1)
+    usable = np.pad(inside, edge)
+    rows, columns = np.indices(usable.shape) // BLOCK
+    for colour in (0, 1):
+        yield usable & ((rows + columns) % 2 == colour)
+
+
+def _equations(
+    picture: np.ndarray, image: np.ndarray, kept: np.ndarray, *, side: int, scale: int
+) -> _Equations:
+    """The equations of the values of a kernel, from some of the LR pixels.
+
+    Args:
+      picture: `sH x sW`, gray.
+      image: `H x W`, gray.
+      kept: `H x W`, which of its pixels.
+      side: Of the kernel.
+      scale: s.
+    """
+    mean = image[kept].mean() if kept.any() else 0.0
+    views = np.lib.stride_tricks.sliding_window_view(picture - mean, (side, side))
+    matrix, vector = np.zeros((side**2, side**2)), np.zeros(side**2)
+    square, rows, columns = 0.0, *np.nonzero(kept)
+    start = side // 2
+    for some in np.array_split(np.arange(len(rows)), max(-(-len(rows) // CHUNK), 1)):
+        at = rows[some], columns[some]
+        places = (scale * n - start for n in at)
+        patches = views[tuple(places)].reshape(-1, side**2)
+        values = image[at] - mean
+        matrix += patches.T @ patches
+        vector += patches.T @ values
+        square += float(values @ values)
+    return _Equations(matrix, vector, square, len(rows))
