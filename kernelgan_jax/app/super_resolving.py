@@ -13,7 +13,7 @@ from kernelgan_jax.app.reading import Ready, check_state
 from kernelgan_jax.app.report import SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, ProgressCallback
 from kernelgan_jax.super_resolution.planning import Plan, plan
-from kernelgan_jax.super_resolution.run import super_resolve_planned
+from kernelgan_jax.super_resolution.run import refine_plan, super_resolve_planned
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
@@ -36,8 +36,13 @@ def super_resolve(
     """
     started = time.perf_counter()
     planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
-    notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
+    pixels = enlarging.for_estimation(ready.image)
     known = ready.sample.for_enlarging(job)
+    known = known or _seen(ready.image, pixels, planned)
+    planned = refine_plan(pixels, planned, usable=known)
+    if ready.image.bands:  # They are enlarged in groups.
+        known = None
+    notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
     enlarged = _enlarge(ready.image, planned, job, progress, known)
     image, format, more = image_encoding.fit(enlarged, job.format)
     frames: list[Callable[[], image_files.Image]] = []
@@ -55,6 +60,7 @@ def super_resolve(
             if enlarging.is_constant(picture):
                 raise ValueError(enlarging.CONSTANT)
             again = _plan(picture, estimate, job, bicubic=bool(reason))
+            again = again._replace(stages=planned.stages, kernel_std=planned.kernel_std)
             larger = _enlarge(picture, again, job, progress)
         except ValueError as error:
             again = _plan(picture, None, job, bicubic=True)
@@ -108,6 +114,16 @@ def _plan(
     )
 
 
+def _seen(
+    image: image_files.Image, pixels: np.ndarray, planned: Plan
+) -> UsablePixels | None:
+    """The usable pixels of an image of which something is not seen."""
+    unseen = enlarging.unseen(image)
+    if unseen is None or not planned.stages:
+        return None
+    return find_usable(pixels, unseen=unseen)
+
+
 def _enlarge(
     image: image_files.Image,
     planned: Plan,
@@ -124,13 +140,10 @@ def _enlarge(
       progress: Called now and then.
       known: The image's usable pixels, if they are known.
     """
-    unseen = enlarging.unseen(image)
 
     def enlarge(pixels: np.ndarray) -> np.ndarray:
         keys = [jax.random.key(job.seed)]
-        usable = known
-        if usable is None and unseen is not None and planned.stages:
-            usable = find_usable(pixels, unseen=unseen)
+        usable = known or _seen(image, pixels, planned)
         return super_resolve_planned(
             keys, [pixels], [planned], usable=[usable], progress=progress
         )[0]

@@ -10,6 +10,7 @@ from .published.config import USRNetConfig as USRNetConfig
 from .registry import METHODS as METHODS
 from .registry import Method as Method
 from .registry import find_method as find_method
+from .run import refine_plan as refine_plan
 from .run import super_resolve as super_resolve
 from .run import super_resolve_planned as super_resolve_planned
 from .wiener import wiener_filter as wiener_filter

@@ -96,6 +96,8 @@ class Method:
     """Class of its settings, a `MethodSettings`; None if it has none."""
     uses_kernel: bool = True
     """Whether the result depends on the kernel."""
+    refines: bool = False
+    """Whether its module has `refine(images, plans)`, which betters kernels."""
     headroom: float = 0.0
     """What it needs free at both ends of the range, as it clips to [0, 1]."""
     least_side: int = 0
@@ -132,13 +134,13 @@ class Method:
                 "takes any size"
             )
 
-    def load(self) -> Enlarge:
-        """Imports the method's module and returns its function."""
+    def load(self, function: str = "") -> Any:
+        """Imports the method's module and returns its function, an `Enlarge`, or
+        another one."""
         module = importlib.import_module(
             f"kernelgan_jax.super_resolution.{self.module}"
         )
-        function: Enlarge = getattr(module, self.name)
-        return function
+        return getattr(module, function or self.name)
 
 
 METHODS: dict[str, Method] = {
@@ -164,6 +166,7 @@ METHODS: dict[str, Method] = {
             "a network trained on photographs, on top of Wiener filters",
             "trained network",
             config=DeepWienerConfig,
+            refines=True,
             least_side=4,
         ),
         Method(

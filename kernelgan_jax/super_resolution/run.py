@@ -9,11 +9,11 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
-from kernelgan_jax.levels import find_levels, from_own_range, to_own_range
+from kernelgan_jax.levels import find_levels
 from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
-from kernelgan_jax.super_resolution.filling import fill_unusable, put_back
+from kernelgan_jax.super_resolution.own_range import in_own_range, to_own
 from kernelgan_jax.super_resolution.planning import Plan, plan
-from kernelgan_jax.super_resolution.registry import Enlarge, find_method
+from kernelgan_jax.super_resolution.registry import find_method
 from kernelgan_jax.super_resolution.varying import by_parts
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
@@ -92,9 +92,40 @@ def super_resolve(
         image_shape=pixels.shape,
         image_span=span,
     )
+    refined = refine_plan(pixels, planned, usable=usable)
     return super_resolve_planned(
-        [key], [pixels], [planned], usable=[usable], progress=progress
+        [key], [pixels], [refined], usable=[usable], progress=progress
     )[0]
+
+
+def refine_plan(
+    image: Any, planned: Plan, *, usable: UsablePixels | None = None
+) -> Plan:
+    """Refits the kernel of a plan to its image, where the method can.
+
+    Args:
+      image: As `super_resolve` takes it.
+      planned: What `plan` returned for it.
+      usable: What `find_usable` returned for it, if that is known.
+
+    Returns:
+      The plan, with another kernel, its uncertainty and a note if that explains the
+      image better (`deep_wiener/refinement.py`).
+
+    Raises:
+      ValueError: If the image or the kernel cannot be used.
+    """
+    pixels = from_array(image)
+    _check(pixels, planned)
+    method = find_method(planned.method)
+    if not method.refines:
+        return planned
+    seen = find_usable(pixels) if usable is None else usable
+    own = to_own(seen, planned, headroom=method.headroom)
+    (refined,) = method.load("refine")([own.image], [own.plan])
+    return planned._replace(
+        stages=refined.stages, kernel_std=refined.kernel_std, notes=refined.notes
+    )
 
 
 def super_resolve_planned(
@@ -156,61 +187,11 @@ def super_resolve_planned(
     method = find_method(methods[0])
     if method.uses_kernel:
         enlarge = by_parts(method.load())
-        enlarge = _in_own_range(enlarge, known, headroom=method.headroom)
+        enlarge = in_own_range(enlarge, known, headroom=method.headroom)
     else:
         enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
     results = enlarge(keys, checked, plans, progress=progress)
     return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
-
-
-def _in_own_range(
-    enlarge: Enlarge, known: Sequence[UsablePixels | None], *, headroom: float
-) -> Enlarge:
-    """The function of a method, for images in the range of their types: it is called
-    with their own ranges, and with noise and spectra of these."""
-
-    def mapped(
-        keys: Sequence[jax.Array],
-        images: Sequence[np.ndarray],
-        plans: Sequence[Plan],
-        *,
-        progress: ProgressCallback | None = None,
-    ) -> list[np.ndarray]:
-        usable = [
-            find_usable(image) if seen is None else seen
-            for image, seen in zip(images, known, strict=True)
-        ]
-        found = [to_own_range(each.image, headroom=headroom) for each in usable]
-        own, levels = [own for own, _ in found], [levels for _, levels in found]
-        planned = [
-            _amplified(each, (1 - 2 * headroom) / own.span)._replace(bounds=own.bounds)
-            for each, own in zip(plans, levels, strict=True)
-        ]
-        own = list(map(fill_unusable, own, planned, usable))
-        results = enlarge(keys, own, planned, progress=progress)
-        return [
-            put_back(from_own_range(result, each, headroom=headroom), image, seen)
-            for result, each, image, seen in zip(
-                results, levels, images, usable, strict=True
-            )
-        ]
-
-    return mapped
-
-
-def _amplified(planned: Plan, gain: float) -> Plan:
-    """The plan for an image whose levels are `gain` times as far apart."""
-    evidence = planned.evidence
-    if evidence is not None and evidence.spectrum is not None:
-        more = np.float32(2 * np.log(evidence.span * gain))
-        spectrum = evidence.spectrum._replace(
-            log_amplitude=evidence.spectrum.log_amplitude + more,
-            log_noise=evidence.spectrum.log_noise + more,
-        )
-        evidence = evidence._replace(
-            spectrum=spectrum, noise_std=gain * evidence.noise_std, span=1 / gain
-        )
-    return planned._replace(noise_std=gain * planned.noise_std, evidence=evidence)
 
 
 def _check(pixels: np.ndarray, planned: Plan) -> None:

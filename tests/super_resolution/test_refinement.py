@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from kernelgan_jax import KernelEstimate, blur_kernels, degradation, kernels, metrics
-from kernelgan_jax.super_resolution import planning
+from kernelgan_jax.super_resolution import plan, refine_plan
 from kernelgan_jax.super_resolution.deep_wiener import (
     DeepWienerConfig,
     method,
@@ -50,13 +49,12 @@ def test_what_no_family_holds_is_found(
 ) -> None:
     true = noisy(GAUSSIAN)
     asked = request(hr, true, kernel_std=0.08)
-    (refined,) = refinement.refine_images(trained, [asked])
-    assert refined.kernel_std == pytest.approx(0.7 * 0.08)
-    assert refined.kernel.sum() == pytest.approx(1, abs=1e-5)
-    place = kernels.centre_of_mass(refined.kernel)
-    np.testing.assert_allclose(
-        place, kernels.alignment(refined.kernel.shape, 2), atol=1e-3
-    )
+    (kernel,) = refinement.refit(trained, [asked])
+    assert kernel is not None
+    assert kernel.sum() == pytest.approx(1, abs=1e-5)
+    place = kernels.centre_of_mass(kernel)
+    np.testing.assert_allclose(place, kernels.alignment(kernel.shape, 2), atol=1e-3)
+    refined = asked._replace(kernel=kernel, kernel_std=method.CERTAINTY * 0.08)
     before, after = (
         metrics.psnr_y(picture, hr, scale=2)
         for picture in enlarge_images(trained, [asked, refined])
@@ -90,8 +88,7 @@ def test_kernel_that_explains_the_image_stays(hr: np.ndarray) -> None:
 )
 def test_kernels_that_are_not_refitted(hr: np.ndarray, change: dict) -> None:
     asked = request(hr, noisy(GAUSSIAN))._replace(**change)
-    (found,) = refinement.refine_images(method.pretrained(), [asked])
-    assert found is asked
+    assert refinement.refit(method.pretrained(), [asked]) == [None]
 
 
 def test_window_has_the_most_detail() -> None:
@@ -105,28 +102,46 @@ def test_window_has_the_most_detail() -> None:
     np.testing.assert_array_equal(refinement._window(small).image, small.image)
 
 
+TRUSTED = KernelEstimate(GAUSSIAN, 2, trusted=True)
+
+
 @pytest.mark.parametrize(
-    "kernel, refine, called",
+    "kernel, name, refine",
     [
-        (KernelEstimate(GAUSSIAN, 2, trusted=True), True, 1),
-        (KernelEstimate(GAUSSIAN, 2, trusted=True), False, 0),
-        (KernelEstimate(GAUSSIAN, 2), True, 0),
-        (KernelEstimate(GAUSSIAN, 2, failure="no"), True, 0),
-        (GAUSSIAN, True, 0),
+        (TRUSTED, "deep_wiener", True),
+        (TRUSTED, "deep_wiener", False),
+        (TRUSTED, "wiener", None),
+        (KernelEstimate(GAUSSIAN, 2), "deep_wiener", True),
+        (TRUSTED._replace(failure="no"), "deep_wiener", True),
+        (GAUSSIAN, "deep_wiener", True),
     ],
 )
 def test_trusted_estimates_are_refitted(
     hr: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
     kernel: object,
-    refine: bool,
-    called: int,
+    name: str,
+    refine: bool | None,
 ) -> None:
-    asked = []
+    another = np.full((4, 4), 1 / 16)
     monkeypatch.setattr(
-        method, "refine_images", lambda _, requests: asked.extend(requests) or requests
+        method, "refit", lambda _, requests: [another for _ in requests]
     )
-    config = DeepWienerConfig(refine=refine)
-    planned = planning.plan(kernel, scale=2, config=config)
-    method.deep_wiener([jax.random.key(0)], [hr[:64, :64]], [planned])
-    assert len(asked) == called
+    config = None if refine is None else DeepWienerConfig(refine=refine)
+    before = plan(kernel, scale=2, method=name, config=config)
+    before = before._replace(kernel_std=0.1)
+    after = refine_plan(hr[:64, :64], before)
+    if kernel is TRUSTED and refine:
+        assert after.kernel is another and after.kernel_std == pytest.approx(0.07)
+        assert after.notes == ("with its kernel refitted to the picture",)
+        assert after.source == "estimated"
+    else:
+        assert after == before
+
+
+def test_what_is_left_as_it_is(hr: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(method, "refit", lambda _, requests: [None] * len(requests))
+    before = plan(TRUSTED)
+    assert refine_plan(hr[:64, :64], before) == before
+    with pytest.raises(ValueError, match="image"):
+        refine_plan(np.zeros((2, 3, 4, 5)), before)

@@ -10,7 +10,7 @@ import numpy as np
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
-from kernelgan_jax.super_resolution.deep_wiener.refinement import refine_images
+from kernelgan_jax.super_resolution.deep_wiener.refinement import refit
 from kernelgan_jax.super_resolution.deep_wiener.request import (
     Request,
     added_noise_std,
@@ -19,7 +19,11 @@ from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import (
     enlarge_averaged,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
-from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.planning import Plan, Stage
+
+CERTAINTY = 0.7
+"""What is left of the uncertainty of a kernel's width where it was refitted: half of
+the variance."""
 
 WEIGHTS = Path(__file__).parent / "weights.npz"
 """The file of the package's weights."""
@@ -35,7 +39,7 @@ def deep_wiener(
     """Enlarges images with the trained network; see `Enlarge`.
 
     The network is given the noise, the strength of JPEG and the uncertainty of the
-    kernel. Estimates that are trusted are first refitted (`refinement.py`).
+    kernel.
     """
     del keys
     results: list[np.ndarray] = [np.empty(0)] * len(images)
@@ -46,16 +50,44 @@ def deep_wiener(
         weights = _of_user(Path(file)) if file else pretrained()
         chosen = [i for i, own in enumerate(settings) if own == (file, views)]
         requests = [_request(images[i], plans[i]) for i in chosen]
-        refined = [n for n, i in enumerate(chosen) if _is_refined(plans[i])]
-        better = refine_images(weights, [requests[n] for n in refined])
-        for n, request in zip(refined, better, strict=True):
-            requests[n] = request
         found = enlarge_averaged(weights, requests, views=views)
         for index, result in zip(chosen, found, strict=True):
             results[index] = result
             if progress is not None:
                 progress(Progress(index, "deep_wiener", 1, 1))
     return results
+
+
+def refine(images: Sequence[np.ndarray], plans: Sequence[Plan]) -> list[Plan]:
+    """Refits estimated kernels with the pictures; see `refinement.py`."""
+    results = list(plans)
+    for file in sorted({planned.config.weights for planned in plans}):
+        weights = _of_user(Path(file)) if file else pretrained()
+        chosen = [
+            i
+            for i, planned in enumerate(plans)
+            if planned.config.weights == file and _is_refitted(planned)
+        ]
+        found = refit(weights, [_request(images[i], plans[i]) for i in chosen])
+        for index, kernel in zip(chosen, found, strict=True):
+            if kernel is not None:
+                planned = plans[index]
+                results[index] = planned._replace(
+                    stages=(Stage(planned.scale, kernel),),
+                    kernel_std=CERTAINTY * planned.kernel_std,
+                    notes=("with its kernel refitted to the picture", *planned.notes),
+                )
+    return results
+
+
+def _is_refitted(planned: Plan) -> bool:
+    """Whether a kernel is an estimate that may be refitted.
+
+    A wrong kernel makes a wrong picture, which would make the kernel worse.
+    """
+    trusted = len(planned.stages[-1].widths) == 1
+    known = planned.source != "estimated" or planned.kernel_map is not None
+    return bool(planned.config.refine) and trusted and not known
 
 
 def _request(image: np.ndarray, planned: Plan) -> Request:
@@ -73,13 +105,6 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         spectrum=None if evidence is None else evidence.spectrum,
         bounds=planned.bounds,
     )
-
-
-def _is_refined(planned: Plan) -> bool:
-    """Whether a kernel is an estimate that may be refitted with the picture: a wrong
-    one makes a wrong picture, which would make it worse."""
-    trusted = len(planned.stages[-1].widths) == 1
-    return bool(planned.config.refine) and planned.source == "estimated" and trusted
 
 
 def _cropped(kernel: np.ndarray) -> np.ndarray:

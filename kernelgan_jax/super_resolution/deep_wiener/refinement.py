@@ -58,9 +58,6 @@ BLOCK = 16
 CHUNK = 4096
 """Equations that are summed at a time."""
 
-CERTAINTY = 0.7
-"""What is left of the uncertainty of the widths: half of the variance."""
-
 
 class _Equations(NamedTuple):
     """Normal equations of a kernel's values k: the sum of squared errors is
@@ -88,7 +85,7 @@ class _Equations(NamedTuple):
         return float(max(whole, 0.0)) / self.pixels
 
 
-def refine_images(weights: Weights, requests: Sequence[Request]) -> list[Request]:
+def refit(weights: Weights, requests: Sequence[Request]) -> list[np.ndarray | None]:
     """Refits the kernels of images, where that explains them better.
 
     Args:
@@ -96,16 +93,15 @@ def refine_images(weights: Weights, requests: Sequence[Request]) -> list[Request
       requests: The images, each with the estimate of its kernel.
 
     Returns:
-      The requests, with the new kernels, each aligned and of sum 1, and less
-      uncertainty; those whose kernels are not refitted as they were: other scales than
-      `SCALES`, JPEG, noise above `MAX_NOISE_STD`, kernels of more than `6 s + 1` pixels
-      a side, and pictures in which a new kernel explains little.
+      The new kernels, `n x n`, aligned, sum 1; None for those that stay: at other
+      scales than `SCALES`, with JPEG or noise above `MAX_NOISE_STD`, of more than
+      `6 s + 1` pixels a side, and where another kernel explains little.
 
     Raises:
       ValueError: If a request is out of range.
     """
-    results = list(requests)
-    chosen = [i for i, request in enumerate(requests) if _can_be_refined(request)]
+    results: list[np.ndarray | None] = [None] * len(requests)
+    chosen = [i for i, request in enumerate(requests) if _can_be_refitted(request)]
     windows = [_window(requests[i]) for i in chosen]
     pictures = enlarge_images(
         weights,
@@ -119,11 +115,7 @@ def refine_images(weights: Weights, requests: Sequence[Request]) -> list[Request
         ],
     )
     for index, window, picture in zip(chosen, windows, pictures, strict=True):
-        kernel = _fit(picture, window)
-        if kernel is not None:
-            results[index] = requests[index]._replace(
-                kernel=kernel, kernel_std=CERTAINTY * requests[index].kernel_std
-            )
+        results[index] = _fit(picture, window)
     return results
 
 
@@ -132,7 +124,7 @@ def _side(scale: int) -> int:
     return 6 * scale + 1
 
 
-def _can_be_refined(request: Request) -> bool:
+def _can_be_refitted(request: Request) -> bool:
     if (
         request.scale not in SCALES
         or request.jpeg > 0

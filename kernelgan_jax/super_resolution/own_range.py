@@ -1,0 +1,89 @@
+"""Methods see an image in its own range, filled where it is not part of its picture."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kernelgan_jax.estimate import ProgressCallback
+from kernelgan_jax.levels import Levels, from_own_range, to_own_range
+from kernelgan_jax.super_resolution.filling import fill_unusable, put_back
+from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.registry import Enlarge
+from kernelgan_jax.usable_pixels import UsablePixels, find_usable
+
+
+class Own(NamedTuple):
+    """An image as a method sees it."""
+
+    image: np.ndarray
+    """`H x W x C` float32, its own range mapped to `[headroom, 1 - headroom]`."""
+    plan: Plan
+    """With noise and spectrum of that image, and its bounds."""
+    levels: Levels
+    """What maps it back."""
+
+
+def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
+    """An image and its plan as a method sees them.
+
+    Args:
+      usable: The image's usable pixels.
+      planned: Its plan.
+      headroom: What the method needs free at both ends of the range.
+    """
+    image, levels = to_own_range(usable.image, headroom=headroom)
+    gain = (1 - 2 * headroom) / levels.span
+    planned = _amplified(planned, gain)._replace(bounds=levels.bounds)
+    return Own(fill_unusable(image, planned, usable), planned, levels)
+
+
+def in_own_range(
+    enlarge: Enlarge, known: Sequence[UsablePixels | None], *, headroom: float
+) -> Enlarge:
+    """The function of a method, for images in the range of their types: it is called
+    with their own ranges, and with noise and spectra of these."""
+
+    def in_own(
+        keys: Sequence[jax.Array],
+        images: Sequence[np.ndarray],
+        plans: Sequence[Plan],
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[np.ndarray]:
+        usable = [
+            find_usable(image) if seen is None else seen
+            for image, seen in zip(images, known, strict=True)
+        ]
+        mapped = [
+            to_own(seen, planned, headroom=headroom)
+            for seen, planned in zip(usable, plans, strict=True)
+        ]
+        own = [each.image for each in mapped]
+        planned = [each.plan for each in mapped]
+        levels = [each.levels for each in mapped]
+        results = enlarge(keys, own, planned, progress=progress)
+        return [
+            put_back(from_own_range(result, each, headroom=headroom), image, seen)
+            for result, each, image, seen in zip(
+                results, levels, images, usable, strict=True
+            )
+        ]
+
+    return in_own
+
+
+def _amplified(planned: Plan, gain: float) -> Plan:
+    """The plan for an image whose levels are `gain` times as far apart."""
+    evidence = planned.evidence
+    if evidence is not None and evidence.spectrum is not None:
+        more = np.float32(2 * np.log(evidence.span * gain))
+        spectrum = evidence.spectrum._replace(
+            log_amplitude=evidence.spectrum.log_amplitude + more,
+            log_noise=evidence.spectrum.log_noise + more,
+        )
+        evidence = evidence._replace(
+            spectrum=spectrum, noise_std=gain * evidence.noise_std, span=1 / gain
+        )
+    return planned._replace(noise_std=gain * planned.noise_std, evidence=evidence)
