@@ -40,6 +40,8 @@ class SuperResolved:
     if the method uses none."""
     seconds: float
     """Time that it took."""
+    refitted: bool = False
+    """Whether the kernel is no longer the estimate, but refitted to the picture."""
     note: str = ""
     """What was not done as usual; may be empty."""
     method: str = ""

@@ -46,6 +46,7 @@ FILES = (
     *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
     *(kernel_files.export_name(tool, scale) for scale in _SCALES for tool in TOOLS),
     *(f"kernel_map_x{scale}.npy" for scale in _SCALES),
+    *(f"refitted_kernel_x{scale}.npy" for scale in _SCALES),
     "kernel.png",
     *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
@@ -278,6 +279,8 @@ def _write_files(folder: Path, result: Result) -> dict[str, Any]:
         made = result.estimate.kernel_map
         np.save(folder / f"kernel_map_x{made.scale}.npy", made.kernels)
     if result.sr is not None:
+        if result.sr.kernel is not None and result.sr.refitted:
+            np.save(folder / f"refitted_kernel_x{result.scale}.npy", result.sr.kernel)
         _write_images(folder, result.sr, result)
     if result.job.figures:
         figures.write(folder, result)

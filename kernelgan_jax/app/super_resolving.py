@@ -39,6 +39,7 @@ def super_resolve(
     pixels = enlarging.for_estimation(ready.image)
     known = ready.sample.for_enlarging(job)
     known = known or _seen(ready.image, pixels, planned)
+    estimated = planned.kernel
     planned = refine_plan(pixels, planned, usable=known)
     if ready.image.bands:  # They are enlarged in groups.
         known = None
@@ -84,6 +85,7 @@ def super_resolve(
         image=image,
         kernel=planned.kernel,
         source=_source(planned, job),
+        refitted=planned.kernel is not estimated,
         seconds=time.perf_counter() - started,
         note=" and ".join([*notes, *more]),
         method="bicubic" if reason else "",

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import os
 import re
 import threading
@@ -411,6 +412,39 @@ def test_usable_pixels_are_found_once(tmp_path, estimation, monkeypatch, alpha):
         assert 0.1 < usable.unusable.mean() < 0.2
     # What was filled is float32, which is not kept.
     assert len(calls) == (3 if alpha else 1)
+
+
+def test_refitted_kernel_is_told_of_and_written(tmp_path, estimation, monkeypatch):
+    another = np.full((5, 5), 1 / 25)
+
+    def refine(image, planned, *, usable):
+        stage = planned.stages[0]._replace(kernel=another)
+        return planned._replace(stages=(stage,), notes=("refitted",))
+
+    def used(keys, images, plans, **_):
+        assert plans[0].kernel is another
+        return [bicubic_resize(to_unit(images[0]), 2)]
+
+    monkeypatch.setattr(super_resolving, "refine_plan", refine)
+    monkeypatch.setattr(super_resolving, "super_resolve_planned", used)
+    task = makers.tasks(tmp_path, 1)[0]
+    assert statuses([task], Job(config=Config(), figures=False)) == ["done"]
+    written = np.load(task.folder / "refitted_kernel_x2.npy")
+    np.testing.assert_array_equal(written, another)
+    found = json.loads((task.folder / "report.json").read_text())
+    assert found["super_resolution"]["note"] == "refitted"
+    assert found["super_resolution"]["kernel_measures"]["shape"] == [5, 5]
+    assert "refitted_kernel_x2.npy" in found["files"]
+    # Another run without it leaves no old one.
+    monkeypatch.setattr(super_resolving, "refine_plan", lambda _, plan, **__: plan)
+    monkeypatch.setattr(
+        super_resolving,
+        "super_resolve_planned",
+        lambda keys, images, plans, **_: [bicubic_resize(to_unit(images[0]), 2)],
+    )
+    again = Job(config=Config(), figures=False, resume=False)
+    assert statuses([task], again) == ["done"]
+    assert not (task.folder / "refitted_kernel_x2.npy").exists()
 
 
 # --- What is reported ---

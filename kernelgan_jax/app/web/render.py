@@ -103,6 +103,7 @@ def _downloads(entry: Entry) -> str:
     own = f"kernel_x{scale}"
     labels = {entry.report["super_resolution"]["file"]: "Picture"}
     labels |= {f"{own}.npy": "Kernel (NumPy)", f"{own}.mat": "Kernel (MATLAB)"}
+    labels |= {f"refitted_{own}.npy": "Refitted kernel (NumPy)"}
     labels |= {"report.json": "Report"}
     links = [
         _link(folder / name, label)

@@ -83,11 +83,13 @@ def refine(images: Sequence[np.ndarray], plans: Sequence[Plan]) -> list[Plan]:
 def _is_refitted(planned: Plan) -> bool:
     """Whether a kernel is an estimate that may be refitted.
 
-    A wrong kernel makes a wrong picture, which would make the kernel worse.
+    A known kernel is not uncertain. A wrong one makes a wrong picture, which would make
+    the kernel worse.
     """
     trusted = len(planned.stages[-1].widths) == 1
-    known = planned.source != "estimated" or planned.kernel_map is not None
-    return bool(planned.config.refine) and trusted and not known
+    uncertain = planned.source == "estimated" and planned.kernel_std > 0
+    one = planned.kernel_map is None
+    return bool(planned.config.refine) and trusted and uncertain and one
 
 
 def _request(image: np.ndarray, planned: Plan) -> Request:
