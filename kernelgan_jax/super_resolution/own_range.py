@@ -42,8 +42,14 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
 def in_own_range(
     enlarge: Enlarge, known: Sequence[UsablePixels | None], *, headroom: float
 ) -> Enlarge:
-    """The function of a method, for images in the range of their types: it is called
-    with their own ranges, and with noise and spectra of these."""
+    """The function of a method, for images in the range of their types.
+
+    Args:
+      enlarge: The function; it is called with images in their own ranges, and with
+        noise and spectra of these.
+      known: Usable pixels of the images that will come, or None where not known.
+      headroom: What the method needs free at both ends of the range.
+    """
 
     def in_own(
         keys: Sequence[jax.Array],

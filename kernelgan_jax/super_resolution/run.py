@@ -114,11 +114,18 @@ def refine_plan(
 
     Raises:
       ValueError: If the image or the kernel cannot be used.
+
+    Example:
+      >>> import numpy as np
+      >>> from kernelgan_jax.super_resolution import plan, refine_plan
+      >>> known = plan(np.full((4, 4), 1 / 16), scale=2)
+      >>> refine_plan(np.zeros((64, 64), np.uint8), known) is known
+      True
     """
     pixels = from_array(image)
     _check(pixels, planned)
     method = find_method(planned.method)
-    if not method.refines:
+    if not method.refines or planned.source != "estimated":
         return planned
     seen = find_usable(pixels) if usable is None else usable
     own = to_own(seen, planned, headroom=method.headroom)

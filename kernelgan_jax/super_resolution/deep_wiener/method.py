@@ -59,7 +59,15 @@ def deep_wiener(
 
 
 def refine(images: Sequence[np.ndarray], plans: Sequence[Plan]) -> list[Plan]:
-    """Refits estimated kernels with the pictures; see `refinement.py`."""
+    """Refits estimated kernels with the pictures; see `refinement.py`.
+
+    Args:
+      images: As in `Enlarge`.
+      plans: As in `Enlarge`, all with an estimate's kernel.
+
+    Returns:
+      The plans, some with another kernel, less uncertainty and a note.
+    """
     results = list(plans)
     for file in sorted({planned.config.weights for planned in plans}):
         weights = _of_user(Path(file)) if file else pretrained()
@@ -87,9 +95,8 @@ def _is_refitted(planned: Plan) -> bool:
     the kernel worse.
     """
     trusted = len(planned.stages[-1].widths) == 1
-    uncertain = planned.source == "estimated" and planned.kernel_std > 0
     one = planned.kernel_map is None
-    return bool(planned.config.refine) and trusted and uncertain and one
+    return bool(planned.config.refine) and trusted and planned.kernel_std > 0 and one
 
 
 def _request(image: np.ndarray, planned: Plan) -> Request:
