@@ -86,14 +86,18 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     return (unseen, source) if source.any() else (None, None)
 
 
-def for_estimation(image: Image, *, band: int | None = None) -> np.ndarray:
+def for_estimation(
+    image: Image, *, band: int | None = None, pixels: np.ndarray | None = None
+) -> np.ndarray:
     """The pixels that the kernel is estimated from: the mean of bands, else all.
 
     Args:
       image: The image.
       band: Only this band or channel, counted from 1.
+      pixels: Its `usual_pixels`, if they are known.
     """
-    pixels = usual_pixels(image)
+    if pixels is None:
+        pixels = usual_pixels(image)
     if band is not None:
         return np.ascontiguousarray(pixels[:, :, band - 1 : band])
     if not image.bands:

@@ -36,15 +36,15 @@ def super_resolve(
     """
     started = time.perf_counter()
     planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
-    pixels = enlarging.for_estimation(ready.image)
-    known = ready.sample.for_enlarging(job)
-    known = known or _seen(ready.image, pixels, planned)
+    pixels = enlarging.usual_pixels(ready.image)
+    one = enlarging.for_estimation(ready.image, pixels=pixels)
+    known = ready.sample.for_enlarging(job) or _seen(ready.image, one, planned)
     estimated = planned.kernel
-    planned = refine_plan(pixels, planned, usable=known)
+    planned = refine_plan(one, planned, usable=known)
     if ready.image.bands:  # They are enlarged in groups.
         known = None
     notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
-    enlarged = _enlarge(ready.image, planned, job, progress, known)
+    enlarged = _enlarge(ready.image, pixels, planned, job, progress, known)
     image, format, more = image_encoding.fit(enlarged, job.format)
     frames: list[Callable[[], image_files.Image]] = []
     frame_notes: list[str] = []
@@ -57,15 +57,16 @@ def super_resolve(
         """Super-resolves another frame with the same kernel."""
         picture = image_files.read(ready.task.path, frame=frame)
         check_state(ready.task.path, ready.state)
+        usual = enlarging.usual_pixels(picture)
         try:
             if enlarging.is_constant(picture):
                 raise ValueError(enlarging.CONSTANT)
             again = _plan(picture, estimate, job, bicubic=bool(reason))
             again = again._replace(stages=planned.stages, kernel_std=planned.kernel_std)
-            larger = _enlarge(picture, again, job, progress)
+            larger = _enlarge(picture, usual, again, job, progress)
         except ValueError as error:
             again = _plan(picture, None, job, bicubic=True)
-            larger = _enlarge(picture, again, job, progress)
+            larger = _enlarge(picture, usual, again, job, progress)
             frame_notes.append(f"frame {frame + 1} bicubically ({error})")
         fitted = image_encoding.fit(larger, format)
         if fitted.format != format:
@@ -128,6 +129,7 @@ def _seen(
 
 def _enlarge(
     image: image_files.Image,
+    pixels: np.ndarray,
     planned: Plan,
     job: Job,
     progress: ProgressCallback,
@@ -137,20 +139,21 @@ def _enlarge(
 
     Args:
       image: The image.
+      pixels: Its `enlarging.usual_pixels`.
       planned: The plan.
       job: What is done.
       progress: Called now and then.
       known: The image's usable pixels, if they are known.
     """
 
-    def enlarge(pixels: np.ndarray) -> np.ndarray:
+    def enlarge(group: np.ndarray) -> np.ndarray:
         keys = [jax.random.key(job.seed)]
-        usable = known or _seen(image, pixels, planned)
+        usable = known or _seen(image, group, planned)
         return super_resolve_planned(
-            keys, [pixels], [planned], usable=[usable], progress=progress
+            keys, [group], [planned], usable=[usable], progress=progress
         )[0]
 
-    enlarged = enlarging.enlarge_groups(enlarging.usual_pixels(image), enlarge)
+    enlarged = enlarging.enlarge_groups(pixels, enlarge)
     return enlarging.as_stored(enlarged, image, planned.scale)
 
 

@@ -125,13 +125,29 @@ def refine_plan(
     pixels = from_array(image)
     _check(pixels, planned)
     method = find_method(planned.method)
-    if not method.refines or planned.source != "estimated":
+    if not (method.refines and _may_be_refined(planned)):
         return planned
     seen = find_usable(pixels) if usable is None else usable
     own = to_own(seen, planned, headroom=method.headroom)
-    (refined,) = method.load("refine")([own.image], [own.plan])
+    refined = method.load("refine")(own.image, own.plan)
     return planned._replace(
         stages=refined.stages, kernel_std=refined.kernel_std, notes=refined.notes
+    )
+
+
+def _may_be_refined(planned: Plan) -> bool:
+    """Whether a plan has one kernel, which is an estimate that is trusted.
+
+    A known kernel is not uncertain. A wrong one makes a wrong picture, which would make
+    the kernel worse. Large images are not mapped and filled for nothing, as for JPEG.
+    """
+    return (
+        bool(planned.config.refine)
+        and planned.source == "estimated"
+        and planned.kernel_map is None
+        and planned.kernel_std > 0
+        and len(planned.stages[-1].widths) == 1
+        and (planned.evidence is None or planned.evidence.jpeg_strength == 0)
     )
 
 

@@ -49,7 +49,7 @@ def test_what_no_family_holds_is_found(
 ) -> None:
     true = noisy(GAUSSIAN)
     asked = request(hr, true, kernel_std=0.08)
-    (kernel,) = refinement.refit(trained, [asked])
+    kernel = refinement.refit(trained, asked)
     assert kernel is not None
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
     place = kernels.centre_of_mass(kernel)
@@ -88,7 +88,7 @@ def test_kernel_that_explains_the_image_stays(hr: np.ndarray) -> None:
 )
 def test_kernels_that_are_not_refitted(hr: np.ndarray, change: dict) -> None:
     asked = request(hr, noisy(GAUSSIAN))._replace(**change)
-    assert refinement.refit(method.pretrained(), [asked]) == [None]
+    assert refinement.refit(method.pretrained(), asked) is None
 
 
 def test_window_has_the_most_detail() -> None:
@@ -124,9 +124,7 @@ def test_trusted_estimates_are_refitted(
     refine: bool | None,
 ) -> None:
     another = np.full((4, 4), 1 / 16)
-    monkeypatch.setattr(
-        method, "refit", lambda _, requests: [another for _ in requests]
-    )
+    monkeypatch.setattr(method, "refit", lambda *_: another)
     config = None if refine is None else DeepWienerConfig(refine=refine)
     before = plan(kernel, scale=2, method=name, config=config)
     if kernel is not GAUSSIAN:
@@ -141,7 +139,7 @@ def test_trusted_estimates_are_refitted(
 
 
 def test_what_is_left_as_it_is(hr: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(method, "refit", lambda _, requests: [None] * len(requests))
+    monkeypatch.setattr(method, "refit", lambda *_: None)
     before = plan(TRUSTED)._replace(kernel_std=0.1)
     assert refine_plan(hr[:64, :64], before) == before
     with pytest.raises(ValueError, match="image"):

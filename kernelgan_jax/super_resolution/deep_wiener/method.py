@@ -47,7 +47,7 @@ def deep_wiener(
         (planned.config.weights, planned.config.self_ensemble) for planned in plans
     ]
     for file, views in sorted(set(settings)):
-        weights = _of_user(Path(file)) if file else pretrained()
+        weights = _weights(file)
         chosen = [i for i, own in enumerate(settings) if own == (file, views)]
         requests = [_request(images[i], plans[i]) for i in chosen]
         found = enlarge_averaged(weights, requests, views=views)
@@ -58,45 +58,25 @@ def deep_wiener(
     return results
 
 
-def refine(images: Sequence[np.ndarray], plans: Sequence[Plan]) -> list[Plan]:
-    """Refits estimated kernels with the pictures; see `refinement.py`.
+def refine(image: np.ndarray, planned: Plan) -> Plan:
+    """Refits an estimated kernel with the picture; see `refinement.py`.
 
     Args:
-      images: As in `Enlarge`.
-      plans: As in `Enlarge`, all with an estimate's kernel.
+      image: As in `Enlarge`.
+      planned: As in `Enlarge`, with an estimate's kernel.
 
     Returns:
-      The plans, some with another kernel, less uncertainty and a note.
+      The plan, with another kernel, less uncertainty and a note; as it is if no other
+      kernel explains the image better.
     """
-    results = list(plans)
-    for file in sorted({planned.config.weights for planned in plans}):
-        weights = _of_user(Path(file)) if file else pretrained()
-        chosen = [
-            i
-            for i, planned in enumerate(plans)
-            if planned.config.weights == file and _is_refitted(planned)
-        ]
-        found = refit(weights, [_request(images[i], plans[i]) for i in chosen])
-        for index, kernel in zip(chosen, found, strict=True):
-            if kernel is not None:
-                planned = plans[index]
-                results[index] = planned._replace(
-                    stages=(Stage(planned.scale, kernel),),
-                    kernel_std=CERTAINTY * planned.kernel_std,
-                    notes=("with its kernel refitted to the picture", *planned.notes),
-                )
-    return results
-
-
-def _is_refitted(planned: Plan) -> bool:
-    """Whether a kernel is an estimate that may be refitted.
-
-    A known kernel is not uncertain. A wrong one makes a wrong picture, which would make
-    the kernel worse.
-    """
-    trusted = len(planned.stages[-1].widths) == 1
-    one = planned.kernel_map is None
-    return bool(planned.config.refine) and trusted and planned.kernel_std > 0 and one
+    kernel = refit(_weights(planned.config.weights), _request(image, planned))
+    if kernel is None:
+        return planned
+    return planned._replace(
+        stages=(Stage(planned.scale, kernel),),
+        kernel_std=CERTAINTY * planned.kernel_std,
+        notes=("with its kernel refitted to the picture", *planned.notes),
+    )
 
 
 def _request(image: np.ndarray, planned: Plan) -> Request:
@@ -127,9 +107,11 @@ def _cropped(kernel: np.ndarray) -> np.ndarray:
     return kernels.normalise(inside) if empty else kernel
 
 
-def _of_user(file: Path) -> Weights:
-    """The weights of a file, read once for all images."""
-    return _read(file, file.stat().st_mtime_ns)
+def _weights(file: str) -> Weights:
+    """The weights of a user's file, read once for all images, or the package's."""
+    if not file:
+        return pretrained()
+    return _read(Path(file), Path(file).stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ References:
   algorithms", CVPR 2009, section 3, for estimating the kernel and the picture in turn.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -85,38 +85,31 @@ class _Equations(NamedTuple):
         return float(max(whole, 0.0)) / self.pixels
 
 
-def refit(weights: Weights, requests: Sequence[Request]) -> list[np.ndarray | None]:
-    """Refits the kernels of images, where that explains them better.
+def refit(weights: Weights, request: Request) -> np.ndarray | None:
+    """Refits the kernel of an image, where that explains it better.
 
     Args:
       weights: As `weights.load` gives them.
-      requests: The images, each with the estimate of its kernel.
+      request: The image, with the estimate of its kernel.
 
     Returns:
-      The new kernels, `n x n`, aligned, sum 1; None for those that stay: at other
+      The new kernel, `n x n`, aligned, sum 1; None if the estimate stays: at other
       scales than `SCALES`, with JPEG or noise above `MAX_NOISE_STD`, of more than
       `6 s + 1` pixels a side, and where another kernel explains little.
 
     Raises:
-      ValueError: If a request is out of range.
+      ValueError: If the request is out of range.
     """
-    results: list[np.ndarray | None] = [None] * len(requests)
-    chosen = [i for i, request in enumerate(requests) if _can_be_refitted(request)]
-    windows = [_window(requests[i]) for i in chosen]
-    pictures = enlarge_images(
-        weights,
-        [
-            request._replace(
-                noise_std=float(np.hypot(request.noise_std, DOUBT)),
-                kernel_std=0.0,
-                strength=1.0,
-            )
-            for request in windows
-        ],
+    if not _can_be_refitted(request):
+        return None
+    window = _window(request)
+    told = window._replace(
+        noise_std=float(np.hypot(window.noise_std, DOUBT)),
+        kernel_std=0.0,
+        strength=1.0,
     )
-    for index, window, picture in zip(chosen, windows, pictures, strict=True):
-        results[index] = _fit(picture, window)
-    return results
+    (picture,) = enlarge_images(weights, [told])
+    return _fit(picture, window)
 
 
 def _side(scale: int) -> int:
