@@ -152,7 +152,7 @@ def _decode(path: Path, sizes: Sequence[float]) -> list[np.ndarray]:
         whole = file.convert("RGB")
 
     def resized(size: float) -> np.ndarray:
-        width, height = (max(round(size * n), 1) for n in whole.size)
+        width, height = (max(int(size * n), 1) for n in whole.size)
         return np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
 
     return [resized(size) for size in sizes]
