@@ -142,7 +142,8 @@ def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
     bicubic_crop, sr_crop = _crops(pixels, enlarged, scale)
     title = sr.method or result.job.config.sr
     if sr.source:
-        title += f", {Path(sr.source).name} kernel"
+        source = "refitted" if sr.refitted else Path(sr.source).name
+        title += f", {source} kernel"
 
     figure = new_figure(18, 9)
     columns = 2 if sr.kernel is None else 3  # The third is the kernel's.

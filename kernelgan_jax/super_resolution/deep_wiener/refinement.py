@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from kernelgan_jax import kernels, metrics
+from kernelgan_jax.pixels import textured_window
 from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
 from kernelgan_jax.super_resolution.deep_wiener.request import Request
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
@@ -49,8 +49,8 @@ BETTER = 0.985
 """Squared error of pixels that were left out, relative to that of the estimate, from
 which on a kernel is not taken."""
 
-WINDOW = 384
-"""Largest side of the part of the image that is used, LR pixels."""
+MAX_PIXELS = 384**2
+"""About the largest part of the image that is used, LR pixels."""
 
 BLOCK = 16
 """Side of the squares of pixels that are left out in turn, LR pixels."""
@@ -132,15 +132,8 @@ def _can_be_refitted(request: Request) -> bool:
 
 def _window(request: Request) -> Request:
     """The request for the part of an image that has most detail."""
-    gray = request.image.mean(-1)
-    height, width = (min(side, WINDOW) for side in gray.shape)
-    detail = ndimage.uniform_filter(np.hypot(*np.gradient(gray)), (height, width))
-    # Of windows that are inside, by their first pixels.
-    inside = detail[height // 2 :, width // 2 :]
-    inside = inside[: gray.shape[0] - height + 1, : gray.shape[1] - width + 1]
-    top, left = np.unravel_index(inside.argmax(), inside.shape)
-    part = request.image[top : top + height, left : left + width]
-    return request._replace(image=np.ascontiguousarray(part))
+    rows, columns = textured_window(request.image, 0, MAX_PIXELS, 4 * BLOCK)
+    return request._replace(image=np.ascontiguousarray(request.image[rows, columns]))
 
 
 def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
