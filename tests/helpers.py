@@ -336,6 +336,29 @@ def power_law(height, width, *, exponent=2.2, contrast=0.1, seed=0):
     return 0.5 + contrast * (image - image.mean()) / image.std()
 
 
+def dead_leaves(height, width, *, count=3000, seed=0):
+    """Ellipses of all sizes that hide each other: edges and a spectrum as photographs
+    have them; float32."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((height, width), np.float32)
+    rows, columns = np.indices(image.shape)
+    for _ in range(count):
+        radius = min(3 / np.sqrt(1 - rng.uniform()), height / 4)
+        row, column = rng.uniform(0, height), rng.uniform(0, width)
+        longer, angle = rng.uniform(0.5, 1.6), rng.uniform(0, np.pi)
+        reach = int(2 * radius) + 1
+        near = tuple(
+            slice(max(int(middle) - reach, 0), int(middle) + reach)
+            for middle in (row, column)
+        )
+        down, right = rows[near] - row, columns[near] - column
+        along = down * np.cos(angle) + right * np.sin(angle)
+        across = right * np.cos(angle) - down * np.sin(angle)
+        inside = (along * longer) ** 2 + (across / longer) ** 2 < radius**2
+        image[near][inside] = rng.uniform(0.1, 0.9)
+    return image
+
+
 def texture(height, width, *, seed=0):
     """An RGB image of a natural spectrum, made by a known x2 kernel; uint8."""
     rng = np.random.default_rng(seed)

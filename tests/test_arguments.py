@@ -339,6 +339,10 @@ CALLS = {
     priors.generalised_gaussian: (
         dict(shape=5), dict(shape="shape", scale="whole", weights="weights")
     ),
+    priors.curved_motion: (
+        dict(shape=5),
+        dict(shape="shape", scale="whole", degree="whole", weights="weights"),
+    ),
     priors.motion: (
         dict(shape=5), dict(shape="shape", scale="whole", weights="weights")
     ),

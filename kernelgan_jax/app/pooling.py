@@ -14,8 +14,10 @@ from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
-from kernelgan_jax.estimators.spectral.analysis import evidence, fit_measured, measure
+from kernelgan_jax.estimators.spectral import camera_shake
+from kernelgan_jax.estimators.spectral.analysis import evidence, fit_measured
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
+from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 from kernelgan_jax.estimators.spectral.smoothing import (
     Pooled,
@@ -23,6 +25,9 @@ from kernelgan_jax.estimators.spectral.smoothing import (
     pool,
 )
 from kernelgan_jax.parallel import map_images
+
+RARE = {*RESAMPLERS, camera_shake.NAME}
+"""Kernels that stand for no width, which is what is pooled."""
 
 _Vote = tuple[np.ndarray, np.ndarray, str]
 """What is kept of an image: see `smoothing.pool`."""
@@ -42,13 +47,13 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
         try:
             sample = reading.read(task.path, job)
             found, resampler = sample.evidence, ""
-            if found is None or found.family in RESAMPLERS:
+            if found is None or found.family in RARE:
                 measured = measure(sample.for_estimation(job), scale=scale)
                 fits = fit_measured(measured, scale=scale)
                 found = evidence(measured, fits, scale=scale)
-                if found.family in RESAMPLERS:
-                    resampler = found.family
-                    found = evidence(measured, fits, scale=scale, resamplers=False)
+                if found.family in RARE:
+                    resampler = found.family if found.family in RESAMPLERS else ""
+                    found = evidence(measured, fits, scale=scale, rare=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
         return *log_covariance(found.kernel, found.samples, scale=scale), resampler

@@ -28,6 +28,7 @@ the parameters: for float64, cast what `init` gives.
 """
 
 from kernelgan_jax.priors.base import KernelPrior, Penalty
+from kernelgan_jax.priors.curved_motion import curved_motion
 from kernelgan_jax.priors.deep_linear import deep_linear
 from kernelgan_jax.priors.flow import flow
 from kernelgan_jax.priors.gaussian import gaussian, generalised_gaussian
@@ -39,6 +40,7 @@ __all__ = [
     "PENALTY_WEIGHTS",
     "KernelPrior",
     "Penalty",
+    "curved_motion",
     "deep_linear",
     "flow",
     "gaussian",

@@ -35,7 +35,7 @@ def test_all_images_get_one_kernel(photos, tmp_path, capsys):
     assert "c.png: " in printed.err
     kernel = np.load(tmp_path / "pooled_kernel_x2.npy")
     seen = [
-        analyse(read(photos / f"{name}.png").pixels, scale=2, resamplers=False)
+        analyse(read(photos / f"{name}.png").pixels, scale=2, rare=False)
         for name in "ab"
     ]
     values, variances = zip(

@@ -10,6 +10,7 @@ import pytest
 from helpers import along, direction_like, slope
 
 from kernelgan_jax.priors import (
+    curved_motion,
     deep_linear,
     flow,
     gaussian,
@@ -30,9 +31,12 @@ PRIORS = {
     "generalised_gaussian": generalised_gaussian((10, 12), scale=3),
     # Not sparsity: its gradient at the tails, differences of erf, is rounding noise.
     "motion": motion((12, 13), weights={"sum": 0.5, "boundary": 0.5, "centre": 1.0}),
+    "curved_motion": curved_motion(
+        (12, 13), weights={"sum": 0.5, "boundary": 0.5, "centre": 1.0}
+    ),
     "flow": flow(),
 }
-SHAPES = [(13, 13), (7, 8), (9, 12), (11, 14), (10, 12), (12, 13), (13, 13)]
+SHAPES = [(13, 13), (7, 8), (9, 12), (11, 14), (10, 12), (12, 13), (12, 13), (13, 13)]
 SIZES = dict(zip(PRIORS, SHAPES, strict=True))
 POSITIVE = [name for name in PRIORS if not name.startswith("deep_linear")]
 NARROW = {
@@ -43,6 +47,11 @@ NARROW = {
         "log_power": jnp.ones(()),
     },
     "motion": {"line": jnp.zeros(2), "width": jnp.zeros(()), "shift": jnp.zeros(2)},
+    "curved_motion": {
+        "path": jnp.zeros((2, 4)),
+        "width": jnp.zeros(()),
+        "shift": jnp.zeros(2),
+    },
     "simplex": 20 * jax.random.normal(jax.random.key(0), (9, 12)),
 }
 """Parameters of kernels that are next to an impulse."""

@@ -13,14 +13,9 @@ import jax
 import numpy as np
 
 from kernelgan_jax.estimate import Evidence, ProgressCallback
-from kernelgan_jax.estimators.spectral.analysis import (
-    Fits,
-    Measured,
-    analyse,
-    evidence,
-    fit_all,
-    measure,
-)
+from kernelgan_jax.estimators.spectral.analysis import analyse, evidence, fit_all
+from kernelgan_jax.estimators.spectral.best import Fits
+from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.parallel import map_images
 
 BATCH = 32
@@ -32,7 +27,7 @@ def analyse_images(
     images: Sequence[Any],
     *,
     scale: int,
-    resamplers: bool = True,
+    rare: bool = True,
     vectorised: bool | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[Evidence | None]:
@@ -40,8 +35,8 @@ def analyse_images(
 
     Args:
       images: Images as `analyse` takes them; or None, for which None is returned.
-      scale: As `analyse` takes it, as `resamplers`.
-      resamplers: Whether kernels may be those of usual resamplers.
+      scale: As `analyse` takes it.
+      rare: As `analyse` takes it.
       vectorised: Whether all fits are one `vmap`ped program; by default on GPUs and
         TPUs only.
       progress: An exception that it raises ends the work on all images.
@@ -72,12 +67,12 @@ def analyse_images(
     if vectorised is None:
         vectorised = jax.default_backend() != "cpu" and len(images) > 1
     if not vectorised:
-        alone = functools.partial(analyse, scale=scale, resamplers=resamplers)
+        alone = functools.partial(analyse, scale=scale, rare=rare)
         return each(alone, images)
     measured = each(functools.partial(measure, scale=scale), images)
     fits = iter(_fits([m for m in measured if m is not None], scale))
     found = [None if m is None else (m, next(fits)) for m in measured]
-    return each(lambda both: evidence(*both, scale=scale, resamplers=resamplers), found)
+    return each(lambda both: evidence(*both, scale=scale, rare=rare), found)
 
 
 def _fits(measured: Sequence[Measured], scale: int) -> list[Fits]:

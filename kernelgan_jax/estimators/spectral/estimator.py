@@ -139,8 +139,8 @@ def _kernel_map(
 
     shape = (image.shape[0], image.shape[1])
     insides = [inside(part) for part in parts(shape, grid)]
-    # So few pixels do not tell a resampler from a narrow Gaussian.
-    found = analyse_images(insides, scale=evidence.scale, resamplers=False)
+    # So few pixels do not tell rare kernels from others.
+    found = analyse_images(insides, scale=evidence.scale, rare=False)
     # Where it is None there is no structure.
     seen = [f and Seen(f, judge(f.kernel, f).level) for f in found]
     return kernel_map(seen, shape, grid=grid, scale=evidence.scale)

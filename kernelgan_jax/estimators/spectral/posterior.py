@@ -26,6 +26,7 @@ References:
     autocorrelation consistent covariance matrix", Econometrica, 1987.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -94,18 +95,37 @@ def posterior(
         parameters = unpack(vector)
         return parts.kernel_penalty(parameters) + parts.spectrum_penalty(parameters)
 
-    slopes = jax.jacfwd(misfit)(fit.vector)
+    is_length = jnp.arange(len(fit.vector)) < LENGTH_PARAMETERS
+    covariance = sandwich(fit.vector, fit.hessian, misfit, penalty, is_length)
+    return covariance * free[:, None] * free[None, :]
+
+
+def sandwich(
+    vector: jax.Array,
+    hessian: jax.Array,
+    misfit: Callable[[jax.Array], jax.Array],
+    penalty: Callable[[jax.Array], jax.Array],
+    is_length: Any,
+) -> jax.Array:
+    """The covariance (1) of any model's unknowns: `n x n`; pure.
+
+    Args:
+      vector: The unknowns, `n`.
+      hessian: Of the loss with respect to them.
+      misfit: Of unknowns: what each frequency adds to the loss, `SHAPE`.
+      penalty: Of unknowns: the penalties.
+      is_length: Which of the unknowns are lengths, `n` bool.
+    """
+    slopes = jax.jacfwd(misfit)(vector)
     near_rows, near_columns = _pair_weights()
     smoothed = jnp.einsum("rs,cd,sdj->rcj", near_rows, near_columns, slopes)
     inner = MISFIT_FACTOR * jnp.einsum("rci,rcj->ij", slopes, smoothed)
-    inner += PENALTY_FACTOR * jax.hessian(penalty)(fit.vector)
-    values, axes = jnp.linalg.eigh(fit.hessian)
+    inner += PENALTY_FACTOR * jax.hessian(penalty)(vector)
+    values, axes = jnp.linalg.eigh(hessian)
     inverse = (axes / jnp.maximum(values, MIN_CURVATURE)[None]) @ axes.T
     # Relative deviations of lengths are half as large as those of variances.
-    is_length = jnp.arange(len(fit.vector)) < LENGTH_PARAMETERS
-    wider = jnp.where(is_length, SHARPNESS_STD / 2 * fit.vector, 0)
-    covariance = inverse @ inner @ inverse + jnp.outer(wider, wider)  # (1)
-    return covariance * free[:, None] * free[None, :]
+    wider = jnp.where(is_length, SHARPNESS_STD / 2 * vector, 0)
+    return inverse @ inner @ inverse + jnp.outer(wider, wider)  # (1)
 
 
 def _pair_weights() -> tuple[jax.Array, jax.Array]:
@@ -136,17 +156,27 @@ def sample(
     Returns:
       `SAMPLES x n x n` kernels, aligned for the scale, sum 1.
     """
+    kinds = families(scale)
+    vectors = draws(fit.vector, covariance)
+    return jax.vmap(lambda vector: kinds.kernel(family, unpack(vector).shape))(vectors)
+
+
+def draws(mean: jax.Array, covariance: jax.Array) -> jax.Array:
+    """`SAMPLES x n` draws of a normal distribution, always of the same random numbers.
+
+    Args:
+      mean: `n`.
+      covariance: `n x n`.
+    """
     values, axes = jnp.linalg.eigh(covariance)
     # The symmetric root: it does not depend on the signs of the axes, which differ from
     # one machine to another.
     root = (axes * jnp.sqrt(jnp.maximum(values, 0))[None]) @ axes.T
-    kinds = families(scale)
-    vectors = fit.vector[None] + _draws(fit.vector) @ root.T
-    return jax.vmap(lambda vector: kinds.kernel(family, unpack(vector).shape))(vectors)
+    return mean[None] + _standard_draws(mean) @ root.T
 
 
-def _draws(vector: jax.Array) -> jax.Array:
-    """`SAMPLES x 11` numbers that are nearly normally distributed, evenly spread
+def _standard_draws(vector: jax.Array) -> jax.Array:
+    """`SAMPLES x n` numbers that are nearly normally distributed, evenly spread
     (quasi-Monte Carlo)."""
     from scipy.stats import qmc  # imported here because it is slow to import
 

@@ -26,6 +26,7 @@ from kernelgan_jax.estimators.spectral.families import (
     GENERALISED,
     MOTION,
 )
+from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.noise import JPEG_NOISE, channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
@@ -253,7 +254,7 @@ def test_a_model_that_does_not_fit_is_an_error(photo_lr, monkeypatch):
     def nan_power(gray, **_):
         return np.full(SHAPE, np.nan)
 
-    monkeypatch.setattr(f"{analyse.__module__}.mean_window_power", nan_power)
+    monkeypatch.setattr(f"{measure.__module__}.mean_window_power", nan_power)
     with pytest.raises(ValueError, match="does not fit at all"):
         analyse(photo_lr, scale=2)
 

@@ -1,0 +1,157 @@
+"""Camera shake: the path that explains both an image's spectrum and its picture.
+
+The families of `families.py` are symmetric; the path of a camera that shakes is not.
+Where a path (`paths.py`) explains the spectrum no better than they do, the search ends
+soon.
+
+Power does not depend on phase: a path and its mirror image are equally likely, and a
+path may also fit what is peculiar to the scene. The picture decides (`restored.py`).
+With the true path it has sparser gradients than with the mirrored one; with a path that
+only fits the scene there is hardly a difference.
+
+References:
+  Fergus, Singh, Hertzmann, Roweis, Freeman, "Removing camera shake from a single
+    photograph", SIGGRAPH 2006 (the model of the picture: sparse gradients).
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernelgan_jax import programs
+from kernelgan_jax.estimators.spectral import paths
+from kernelgan_jax.estimators.spectral.paths import Path
+from kernelgan_jax.estimators.spectral.periodogram import SHAPE
+from kernelgan_jax.estimators.spectral.restored import log_sparsity
+
+NAME = "camera shake"
+"""Of this family of kernels."""
+
+ROUNDS, HOPPED = 3, 4
+"""How often the neighbourhood of the best paths is searched, and of how many."""
+
+MIN_GAIN, MAX_RATIO = 0.004, 0.85
+"""By how much the loss of a path must be below that of the families, and how large it
+may be relative to theirs."""
+
+MIN_CONTRAST = 0.01
+"""By how much the picture of a path must be sparser than that of its mirror image, as
+a logarithm, for each unit of the two kernels' relative difference."""
+
+MAX_EXCESS = 0.02
+"""By how much it may be less sparse than with the families' kernel, as a logarithm."""
+
+MIN_SIDE = 64
+"""Smallest side of an image whose picture can decide, LR pixels."""
+
+MAX_PIXELS = 384**2
+"""About the largest part of an image that decides, LR pixels."""
+
+CANDIDATES = 4
+"""Minima that the picture decides between."""
+
+
+def candidates(
+    power: np.ndarray, weights: np.ndarray, *, usual_loss: float, scale: int
+) -> list[np.ndarray]:
+    """The paths that explain a spectrum much better than the families do.
+
+    Args:
+      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
+      weights: Weights of its frequencies, `SHAPE`.
+      usual_loss: Loss of the families' best fit.
+      scale: Positive integer.
+
+    Returns:
+      The unknowns of up to `CANDIDATES` paths.
+    """
+
+    def search(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return jax.device_get(_search(scale)(first, power, weights))
+
+    ends, losses = search(paths.starts(power, seed=0, scale=scale))
+    if not (losses < usual_loss).any():
+        return []
+    for seed in range(ROUNDS):
+        lowest = ends[np.argsort(losses)[:HOPPED]]  # NaN comes last
+        found = search(paths.near(lowest, seed=seed, scale=scale))
+        ends = np.concatenate([ends, found[0]])
+        losses = np.concatenate([losses, found[1]])
+    ends, losses = search(ends[np.argsort(losses)[: paths.STARTS]])
+    most = min(usual_loss - MIN_GAIN, MAX_RATIO * usual_loss)
+    return list(_different(ends, losses, most))
+
+
+def _different(
+    ends: np.ndarray, losses: np.ndarray, most: float
+) -> Iterator[np.ndarray]:
+    """The lowest minima, each once, up to `most` and half of the lowest one's gain."""
+    order = np.argsort(losses)
+    limit = (losses[order[0]] + most) / 2
+    taken: list[float] = []
+    for index in order:
+        loss = float(losses[index])
+        if not loss <= min(limit, most) or len(taken) == CANDIDATES:
+            return
+        if all(abs(loss - other) > 1e-4 for other in taken):
+            taken.append(loss)
+            yield ends[index]
+
+
+def sparsest(
+    found: list[np.ndarray], gray: np.ndarray, *, usual: np.ndarray, scale: int
+) -> np.ndarray | None:
+    """The unknowns of the path that makes the sparsest picture.
+
+    Args:
+      found: Unknowns of paths, each of which may be mirrored.
+      gray: The image, or a part of it, `H x W` gray levels; NaN where it is not used.
+      usual: The families' kernel, `n x n`.
+      scale: Positive integer.
+
+    Returns:
+      None if no path makes a picture as sparse as that of the families' kernel, or
+      much sparser than its mirror image does.
+    """
+    kernel_of = paths.kernel_of(scale)
+    chosen, least = None, log_sparsity(gray, usual, scale=scale) + MAX_EXCESS
+    for vector in found:
+        both = [vector, paths.mirrored(vector)]
+        one, other = (np.asarray(kernel_of(v), np.float64) for v in both)
+        values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
+        difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
+        clear = abs(values[0] - values[1]) >= MIN_CONTRAST * difference
+        if clear and min(values) < least:
+            chosen, least = both[int(np.argmin(values))], min(values)
+    return chosen
+
+
+def path(
+    vector: np.ndarray, power: np.ndarray, weights: np.ndarray, *, scale: int
+) -> Path:
+    """The path of unknowns, with its posterior, as NumPy arrays."""
+    return Path(*jax.device_get(_describe(scale)(vector, power, weights)))
+
+
+def preload(scale: int) -> None:
+    """Loads the program of the search at a scale, if an earlier run has kept it."""
+    first, (power, weights) = (paths.STARTS, paths.UNKNOWNS), (SHAPE, SHAPE)
+    shapes = (jax.ShapeDtypeStruct(s, np.float32) for s in (first, power, weights))
+    _search(scale).preload(*shapes)
+
+
+@functools.lru_cache(maxsize=16)
+def _search(scale: int) -> programs.Program[Any]:
+    """`paths.search` of a scale, compiled."""
+    search = functools.partial(paths.search, scale=scale)
+    return programs.jit(search, name=f"search for camera shake x{scale}")
+
+
+@functools.lru_cache(maxsize=16)
+def _describe(scale: int) -> programs.Program[Any]:
+    """`paths.describe` of a scale, compiled."""
+    describe = functools.partial(paths.describe, scale=scale)
+    return programs.jit(describe, name=f"posterior of camera shake x{scale}")

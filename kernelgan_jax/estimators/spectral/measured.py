@@ -1,0 +1,87 @@
+"""What is measured of an image before kernels are fitted to it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kernelgan_jax import checks, kernels
+from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
+from kernelgan_jax.estimators.spectral.likelihood import (
+    FREQUENCY_WEIGHTS,
+    JPEG_FREQUENCY_WEIGHTS,
+)
+from kernelgan_jax.estimators.spectral.noise import flat_noise_std, rounding_noise_std
+from kernelgan_jax.estimators.spectral.periodogram import (
+    has_blocks,
+    mean_window_power,
+    to_gray,
+)
+from kernelgan_jax.levels import Levels, count_steps, to_own_range
+from kernelgan_jax.lossy_text import find_lossy_text
+from kernelgan_jax.pixels import luma, to_unit
+from kernelgan_jax.usable_pixels import find_usable
+
+MIN_POWER_DENSITY = 1e-3
+"""Smallest value of a periodogram that is used, gray levels^2: drawn images can have
+frequencies without power. It is far below the power of rounding to 8 bits, 1/12."""
+
+
+class Measured(NamedTuple):
+    """What is measured of an image before kernels are fitted."""
+
+    unusable: np.ndarray | None
+    """Pixels that had no part in it, `H x W` bool."""
+    left_out: str
+    """What is not part of the picture, in words."""
+    text_share: float
+    """Share of the pixels that look like text."""
+    levels: Levels
+    own: np.ndarray
+    """The image in its own range."""
+    contrast: float
+    """Standard deviation, gray levels."""
+    flat_noise_std: float
+    """Most noise that the image can have, gray levels."""
+    power: np.ndarray
+    """Periodogram, `SHAPE` float32, gray levels^2, positive."""
+    weights: np.ndarray
+    """Weights of its frequencies, `SHAPE` float32."""
+    jpeg: bool
+    jpeg_strength: float
+
+
+def measure(image: Any, *, scale: int) -> Measured:
+    """Measures an image.
+
+    Args:
+      image: As `analyse` takes it.
+      scale: It is checked.
+
+    Raises:
+      ValueError: As `analyse`, but for the last.
+    """
+    checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    usable = find_usable(image)
+    own, levels = to_own_range(usable.image)
+    gray, unusable = to_gray(own), usable.unusable
+    jpeg = has_blocks(gray, unusable=unusable)
+    if (text := find_lossy_text(own)).any():
+        unusable = text if unusable is None else unusable | text
+    steps = count_steps(own)
+    power = mean_window_power(gray, unusable=unusable)
+    weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
+    return Measured(
+        unusable,
+        usable.left_out,
+        float(text.mean()),
+        levels,
+        own,
+        contrast=float(gray.std()) * min(1.0, steps / 255),
+        flat_noise_std=max(
+            flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps)
+        ),
+        power=np.maximum(power, MIN_POWER_DENSITY).astype(np.float32),
+        weights=weights.astype(np.float32),
+        jpeg=jpeg,
+        jpeg_strength=jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg),
+    )

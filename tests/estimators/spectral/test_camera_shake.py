@@ -1,0 +1,124 @@
+"""Camera shake: paths on images whose kernel is known."""
+
+import helpers
+import jax
+import numpy as np
+import pytest
+
+from kernelgan_jax import blur_kernels, kernels, metrics
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.spectral import camera_shake, estimate_spectral, paths
+from kernelgan_jax.estimators.spectral.measured import measure
+from kernelgan_jax.estimators.spectral.posterior import SAMPLES
+from kernelgan_jax.estimators.spectral.restored import log_sparsity
+from kernelgan_jax.pixels import from_unit
+
+
+def shake():
+    """A bent path, 4.8 x 4.2 pixels, at scale 2."""
+    times = np.linspace(-1, 1, 200)
+    points = 2 * np.stack([1.2 * times, 1.6 * times**2 + 0.5 * times**3], 1)
+    return kernels.centre(blur_kernels.path(17, points=points, scale=2), 2)
+
+
+def lr_image(hr, kernel):
+    return from_unit(np.clip(downscale(hr, kernel, 2)[8:-8, 8:-8], 0, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def leaves():
+    return helpers.dead_leaves(512, 512)
+
+
+@pytest.fixture(scope="module")
+def shaken(leaves):
+    """An image of a camera that shook, and its estimate."""
+    image = lr_image(leaves, shake())
+    return image, estimate_spectral(image, scale=2)
+
+
+def test_a_path_and_its_direction_are_found(shaken):
+    _, found = shaken
+    true = shake()
+    assert found.evidence.family == camera_shake.NAME
+    assert metrics.kernel_psnr(found.kernel, true, scale=2) > 52
+    back = kernels.centre(true[::-1, ::-1], 2)
+    assert metrics.kernel_psnr(found.kernel, back, scale=2) < 46
+    assert found.trusted and not found.failure
+    assert found.evidence.samples.shape[0] == SAMPLES
+    # What is expected of it is what it is.
+    assert 46 < found.confidence.kernel_psnr < 62
+
+
+def test_a_mirrored_image_has_the_mirrored_path(shaken):
+    image, found = shaken
+    turned = estimate_spectral(image[::-1, ::-1], scale=2)
+    back = kernels.centre(found.kernel[::-1, ::-1], 2)
+    assert metrics.kernel_psnr(turned.kernel, back, scale=2) > 52
+
+
+def test_other_blurs_are_no_shake(leaves):
+    blur = blur_kernels.gaussian(17, variances=(3.0, 1.5), angle=0.6, scale=2)
+    found = estimate_spectral(lr_image(leaves, blur), scale=2)
+    assert found.evidence.family != camera_shake.NAME
+
+
+def test_a_picture_without_edges_does_not_show_the_direction(shaken):
+    """The picture decides, and noise looks the same with each of two paths."""
+    gray = 255 * helpers.power_law(496, 496)
+    image = lr_image(gray / 255, shake())
+    measured = measure(image, scale=2)
+    usual = blur_kernels.gaussian(25, variances=(5.0, 2.5), scale=2)
+    paths_found = camera_shake.candidates(
+        measured.power, measured.weights, usual_loss=0.2, scale=2
+    )
+    assert paths_found
+    seen = measured.own[..., 0] * 255
+    assert camera_shake.sparsest(paths_found, seen, usual=usual, scale=2) is None
+    # The same with edges: one is chosen.
+    own = measure(shaken[0], scale=2).own[..., 0] * 255
+    assert camera_shake.sparsest(paths_found, own, usual=usual, scale=2) is not None
+
+
+def test_no_path_where_the_families_do_as_well(shaken):
+    measured = measure(shaken[0], scale=2)
+    spectrum = measured.power, measured.weights
+    assert camera_shake.candidates(*spectrum, usual_loss=1e-3, scale=2) == []
+
+
+def test_starts_are_the_same_in_each_run(shaken):
+    power = measure(shaken[0], scale=2).power
+    first = paths.starts(power, seed=0, scale=2)
+    assert first.shape == (paths.STARTS, paths.UNKNOWNS)
+    np.testing.assert_array_equal(first, paths.starts(power, seed=0, scale=2))
+    assert np.abs(first - paths.starts(power, seed=1, scale=2)).max() > 1
+    close = paths.near(first[:4], seed=0, scale=2)
+    assert close.shape == first.shape
+    moved = np.abs(close[:4] - first[:4])
+    assert 0.1 < moved[:, : paths.COEFFICIENTS].mean() < 2
+    assert not moved[:, paths.COEFFICIENTS :].any()
+
+
+def test_the_half_kernel_is_narrower(shaken):
+    """An x4 kernel's covariance is five times that of the x2 kernel that leads to it,
+    and four times in what a pixel makes of it."""
+    vector = paths.starts(measure(shaken[0], scale=2).power, seed=0, scale=4)[0]
+    whole, made = (
+        np.asarray(jax.jit(paths.kernel_of(s))(v), np.float64)
+        for s, v in ((4, vector), (2, paths.halved(vector)))
+    )
+    ratio = kernels.widths(whole).longer / kernels.widths(made).longer
+    assert ratio == pytest.approx((2 + 5**0.5) / 2, rel=0.06)
+
+
+def test_sparsity_leaves_out_what_is_not_used(shaken):
+    image, found = shaken
+    gray = image[..., 0].astype(float) if image.ndim == 3 else image.astype(float)
+    whole = log_sparsity(gray, found.kernel, scale=2)
+    assert whole < 0
+    scratched = gray.copy()
+    scratched[40:44] = 255 * (np.indices(scratched[40:44].shape).sum(0) % 2)
+    unknown = scratched.copy()
+    unknown[40:44] = np.nan
+    assert abs(log_sparsity(unknown, found.kernel, scale=2) - whole) < 0.02
+    assert log_sparsity(scratched, found.kernel, scale=2) < whole - 0.02
