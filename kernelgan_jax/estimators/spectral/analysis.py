@@ -17,7 +17,7 @@ import numpy as np
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.spectral import camera_shake
+from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.best import Fits, best
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
@@ -53,42 +53,51 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
       ((64, 25, 25), 2, False)
     """
     measured = measure(image, scale=scale)
-    fits = fit_measured(measured, scale=scale)
+    fits = fit_measured(measured, scale=scale, rare=rare)
     return evidence(measured, fits, scale=scale, rare=rare)
 
 
-def fit_all(power: jax.Array, weights: jax.Array, *, scale: int) -> Fits:
-    """Fits all families and resamplers to a periodogram; pure, for one image.
+def fit_all(
+    power: jax.Array, weights: jax.Array, *, scale: int, rare: bool = True
+) -> Fits:
+    """Fits all families and rare kernels to a periodogram; pure, for one image.
 
     Args:
       power: `SHAPE`, gray levels^2, positive.
       weights: Weights of the frequencies, `SHAPE`.
       scale: Positive integer.
+      rare: As `analyse` takes it.
     """
     fits, samples = fit_families(power, weights, scale=scale)
+    if not rare:
+        return Fits(fits, samples, None, None)
+    first = paths.starts(power, scale=scale)
+    found = paths.search(first, power, weights, scale=scale)
     if scale == 1:  # Nothing was resampled.
-        return fits, samples, None
-    return fits, samples, fit_resamplers(power, weights, scale=scale)
+        return Fits(fits, samples, None, found)
+    resampled = fit_resamplers(power, weights, scale=scale)
+    return Fits(fits, samples, resampled, found)
 
 
-def fit_measured(measured: Measured, *, scale: int) -> Fits:
+def fit_measured(measured: Measured, *, scale: int, rare: bool = True) -> Fits:
     """What `fit_all` finds for the measurements of an image, as NumPy arrays."""
-    fits: Fits = jax.device_get(_compiled(scale)(measured.power, measured.weights))
+    program = _compiled(scale, rare)
+    fits: Fits = jax.device_get(program(measured.power, measured.weights))
     return fits
 
 
 def preload(scale: int) -> None:
     """Loads the programs of a scale, if an earlier run has kept them."""
     shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
-    _compiled(scale).preload(shape, shape)
-    camera_shake.preload(scale)
+    _compiled(scale, True).preload(shape, shape)
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int) -> programs.Program[Fits]:
+def _compiled(scale: int, rare: bool) -> programs.Program[Fits]:
     """`fit_all` of a scale, compiled."""
     return programs.jit(
-        functools.partial(fit_all, scale=scale), name=f"spectral x{scale}"
+        functools.partial(fit_all, scale=scale, rare=rare),
+        name=f"spectral x{scale}{'' if rare else ' without rare kernels'}",
     )
 
 

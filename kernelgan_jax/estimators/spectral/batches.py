@@ -70,12 +70,12 @@ def analyse_images(
         alone = functools.partial(analyse, scale=scale, rare=rare)
         return each(alone, images)
     measured = each(functools.partial(measure, scale=scale), images)
-    fits = iter(_fits([m for m in measured if m is not None], scale))
+    fits = iter(_fits([m for m in measured if m is not None], scale, rare))
     found = [None if m is None else (m, next(fits)) for m in measured]
     return each(lambda both: evidence(*both, scale=scale, rare=rare), found)
 
 
-def _fits(measured: Sequence[Measured], scale: int) -> list[Fits]:
+def _fits(measured: Sequence[Measured], scale: int, rare: bool) -> list[Fits]:
     """The fits of any number of images, as NumPy arrays."""
     devices = jax.local_devices()
     mesh = jax.sharding.Mesh(np.array(devices), ("image",))
@@ -89,7 +89,7 @@ def _fits(measured: Sequence[Measured], scale: int) -> list[Fits]:
         rows = [*some, *some[-1:] * (size - len(some))]
         spectra = np.stack([m.power for m in rows]), np.stack([m.weights for m in rows])
         placed = jax.device_put(spectra, sharding)
-        fits = jax.device_get(_compiled(scale)(*placed))
+        fits = jax.device_get(_compiled(scale, rare)(*placed))
         found += [
             jax.tree.map(lambda x, row=row: x[row], fits) for row in range(len(some))
         ]
@@ -97,6 +97,6 @@ def _fits(measured: Sequence[Measured], scale: int) -> list[Fits]:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int) -> Callable[[jax.Array, jax.Array], Fits]:
+def _compiled(scale: int, rare: bool) -> Callable[[jax.Array, jax.Array], Fits]:
     """The compiled fits of a scale, with a leading axis of images."""
-    return jax.jit(jax.vmap(functools.partial(fit_all, scale=scale)))
+    return jax.jit(jax.vmap(functools.partial(fit_all, scale=scale, rare=rare)))

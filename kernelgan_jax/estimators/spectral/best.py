@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import export
 
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral import camera_shake
@@ -14,8 +15,21 @@ from kernelgan_jax.estimators.spectral.periodogram import to_gray
 from kernelgan_jax.estimators.spectral.search import choose
 from kernelgan_jax.pixels import textured_window
 
-Fits = tuple[Fit, Any, Fit | None]
-"""The fits of the families, with samples of their posteriors, and of the resamplers."""
+
+class Fits(NamedTuple):
+    """What was fitted to an image."""
+
+    families: Fit
+    """The fits of the families, with a leading axis."""
+    samples: Any
+    """Samples of their posteriors."""
+    resamplers: Fit | None
+    """The fits of the resamplers, with a leading axis."""
+    paths: Any
+    """What `paths.search` found first; None if no path is looked for."""
+
+
+export.register_namedtuple_serialization(Fits, serialized_name="kernelgan_jax.Fits")
 
 
 class Best(NamedTuple):
@@ -37,21 +51,24 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
 
     Args:
       measured: What is measured of an image.
-      fits: What `search.fit_families` and `search.fit_resamplers` found for it.
+      fits: What was fitted to it.
       scale: Positive integer.
       rare: Whether it may be a resampler's or a shaken camera's.
 
     Raises:
       ValueError: If the model does not fit at all.
     """
-    found, samples, resampled = fits
-    flat = measured.flat_noise_std
-    chosen = choose(found, samples, resampled if rare else None, flat_noise_std=flat)
+    chosen = choose(
+        fits.families,
+        fits.samples,
+        fits.resamplers if rare else None,
+        flat_noise_std=measured.flat_noise_std,
+    )
     fit = chosen.fit
     if not (np.isfinite(fit.loss) and np.isfinite(fit.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
-    kernel, losses = np.asarray(fit.kernel), np.asarray(found.loss)
-    if rare and (shaken := _shaken(measured, kernel, losses, scale)):
+    kernel = np.asarray(fit.kernel)
+    if rare and (shaken := _shaken(measured, fits, kernel, scale)):
         return shaken
     spectrum = jax.tree.map(np.asarray, unpack(fit.vector).spectrum)
     half = chosen.half_kernel() if scale == 4 else None
@@ -67,20 +84,23 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
 
 
 def _shaken(
-    measured: Measured, usual: np.ndarray, losses: np.ndarray, scale: int
+    measured: Measured, fits: Fits, usual: np.ndarray, scale: int
 ) -> Best | None:
     """The path of a shaken camera, where it explains much more than the usual kernel.
 
     Args:
       measured: What is measured of an image.
+      fits: What was fitted to it.
       usual: The kernel that is taken otherwise, `n x n`.
-      losses: Of the best kernels of the families.
       scale: Positive integer.
     """
     if min(measured.own.shape[:2]) < camera_shake.MIN_SIDE:
         return None
-    spectra, usual_loss = (measured.power, measured.weights), float(np.nanmin(losses))
-    paths = camera_shake.candidates(*spectra, usual_loss=usual_loss, scale=scale)
+    spectra = measured.power, measured.weights
+    usual_loss = float(np.nanmin(fits.families.loss))
+    paths = camera_shake.candidates(
+        fits.paths, *spectra, usual_loss=usual_loss, scale=scale
+    )
     if not paths:
         return None
     picture = _picture(measured)

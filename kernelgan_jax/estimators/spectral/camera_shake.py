@@ -24,7 +24,6 @@ import numpy as np
 from kernelgan_jax import programs
 from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.paths import Path
-from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
 
 NAME = "camera shake"
@@ -55,11 +54,17 @@ CANDIDATES = 4
 
 
 def candidates(
-    power: np.ndarray, weights: np.ndarray, *, usual_loss: float, scale: int
+    first: tuple[np.ndarray, np.ndarray],
+    power: np.ndarray,
+    weights: np.ndarray,
+    *,
+    usual_loss: float,
+    scale: int,
 ) -> list[np.ndarray]:
     """The paths that explain a spectrum much better than the families do.
 
     Args:
+      first: What the search from `paths.starts` has found.
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       weights: Weights of its frequencies, `SHAPE`.
       usual_loss: Loss of the families' best fit.
@@ -69,10 +74,11 @@ def candidates(
       The unknowns of up to `CANDIDATES` paths.
     """
 
-    def search(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return jax.device_get(_search(scale)(first, power, weights))
+    def search(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends, losses = jax.device_get(_search(scale)(starts, power, weights))
+        return ends, losses
 
-    ends, losses = search(paths.starts(power, seed=0, scale=scale))
+    ends, losses = first
     if not (losses < usual_loss).any():
         return []
     for seed in range(ROUNDS):
@@ -134,13 +140,6 @@ def path(
 ) -> Path:
     """The path of unknowns, with its posterior, as NumPy arrays."""
     return Path(*jax.device_get(_describe(scale)(vector, power, weights)))
-
-
-def preload(scale: int) -> None:
-    """Loads the program of the search at a scale, if an earlier run has kept it."""
-    first, (power, weights) = (paths.STARTS, paths.UNKNOWNS), (SHAPE, SHAPE)
-    shapes = (jax.ShapeDtypeStruct(s, np.float32) for s in (first, power, weights))
-    _search(scale).preload(*shapes)
 
 
 @functools.lru_cache(maxsize=16)

@@ -47,25 +47,23 @@ UNKNOWNS = COEFFICIENTS + 8
 """Length of the whole vector."""
 
 
-def starts(power: np.ndarray, *, seed: int, scale: int) -> np.ndarray:
-    """Unknowns of random paths, with a usual photograph's spectrum.
+def starts(power: jax.Array, *, scale: int) -> jax.Array:
+    """Unknowns of random paths, always the same, with a usual photograph's spectrum.
 
     Args:
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      seed: Of the random numbers.
       scale: Positive integer.
 
     Returns:
       `STARTS x n` float32.
     """
-    usual = spectral_likelihood(scale).start(jnp.asarray(power))
-    rest = [np.ravel(x) for x in jax.tree.leaves(usual)]
-    spread = _std(scale) / usual_std(1)
-    draw = np.random.default_rng(seed).standard_normal((STARTS, COEFFICIENTS))
-    others = np.concatenate([[np.log(_usual_width(scale))], *rest])
-    return np.concatenate(
-        [spread * draw, np.tile(others, (STARTS, 1))], 1, dtype=np.float32
-    )
+    draw = np.random.default_rng(0).standard_normal((STARTS, COEFFICIENTS))
+    first = (draw * _std(scale) / usual_std(1)).astype(np.float32)
+    width = np.full((STARTS, 1), np.log(_usual_width(scale)), np.float32)
+    usual = jax.tree.leaves(spectral_likelihood(scale).start(power))
+    spectrum = jnp.concatenate([jnp.ravel(x) for x in usual])
+    spectra = jnp.broadcast_to(spectrum, (STARTS, len(spectrum)))
+    return jnp.concatenate([first, width, spectra], 1)
 
 
 def near(lowest: np.ndarray, *, seed: int, scale: int) -> np.ndarray:

@@ -55,17 +55,17 @@ def test_programs_are_few_and_batches_end(monkeypatch):
         shapes.append(power.shape[0])
         return power, weights, None
 
-    monkeypatch.setattr(batches, "_compiled", lambda scale: fits)
+    monkeypatch.setattr(batches, "_compiled", lambda scale, rare: fits)
     monkeypatch.setattr(batches, "BATCH", 4)
     monkeypatch.setattr(batches.jax, "local_devices", lambda: batches.jax.devices()[:1])
     each = [
         batches.Measured(*[None] * 7, np.full((2, 3), i), np.ones((2, 3)), False, 0.0)
         for i in range(7)
     ]
-    found = batches._fits(each, 2)
+    found = batches._fits(each, 2, True)
     assert shapes == [4, 4]
     assert [power[0, 0] for power, _, _ in found] == list(range(7))
-    batches._fits(each[:1], 2)
+    batches._fits(each[:1], 2, True)
     assert shapes[2:] == [1]
 
 
