@@ -1,11 +1,11 @@
 """The spectral estimator: the most likely kernel for the power spectrum of an image.
 
 `analyse` looks at an image once: it fits kernel and spectrum for each of three families
-of kernels and for the kernels of the usual resamplers (`fit.py`), draws kernels from
-their posteriors, and takes the kernel that explains the image best (`best.py`). The
-estimator (`estimator.py`) returns the kernel of this evidence; `judge` rates the
-kernels of others with it. Many images are analysed in `batches.py`, by the same
-functions.
+of kernels, for the kernels of the usual resamplers (`fit.py`) and for the paths of a
+camera that shakes (`paths.py`), draws kernels from their posteriors, and takes the
+kernel that explains the image best (`best.py`). The estimator (`estimator.py`) returns
+the kernel of this evidence; `judge` rates the kernels of others with it. Many images
+are analysed in `batches.py`, by the same functions.
 """
 
 import functools
