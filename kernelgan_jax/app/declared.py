@@ -30,6 +30,10 @@ _MOST_BOXES = 1000
 """Boxes of a container that are looked at."""
 
 
+CODESTREAM = b"\xff\x4f\xff\x51"
+"""Start of the codestream of a JPEG 2000."""
+
+
 class Declared(NamedTuple):
     """What the first bytes of an image file declare."""
 
@@ -111,7 +115,7 @@ class Jpeg2000(NamedTuple):
 
 def jpeg2000_size(data: bytes) -> Jpeg2000 | None:
     """Sides and depth of a JPEG 2000; None if there are none."""
-    start = data.find(b"\xff\x4f\xff\x51")
+    start = data.find(CODESTREAM)
     if start < 0:
         return None
     fields = struct.unpack_from(">HHIIIIIIIIHB", data, start + 4)

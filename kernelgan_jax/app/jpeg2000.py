@@ -8,6 +8,7 @@ import numpy as np
 
 from kernelgan_jax.app import declared
 from kernelgan_jax.app.image import GRAY_OR_COLOUR, UnusableError
+from kernelgan_jax.app.jpeg2000_tiles import tiles
 from kernelgan_jax.app.metadata import Metadata
 from kernelgan_jax.app.netpbm import full_range
 from kernelgan_jax.app.tiff_decoding import Decoded
@@ -37,8 +38,7 @@ def read(data: bytes, notes: list[str]) -> tuple[Decoded, Metadata]:
             entries = struct.iter_unpack(">HHH", content[2:])
             has_alpha = (found.channels - 1, 1) in {entry[:2] for entry in entries}
     notes.append("metadata of JPEG 2000 left out")
-    stored = imagecodecs.jpeg2k_decode(data)
-    stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
+    stored = _decode(data, found)
     if stored.dtype.kind == "u" and found.depth < 8 * stored.itemsize:
         if found.depth > 8:
             notes.append(f"{found.depth}-bit samples scaled to 16 bits")
@@ -48,6 +48,33 @@ def read(data: bytes, notes: list[str]) -> tuple[Decoded, Metadata]:
     if bands:
         notes.append(f"{colours} bands, all of them used")
     return Decoded(stored, has_alpha, bands), metadata
+
+
+def _decode(data: bytes, found: declared.Jpeg2000) -> np.ndarray:
+    """The samples, `H x W x C`; tile by tile where there are several."""
+    is_plain = all(_leaves_channels(*box) for box in _header(data))
+    parts = tiles(data[data.index(declared.CODESTREAM) :]) if is_plain else None
+    if parts is None:
+        stored = imagecodecs.jpeg2k_decode(data)
+        return stored if stored.ndim == 3 else stored[:, :, np.newaxis]
+    whole: np.ndarray | None = None
+    for row, column, stream in parts:
+        part = imagecodecs.jpeg2k_decode(stream)
+        part = part if part.ndim == 3 else part[:, :, np.newaxis]
+        if whole is None:
+            shape = (found.height, found.width, found.channels)
+            whole = np.empty(shape, part.dtype)
+        whole[row : row + part.shape[0], column : column + part.shape[1]] = part
+    assert whole is not None  # There are two tiles at least.
+    return whole
+
+
+def _leaves_channels(kind: bytes, content: bytes) -> bool:
+    """Whether channels are as in the codestream, as far as a box says."""
+    if kind == b"cdef":
+        entries = struct.iter_unpack(">HHH", content[2:])
+        return all(what or colour == number + 1 for number, what, colour in entries)
+    return kind not in (b"pclr", b"cmap")  # Palettes.
 
 
 def _header(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -409,6 +409,32 @@ def test_jpeg_2000_is_exact(file, suffix, dtype, channels):
         fails(file(f"cut.{suffix}", path.read_bytes()[:end]), "damaged")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tile_size": (64, 48)},
+        {"tile_size": (64, 48), "no_jp2": True, "progression": "RPCL"},
+        {"tile_size": (100, 60), "offset": (20, 30), "tile_offset": (10, 5)},
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_2000_is_decoded_tile_by_tile(file, monkeypatch, options, channels):
+    pixels = helpers.noise(100, 150, channels)
+    data = io.BytesIO()
+    pillow.fromarray(pixels.squeeze()).save(data, "JPEG2000", **options)
+    decode, sizes = imagecodecs.jpeg2k_decode, []
+
+    def decoded(data):
+        sizes.append(decode(data).size)
+        return decode(data)
+
+    monkeypatch.setattr(imagecodecs, "jpeg2k_decode", decoded)
+    image = image_files.read(file("a.jp2", data.getvalue()))
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert len(sizes) > 3 and sum(sizes) == pixels.size
+    fails(file("cut.jp2", data.getvalue()[:-900]), "damaged")
+
+
 def test_jpeg_2000_with_alpha_and_12_bits(file):
     pixels = helpers.noise(32, 40, 4, dtype=np.uint16) >> 4
     options = {"codecformat": "jp2", "level": 0, "reversible": True}
