@@ -146,7 +146,7 @@ class Evidence(NamedTuple):
     left_out: str = ""
     """What is not part of the picture, in words; empty if all is."""
     text_share: float = 0.0
-    """Share of the pixels without a part in the spectrum, as they look like text."""
+    """Share of the pixels without a part in the spectrum, as text has none."""
 
     def __repr__(self) -> str:
         """What is found, without the arrays."""

@@ -16,8 +16,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
-    "parallel programs pytrees drawn_areas lossy_text isolated_pixels usable_pixels "
-    "version".split(),
+    "parallel programs pytrees drawn_areas isolated_pixels usable_pixels "
+    "unblurred_steps version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

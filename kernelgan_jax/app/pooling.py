@@ -48,8 +48,9 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
             sample = reading.read(task.path, job)
             found, resampler = sample.evidence, ""
             if found is None or found.family in RARE:
-                measured = measure(sample.for_estimation(job), scale=scale)
-                fits = fit_measured(measured, scale=scale)
+                measured, fits = fit_measured(
+                    measure(sample.for_estimation(job), scale=scale), scale=scale
+                )
                 found = evidence(measured, fits, scale=scale)
                 if found.family in RARE:
                     resampler = found.family if found.family in RESAMPLERS else ""

@@ -22,8 +22,8 @@ CASES = {
     "gray levels of any range": "app/test_cases.py::test_part_of_the_range",
     "a flat frame": "app/test_cases.py::test_the_rest_of_the_picture",
     "text burnt in": "app/test_cases.py::test_the_rest_of_the_picture",
-    "text burnt in before JPEG": "test_lossy_text.py"
-    "::test_text_does_not_change_the_kernel",
+    "screenshots, captions and collages": "test_unblurred_steps.py"
+    "::test_what_is_drawn_does_not_change_the_kernel",
     "hot pixels": "app/test_cases.py::test_the_rest_of_the_picture",
     "corners without data": "app/test_cases.py::test_the_rest_of_the_picture",
     "cinema bars": "app/test_cases.py::test_the_rest_of_the_picture",

@@ -19,6 +19,7 @@ from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.best import Fits, best
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
@@ -53,7 +54,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
       ((64, 25, 25), 2, False)
     """
     measured = measure(image, scale=scale)
-    fits = fit_measured(measured, scale=scale, rare=rare)
+    measured, fits = fit_measured(measured, scale=scale, rare=rare)
     return evidence(measured, fits, scale=scale, rare=rare)
 
 
@@ -79,11 +80,25 @@ def fit_all(
     return Fits(fits, samples, resampled, found)
 
 
-def fit_measured(measured: Measured, *, scale: int, rare: bool = True) -> Fits:
-    """What `fit_all` finds for the measurements of an image, as NumPy arrays."""
-    program = _compiled(scale, rare)
-    fits: Fits = jax.device_get(program(measured.power, measured.weights))
-    return fits
+def fit_measured(
+    measured: Measured, *, scale: int, rare: bool = True
+) -> tuple[Measured, Fits]:
+    """Fits the measurements of an image, with unblurred steps if they belong to it.
+
+    Returns:
+      The measurements that count, and what `fit_all` finds for them, as NumPy arrays.
+    """
+
+    def fitted(some: Measured) -> Fits:
+        program = _compiled(scale, rare)
+        fits: Fits = jax.device_get(program(some.power, some.weights))
+        return fits
+
+    fits = fitted(measured)
+    other = with_steps(measured, fits, scale=scale)
+    if other is None or were_drawn(fits, more := fitted(other), scale=scale):
+        return measured, fits
+    return other, more
 
 
 def preload(scale: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral.analysis import analyse, evidence, fit_all
 from kernelgan_jax.estimators.spectral.best import Fits
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.parallel import map_images
 
@@ -70,9 +71,23 @@ def analyse_images(
         alone = functools.partial(analyse, scale=scale, rare=rare)
         return each(alone, images)
     measured = each(functools.partial(measure, scale=scale), images)
-    fits = iter(_fits([m for m in measured if m is not None], scale, rare))
-    found = [None if m is None else (m, next(fits)) for m in measured]
+    without = _fitted(measured, scale, rare)
+    others = [both and with_steps(*both, scale=scale) for both in without]
+    found = [
+        old
+        if old is None or new is None or were_drawn(old[1], new[1], scale=scale)
+        else new
+        for old, new in zip(without, _fitted(others, scale, rare), strict=True)
+    ]
     return each(lambda both: evidence(*both, scale=scale, rare=rare), found)
+
+
+def _fitted(
+    measured: Sequence[Measured | None], scale: int, rare: bool
+) -> list[tuple[Measured, Fits] | None]:
+    """Measurements with their fits; None where there are none."""
+    fits = iter(_fits([m for m in measured if m is not None], scale, rare))
+    return [None if m is None else (m, next(fits)) for m in measured]
 
 
 def _fits(measured: Sequence[Measured], scale: int, rare: bool) -> list[Fits]:

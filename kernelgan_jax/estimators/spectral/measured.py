@@ -17,8 +17,8 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     to_gray,
 )
 from kernelgan_jax.levels import Levels, count_steps, to_own_range
-from kernelgan_jax.lossy_text import find_lossy_text
 from kernelgan_jax.pixels import luma, to_unit
+from kernelgan_jax.unblurred_steps import find_unblurred_steps
 from kernelgan_jax.usable_pixels import find_usable
 
 MIN_POWER_DENSITY = 1e-3
@@ -33,8 +33,6 @@ class Measured(NamedTuple):
     """Pixels that had no part in it, `H x W` bool."""
     left_out: str
     """What is not part of the picture, in words."""
-    text_share: float
-    """Share of the pixels that look like text."""
     levels: Levels
     own: np.ndarray
     """The image in its own range."""
@@ -48,10 +46,14 @@ class Measured(NamedTuple):
     """Weights of its frequencies, `SHAPE` float32."""
     jpeg: bool
     jpeg_strength: float
+    text_share: float = 0.0
+    """Share of the pixels that were left out as text is, by their unblurred steps."""
+    with_steps: "Measured | None" = None
+    """The same with these pixels; None if there are none."""
 
 
 def measure(image: Any, *, scale: int) -> Measured:
-    """Measures an image.
+    """Measures an image, without the places of unblurred steps if it has some.
 
     Args:
       image: As `analyse` takes it.
@@ -65,23 +67,38 @@ def measure(image: Any, *, scale: int) -> Measured:
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
     jpeg = has_blocks(gray, unusable=unusable)
-    if (text := find_lossy_text(own)).any():
-        unusable = text if unusable is None else unusable | text
     steps = count_steps(own)
-    power = mean_window_power(gray, unusable=unusable)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
-    return Measured(
+    measured = Measured(
         unusable,
         usable.left_out,
-        float(text.mean()),
         levels,
         own,
         contrast=float(gray.std()) * min(1.0, steps / 255),
         flat_noise_std=max(
             flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps)
         ),
-        power=np.maximum(power, MIN_POWER_DENSITY).astype(np.float32),
+        power=_power(gray, unusable),
         weights=weights.astype(np.float32),
         jpeg=jpeg,
         jpeg_strength=jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg),
     )
+    drawn = find_unblurred_steps(luma(own))
+    if not drawn.any():
+        return measured
+    unusable = drawn if unusable is None else unusable | drawn
+    power = _power(gray, unusable)
+    if (power == measured.power).all():  # They are everywhere.
+        return measured
+    return measured._replace(
+        unusable=unusable,
+        power=power,
+        text_share=float(drawn.mean()),
+        with_steps=measured,
+    )
+
+
+def _power(gray: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
+    """`Measured.power`."""
+    power = mean_window_power(gray, unusable=unusable)
+    return np.maximum(power, MIN_POWER_DENSITY).astype(np.float32)

@@ -59,7 +59,7 @@ def test_programs_are_few_and_batches_end(monkeypatch):
     monkeypatch.setattr(batches, "BATCH", 4)
     monkeypatch.setattr(batches.jax, "local_devices", lambda: batches.jax.devices()[:1])
     each = [
-        batches.Measured(*[None] * 7, np.full((2, 3), i), np.ones((2, 3)), False, 0.0)
+        batches.Measured(*[None] * 6, np.full((2, 3), i), np.ones((2, 3)), False, 0.0)
         for i in range(7)
     ]
     found = batches._fits(each, 2, True)

@@ -1,0 +1,94 @@
+"""Steps that are sharper than the rest of a picture: what was drawn on it.
+
+The text and the bars of a screenshot, captions, dates, lines and the rims of a collage
+were drawn after the picture was blurred and downscaled. Their borders go from one level
+to another between two pixels, whatever their colours, and compression with loss leaves
+them so. The picture's own borders do not, unless its kernel is narrow: a kernel that is
+fitted without these places shows that.
+"""
+
+import numpy as np
+import scipy.ndimage
+
+STEP = 0.08
+"""Least difference of two neighbours that is a step, of a range of 1."""
+
+UNBLURRED = 0.8
+"""A step is not blurred if it is at least this part of all change around it..."""
+
+AROUND = 6
+"""... within so many pixels in its direction."""
+
+BOX = 17
+"""Side of the boxes in which steps are added up, pixels."""
+
+LEAST_PART = 0.2
+"""Drawn is where unblurred steps are at least this part of all steps in the box..."""
+
+LEAST_FACTOR = 3.0
+"""... and so many times the part that they are elsewhere..."""
+
+LEAST_SUM = 4.0
+"""... and add up to this, of a range of 1."""
+
+LEAST_SHARE = 2e-3
+"""What is drawn does not count if it is a smaller share of the pixels."""
+
+REACH = 8
+"""Pixels over which compression spreads a step."""
+
+
+def find_unblurred_steps(gray: np.ndarray) -> np.ndarray:
+    """Finds where steps are sharper than elsewhere.
+
+    Args:
+      gray: `H x W` float32 in its own range, [0, 1].
+
+    Returns:
+      `H x W` bool: these steps, and what compression mixes with them.
+
+    Example:
+      >>> gray = np.sin(np.arange(120) / 3).astype(np.float32) / 4 + np.zeros((60, 1))
+      >>> gray[:20] = 0.8
+      >>> np.flatnonzero(find_unblurred_steps(gray.astype(np.float32)).all(1)).tolist()
+      [11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27]
+    """
+    steps, unblurred = _steps(gray)
+    if not unblurred.any():
+        return np.zeros(gray.shape, bool)
+    near_all, near = (BOX**2 * _mean(values) for values in (steps, unblurred))
+    dense = (near >= LEAST_PART * near_all) & (near >= LEAST_SUM)
+    elsewhere = ~scipy.ndimage.maximum_filter(dense, BOX)
+    usual = unblurred[elsewhere].sum() / max(steps[elsewhere].sum(), 1e-6)
+    dense &= near >= LEAST_FACTOR * usual * near_all
+    found: np.ndarray = scipy.ndimage.maximum_filter(
+        dense & (unblurred > 0), 2 * REACH + 1
+    )
+    return found if found.mean() >= LEAST_SHARE else np.zeros_like(found)
+
+
+def _steps(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each pixel's steps to its right and lower neighbours, and the unblurred ones."""
+    steps, unblurred = np.zeros((2, *gray.shape), np.float32)
+    for pixels, every, sharp in (
+        (gray, steps, unblurred),
+        (gray.T, steps.T, unblurred.T),
+    ):
+        step = np.abs(np.diff(pixels, axis=1))
+        step[step < STEP] = 0
+        # The two pixels of the step, and as many before them as after them.
+        highest, lowest = (
+            extreme(pixels, AROUND, axis=1, origin=-1)[:, :-1]
+            for extreme in (
+                scipy.ndimage.maximum_filter1d,
+                scipy.ndimage.minimum_filter1d,
+            )
+        )
+        every[:, :-1] += step
+        sharp[:, :-1] += step * (step >= UNBLURRED * (highest - lowest))
+    return steps, unblurred
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    mean: np.ndarray = scipy.ndimage.uniform_filter(values, BOX)
+    return mean

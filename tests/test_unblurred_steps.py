@@ -1,0 +1,139 @@
+"""What was drawn on a picture, found by steps that the picture's kernel forbids."""
+
+import io
+import types
+
+import helpers
+import numpy as np
+import pytest
+from PIL import Image as pillow
+from PIL import ImageDraw, ImageFont
+
+from kernelgan_jax import analyse, metrics
+from kernelgan_jax.blur_kernels import gaussian
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
+from kernelgan_jax.estimators.spectral.measured import measure
+from kernelgan_jax.unblurred_steps import find_unblurred_steps
+
+KERNEL = helpers.gaussian(2, size=11)
+NARROW = gaussian(11, variances=(0.4, 0.4), scale=2)
+PICTURE = helpers.power_law(400, 480, contrast=0.15).clip(0, 1)
+
+
+def lr(kernel=KERNEL):
+    pixels = np.rint(255 * downscale(PICTURE, kernel, 2)).astype(np.uint8)
+    return pillow.fromarray(np.dstack([pixels] * 3))
+
+
+def text(image, colour, top=140, outline=None):
+    draw = ImageDraw.Draw(image)
+    for row, words in enumerate(("The quick brown fox", "jumps over the lazy dog")):
+        draw.text(
+            (20, top + 22 * row), words, fill=colour, font=ImageFont.load_default(18),
+            stroke_width=1 if outline else 0, stroke_fill=outline,
+        )  # fmt: skip
+    return image
+
+
+def bar(image, colour, words):
+    ImageDraw.Draw(image).rectangle([0, 140, 239, 190], fill=colour)
+    return text(image, words)
+
+
+def caption(image):
+    dark = pillow.new("RGB", (200, 50), "black")
+    image.paste(pillow.blend(image.crop((10, 140, 210, 190)), dark, 0.5), (10, 140))
+    return text(image, "white")
+
+
+def collage(image):
+    image.paste(image.crop((60, 0, 240, 50)), (0, 141))
+    return image
+
+
+DRAWN = {
+    "a subtitle": lambda image: text(image, "white", outline="black"),
+    "gray text": lambda image: text(image, (215, 215, 215), outline=(50, 50, 50)),
+    "a gray bar": lambda image: bar(image, (240, 240, 240), (90, 90, 90)),
+    "a dark bar": lambda image: bar(image, (45, 45, 48), (170, 170, 170)),
+    "a coloured bar": lambda image: bar(image, (25, 118, 210), (250, 250, 250)),
+    "a caption": caption,
+}
+
+
+def saved(image, format="JPEG", quality=85):
+    with io.BytesIO() as file:
+        image.save(file, format, quality=quality)
+        return np.asarray(pillow.open(file).convert("RGB"))
+
+
+def found(pixels):
+    return find_unblurred_steps(pixels[..., 0].astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("what", DRAWN)
+def test_what_is_drawn_is_found_and_nothing_else(what, format):
+    places = found(saved(DRAWN[what](lr()), format))
+    assert places[145:180, 30:100].mean() > 0.8
+    assert not places[:120].any()
+
+
+@pytest.mark.parametrize("format, quality", [("PNG", 0), ("JPEG", 85), ("WEBP", 75)])
+def test_a_picture_has_nothing_drawn(format, quality):
+    assert not found(saved(lr(), format, quality)).any()
+
+
+@pytest.mark.parametrize("what", ["a subtitle", "a dark bar"])
+def test_what_is_drawn_does_not_change_the_kernel(what):
+    seen, expected = (
+        analyse(saved(image), scale=2) for image in (DRAWN[what](lr()), lr())
+    )
+    assert seen.text_share > 0.05 and not seen.left_out
+    assert seen.unusable is not None
+    assert expected.text_share == 0 and expected.unusable is None
+    error, least = (
+        metrics.covariance_error(e.kernel, KERNEL) for e in (seen, expected)
+    )
+    assert error < least + 0.15
+
+
+def fits(kernel):
+    """Fits of which only the Gaussian counts."""
+    families = types.SimpleNamespace(kernel=kernel[np.newaxis])
+    return types.SimpleNamespace(families=families)
+
+
+def test_steps_count_where_the_kernel_allows_them():
+    pixels = saved(DRAWN["a dark bar"](lr()))
+    measured = measure(pixels, scale=2)
+    assert measured.with_steps is not None
+    assert not np.array_equal(measured.power, measured.with_steps.power)
+    for kernel, expected in (
+        (KERNEL, None),
+        (NARROW, measured.with_steps),
+        (np.full((9, 9), np.nan), measured.with_steps),
+    ):
+        assert with_steps(measured, fits(kernel), scale=2) is expected
+    plain = measure(saved(lr()), scale=2)
+    assert with_steps(plain, fits(NARROW), scale=2) is None
+
+
+@pytest.mark.parametrize(
+    "without, with_them, drawn",
+    [(0.9, 0.8, False), (0.9, 0.2, True), (0.3, 0.9, False)],
+)
+def test_steps_that_are_sharper_than_the_rest_were_drawn(without, with_them, drawn):
+    both = (gaussian(11, variances=(2.0, v), scale=2) for v in (without, with_them))
+    assert were_drawn(*map(fits, both), scale=2) is drawn
+
+
+def test_sharp_pictures_keep_their_steps():
+    """A picture with a narrow kernel, in whose middle there are sharp borders."""
+    blocks = np.kron(helpers.noise(20, 24) > 127, np.ones((20, 20)))
+    picture = PICTURE.copy()
+    picture[100:300, 100:380] = 0.2 + 0.6 * blocks[100:300, 100:380]
+    pixels = np.rint(255 * downscale(picture, NARROW, 2)).astype(np.uint8)
+    assert measure(pixels, scale=2).with_steps is not None
+    assert analyse(pixels, scale=2).text_share == 0
