@@ -187,8 +187,9 @@ def _solve(
 def _halves(request: Request) -> Iterator[np.ndarray]:
     """The usable LR pixels of each colour of a chessboard, `H x W`."""
     image, scale = request.image, request.scale
-    low, high = request.bounds
-    step = 1 / 512  # what is clipped does not follow the kernel
+    # What is clipped does not follow the kernel. It is at an end of the image's own
+    # range, wherever that lies in the type's.
+    low, high, step = 0.0, 1.0, 1 / 512
     edge = -(-_side(scale) // (2 * scale)) + 4  # where the network lacks a picture
     inner = image[edge:-edge, edge:-edge]
     inside = ((inner > low + step) & (inner < high - step)).all(-1)
