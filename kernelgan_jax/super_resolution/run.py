@@ -129,7 +129,11 @@ def refine_plan(
         return planned
     seen = find_usable(pixels) if usable is None else usable
     own = to_own(seen, planned, headroom=method.headroom)
-    refined = method.load("refine")(own.image, own.plan)
+    evidence = planned.evidence
+    found = (seen.unusable, evidence and evidence.unusable)
+    masks = [mask for mask in found if mask is not None]
+    unusable = np.logical_or.reduce(masks) if masks else None
+    refined = method.load("refine")(own.image, own.plan, unusable=unusable)
     return planned._replace(
         stages=refined.stages, kernel_std=refined.kernel_std, notes=refined.notes
     )

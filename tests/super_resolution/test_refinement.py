@@ -91,6 +91,34 @@ def test_kernels_that_are_not_refitted(hr: np.ndarray, change: dict) -> None:
     assert refinement.refit(method.pretrained(), asked) is None
 
 
+def test_levels_do_not_matter(hr: np.ndarray) -> None:
+    """The ends of the image's range are left out, wherever the type's are."""
+    asked = request(hr, GAUSSIAN)
+    asked.image[40:50, 40:50] = 0
+    used = [
+        sum(refinement._halves(asked._replace(bounds=bounds)))
+        for bounds in ((0.0, 1.0), (-3.0, 5.0))
+    ]
+    assert not used[0][40:50, 40:50].any() and used[0][52:60, 40:50].any()
+    np.testing.assert_array_equal(*used)
+
+
+def test_what_is_no_picture_has_no_part(
+    hr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(method, "refit", lambda _, request: asked.append(request))
+    image = np.rint(255 * hr[:100, :120]).astype(np.uint8)
+    refine_plan(image, plan(TRUSTED)._replace(kernel_std=0.1))
+    image[40:50] = 255
+    refine_plan(image, plan(TRUSTED)._replace(kernel_std=0.1))
+    plain, barred = asked
+    assert plain.unusable is None
+    assert barred.unusable is not None and barred.unusable[40:50].all()
+    used = sum(refinement._halves(barred))
+    assert not used[34:56].any() and used[20:30, 20:100].any()
+
+
 def test_window_has_the_most_detail() -> None:
     image = np.full((600, 900, 3), 0.5, np.float32)
     image[100:400, 500:800] = np.random.default_rng(0).random((300, 300, 3))

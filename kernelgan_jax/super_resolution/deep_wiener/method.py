@@ -58,18 +58,22 @@ def deep_wiener(
     return results
 
 
-def refine(image: np.ndarray, planned: Plan) -> Plan:
+def refine(
+    image: np.ndarray, planned: Plan, *, unusable: np.ndarray | None = None
+) -> Plan:
     """Refits an estimated kernel with the picture; see `refinement.py`.
 
     Args:
       image: As in `Enlarge`.
       planned: As in `Enlarge`, with an estimate's kernel.
+      unusable: `H x W` bool: pixels that say nothing about the kernel.
 
     Returns:
       The plan, with another kernel, less uncertainty and a note; as it is if no other
       kernel explains the image better.
     """
-    kernel = refit(_weights(planned.config.weights), _request(image, planned))
+    request = _request(image, planned)._replace(unusable=unusable)
+    kernel = refit(_weights(planned.config.weights), request)
     if kernel is None:
         return planned
     return planned._replace(

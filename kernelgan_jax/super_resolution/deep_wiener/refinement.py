@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import scipy.ndimage
 
 from kernelgan_jax import kernels, metrics
 from kernelgan_jax.pixels import textured_window
@@ -133,7 +134,11 @@ def _can_be_refitted(request: Request) -> bool:
 def _window(request: Request) -> Request:
     """The request for the part of an image that has most detail."""
     rows, columns = textured_window(request.image, 0, MAX_PIXELS, 4 * BLOCK)
-    return request._replace(image=np.ascontiguousarray(request.image[rows, columns]))
+    unusable = request.unusable
+    return request._replace(
+        image=np.ascontiguousarray(request.image[rows, columns]),
+        unusable=None if unusable is None else unusable[rows, columns],
+    )
 
 
 def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
@@ -194,6 +199,8 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
     inner = image[edge:-edge, edge:-edge]
     inside = ((inner > low + step) & (inner < high - step)).all(-1)
     usable = np.pad(inside, edge)
+    if request.unusable is not None:
+        usable &= ~scipy.ndimage.maximum_filter(request.unusable, 2 * edge + 1)
     rows, columns = np.indices(usable.shape) // BLOCK
     for colour in (0, 1):
         yield usable & ((rows + columns) % 2 == colour)

@@ -30,6 +30,9 @@ class Request(NamedTuple):
     """The power spectrum that was fitted to the image, for the Wiener filter."""
     bounds: tuple[float, float] = (0.0, 1.0)
     """The range of the result."""
+    unusable: np.ndarray | None = None
+    """`H x W` bool: pixels that say nothing about the kernel, as they are filled or
+    drawn. For refitting alone."""
 
     def check(self) -> None:
         """Checks the values.
