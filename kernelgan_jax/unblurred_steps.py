@@ -38,11 +38,14 @@ REACH = 8
 """Pixels over which compression spreads a step."""
 
 
-def find_unblurred_steps(gray: np.ndarray) -> np.ndarray:
+def find_unblurred_steps(
+    gray: np.ndarray, *, unusable: np.ndarray | None = None
+) -> np.ndarray:
     """Finds where steps are sharper than elsewhere.
 
     Args:
       gray: `H x W` float32 in its own range, [0, 1].
+      unusable: `H x W` bool: pixels whose steps do not count, as they are filled.
 
     Returns:
       `H x W` bool: these steps, and what compression mixes with them.
@@ -54,6 +57,9 @@ def find_unblurred_steps(gray: np.ndarray) -> np.ndarray:
       [11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27]
     """
     steps, unblurred = _steps(gray)
+    if unusable is not None:
+        near = scipy.ndimage.maximum_filter(unusable, AROUND + 1)
+        steps[near] = unblurred[near] = 0
     if not unblurred.any():
         return np.zeros(gray.shape, bool)
     near_all, near = (BOX**2 * _mean(values) for values in (steps, unblurred))

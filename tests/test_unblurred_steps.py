@@ -85,6 +85,14 @@ def test_a_picture_has_nothing_drawn(format, quality):
     assert not found(saved(lr(), format, quality)).any()
 
 
+def test_what_is_known_to_be_no_picture_does_not_count():
+    pixels = saved(DRAWN["a dark bar"](lr()))
+    unusable = np.zeros(pixels.shape[:2], bool)
+    unusable[139:192] = True
+    gray = pixels[..., 0].astype(np.float32) / 255
+    assert not find_unblurred_steps(gray, unusable=unusable).any()
+
+
 @pytest.mark.parametrize("what", ["a subtitle", "a dark bar"])
 def test_what_is_drawn_does_not_change_the_kernel(what):
     seen, expected = (

@@ -83,7 +83,7 @@ def measure(image: Any, *, scale: int) -> Measured:
         jpeg=jpeg,
         jpeg_strength=jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg),
     )
-    drawn = find_unblurred_steps(luma(own))
+    drawn = find_unblurred_steps(luma(own), unusable=unusable)
     if not drawn.any():
         return measured
     unusable = drawn if unusable is None else unusable | drawn
