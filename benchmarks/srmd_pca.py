@@ -1,17 +1,18 @@
 """SRMD's matrix learned through the frozen network, beside the published one.
 
 python benchmarks/srmd_pca.py --photos=FOLDER --weights=srmdnf_x2.bin --output=pca.npy
-    [--steps=600] [--minutes=0] [--true_pca=srmd_pca.npy] [--data=PATH/kodakrk]
+    [--steps=400] [--minutes=0] [--true_pca=srmd_pca.npy] [--data=PATH/kodakrk]
 
 SRMD is given a kernel as 15 numbers, `P k`, with a matrix P of 15 x 225 that lies in a
 file beside the weights. Here P is found without it: patches of photographs are blurred
-with random Gaussians and downscaled bicubically, as the network was trained, and Adam
-moves P so that the network restores them. The network stays as it is.
+with random Gaussians and downscaled bicubically, as the network was trained, and P is
+sought with which the network restores them. The network stays as it is.
 
-Kernels fill a few directions of the 225 only, and the later ones weakly. P is therefore
-`C B`, where B (SPAN x 225) makes numbers of equal variance of the random kernels, and C
-is learned. Prints how near P comes to the published one, and what that is in dB on a
-test set with its true kernels.
+P is that of a principal component analysis (section 3.2 of the paper), so its rows are
+nearly orthonormal and nearly the principal directions of the random kernels. Their
+order and signs are found first, one after the other; then Adam turns P, as `R V` with V
+the first SPAN directions, and a penalty keeps R orthonormal. Prints how near P comes to
+the published one, and what that is in dB on a test set with its true kernels.
 """
 
 import functools
@@ -39,7 +40,7 @@ from kernelgan_jax.super_resolution.published import srmd
 _PHOTOS = flags.DEFINE_string("photos", None, "Folder of photographs.", required=True)
 _WEIGHTS = flags.DEFINE_string("weights", None, "SRMDNF's .bin.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "File for the matrix.", required=True)
-_STEPS = flags.DEFINE_integer("steps", 600, "Steps of Adam.")
+_STEPS = flags.DEFINE_integer("steps", 400, "Steps of Adam.")
 _MINUTES = flags.DEFINE_float("minutes", 0, "Ends after so many minutes; 0: never.")
 _RATE = flags.DEFINE_float("learning_rate", 5e-3, "Of Adam, at the start.")
 _TRUE = flags.DEFINE_string("true_pca", "", "The published matrix, to compare with.")
@@ -52,26 +53,33 @@ VARIANCES = (0.1, 6.0)
 SPAN = 24
 """Directions of kernels that P is made of."""
 
-LR_SIZE = 24
+LR_SIZE = 20
 BATCH = 8
-EDGE = 4
-"""LR pixels at the border of a patch that are not compared."""
+LOOKS = 4
+"""Batches that orders and signs are judged by."""
+
+PENALTY = 0.02
+"""On the distance of `R R'` from the identity."""
 
 KERNELS = 4096
 CHECKED = 1024
 """Kernels that matrices are compared on; others than those learned from."""
 
 
-def random_kernels(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Gaussians as SRMD has them: `count x 15 x 15`, centred on a pixel."""
-    return np.stack(
-        [
-            blur_kernels.random_gaussian(
-                rng, SRMD_SIZE, scale=1, variances=VARIANCES, noise=0
-            )
-            for _ in range(count)
-        ]
-    )
+def random_kernels(rng: np.random.Generator, count: int, rough: int = 0) -> np.ndarray:
+    """Gaussians as SRMD has them: `count x 15 x 15`, centred on a pixel.
+
+    Args:
+      rng: Source of randomness.
+      count: How many.
+      rough: How many of them have noise, as the blur has that stands for a direct
+        kernel (`kernel_export`): most of its values are 0.
+    """
+    options: dict[str, Any] = {"scale": 1, "variances": VARIANCES, "noise": 0}
+    draw = functools.partial(blur_kernels.random_gaussian, rng, SRMD_SIZE, **options)
+    found = np.stack([draw() for _ in range(count)])
+    found[:rough] *= rng.exponential(size=found[:rough].shape) ** 2
+    return found / found.sum((1, 2), keepdims=True)
 
 
 def columns(kernels: np.ndarray) -> np.ndarray:
@@ -79,11 +87,12 @@ def columns(kernels: np.ndarray) -> np.ndarray:
     return kernels.transpose(0, 2, 1).reshape(len(kernels), -1)
 
 
-def whitening(kernels: np.ndarray) -> np.ndarray:
-    """B: it makes SPAN numbers of a kernel, whose mean square is 1 over the kernels."""
-    _, sizes, directions = np.linalg.svd(columns(kernels), full_matrices=False)
-    scale = np.sqrt(len(kernels)) / sizes[:SPAN, None]
-    return (scale * directions[:SPAN]).astype(np.float32)
+def directions(kernels: np.ndarray) -> np.ndarray:
+    """V: the first SPAN principal directions of kernels, turned and mirrored too."""
+    turned = np.concatenate([np.rot90(kernels, i, (1, 2)) for i in range(4)])
+    every = columns(np.concatenate([turned, turned[:, ::-1]]))
+    _, found = np.linalg.eigh(every.T @ every)
+    return found[:, ::-1][:, :SPAN].T.astype(np.float32)
 
 
 def pairs(hr: jax.Array, kernels: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
@@ -105,97 +114,124 @@ def pairs(hr: jax.Array, kernels: jax.Array, scale: int) -> tuple[jax.Array, jax
     return jax.vmap(one)(hr, kernels)
 
 
-def learn(paths: Sequence[Path], weights: srmd.Weights) -> np.ndarray:
-    """P, from photographs and the frozen network."""
-    scale = weights.network.scale
-    rng = np.random.default_rng(0)
-    drawn = random_kernels(rng, KERNELS)
-    basis = whitening(drawn)
-    size = scale * LR_SIZE + SRMD_SIZE - 1
-    photos = photographs.load(paths, least=size, sizes=(0.5,), pages=0)
-    rates = optax.cosine_decay_schedule(_RATE.value, max(_STEPS.value, 1))
-    optimiser = optax.adam(rates)
+class Problem:
+    """Patches, kernels, and the loss of a matrix R."""
 
-    def loss(code: jax.Array, numbers: jax.Array, lr: jax.Array, hr: jax.Array) -> Any:
-        enlarge = functools.partial(srmd.apply, weights, noise_std=0.0)
-        found = jax.vmap(enlarge)(lr, numbers @ code.T)
-        edge = EDGE * scale
-        error = (found - hr)[:, edge:-edge, edge:-edge]
-        return jnp.abs(error).mean()
+    def __init__(self, paths: Sequence[Path], weights: srmd.Weights):
+        """Reads the photographs and draws the kernels."""
+        self.weights = weights
+        scale = weights.network.scale
+        self.size = scale * LR_SIZE + SRMD_SIZE - 1
+        self.photos = photographs.load(paths, least=self.size, sizes=(0.5,), pages=0)
+        rng = np.random.default_rng(0)
+        self.directions = directions(random_kernels(rng, KERNELS))
+        found = random_kernels(rng, KERNELS, rough=KERNELS // 2)
+        self.kernels = found.astype(np.float32)
+        self.numbers = columns(self.kernels) @ self.directions.T
+        self.measure = jax.jit(self.loss)
+
+    def loss(self, turn: jax.Array, key: jax.Array, numbers: Any, kernels: Any) -> Any:
+        """Mean absolute error of restored patches, with R; and without penalty."""
+        patches = photographs.draw(key, self.photos, size=self.size, count=BATCH)
+        lr, hr = pairs(patches, kernels, self.weights.network.scale)
+        enlarge = functools.partial(srmd.apply, self.weights, noise_std=0.0)
+        error = jnp.abs(jax.vmap(enlarge)(lr, numbers @ turn.T) - hr).mean()
+        apart = turn @ turn.T - jnp.eye(srmd.CODE)
+        return error + PENALTY * (apart**2).sum(), error
+
+    def batch(self, seed: int) -> tuple[Any, ...]:
+        """What a loss needs beside R."""
+        some = np.random.default_rng(seed).integers(KERNELS, size=BATCH)
+        return jax.random.key(seed), self.numbers[some], self.kernels[some]
+
+    def error(self, turn: np.ndarray) -> float:
+        """The error on the batches that orders and signs are judged by."""
+        used = jnp.asarray(turn, jnp.float32)
+        looks = [self.measure(used, *self.batch(10**6 + i)) for i in range(LOOKS)]
+        return 255 * float(np.mean([error for _, error in looks]))
+
+
+def start(problem: Problem) -> np.ndarray:
+    """R of the best order and signs of the principal directions."""
+    results = []
+    for places in (range(srmd.CODE), reversed(range(srmd.CODE))):
+        turn = np.zeros((srmd.CODE, SPAN))
+        error = problem.error(turn)
+        for direction, place in enumerate(places):  # from the strongest direction on
+            for sign in (1, -1):
+                tried = turn.copy()
+                tried[place, direction] = sign
+                value = problem.error(tried)
+                if sign == 1 or value < error:
+                    error, best = value, tried
+            turn = best
+        results.append((error, turn))
+        print(f"start: {error:.3f} gray levels", flush=True)
+    return min(results, key=lambda result: result[0])[1]
+
+
+def learn(problem: Problem) -> np.ndarray:
+    """P, from photographs and the frozen network."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(_RATE.value, _STEPS.value))
 
     @jax.jit
-    def step(key: Any, code: Any, state: Any, kernels: Any, numbers: Any) -> Any:
-        patches = photographs.draw(key, photos, size=size, count=BATCH)
-        lr, hr = pairs(patches, kernels, scale)
-        value, gradient = jax.value_and_grad(loss)(code, numbers, lr, hr)
+    def step(turn: Any, state: Any, *batch: Any) -> Any:
+        gradient, error = jax.grad(problem.loss, has_aux=True)(turn, *batch)
         update, state = optimiser.update(gradient, state)
-        return optax.apply_updates(code, update), state, value
+        return optax.apply_updates(turn, update), state, error
 
-    code = jnp.zeros((srmd.CODE, SPAN), jnp.float32)
-    state, values = optimiser.init(code), []
-    flat = columns(drawn) @ basis.T
-    begun = time.perf_counter()
+    turn = jnp.asarray(start(problem), jnp.float32)
+    state, errors, begun = optimiser.init(turn), [], time.perf_counter()
     for number in range(_STEPS.value):
-        some = rng.integers(KERNELS, size=BATCH)
-        key = jax.random.key(number)
-        code, state, value = step(
-            key, code, state, drawn[some].astype(np.float32), flat[some]
-        )
-        values.append(float(value))
+        turn, state, error = step(turn, state, *problem.batch(number))
+        errors.append(float(error))
         seconds = time.perf_counter() - begun
         ends = number + 1 == _STEPS.value or 0 < 60 * _MINUTES.value < seconds
         if (number + 1) % 50 == 0 or ends:
-            mean = 255 * np.mean(values[-50:])
-            print(f"step {number + 1}: {mean:.3f} gray levels, {seconds:.0f} s", flush=True)
+            mean = 255 * np.mean(errors[-50:])
+            print(f"step {number + 1}: {mean:.3f}, {seconds:.0f} s", flush=True)
         if ends:
             break
-    return np.asarray(code) @ basis
+    print(f"end: {problem.error(np.asarray(turn)):.3f} gray levels")
+    return np.asarray(turn) @ problem.directions
 
 
 def compare(found: np.ndarray, true: np.ndarray) -> None:
     """Prints how near a matrix is to the published one."""
     kernels = columns(random_kernels(np.random.default_rng(1), CHECKED))
-    ours, theirs = kernels @ found.T, kernels @ true.T
-    error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
-    spread = np.linalg.norm((ours - theirs)) / np.linalg.norm(theirs - theirs.mean(0))
-    angles = np.degrees(scipy.linalg.subspace_angles(found.T, true.T))[::-1]
-    print(
-        f"numbers of {CHECKED} kernels: error {100 * error:.1f} % of their norm, "
-        f"{100 * spread:.1f} % of their spread\nangles of the subspaces: "
-        + ", ".join(f"{angle:.1f}" for angle in angles)
-        + " degrees"
+    error = np.linalg.norm(kernels @ (found - true).T) / np.linalg.norm(
+        kernels @ true.T
     )
+    angles = np.degrees(scipy.linalg.subspace_angles(found.T, true.T))[::-1]
+    print(f"numbers of {CHECKED} kernels: {100 * error:.1f} % of their norm apart")
+    print("angles of the subspaces, degrees:", *(f"{angle:.1f}" for angle in angles))
 
 
 def measure(folder: Path, matrices: dict[str, str], scale: int) -> None:
     """Prints PSNR-Y with the true kernels of a test set, for each matrix."""
-    rows: dict[str, list[float]] = {name: [] for name in matrices}
     cases = read_test_set(folder, scale, names=_IMAGES.value).cases
-    for case in cases:
-        for name, pca in matrices.items():
-            sr = super_resolve(
-                jax.random.key(0),
-                case.lr(),
-                case.kernel(),
-                scale=scale,
-                method="srmd",
-                config=SRMDConfig(weights=_WEIGHTS.value, pca=pca),
-            )
+    for name, pca in matrices.items():
+        config = SRMDConfig(weights=_WEIGHTS.value, pca=pca)
+        options: dict[str, Any] = {"scale": scale, "method": "srmd", "config": config}
+        values = []
+        for case in cases:
+            key, kernel = jax.random.key(0), case.kernel()
+            sr = super_resolve(key, case.lr(), kernel, **options)
             sr, hr = common_part(sr, to_unit(case.hr()))
-            rows[name].append(metrics.psnr_y(sr, hr, scale=scale))
-    for name, values in rows.items():
-        print(
-            f"| {name} | "
-            + " | ".join(f"{value:.2f}" for value in [*values, np.mean(values)])
-            + " |"
-        )
+            values.append(metrics.psnr_y(sr, hr, scale=scale))
+        cells = " | ".join(f"{value:.2f}" for value in [*values, np.mean(values)])
+        print(f"| {name} | {cells} |", flush=True)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     weights = srmd.load(Path(_WEIGHTS.value))
     output = Path(_OUTPUT.value)
-    np.save(output, learn(photographs.find(Path(_PHOTOS.value)), weights))
+    problem = Problem(photographs.find(Path(_PHOTOS.value)), weights)
+    if _TRUE.value:
+        theirs = srmd.load_pca(Path(_TRUE.value)) @ problem.directions.T
+        print(f"published matrix: {problem.error(theirs):.3f} gray levels", flush=True)
+    np.save(output, learn(problem))
     matrices = {"learned": str(output)}
     if _TRUE.value:
         compare(np.load(output), srmd.load_pca(Path(_TRUE.value)))
