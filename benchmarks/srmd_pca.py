@@ -66,20 +66,11 @@ CHECKED = 1024
 """Kernels that matrices are compared on; others than those learned from."""
 
 
-def random_kernels(rng: np.random.Generator, count: int, rough: int = 0) -> np.ndarray:
-    """Gaussians as SRMD has them: `count x 15 x 15`, centred on a pixel.
-
-    Args:
-      rng: Source of randomness.
-      count: How many.
-      rough: How many of them have noise, as the blur has that stands for a direct
-        kernel (`kernel_export`): most of its values are 0.
-    """
+def random_kernels(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Gaussians as SRMD has them: `count x 15 x 15`, centred on a pixel."""
     options: dict[str, Any] = {"scale": 1, "variances": VARIANCES, "noise": 0}
     draw = functools.partial(blur_kernels.random_gaussian, rng, SRMD_SIZE, **options)
-    found = np.stack([draw() for _ in range(count)])
-    found[:rough] *= rng.exponential(size=found[:rough].shape) ** 2
-    return found / found.sum((1, 2), keepdims=True)
+    return np.stack([draw() for _ in range(count)])
 
 
 def columns(kernels: np.ndarray) -> np.ndarray:
@@ -123,9 +114,8 @@ class Problem:
         scale = weights.network.scale
         self.size = scale * LR_SIZE + SRMD_SIZE - 1
         self.photos = photographs.load(paths, least=self.size, sizes=(0.5,), pages=0)
-        rng = np.random.default_rng(0)
-        self.directions = directions(random_kernels(rng, KERNELS))
-        found = random_kernels(rng, KERNELS, rough=KERNELS // 2)
+        found = random_kernels(np.random.default_rng(0), KERNELS)
+        self.directions = directions(found)
         self.kernels = found.astype(np.float32)
         self.numbers = columns(self.kernels) @ self.directions.T
         self.measure = jax.jit(self.loss)
