@@ -73,14 +73,19 @@ def _strokes(near: np.ndarray, gray: np.ndarray) -> np.ndarray:
     # Wider than the squares by two pixels, which are their soft borders.
     thin = near & ~scipy.ndimage.maximum_filter(squares, THICK + 4)
     parts, count = scipy.ndimage.label(thin, np.ones((3, 3)))
+    areas = np.bincount(parts[thin], minlength=count + 1)
+    is_stroke = areas >= LEAST_AREA
+    enough = LEAST_SHARE * near.size
+    if is_stroke.sum() < LEAST_STROKES or areas[is_stroke].sum() < enough:
+        return nothing
     border = thin & ~scipy.ndimage.binary_erosion(thin)
     is_step = gray - scipy.ndimage.minimum_filter(gray, 5) >= STEP
-    areas, borders, steps = (
+    borders, steps = (
         np.bincount(parts[some], minlength=count + 1)
-        for some in (thin, border, border & is_step)
+        for some in (border, border & is_step)
     )
-    is_stroke = (areas >= LEAST_AREA) & (steps > STEPS * borders)
+    is_stroke &= steps > STEPS * borders
     strokes: np.ndarray = is_stroke[parts] & thin
-    if is_stroke.sum() < LEAST_STROKES or strokes.mean() < LEAST_SHARE:
+    if is_stroke.sum() < LEAST_STROKES or strokes.sum() < enough:
         return nothing
     return strokes

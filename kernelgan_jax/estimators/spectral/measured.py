@@ -67,7 +67,8 @@ def measure(image: Any, *, scale: int) -> Measured:
     jpeg = has_blocks(gray, unusable=unusable)
     if (text := find_lossy_text(own)).any():
         unusable = text if unusable is None else unusable | text
-    steps = count_steps(own)
+    # Its own range has as many steps, but floating point may have more of them.
+    steps = count_steps(usable.image if usable.image.dtype.kind == "u" else own)
     power = mean_window_power(gray, unusable=unusable)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     return Measured(
