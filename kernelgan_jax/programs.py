@@ -137,9 +137,9 @@ def _digest(name: str, arguments: Any) -> str:
 
 @functools.cache
 def _source() -> str:
-    """Digest of the source of this package."""
+    """Digest of the source of this package, and of what it reads."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.npz")]):
         digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return digest.hexdigest()
