@@ -98,6 +98,22 @@ def train(
     ]
 
 
+def preload(config: KernelGANConfig) -> None:
+    """Loads the programs of one training, if an earlier run has kept them."""
+    init, steps = _compiled(config, False)
+    keys = jax.ShapeDtypeStruct((1,), jax.random.key(0).dtype)
+    state = init.preload(keys)  # type: ignore[attr-defined]
+    if state is not None:
+        steps.preload(keys, state, _crops(1, config))  # type: ignore[attr-defined]
+
+
+def _crops(count: int, config: KernelGANConfig) -> list[jax.ShapeDtypeStruct]:
+    """Shapes of the crops of a chunk of steps."""
+    sides = (config.generator_crop, config.discriminator_crop)
+    steps = (count, min(CHUNK, config.iterations), config.crops)
+    return [jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides]
+
+
 @functools.lru_cache(maxsize=8)
 def _compiled(
     config: KernelGANConfig, vectorised: bool
@@ -149,13 +165,9 @@ def device_bytes(config: KernelGANConfig) -> int:
     init, steps_of_chunk = _compiled(config, True)
     count = 8
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-    sides = (config.generator_crop, config.discriminator_crop)
-    steps = (count, min(CHUNK, config.iterations), config.crops)
-    shapes: list[Any] = [
-        jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides
-    ]
     state = jax.eval_shape(init, keys)
-    program = steps_of_chunk.lower(keys, state, shapes).compile()  # type: ignore[attr-defined]
+    crops = _crops(count, config)
+    program = steps_of_chunk.lower(keys, state, crops).compile()  # type: ignore[attr-defined]
     memory = program.memory_analysis()
     inputs = memory.argument_size_in_bytes
     # Twice the inputs: the next chunk's crops are there already.

@@ -94,6 +94,16 @@ def test_images_of_all_sizes_share_one_compilation(alone):
     assert len(steps._compiled) == before == 1
 
 
+def test_programs_are_loaded_ahead(alone):
+    train._compiled.cache_clear()
+    estimator.preload(TINY)
+    programs = train._compiled(TINY, False)
+    assert [len(program._compiled) for program in programs] == [1, 1]
+    (again,) = estimate(same_keys(0, 1), IMAGES[:1])
+    assert [len(program._compiled) for program in programs] == [1, 1]
+    np.testing.assert_array_equal(again.kernel, alone[0].kernel)
+
+
 def test_other_keys_give_other_kernels(alone):
     (other,) = estimate(same_keys(1, 1), IMAGES[:1])
     assert not np.array_equal(other.kernel, alone[0].kernel)
