@@ -10,6 +10,8 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 
+from kernelgan_jax import square_extremes
+
 STEP = 0.1
 """Least step at the border of a drawn area, as a fraction of the image's range..."""
 
@@ -183,8 +185,8 @@ def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         soft |= drawn & (of_these > count / 2)[labels]
     if soft.any():
         # Wider, and then narrower again: gaps between strokes are filled.
-        wide = scipy.ndimage.maximum_filter(soft, 2 * (RING + GAP) + 1)
-        mixed = scipy.ndimage.minimum_filter(wide, 2 * GAP + 1) & ~drawn
+        wide = square_extremes.maximum(soft, 2 * (RING + GAP) + 1)
+        mixed = square_extremes.minimum(wide, 2 * GAP + 1) & ~drawn
     return mixed
 
 

@@ -10,6 +10,8 @@ rest.
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import square_extremes
+
 EXTREME = 0.1
 """Nearly white or black is what is so near to the end of the range."""
 
@@ -61,7 +63,7 @@ def find_lossy_text(image: np.ndarray) -> np.ndarray:
     strokes = _strokes(white, gray) | _strokes(black, -gray)
     if not strokes.any():
         return strokes
-    return scipy.ndimage.maximum_filter(strokes, 2 * BLOCK + 1)
+    return square_extremes.maximum(strokes, 2 * BLOCK + 1)
 
 
 def _strokes(near: np.ndarray, gray: np.ndarray) -> np.ndarray:
@@ -69,9 +71,9 @@ def _strokes(near: np.ndarray, gray: np.ndarray) -> np.ndarray:
     nothing = np.zeros_like(near)
     if near.mean() < LEAST_SHARE:
         return nothing
-    squares = scipy.ndimage.minimum_filter(near, THICK)
+    squares = square_extremes.minimum(near, THICK)
     # Wider than the squares by two pixels, which are their soft borders.
-    thin = near & ~scipy.ndimage.maximum_filter(squares, THICK + 4)
+    thin = near & ~square_extremes.maximum(squares, THICK + 4)
     parts, count = scipy.ndimage.label(thin, np.ones((3, 3)))
     areas = np.bincount(parts[thin], minlength=count + 1)
     is_stroke = areas >= LEAST_AREA
@@ -79,7 +81,7 @@ def _strokes(near: np.ndarray, gray: np.ndarray) -> np.ndarray:
     if is_stroke.sum() < LEAST_STROKES or areas[is_stroke].sum() < enough:
         return nothing
     border = thin & ~scipy.ndimage.binary_erosion(thin)
-    is_step = gray - scipy.ndimage.minimum_filter(gray, 5) >= STEP
+    is_step = gray - square_extremes.minimum(gray, 5) >= STEP
     borders, steps = (
         np.bincount(parts[some], minlength=count + 1)
         for some in (border, border & is_step)

@@ -17,7 +17,7 @@ LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
     "parallel programs pytrees drawn_areas lossy_text isolated_pixels usable_pixels "
-    "version".split(),
+    "square_extremes version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],
