@@ -37,16 +37,16 @@ def maximum(image: np.ndarray, side: int) -> np.ndarray:
 def _extreme(choose: np.ufunc, image: np.ndarray, side: int) -> np.ndarray:
     """The values of squares that a function of two values chooses."""
     before = side // 2
-    found: np.ndarray = image
+    lines = image
     for axis in (0, 1):
         pads = [(0, 0), (0, 0)]
         # The last pixel itself is in all squares that reach beyond it.
         pads[axis] = (before, side - 1 - before)
-        lines = np.moveaxis(np.pad(found, pads, mode="edge"), axis, 0)
+        lines = np.moveaxis(np.pad(lines, pads, mode="edge"), axis, 0)
         length = 1  # of the runs whose extremes `lines` has
         while length < side:
             step = min(length, side - length)
             lines = choose(lines[:-step], lines[step:])
             length += step
-        found = np.moveaxis(lines, 0, axis)
-    return found
+        lines = np.moveaxis(lines, 0, axis)
+    return lines
