@@ -4,9 +4,13 @@ They are of exactly one colour and border on other colours with steps, not gradu
 the flat parts of a picture and clipped highlights do.
 """
 
+import functools
+
 import numpy as np
 import scipy.ndimage
 import scipy.sparse
+
+from kernelgan_jax import square_extremes
 
 STEP = 0.1
 """Least step at the border of a drawn area, as a fraction of the image's range..."""
@@ -58,6 +62,10 @@ CRISP = 0.25
 differ from the next ones by less than this fraction of its step."""
 
 
+_PAIR = slice(None, -1), slice(1, None)
+"""Both pixels of the pairs of neighbours along an axis."""
+
+
 def find_drawn(pixels: np.ndarray) -> np.ndarray:
     """Where areas of exactly one colour end in steps: `H x W` bool."""
     step = STEP * (float(pixels.max()) - float(pixels.min()))
@@ -91,18 +99,18 @@ def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarr
         (np.ones(len(first), bool), (place[first], place[second])), (len(members),) * 2
     )
     count, part_of_member = scipy.sparse.csgraph.connected_components(graph, False)
-    part = np.where(drawn, part_of_member[place], -1)
+    part = np.where(drawn, part_of_member[place], -1).reshape(shape)
     area = np.bincount(part_of_member, minlength=count)
     # The pairs of neighbours at the borders of parts, and steps among these.
     borders, steps = np.zeros(count), np.zeros(count)
-    for difference in (right, down):
-        ends = _neighbours(shape, difference > 0)
-        is_step = difference[difference > 0] >= step
-        for end in ends:
-            found = part[end]
-            known = found >= 0
-            borders += np.bincount(found[known], minlength=count)
-            steps += np.bincount(found[known & is_step], minlength=count)
+    for axis, difference in ((1, right), (0, down)):
+        is_border, is_step = difference > 0, difference >= step
+        for ends in _PAIR:
+            found = np.moveaxis(np.moveaxis(part, axis, 0)[ends], 0, axis)
+            at_border = is_border & (found >= 0)
+            found, is_step_there = found[at_border], is_step[at_border]
+            borders += np.bincount(found, minlength=count)
+            steps += np.bincount(found[is_step_there], minlength=count)
     inside = np.bincount(part_of_member[inner.ravel()[members]], minlength=count)
     is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
     is_drawn &= (inside > 0) | (area >= min(shape))
@@ -122,10 +130,14 @@ def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 def _differences(pixels: np.ndarray, axis: int) -> np.ndarray:
     """Largest difference, over channels, of neighbours along an axis."""
-    signed = pixels.astype(np.float32 if pixels.dtype.kind == "f" else np.int32)
-    signed = np.diff(signed, axis=axis)
-    largest: np.ndarray = np.abs(signed, out=signed).max(axis=2)
-    return largest
+    if pixels.dtype.kind == "f":
+        pixels = pixels.astype(np.float32, copy=False)
+    first, second = (np.moveaxis(pixels, axis, 0)[part] for part in _PAIR)
+    # The larger minus the smaller fits in the image's type.
+    apart = np.maximum(first, second) - np.minimum(first, second)
+    channels = np.moveaxis(apart, -1, 0)  # one by one, they are faster
+    largest: np.ndarray = functools.reduce(np.maximum, channels)
+    return np.moveaxis(largest, 0, axis)
 
 
 def _neighbours(
@@ -173,8 +185,8 @@ def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         soft |= drawn & (of_these > count / 2)[labels]
     if soft.any():
         # Wider, and then narrower again: gaps between strokes are filled.
-        wide = scipy.ndimage.maximum_filter(soft, 2 * (RING + GAP) + 1)
-        mixed = scipy.ndimage.minimum_filter(wide, 2 * GAP + 1) & ~drawn
+        wide = square_extremes.maximum(soft, 2 * (RING + GAP) + 1)
+        mixed = square_extremes.minimum(wide, 2 * GAP + 1) & ~drawn
     return mixed
 
 

@@ -8,7 +8,7 @@ hold.
 
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import checks, kernels
 
 LOBES = 0.01
 """Negative values down to this part of the largest value are no lobes."""
@@ -34,18 +34,58 @@ def covariance(kernel: np.ndarray, *, scale: int) -> np.ndarray:
     """
     if kernel.min() >= -LOBES * kernel.max():
         return kernels.covariance(kernel)
-    kernel = kernel / kernel.sum()
-    rows, columns = np.indices(kernel.shape)
+    return _of_transfer((kernel / kernel.sum())[None], scale)[0]
+
+
+def covariances(many: np.ndarray, *, scale: int) -> np.ndarray:
+    """`covariance` of many kernels of one size, at once.
+
+    Args:
+      many: `n x h x w`, sums not 0.
+      scale: Scale of the kernels.
+
+    Returns:
+      `n x 2 x 2`.
+
+    Raises:
+      ValueError: If a kernel is not finite, or its sum is 0.
+
+    Example:
+      >>> covariances(np.ones((5, 1, 3)), scale=2)[0].round(2).tolist()
+      [[0.0, 0.0], [0.0, 0.67]]
+    """
+    flat = checks.matrix("many", many.reshape(len(many), -1))
+    sums = flat.sum(1)
+    if not sums.all():
+        raise ValueError(f"many[{int(sums.argmin())}] sums to 0; it must not")
+    lobes = flat.min(1) < -LOBES * flat.max(1)
+    flat = flat / sums[:, None]
+    at = np.indices(many.shape[1:]).reshape(2, -1)
+    # Bits must not depend on the number of kernels, as those of a product would.
+    centres = (flat[:, None] * at).sum(2, keepdims=True)
+    off = at - centres  # n x 2 x hw
+    found: np.ndarray = (flat[:, None] * off) @ off.swapaxes(1, 2)
+    if lobes.any():
+        normal = flat.reshape(many.shape)
+        found[lobes] = _of_transfer(normal[lobes], scale)
+    return found
+
+
+def _of_transfer(many: np.ndarray, scale: int) -> np.ndarray:
+    """Covariances by the transfer of kernels of sum 1: `n x 2 x 2`."""
+    rows, columns = np.indices(many.shape[1:])
     wave = np.pi / scale
 
-    def variance(row: float, column: float) -> float:
+    def variance(row: float, column: float) -> np.ndarray:
         phase = np.exp(1j * wave * (row * rows + column * columns))
-        passed = np.clip(np.abs((kernel * phase).sum()), 1e-3, 1)
-        return float(-2 * np.log(passed) / wave**2)
+        passed = np.clip(np.abs((many * phase).sum((1, 2))), 1e-3, 1)
+        found: np.ndarray = -2 * np.log(passed) / wave**2
+        return found
 
     half = 0.5**0.5
     both = (variance(half, half) - variance(half, -half)) / 2
-    return np.array([[variance(1, 0), both], [both, variance(0, 1)]])
+    sides = np.array([[variance(1, 0), both], [both, variance(0, 1)]])
+    return np.moveaxis(sides, 2, 0)
 
 
 def widths(kernel: np.ndarray, *, scale: int) -> kernels.Widths:

@@ -8,6 +8,8 @@ the picture may be from it depends on the picture, and on the place in it.
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import square_extremes
+
 LEAST_SHARE = 2e-4
 """Isolated pixels that are a smaller share of all do not count: pictures have some."""
 
@@ -87,7 +89,7 @@ def fill_isolated(
         return filled
     weights = _prediction(filled, areas | isolated)
     # Where the prediction reads what is no picture, the stencil's value stays.
-    near = scipy.ndimage.maximum_filter(areas, SIDE)
+    near = square_extremes.maximum(areas, SIDE)
     rows, columns = np.nonzero(isolated & ~near)
     if weights is None or not len(rows):
         return filled
@@ -105,8 +107,11 @@ def _beyond(pixels: np.ndarray, span: float) -> tuple[np.ndarray, np.ndarray]:
     a little beyond: `H x W` bool."""
     sure, in_doubt = np.zeros((2, *pixels.shape[:2]), bool)
     for channel in range(pixels.shape[2]):
-        plane = pixels[..., channel].astype(np.float32)
-        rows, columns = np.nonzero(_stands_out(plane, IN_DOUBT[1] * span))
+        values = pixels[..., channel]
+        plane = values.astype(np.float32)
+        if values.dtype.kind == "f":  # whole numbers are compared as they are
+            values = plane
+        rows, columns = np.nonzero(_stands_out(values, IN_DOUBT[1] * span))
         around = np.sort(_around(plane, rows, columns), axis=0)
         low, high = around[1], around[-2]
         own = plane[rows, columns]
@@ -128,7 +133,7 @@ def _prediction(filled: np.ndarray, others: np.ndarray) -> np.ndarray | None:
       `SIDE x SIDE` float32, or None if there are too few pixels.
     """
     half = SIDE // 2
-    usable = ~scipy.ndimage.maximum_filter(others, SIDE)
+    usable = ~square_extremes.maximum(others, SIDE)
     usable[:half] = usable[-half:] = usable[:, :half] = usable[:, -half:] = False
     rows, columns = np.nonzero(usable)
     if len(rows) < 4 * SIDE**2:
@@ -164,14 +169,17 @@ def _stands_out(plane: np.ndarray, step: float) -> np.ndarray:
     All pixels beyond all of their neighbours but one are among these.
     """
     padded = np.pad(plane, 1, mode="reflect")
-    above = np.zeros(plane.shape, np.int8)
-    below = np.zeros_like(above)
-    height, width = plane.shape
-    for row, column in ((0, 1), (1, 0), (1, 2), (2, 1)):
-        difference = plane - padded[row : row + height, column : column + width]
-        above += difference > step
-        below += difference < -step
-    return (above >= 3) | (below >= 3)
+    middle = slice(1, -1)
+    column = padded[:-2, middle], padded[2:, middle]
+    row = padded[middle, :-2], padded[middle, 2:]
+    lower = np.maximum(np.minimum(*column), np.minimum(*row))
+    upper = np.minimum(np.maximum(*column), np.maximum(*row))
+    # These are the second and the third of the four by size, in one order or the other.
+    own = plane.astype(np.float32)
+    above = own - np.maximum(lower, upper) > step
+    below = own - np.minimum(lower, upper) < -step
+    stands_out: np.ndarray = above | below
+    return stands_out
 
 
 def _around(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -85,11 +85,18 @@ def to_own_range(image: Any, *, headroom: float = 0.0) -> tuple[np.ndarray, Leve
     """
     pixels = from_array(image)
     dark, bright = _ends(pixels)
-    own = np.empty(pixels.shape, np.float32)
-    for row in range(len(own)):  # No copy of a large image in float64.
-        part = (pixels[row].astype(np.float64) - dark) / (bright - dark)
-        own[row] = headroom + (1 - 2 * headroom) * part
+
+    def mapped(values: np.ndarray) -> np.ndarray:
+        part = (values.astype(np.float64) - dark) / (bright - dark)
+        return (headroom + (1 - 2 * headroom) * part).astype(np.float32)
+
     top = _top(pixels)
+    if pixels.dtype.kind == "u":  # Each level is mapped once.
+        own = mapped(np.arange(top + 1))[pixels]
+    else:
+        own = np.empty(pixels.shape, np.float32)
+        for row in range(len(own)):  # No copy of a large image in float64.
+            own[row] = mapped(pixels[row])
     return own, Levels(dark / top, bright / top)
 
 
@@ -137,4 +144,7 @@ def count_steps(image: np.ndarray) -> int:
       1
     """
     channel = image[..., image.shape[-1] // 2].ravel()
-    return len(np.unique(channel[:: -(-channel.size // MAX_SAMPLES)])) - 1
+    some = channel[:: -(-channel.size // MAX_SAMPLES)]
+    if some.dtype.kind == "u":  # They need not be sorted.
+        return int(np.count_nonzero(np.bincount(some))) - 1
+    return len(np.unique(some)) - 1

@@ -192,8 +192,7 @@ def has_equal_channels(image: np.ndarray) -> bool:
     """
     if image.shape[-1] != 3:
         return False
-    first = image[..., :1]
-    return bool((image[..., 1:] == first).all())
+    return all((image[..., i] == image[..., 0]).all() for i in (1, 2))
 
 
 def luma(image: np.ndarray) -> np.ndarray:

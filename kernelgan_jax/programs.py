@@ -60,15 +60,20 @@ class Program(Generic[Result]):
     def __call__(self, *arguments: Any) -> Result:
         return self._for(arguments)(*arguments)
 
-    def preload(self, *arguments: Any) -> None:
+    def preload(self, *arguments: Any) -> Any:
         """Loads the program for such arguments, if its trace is kept.
 
         Args:
           *arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
+
+        Returns:
+          The `jax.ShapeDtypeStruct` of what the program returns; None if its trace is
+          not kept.
         """
         file = _file(self._name, _shapes(arguments))
-        if file is not None and file.exists():
-            self._for(arguments)
+        if file is None or not file.exists():
+            return None
+        return _shapes(self._for(arguments).out_info)  # type: ignore[attr-defined]
 
     def _for(self, arguments: Any) -> Callable[..., Result]:
         shapes = _shapes(arguments)
@@ -137,9 +142,9 @@ def _digest(name: str, arguments: Any) -> str:
 
 @functools.cache
 def _source() -> str:
-    """Digest of the source of this package."""
+    """Digest of the source of this package, and of what it reads."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.npz")]):
         digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return digest.hexdigest()

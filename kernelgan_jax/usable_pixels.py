@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import square_extremes
 from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
 from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
@@ -104,8 +105,7 @@ def find_flat(pixels: np.ndarray) -> np.ndarray:
     flat[:, :-1] &= (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
     flat[:-1] &= (pixels[1:] == pixels[:-1]).all(axis=2)
     # Also the last row and column of the square are compared with their next.
-    found: np.ndarray = scipy.ndimage.minimum_filter(flat, 2 * FLAT_RADIUS + 1)
-    return found
+    return square_extremes.minimum(flat, 2 * FLAT_RADIUS + 1)
 
 
 def _packed(mask: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Programs are compiled once for all processes and runs.
 PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+PROGRAMS.mkdir(parents=True, exist_ok=True)
 jax.config.update("jax_compilation_cache_dir", str(PROGRAMS))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

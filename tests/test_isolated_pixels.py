@@ -4,7 +4,7 @@ import helpers
 import numpy as np
 import pytest
 
-from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
+from kernelgan_jax.isolated_pixels import _stands_out, fill_isolated, find_isolated
 
 PHOTO = helpers.photo_uint8()
 NONE = np.zeros(PHOTO.shape[:2], bool)
@@ -56,3 +56,13 @@ def test_none_are_looked_for_in_areas_or_filled_from_them():
     filled = fill_isolated(pixels, areas, CHOSEN & ~areas)
     error = filled[75:].astype(int) - PHOTO[75:]
     assert abs(error[CHOSEN[75:]]).mean() < 5
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_what_stands_out_differs_from_three_of_four(dtype):
+    plane = np.random.default_rng(0).integers(0, 9, (30, 40)).astype(dtype)
+    padded = np.pad(plane.astype(np.float32), 1, mode="reflect")
+    beside = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    apart = plane.astype(np.float32) - np.stack(beside)
+    expected = ((apart > 2.5).sum(0) >= 3) | ((apart < -2.5).sum(0) >= 3)
+    np.testing.assert_array_equal(_stands_out(plane, 2.5), expected)

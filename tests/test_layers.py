@@ -17,7 +17,7 @@ LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
     "parallel programs pytrees drawn_areas isolated_pixels usable_pixels "
-    "unblurred_steps version".split(),
+    "square_extremes unblurred_steps version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

@@ -1,7 +1,7 @@
 """The kernel estimators: one line each, read by the library, the command and the
 benchmark.
 
-An estimator is a module with two functions, and optionally a third:
+An estimator is a module with two functions, and optionally two more:
 
     check(image, *, scale, config)
         Raises ValueError, before anything is compiled, for an image or a setting that
@@ -13,6 +13,9 @@ An estimator is a module with two functions, and optionally a third:
     device_bytes(config) -> int
         Memory of a GPU or TPU that one image of a batch takes, if the estimator works
         on a batch as one program; without it, images are taken one per CPU core.
+    preload(config)
+        Loads what it will need for one image, if an earlier run has kept it, while the
+        image is read. It may be missing, too.
 
 This module and the settings classes need no JAX, so that the command can read its flags
 before it starts to work.

@@ -15,7 +15,7 @@ from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 
 class Own(NamedTuple):
-    """An image as a method sees it."""
+    """An image in its own range."""
 
     image: np.ndarray
     """`H x W x C` float32, its own range mapped to `[headroom, 1 - headroom]`."""
@@ -26,7 +26,7 @@ class Own(NamedTuple):
 
 
 def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
-    """An image and its plan as a method sees them.
+    """An image, filled from its neighbours, and its plan in the image's own range.
 
     Args:
       usable: The image's usable pixels.
@@ -36,7 +36,7 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
     image, levels = to_own_range(usable.image, headroom=headroom)
     gain = (1 - 2 * headroom) / levels.span
     planned = _amplified(planned, gain)._replace(bounds=levels.bounds)
-    return Own(fill_unusable(image, planned, usable), planned, levels)
+    return Own(image, planned, levels)
 
 
 def in_own_range(
@@ -66,8 +66,11 @@ def in_own_range(
             to_own(seen, planned, headroom=headroom)
             for seen, planned in zip(usable, plans, strict=True)
         ]
-        own = [each.image for each in mapped]
         planned = [each.plan for each in mapped]
+        own = [
+            fill_unusable(each.image, each.plan, seen)
+            for each, seen in zip(mapped, usable, strict=True)
+        ]
         levels = [each.levels for each in mapped]
         results = enlarge(keys, own, planned, progress=progress)
         return [

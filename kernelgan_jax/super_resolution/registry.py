@@ -97,8 +97,7 @@ class Method:
     uses_kernel: bool = True
     """Whether the result depends on the kernel."""
     refines: bool = False
-    """Whether its module has `refine(image, plan, unusable=...)`, which betters
-    kernels."""
+    """Whether its module has `refine(image, plan, usable)`, which betters kernels."""
     headroom: float = 0.0
     """What it needs free at both ends of the range, as it clips to [0, 1]."""
     least_side: int = 0

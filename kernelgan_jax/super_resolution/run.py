@@ -129,11 +129,7 @@ def refine_plan(
         return planned
     seen = find_usable(pixels) if usable is None else usable
     own = to_own(seen, planned, headroom=method.headroom)
-    evidence = planned.evidence
-    found = (seen.unusable, evidence and evidence.unusable)
-    masks = [mask for mask in found if mask is not None]
-    unusable = np.logical_or.reduce(masks) if masks else None
-    refined = method.load("refine")(own.image, own.plan, unusable=unusable)
+    refined = method.load("refine")(own.image, own.plan, seen)
     return planned._replace(
         stages=refined.stages, kernel_std=refined.kernel_std, notes=refined.notes
     )
@@ -143,7 +139,7 @@ def _may_be_refined(planned: Plan) -> bool:
     """Whether a plan has one kernel, which is an estimate that is trusted.
 
     A known kernel is not uncertain. A wrong one makes a wrong picture, which would make
-    the kernel worse. Large images are not mapped and filled for nothing, as for JPEG.
+    the kernel worse. Large images are not mapped for nothing, as for JPEG.
     """
     return (
         bool(planned.config.refine)

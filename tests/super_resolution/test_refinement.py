@@ -16,6 +16,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
 )
 from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
 from kernelgan_jax.super_resolution.deep_wiener.request import Request
+from kernelgan_jax.usable_pixels import UsablePixels
 
 GAUSSIAN = blur_kernels.gaussian(13, variances=(3.0, 1.2), angle=0.6, scale=2)
 
@@ -122,12 +123,11 @@ def test_what_is_no_picture_has_no_part(
 def test_window_has_the_most_detail() -> None:
     image = np.full((600, 900, 3), 0.5, np.float32)
     image[100:400, 500:800] = np.random.default_rng(0).random((300, 300, 3))
-    asked = Request(image, GAUSSIAN.astype(np.float32), 2)
-    window = refinement._window(asked).image
+    window = image[refinement.window(image)]
     assert window.shape == (320, 448, 3)
     assert (window != 0.5).sum() == 3 * 300 * 300
-    small = asked._replace(image=image[:100, :200])
-    np.testing.assert_array_equal(refinement._window(small).image, small.image)
+    small = image[:100, :200]
+    assert small[refinement.window(small)].shape == small.shape
 
 
 TRUSTED = KernelEstimate(GAUSSIAN, 2, trusted=True)
@@ -164,6 +164,30 @@ def test_trusted_estimates_are_refitted(
         assert after.source == "estimated"
     else:
         assert after == before
+
+
+def test_only_the_window_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an image with a frame, as its kernel would have blurred it."""
+    image = np.full((500, 800, 3), 128, np.uint8)
+    rng = np.random.default_rng(0)
+    image[:300, 300:600] = rng.integers(60, 200, (300, 300, 3))
+    image[:20] = 255
+    filled, asked = [], []
+
+    def fill(part: np.ndarray, _: object, usable: UsablePixels) -> np.ndarray:
+        filled.append((part.shape[:2], usable.unusable))
+        return part + 1
+
+    monkeypatch.setattr(method, "fill_unusable", fill)
+    monkeypatch.setattr(method, "refit", lambda _, found: asked.append(found))
+    before = plan(TRUSTED)._replace(kernel_std=0.1)
+    assert refine_plan(image, before) == before
+    ((shape, unusable),) = filled
+    assert shape[0] * shape[1] <= refinement.MAX_PIXELS
+    assert unusable[:20].all() and not unusable[30:].any()
+    assert asked[0].image.shape[:2] == shape and asked[0].image.min() >= 1
+    refine_plan(image[:40], before)  # too small to be refitted
+    assert len(filled) == 1
 
 
 def test_what_is_left_as_it_is(hr: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

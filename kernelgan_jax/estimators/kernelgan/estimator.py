@@ -93,6 +93,11 @@ def estimate(
     ]
 
 
+def preload(config: KernelGANConfig) -> None:
+    """Loads the programs of one training, if an earlier run has kept them."""
+    train.preload(config)
+
+
 def device_bytes(config: KernelGANConfig) -> int:
     """Device memory that each image of a large batch takes."""
     return config.restarts * train.device_bytes(config)

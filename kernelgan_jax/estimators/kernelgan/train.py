@@ -8,9 +8,7 @@ On a GPU or TPU many images are one program: `vmap`, with the batch axis sharded
 the devices. On a CPU each core trains on an image at a time (`parallel.py`).
 """
 
-import contextlib
 import functools
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax import programs
 from kernelgan_jax.estimators.kernelgan.algorithm import (
     Batch,
     State,
@@ -38,9 +37,6 @@ class Result(NamedTuple):
     """`n x n` kernel of the generator; the last finite one if training diverged."""
     losses: dict[str, np.ndarray]
     """One value for each step that was taken, by the names of `Info`."""
-
-
-_COMPILING = threading.Lock()
 
 
 def train(
@@ -67,9 +63,9 @@ def train(
         sharding = jax.sharding.NamedSharding(mesh, jax.P("image"))
         place = functools.partial(jax.device_put, device=sharding)
 
-    def batch(start: int) -> Batch:
+    def batch(start: int) -> list[jax.Array]:
         cut = [row.crops(start, start + CHUNK, config) for row in rows]
-        return Batch(*(place(np.stack(x)) for x in zip(*cut, strict=True)))
+        return [place(np.stack(x)) for x in zip(*cut, strict=True)]
 
     init, steps = _compiled(config, vectorised)
     keys = place(jnp.stack([row.train_key for row in rows]))
@@ -78,13 +74,9 @@ def train(
     alive = np.ones(count, bool)
     ended = np.full(count, min(CHUNK, config.iterations))  # the steps of each training
     following = batch(0)
-    state = None
+    state = init(place(jnp.stack([row.init_key for row in rows])))
     for start in range(0, config.iterations, CHUNK):
-        # Of several threads one compiles, and the others wait for it.
-        with _COMPILING if start == 0 else contextlib.nullcontext():
-            if state is None:
-                state = init(place(jnp.stack([row.init_key for row in rows])))
-            state, kernel, losses = steps(keys, state, following)
+        state, kernel, losses = steps(keys, state, following)
         done = min(start + CHUNK, config.iterations)
         if done < config.iterations:
             following = batch(done)  # while the device works
@@ -106,18 +98,41 @@ def train(
     ]
 
 
+def preload(config: KernelGANConfig) -> None:
+    """Loads the programs of one training, if an earlier run has kept them."""
+    init, steps = _compiled(config, False)
+    keys = jax.ShapeDtypeStruct((1,), jax.random.key(0).dtype)
+    state = init.preload(keys)  # type: ignore[attr-defined]
+    if state is not None:
+        steps.preload(keys, state, _crops(1, config))  # type: ignore[attr-defined]
+
+
+def _crops(count: int, config: KernelGANConfig) -> list[jax.ShapeDtypeStruct]:
+    """Shapes of the crops of a chunk of steps."""
+    sides = (config.generator_crop, config.discriminator_crop)
+    steps = (count, min(CHUNK, config.iterations), config.crops)
+    return [jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides]
+
+
 @functools.lru_cache(maxsize=8)
 def _compiled(
     config: KernelGANConfig, vectorised: bool
-) -> tuple[Callable[..., State], Callable[..., Any]]:
-    """`init` and a chunk of steps, jitted, with a leading axis of images.
+) -> tuple[Callable[..., list[jax.Array]], Callable[..., Any]]:
+    """`init` and a chunk of steps, compiled, with a leading axis of images.
 
-    If not `vectorised`, the axis has length 1 and is taken off: XLA's program for a
-    batch of one is slower than the one without.
+    The state is a list of its arrays and a batch one of its crops, so that traces can
+    be kept. If not `vectorised`, the axis has length 1 and is taken off: XLA's program
+    for a batch of one is slower than the one without.
     """
     init, step = kernelgan(config)
 
-    def train(key: jax.Array, state: State, batches: Batch) -> Any:
+    def start(key: jax.Array) -> list[jax.Array]:
+        return jax.tree.leaves(init(key))
+
+    def train(key: jax.Array, arrays: list[jax.Array], crops: list[jax.Array]) -> Any:
+        structure = jax.tree.structure(jax.eval_shape(init, key))
+        state, batches = jax.tree.unflatten(structure, arrays), Batch(*crops)
+
         def body(state: State, batch: Batch) -> Any:
             state, info = step(jax.random.fold_in(key, state.step), state, batch)
             losses = info._asdict()
@@ -125,10 +140,14 @@ def _compiled(
             return state, losses
 
         state, losses = jax.lax.scan(body, state, batches)
-        return state, generator_kernel(state, config=config), losses
+        return jax.tree.leaves(state), generator_kernel(state, config=config), losses
 
-    batched = jax.vmap if vectorised else _of_one
-    return jax.jit(batched(init)), jax.jit(batched(train), donate_argnums=1)
+    if vectorised:
+        return jax.jit(jax.vmap(start)), jax.jit(jax.vmap(train), donate_argnums=1)
+    return (
+        programs.jit(_of_one(start), name=f"start of {config}"),
+        programs.jit(_of_one(train), name=f"steps of {config}"),
+    )
 
 
 def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,13 +165,9 @@ def device_bytes(config: KernelGANConfig) -> int:
     init, steps_of_chunk = _compiled(config, True)
     count = 8
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-    sides = (config.generator_crop, config.discriminator_crop)
-    steps = (count, min(CHUNK, config.iterations), config.crops)
-    shapes: list[Any] = [
-        jax.ShapeDtypeStruct((*steps, n, n, 3), jnp.float32) for n in sides
-    ]
     state = jax.eval_shape(init, keys)
-    program = steps_of_chunk.lower(keys, state, Batch(*shapes)).compile()  # type: ignore[attr-defined]
+    crops = _crops(count, config)
+    program = steps_of_chunk.lower(keys, state, crops).compile()  # type: ignore[attr-defined]
     memory = program.memory_analysis()
     inputs = memory.argument_size_in_bytes
     # Twice the inputs: the next chunk's crops are there already.

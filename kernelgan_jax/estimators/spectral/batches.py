@@ -6,7 +6,8 @@ devices; what is done to pixels before, and to kernels after, runs in threads.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -70,45 +71,64 @@ def analyse_images(
     if not vectorised:
         alone = functools.partial(analyse, scale=scale, rare=rare)
         return each(alone, images)
-    measured = each(functools.partial(measure, scale=scale), images)
-    without = _fitted(measured, scale, rare)
-    others = [both and with_steps(*both, scale=scale) for both in without]
-    found = [
-        old
-        if old is None or new is None or were_drawn(old[1], new[1], scale=scale)
-        else new
-        for old, new in zip(without, _fitted(others, scale, rare), strict=True)
-    ]
-    return each(lambda both: evidence(*both, scale=scale, rare=rare), found)
+    most = BATCH * len(jax.local_devices())
+    measured: list[Measured | None] = []
+    started: list[tuple[int, Fits]] = []
+    for first in range(0, len(images), most):
+        found = each(functools.partial(measure, scale=scale), images[first:][:most])
+        measured += found
+        if usable := [m for m in found if m is not None]:
+            # The device is at work while the next images are measured.
+            started.append((len(usable), _start_fits(usable, scale, rare)))
+    fits = itertools.chain.from_iterable(itertools.starmap(_rows, started))
+    without = [None if m is None else (m, next(fits)) for m in measured]
+    pairs = _with_steps(without, scale, rare)
+    return each(lambda pair: evidence(*pair, scale=scale, rare=rare), pairs)
 
 
-def _fitted(
-    measured: Sequence[Measured | None], scale: int, rare: bool
+def _with_steps(
+    without: Sequence[tuple[Measured, Fits] | None], scale: int, rare: bool
 ) -> list[tuple[Measured, Fits] | None]:
-    """Measurements with their fits; None where there are none."""
-    fits = iter(_fits([m for m in measured if m is not None], scale, rare))
-    return [None if m is None else (m, next(fits)) for m in measured]
+    """Measurements with their fits, with unblurred steps where these belong to them."""
+    others = [pair and with_steps(*pair, scale=scale) for pair in without]
+    asked = [m for m in others if m is not None]
+    most = BATCH * len(jax.local_devices())
+    started = [
+        (len(some), _start_fits(some, scale, rare))
+        for some in (asked[first:][:most] for first in range(0, len(asked), most))
+    ]
+    fits = itertools.chain.from_iterable(itertools.starmap(_rows, started))
+    pairs: list[tuple[Measured, Fits] | None] = []
+    for old, other in zip(without, others, strict=True):
+        new = None if other is None else (other, next(fits))
+        if old and new and not were_drawn(old[1], new[1], scale=scale):
+            pairs.append(new)
+        else:
+            pairs.append(old)
+    return pairs
 
 
-def _fits(measured: Sequence[Measured], scale: int, rare: bool) -> list[Fits]:
-    """The fits of any number of images, as NumPy arrays."""
+def _start_fits(measured: Sequence[Measured], scale: int, rare: bool) -> Fits:
+    """The fits of images, up to `BATCH` for each device, as the devices' arrays.
+
+    What it returns has a leading axis, at least as long as there are images; it is not
+    computed yet.
+    """
     devices = jax.local_devices()
     mesh = jax.sharding.Mesh(np.array(devices), ("image",))
     sharding = jax.sharding.NamedSharding(mesh, jax.P("image"))
-    found: list[Fits] = []
-    most = BATCH * len(devices)
-    for first in range(0, len(measured), most):
-        some = measured[first : first + most]
-        each_device = -(-len(some) // len(devices))
-        size = len(devices) * 2 ** (each_device - 1).bit_length()
-        rows = [*some, *some[-1:] * (size - len(some))]
-        spectra = np.stack([m.power for m in rows]), np.stack([m.weights for m in rows])
-        placed = jax.device_put(spectra, sharding)
-        fits = jax.device_get(_compiled(scale, rare)(*placed))
-        found += [
-            jax.tree.map(lambda x, row=row: x[row], fits) for row in range(len(some))
-        ]
-    return found
+    each_device = -(-len(measured) // len(devices))
+    size = len(devices) * 2 ** (each_device - 1).bit_length()
+    rows = [*measured, *measured[-1:] * (size - len(measured))]
+    spectra = np.stack([m.power for m in rows]), np.stack([m.weights for m in rows])
+    return _compiled(scale, rare)(*jax.device_put(spectra, sharding))
+
+
+def _rows(count: int, fits: Fits) -> Iterator[Fits]:
+    """The fits of the first images of a program, as NumPy arrays."""
+    computed = jax.device_get(fits)
+    for row in range(count):
+        yield jax.tree.map(lambda x, row=row: x[row], computed)
 
 
 @functools.lru_cache(maxsize=16)

@@ -32,7 +32,7 @@ NAME = "camera shake"
 ROUNDS, HOPPED = 3, 4
 """How often the neighbourhood of the best paths is searched, and of how many."""
 
-MIN_GAIN, MAX_RATIO = 0.004, 0.85
+MIN_GAIN, MAX_RATIO = 0.004, 0.8
 """By how much the loss of a path must be below that of the families, and how large it
 may be relative to theirs."""
 

@@ -98,31 +98,31 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     # Samples can be infinite or NaN for spectra unlike any photograph's.
     usable = bool(finite.all())
     samples = evidence.samples[finite] if finite.any() else framed[None]
-    covariances = [equivalent_gaussian.covariance(k, scale=scale) for k in samples]
-    own = equivalent_gaussian.covariance(kernel, scale=scale)
-    errors = [metrics.relative_error(own, other) for other in covariances]
-    psnr = [metrics.kernel_psnr(kernel, sample, scale=scale) for sample in samples]
+    covariances = equivalent_gaussian.covariances(samples, scale=scale)
+    own = equivalent_gaussian.covariances(kernel[None], scale=scale)[0]
+    errors = _relative_errors(own, covariances)
+    mse = ((framed - samples) ** 2).mean((1, 2))
     losses = np.asarray(
         _sr_losses(scale)(
             framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
         )
     )
     expected = _Expected(
-        kernel_psnr=_mean_psnr(psnr) if usable else -np.inf,
+        kernel_psnr=_psnr(float(mse.mean())) if usable else -np.inf,
         covariance_error=float(np.sqrt(np.mean(np.square(errors))))
         if usable
         else np.inf,
         sr_loss=_network_loss(float(losses.mean()), scale) if usable else np.inf,
     )
-    widths = np.array([kernels.Widths.of(c) for c in covariances])
+    longer, shorter, angles = _widths(covariances)
     level, reason = _level(own, evidence, expected)
     return Confidence(
         level,
         reason,
         **expected._asdict(),
-        longer_std=float(widths[:, 0].std()),
-        shorter_std=float(widths[:, 1].std()),
-        angle_std=_angle_std(widths[:, 2]),
+        longer_std=float(longer.std()),
+        shorter_std=float(shorter.std()),
+        angle_std=_angle_std(angles),
         samples=samples,
     )
 
@@ -188,9 +188,23 @@ def _sr_losses(scale: int) -> Callable[..., Any]:
     return programs.jit(losses, name=f"super-resolution losses x{scale}")
 
 
-def _mean_psnr(psnr: list[float]) -> float:
-    """The PSNR of the mean squared error, dB; infinite if there is no error."""
-    mse = np.mean(10 ** (-np.array(psnr) / 10))
+def _relative_errors(own: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """`metrics.relative_error` of one covariance against each of many."""
+    norms = np.linalg.norm(covariances, axis=(1, 2))
+    apart = np.linalg.norm(own - covariances, axis=(1, 2))
+    return np.divide(apart, norms, out=np.full_like(norms, np.inf), where=norms > 0)
+
+
+def _widths(covariances: np.ndarray) -> np.ndarray:
+    """`kernels.Widths.of` many covariances: rows of longer, shorter and angle."""
+    variances, axes = np.linalg.eigh(covariances)
+    shorter, longer = np.sqrt(np.clip(variances, 0, None)).T
+    angles = np.degrees(np.arctan2(-axes[:, 0, 1], axes[:, 1, 1]))
+    return np.stack([longer, shorter, angles])
+
+
+def _psnr(mse: float) -> float:
+    """The PSNR of a mean squared error, dB; infinite if there is no error."""
     return float(-10 * np.log10(mse)) if mse > 0 else np.inf
 
 

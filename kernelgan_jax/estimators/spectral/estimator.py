@@ -24,6 +24,7 @@ from kernelgan_jax.estimators.spectral.batches import analyse_images
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.kernel_map import Part, Seen, kernel_map, parts
 from kernelgan_jax.estimators.spectral.periodogram import to_gray
+from kernelgan_jax.parallel import map_images
 
 
 def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
@@ -88,8 +89,11 @@ def estimate(
       ValueError: If the evidence is of another scale, or as `analyse`.
     """
     del keys
-    estimates = []
-    for i, (image, known) in enumerate(zip(images, evidence, strict=True)):
+
+    def one(
+        i: int, item: tuple[np.ndarray, Evidence | None], report: ProgressCallback
+    ) -> KernelEstimate:
+        image, known = item
         found = analyse(image, scale=scale) if known is None else known
         if found.scale != scale:
             raise ValueError(
@@ -99,10 +103,10 @@ def estimate(
         if config is not None and config.grid:
             made = _kernel_map(image, found, grid=config.grid)
             estimate = estimate._replace(kernel_map=made)
-        estimates.append(estimate)
-        if progress is not None:
-            progress(Progress(image=i, phase="spectral", step=1, total=1))
-    return estimates
+        report(Progress(image=i, phase="spectral", step=1, total=1))
+        return estimate
+
+    return map_images(one, list(zip(images, evidence, strict=True)), progress=progress)
 
 
 def device_bytes(config: Any) -> int:

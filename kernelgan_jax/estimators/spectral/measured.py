@@ -67,7 +67,8 @@ def measure(image: Any, *, scale: int) -> Measured:
     own, levels = to_own_range(usable.image)
     gray, unusable = to_gray(own), usable.unusable
     jpeg = has_blocks(gray, unusable=unusable)
-    steps = count_steps(own)
+    # Its own range has as many steps, but floating point may have more of them.
+    steps = count_steps(usable.image if usable.image.dtype.kind == "u" else own)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     measured = Measured(
         unusable,

@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import square_extremes
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.pixels import LUMA, has_equal_channels
 
@@ -55,7 +56,7 @@ def flat_noise_std(gray: np.ndarray, *, unusable: np.ndarray | None = None) -> f
     clipped = (gray <= 0.5) | (gray >= 254.5)
     if unusable is not None:
         clipped |= unusable
-    clipped = scipy.ndimage.maximum_filter(clipped, BLOCK)
+    clipped = square_extremes.maximum(clipped, BLOCK)
     middle = slice(BLOCK, -BLOCK, BLOCK // 2)
     usable = ~clipped[middle, middle] & (square[middle, middle] > 1e-4)
     if usable.sum() < 20:

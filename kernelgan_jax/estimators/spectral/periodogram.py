@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.fft
 from numpy.typing import ArrayLike
 
 from kernelgan_jax import checks
@@ -131,18 +132,24 @@ def mean_window_power(
     taper /= np.sqrt((taper**2).sum())
     parts_down, parts_across = (max(1, round(n / PART_SIDE)) for n in windows.shape[:2])
     roots, weight = np.zeros(SHAPE), 0.0
-    for rows_of_part in np.array_split(np.arange(len(windows)), parts_down):
-        band, known = windows[rows_of_part], usable[rows_of_part]
-        for some in np.array_split(np.arange(windows.shape[1]), parts_across):
-            chosen = known[:, some]
+    for down in _split(windows.shape[0], parts_down):
+        for across in _split(windows.shape[1], parts_across):
+            chosen = usable[down, across]
             if not chosen.any():
                 continue
-            part = band[:, some][chosen]
-            means = (part * taper).sum((1, 2), keepdims=True) / taper.sum()
-            power = np.abs(np.fft.rfft2((part - means) * taper)) ** 2
-            roots += chosen.mean() * np.sqrt(power.mean(0))
+            tapered = windows[down, across][chosen] * taper
+            tapered -= taper * (tapered.sum((1, 2), keepdims=True) / taper.sum())
+            spectra = scipy.fft.rfft2(tapered)
+            power = (spectra.real**2 + spectra.imag**2).mean(0)
+            roots += chosen.mean() * np.sqrt(power)
             weight += chosen.mean()
     return (roots / weight) ** 2
+
+
+def _split(count: int, parts: int) -> list[slice]:
+    """Parts of nearly the same length, as `np.array_split` makes them."""
+    pieces = np.array_split(np.arange(count), parts)
+    return [slice(int(piece[0]), int(piece[-1]) + 1) for piece in pieces]
 
 
 def _windows(pixels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,11 @@ import numpy as np
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
-from kernelgan_jax.super_resolution.deep_wiener.refinement import refit
+from kernelgan_jax.super_resolution.deep_wiener.refinement import (
+    can_be_refitted,
+    refit,
+    window,
+)
 from kernelgan_jax.super_resolution.deep_wiener.request import (
     Request,
     added_noise_std,
@@ -19,7 +23,9 @@ from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import (
     enlarge_averaged,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
+from kernelgan_jax.super_resolution.filling import fill_unusable
 from kernelgan_jax.super_resolution.planning import Plan, Stage
+from kernelgan_jax.usable_pixels import UsablePixels
 
 CERTAINTY = 0.7
 """What is left of the uncertainty of a kernel's width where it was refitted: half of
@@ -58,22 +64,34 @@ def deep_wiener(
     return results
 
 
-def refine(
-    image: np.ndarray, planned: Plan, *, unusable: np.ndarray | None = None
-) -> Plan:
+def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
     """Refits an estimated kernel with the picture; see `refinement.py`.
 
+    Only the part of the image that is used is filled as its kernel would have blurred
+    it, so that a large image is filled once: with the refitted kernel.
+
     Args:
-      image: As in `Enlarge`.
+      image: As in `Enlarge`, filled from its neighbours.
       planned: As in `Enlarge`, with an estimate's kernel.
-      unusable: `H x W` bool: pixels that say nothing about the kernel.
+      usable: The image's usable pixels.
 
     Returns:
       The plan, with another kernel, less uncertainty and a note; as it is if no other
       kernel explains the image better.
     """
-    request = _request(image, planned)._replace(unusable=unusable)
-    kernel = refit(_weights(planned.config.weights), request)
+    place = window(image)
+    asked = _request(np.ascontiguousarray(image[place]), planned)
+    if not can_be_refitted(asked):
+        return planned
+    part = UsablePixels(*(each[place] for each in usable))
+    seen = None if planned.evidence is None else planned.evidence.unusable
+    masks = [part.unusable, None if seen is None else seen[place]]
+    known = [mask for mask in masks if mask is not None]
+    asked = asked._replace(
+        image=fill_unusable(asked.image, planned, part),
+        unusable=np.logical_or.reduce(known) if known else None,
+    )
+    kernel = refit(_weights(planned.config.weights), asked)
     if kernel is None:
         return planned
     return planned._replace(

@@ -91,26 +91,24 @@ def refit(weights: Weights, request: Request) -> np.ndarray | None:
 
     Args:
       weights: As `weights.load` gives them.
-      request: The image, with the estimate of its kernel.
+      request: The image or its `window`, with the estimate of its kernel.
 
     Returns:
-      The new kernel, `n x n`, aligned, sum 1; None if the estimate stays: at other
-      scales than `SCALES`, with JPEG or noise above `MAX_NOISE_STD`, of more than
-      `6 s + 1` pixels a side, and where another kernel explains little.
+      The new kernel, `n x n`, aligned, sum 1; None if the estimate stays: where it
+      cannot be refitted, and where another kernel explains little.
 
     Raises:
       ValueError: If the request is out of range.
     """
-    if not _can_be_refitted(request):
+    if not can_be_refitted(request):
         return None
-    window = _window(request)
-    told = window._replace(
-        noise_std=float(np.hypot(window.noise_std, DOUBT)),
+    told = request._replace(
+        noise_std=float(np.hypot(request.noise_std, DOUBT)),
         kernel_std=0.0,
         strength=1.0,
     )
     (picture,) = enlarge_images(weights, [told])
-    return _fit(picture, window)
+    return _fit(picture, request)
 
 
 def _side(scale: int) -> int:
@@ -118,7 +116,15 @@ def _side(scale: int) -> int:
     return 6 * scale + 1
 
 
-def _can_be_refitted(request: Request) -> bool:
+def can_be_refitted(request: Request) -> bool:
+    """Whether the kernel of an image can be refitted.
+
+    It cannot at other scales than `SCALES`, with JPEG or noise above `MAX_NOISE_STD`,
+    in images of less than `4 * BLOCK` pixels a side, and if it has more than `6 s + 1`.
+
+    Args:
+      request: The image or its `window`, with the estimate of its kernel.
+    """
     if (
         request.scale not in SCALES
         or request.jpeg > 0
@@ -131,14 +137,13 @@ def _can_be_refitted(request: Request) -> bool:
     return float(np.abs(request.kernel).sum() - np.abs(inside).sum()) < 0.01
 
 
-def _window(request: Request) -> Request:
-    """The request for the part of an image that has most detail."""
-    rows, columns = textured_window(request.image, 0, MAX_PIXELS, 4 * BLOCK)
-    unusable = request.unusable
-    return request._replace(
-        image=np.ascontiguousarray(request.image[rows, columns]),
-        unusable=None if unusable is None else unusable[rows, columns],
-    )
+def window(image: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the part of an image that is used: it has most detail.
+
+    Args:
+      image: `H x W x C`.
+    """
+    return textured_window(image, 0, MAX_PIXELS, 4 * BLOCK)
 
 
 def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:

@@ -89,9 +89,19 @@ def test_vectorised_is_the_same_up_to_rounding(alone):
 
 def test_images_of_all_sizes_share_one_compilation(alone):
     _, steps = train._compiled(TINY, False)
-    before = steps._cache_size()
+    before = len(steps._compiled)
     estimate(same_keys(0, 1), [unit(texture(84, 97))])
-    assert steps._cache_size() == before == 1
+    assert len(steps._compiled) == before == 1
+
+
+def test_programs_are_loaded_ahead(alone):
+    train._compiled.cache_clear()
+    estimator.preload(TINY)
+    programs = train._compiled(TINY, False)
+    assert [len(program._compiled) for program in programs] == [1, 1]
+    (again,) = estimate(same_keys(0, 1), IMAGES[:1])
+    assert [len(program._compiled) for program in programs] == [1, 1]
+    np.testing.assert_array_equal(again.kernel, alone[0].kernel)
 
 
 def test_other_keys_give_other_kernels(alone):

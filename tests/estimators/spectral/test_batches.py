@@ -46,29 +46,40 @@ def test_eight_devices_and_an_uneven_batch(tmp_path):
                 )
 
 
-def test_programs_are_few_and_batches_end(monkeypatch):
+def test_programs_are_few_and_images_are_measured_while_they_run(monkeypatch):
     """Batches are filled up to powers of two and are no larger than `BATCH`."""
-    shapes = []
+    log = []
+
+    def measure(image, *, scale):
+        if image == 5:
+            raise ValueError("no structure")
+        log.append(image)
+        power = np.full((2, 3), image)
+        return batches.Measured(*[None] * 6, power, np.ones((2, 3)), False, 0.0)
 
     def fits(power, weights):
         assert power.shape == weights.shape
-        shapes.append(power.shape[0])
+        log.append(power.shape)
         return power, weights, None
 
+    def evidence(measured, fits, **_):
+        assert (measured.power == fits[0]).all()
+        return int(fits[0][0, 0])
+
+    monkeypatch.setattr(batches, "measure", measure)
+    monkeypatch.setattr(batches, "evidence", evidence)
     monkeypatch.setattr(batches, "_compiled", lambda scale, rare: fits)
     monkeypatch.setattr(batches, "BATCH", 4)
     monkeypatch.setattr(batches.jax, "local_devices", lambda: batches.jax.devices()[:1])
-    each = [
-        batches.Measured(*[None] * 6, np.full((2, 3), i), np.ones((2, 3)), False, 0.0)
-        for i in range(7)
-    ]
-    found = batches._fits(each, 2, True)
-    assert shapes == [4, 4]
-    assert [power[0, 0] for power, _, _ in found] == list(range(7))
-    batches._fits(each[:1], 2, True)
-    assert shapes[2:] == [1]
+    monkeypatch.setattr(batches.jax, "device_get", lambda x: log.append("wait") or x)
+    images = [0, None, 2, 3, 4, 5, 6, 7, 8, 9]
+    found = analyse_images(images, scale=2, vectorised=True)
+    assert found == [0, None, 2, 3, 4, None, 6, 7, 8, 9]
+    shapes = [each for each in log if isinstance(each, tuple)]
+    assert shapes == [(4, 2, 3), (4, 2, 3), (2, 2, 3)]
+    assert log.index(9) < log.index("wait")
 
 
 def test_on_a_cpu_nothing_is_vectorised(monkeypatch):
-    monkeypatch.setattr(batches, "_fits", lambda *_: pytest.fail("vectorised"))
+    monkeypatch.setattr(batches, "_compiled", lambda *_: pytest.fail("vectorised"))
     assert analyse_images([None, np.zeros((40, 40))], scale=2) == [None, None]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax import blur_kernels, equivalent_gaussian, kernels, metrics
 from kernelgan_jax.estimate import Evidence, Spectrum
 from kernelgan_jax.estimators.spectral.confidence import judge
 
@@ -54,6 +54,25 @@ def test_the_errors_are_those_of_the_samples():
     assert wide.covariance_error > 2 * narrow.covariance_error
     assert wide.sr_loss > 4 * narrow.sr_loss > 0
     np.testing.assert_array_equal(narrow.samples, found.samples)
+
+
+def test_the_errors_are_those_of_single_samples():
+    """All samples at once, that of a resampler among them."""
+    made, own = evidence(spread=0.3), gaussian(1.5, 1.5)
+    lobes = metrics.pad_to_frame(blur_kernels.bicubic(2), scale=2)
+    samples = np.stack([*made.samples[:5], kernels.normalise(lobes)])
+    found = judge(own, made._replace(samples=samples))
+    mse = [10 ** (-metrics.kernel_psnr(own, k, scale=2) / 10) for k in samples]
+    assert found.kernel_psnr == pytest.approx(-10 * np.log10(np.mean(mse)))
+    centre, *covariances = (
+        equivalent_gaussian.covariance(k, scale=2) for k in (own, *samples)
+    )
+    errors = [metrics.relative_error(centre, each) for each in covariances]
+    rms = np.mean(np.square(errors)) ** 0.5
+    assert found.covariance_error == pytest.approx(rms)
+    longer, shorter, _ = np.transpose([kernels.Widths.of(c) for c in covariances])
+    assert found.longer_std == pytest.approx(longer.std())
+    assert found.shorter_std == pytest.approx(shorter.std())
 
 
 def test_the_angle_of_a_round_kernel_is_unknown():

@@ -5,8 +5,9 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import norm
 
-from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
+from kernelgan_jax.estimators.spectral.jpeg_strength import _gains, jpeg_strength
 from kernelgan_jax.pixels import luma
 
 SIDE = 160
@@ -24,6 +25,19 @@ def compressed(photo: Image.Image, **options: int) -> np.ndarray:
     file = io.BytesIO()
     photo.save(file, "JPEG", **options)
     return np.asarray(Image.open(file), float)
+
+
+def test_gains_are_mean_log_likelihoods() -> None:
+    values = np.random.default_rng(0).normal(0, 60, (3, 700))
+    values[1, 20:] = 0  # too few
+    some = np.abs(values[2, np.abs(values[2]) > 1.5])
+    found = _gains(values)
+    assert not found[1].any()
+    for place, step in enumerate(range(2, 100)):
+        off = some - step * np.rint(some / step)
+        density = step * norm.pdf(off, scale=0.4)
+        expected = np.log(0.9 * density + 0.1).mean()
+        assert found[2, place] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (3, 5)])

@@ -38,6 +38,28 @@ def test_the_mean_of_a_window_does_not_leak():
     )
 
 
+def test_power_is_that_of_windows_one_by_one():
+    image = np.random.default_rng(0).random((70, 90)).cumsum(1)
+    unusable = np.zeros(image.shape, bool)
+    unusable[:, 50:53] = True
+    hann = np.hanning(33)[:32]
+    taper = np.outer(hann, hann) / (hann**2).sum()
+    roots, shares = [], []
+    corners = np.mgrid[0:39:4, 0:59:4].transpose(1, 2, 0)  # 10 x 15, in two parts
+    for part in np.array_split(corners, 2, axis=1):
+        powers = []
+        for top, left in part.reshape(-1, 2):
+            place = np.s_[top : top + 32, left : left + 32]
+            if not unusable[place].any():
+                window = image[place] - (image[place] * taper).sum() / taper.sum()
+                powers.append(abs(np.fft.rfft2(window * taper)) ** 2)
+        roots.append(np.sqrt(np.mean(powers, 0)))
+        shares.append(len(powers) / part[..., 0].size)
+    expected = np.average(roots, axis=0, weights=shares) ** 2
+    found = mean_window_power(image, unusable=unusable)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-20)
+
+
 def test_strong_edges_do_not_dominate_the_image():
     """Parts count by the root of their power; for equal parts it is the mean power."""
     noise = np.random.default_rng(0).standard_normal((32, 32))
