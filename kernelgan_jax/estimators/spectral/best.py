@@ -103,7 +103,9 @@ def _shaken(
     )
     if not paths:
         return None
-    picture = _picture(measured)
+    picture = _picture(measured, scale)
+    if np.isnan(picture).mean() > 0.5:
+        return None
     vector = camera_shake.sparsest(paths, picture, usual=usual, scale=scale)
     if vector is None:
         return None
@@ -111,11 +113,10 @@ def _shaken(
     return Best(*path, name=camera_shake.NAME)
 
 
-def _picture(measured: Measured) -> np.ndarray:
+def _picture(measured: Measured, scale: int) -> np.ndarray:
     """The part of an image with most detail, gray levels; NaN where it is not used."""
-    rows, columns = textured_window(
-        measured.own, 0, camera_shake.MAX_PIXELS, camera_shake.MIN_SIDE
-    )
+    most = (camera_shake.MAX_SIDE // scale) ** 2
+    rows, columns = textured_window(measured.own, 0, most, camera_shake.MIN_SIDE)
     gray = to_gray(measured.own[rows, columns]).astype(np.float64)
     if measured.unusable is not None:
         gray[measured.unusable[rows, columns]] = np.nan

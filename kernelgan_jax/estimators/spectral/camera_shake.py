@@ -46,8 +46,8 @@ MAX_EXCESS = 0.02
 MIN_SIDE = 64
 """Smallest side of an image whose picture can decide, LR pixels."""
 
-MAX_PIXELS = 384**2
-"""About the largest part of an image that decides, LR pixels."""
+MAX_SIDE = 768
+"""About the largest side of a picture that decides, HR pixels."""
 
 CANDIDATES = 4
 """Minima that the picture decides between."""
@@ -122,7 +122,7 @@ def sparsest(
       None if no path makes a picture as sparse as that of the families' kernel, or
       much sparser than its mirror image does.
     """
-    kernel_of = paths.kernel_of(scale)
+    kernel_of = _kernel_of(scale)
     chosen, least = None, log_sparsity(gray, usual, scale=scale) + MAX_EXCESS
     for vector in found:
         both = [vector, paths.mirrored(vector)]
@@ -147,6 +147,12 @@ def _search(scale: int) -> programs.Program[Any]:
     """`paths.search` of a scale, compiled."""
     search = functools.partial(paths.search, scale=scale)
     return programs.jit(search, name=f"search for camera shake x{scale}")
+
+
+@functools.lru_cache(maxsize=16)
+def _kernel_of(scale: int) -> programs.Program[Any]:
+    """`paths.kernel_of` of a scale, compiled."""
+    return programs.jit(paths.kernel_of(scale), name=f"path x{scale}")
 
 
 @functools.lru_cache(maxsize=16)

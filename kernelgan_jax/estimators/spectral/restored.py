@@ -46,6 +46,8 @@ def log_sparsity(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> float:
     used = np.kron(_inside(known), np.ones((scale, scale), bool))
     slopes = [np.abs(np.diff(picture, axis=axis))[_both(used, axis)] for axis in (0, 1)]
     each = np.concatenate(slopes)
+    if not each.any():  # Nothing is used.
+        return 0.0
     return float(np.log(each.mean() / np.sqrt((each**2).mean())))
 
 
