@@ -34,6 +34,10 @@ LEAST_SUM = 4.0
 LEAST_SHARE = 2e-3
 """What is drawn does not count if it is a smaller share of the pixels."""
 
+LEAST_CONTRAST = 0.01
+"""Where the rest has a smaller standard deviation, of a range of 1, there is no picture
+but the steps."""
+
 REACH = 8
 """Pixels over which compression spreads a step."""
 
@@ -57,14 +61,17 @@ def find_unblurred_steps(
       [11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27]
     """
     steps, unblurred = _steps(gray)
+    filled = np.zeros(gray.shape, bool)
     if unusable is not None:
-        near = scipy.ndimage.maximum_filter(unusable, AROUND + 1)
-        steps[near] = unblurred[near] = 0
+        filled = scipy.ndimage.maximum_filter(unusable, AROUND + 1)
+    steps[filled] = unblurred[filled] = 0
     if not unblurred.any():
         return np.zeros(gray.shape, bool)
     near_all, near = (BOX**2 * _mean(values) for values in (steps, unblurred))
     dense = (near >= LEAST_PART * near_all) & (near >= LEAST_SUM)
-    elsewhere = ~scipy.ndimage.maximum_filter(dense, BOX)
+    elsewhere = ~scipy.ndimage.maximum_filter(dense, BOX) & ~filled
+    if not elsewhere.any() or gray[elsewhere].std() < LEAST_CONTRAST:
+        return np.zeros(gray.shape, bool)
     usual = unblurred[elsewhere].sum() / max(steps[elsewhere].sum(), 1e-6)
     dense &= near >= LEAST_FACTOR * usual * near_all
     found: np.ndarray = scipy.ndimage.maximum_filter(
