@@ -10,6 +10,8 @@ fitted without these places shows that.
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax import square_extremes
+
 STEP = 0.08
 """Least difference of two neighbours that is a step, of a range of 1."""
 
@@ -63,20 +65,18 @@ def find_unblurred_steps(
     steps, unblurred = _steps(gray)
     filled = np.zeros(gray.shape, bool)
     if unusable is not None:
-        filled = scipy.ndimage.maximum_filter(unusable, AROUND + 1)
+        filled = square_extremes.maximum(unusable, AROUND + 1)
     steps[filled] = unblurred[filled] = 0
     if not unblurred.any():
         return np.zeros(gray.shape, bool)
     near_all, near = (BOX**2 * _mean(values) for values in (steps, unblurred))
     dense = (near >= LEAST_PART * near_all) & (near >= LEAST_SUM)
-    elsewhere = ~scipy.ndimage.maximum_filter(dense, BOX) & ~filled
+    elsewhere = ~square_extremes.maximum(dense, BOX) & ~filled
     if not elsewhere.any() or gray[elsewhere].std() < LEAST_CONTRAST:
         return np.zeros(gray.shape, bool)
     usual = unblurred[elsewhere].sum() / max(steps[elsewhere].sum(), 1e-6)
     dense &= near >= LEAST_FACTOR * usual * near_all
-    found: np.ndarray = scipy.ndimage.maximum_filter(
-        dense & (unblurred > 0), 2 * REACH + 1
-    )
+    found = square_extremes.maximum(dense & (unblurred > 0), 2 * REACH + 1)
     return found if found.mean() >= LEAST_SHARE else np.zeros_like(found)
 
 

@@ -88,9 +88,8 @@ def process(
         read = _ahead(readers, job, tasks, 2 * batch_size)
         if job.needs_kernel:  # While files are read.
             finishers.submit(analysis.preload, job.config.scale)
-            estimator = job.config.chosen_estimator.implementation
-            if hasattr(estimator, "preload"):
-                finishers.submit(estimator.preload, job.config.estimator_config)
+            estimator = job.config.chosen_estimator
+            finishers.submit(estimator.preload, job.config.estimator_config)
         if job.figures:  # While the device is at work.
             finishers.submit(figures.load)
         for batch in _batches(read, batch_size):

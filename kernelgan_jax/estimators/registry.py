@@ -144,6 +144,12 @@ class Estimator:
             None if function is None else cast(Callable[[Any], int], function)(config)
         )
 
+    def preload(self, config: Any) -> None:
+        """Loads what one image will need, where an earlier run has kept it."""
+        function = getattr(self.implementation, "preload", None)
+        if function is not None:
+            function(config)
+
 
 ESTIMATORS: dict[str, Estimator] = {
     entry.name: entry

@@ -7,7 +7,7 @@ devices; what is done to pixels before, and to kernels after, runs in threads.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -71,16 +71,15 @@ def analyse_images(
     if not vectorised:
         alone = functools.partial(analyse, scale=scale, rare=rare)
         return each(alone, images)
-    most = BATCH * len(jax.local_devices())
     measured: list[Measured | None] = []
-    started: list[tuple[int, Fits]] = []
-    for first in range(0, len(images), most):
-        found = each(functools.partial(measure, scale=scale), images[first:][:most])
-        measured += found
-        if usable := [m for m in found if m is not None]:
-            # The device is at work while the next images are measured.
-            started.append((len(usable), _start_fits(usable, scale, rare)))
-    fits = itertools.chain.from_iterable(itertools.starmap(_rows, started))
+
+    def measure_some() -> Iterator[list[Measured]]:
+        for some in _chunks(images):
+            found = each(functools.partial(measure, scale=scale), some)
+            measured.extend(found)
+            yield [m for m in found if m is not None]
+
+    fits = _fits(measure_some(), scale, rare)
     without = [None if m is None else (m, next(fits)) for m in measured]
     pairs = _with_steps(without, scale, rare)
     return each(lambda pair: evidence(*pair, scale=scale, rare=rare), pairs)
@@ -91,13 +90,7 @@ def _with_steps(
 ) -> list[tuple[Measured, Fits] | None]:
     """Measurements with their fits, with unblurred steps where these belong to them."""
     others = [pair and with_steps(*pair, scale=scale) for pair in without]
-    asked = [m for m in others if m is not None]
-    most = BATCH * len(jax.local_devices())
-    started = [
-        (len(some), _start_fits(some, scale, rare))
-        for some in (asked[first:][:most] for first in range(0, len(asked), most))
-    ]
-    fits = itertools.chain.from_iterable(itertools.starmap(_rows, started))
+    fits = _fits(_chunks([m for m in others if m is not None]), scale, rare)
     pairs: list[tuple[Measured, Fits] | None] = []
     for old, other in zip(without, others, strict=True):
         new = None if other is None else (other, next(fits))
@@ -106,6 +99,20 @@ def _with_steps(
         else:
             pairs.append(old)
     return pairs
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Items for one program at a time: up to `BATCH` for each device."""
+    most = BATCH * len(jax.local_devices())
+    return (items[first : first + most] for first in range(0, len(items), most))
+
+
+def _fits(
+    chunks: Iterable[Sequence[Measured]], scale: int, rare: bool
+) -> Iterator[Fits]:
+    """The fits of all images; the device is at work while the next chunk is made."""
+    started = [(len(some), _start_fits(some, scale, rare)) for some in chunks if some]
+    return itertools.chain.from_iterable(itertools.starmap(_rows, started))
 
 
 def _start_fits(measured: Sequence[Measured], scale: int, rare: bool) -> Fits:

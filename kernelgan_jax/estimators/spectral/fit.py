@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
+from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral.families import (
     PARAMETERS,
     SHAPE_PARAMETERS,
@@ -151,7 +152,9 @@ def fit(
         found.value[best],
         found.hessian[best],
         converged=(found.converged & at_minimum).any(),
-        misfit=_misfit(kernel, vector, periodogram, weights, scale),
+        misfit=rms_misfit(
+            kernel, unpack(vector).spectrum, periodogram, weights=weights, scale=scale
+        ),
         kernel=kernel,
     )
 
@@ -192,19 +195,26 @@ def fit_spectrum(
         found.value,
         found.hessian,
         found.converged,
-        _misfit(kernel, found.position, periodogram, weights, scale),
+        rms_misfit(
+            kernel,
+            unpack(found.position).spectrum,
+            periodogram,
+            weights=weights,
+            scale=scale,
+        ),
         kernel,
     )
 
 
-def _misfit(
+def rms_misfit(
     kernel: jax.Array,
-    vector: jax.Array,
+    spectrum: Spectrum,
     periodogram: jax.Array,
+    *,
     weights: jax.Array,
     scale: int,
 ) -> jax.Array:
-    """`Fit.misfit` of a kernel and the spectrum of a vector."""
-    expected = spectral_likelihood(scale).expected(kernel, unpack(vector).spectrum)
+    """`Fit.misfit` of a kernel and a spectrum; arguments as of `fit_spectrum`."""
+    expected = spectral_likelihood(scale).expected(kernel, spectrum)
     square = jnp.log(periodogram / expected) ** 2
     return jnp.sqrt((weights * square).sum() / weights.sum())

@@ -24,6 +24,7 @@ import numpy as np
 from jax.scipy.optimize import minimize
 
 from kernelgan_jax.estimate import Spectrum
+from kernelgan_jax.estimators.spectral.fit import rms_misfit
 from kernelgan_jax.estimators.spectral.likelihood import (
     PRIOR_WEIGHT,
     spectral_likelihood,
@@ -140,12 +141,10 @@ def describe(
     samples = jax.vmap(kernel_of(scale))(
         _likely(draws(vector, covariance), vector, parts.loss, hessian, covariance)
     )
-    kernel = kernel_of(scale)(vector)
-    expected = spectral_likelihood(scale).expected(kernel, spectrum_of(vector))
-    square = jnp.log(power / expected) ** 2
-    misfit = jnp.sqrt((weights * square).sum() / weights.sum())
+    kernel, spectrum = kernel_of(scale)(vector), spectrum_of(vector)
+    misfit = rms_misfit(kernel, spectrum, power, weights=weights, scale=scale)
     half = kernel_of(2)(halved(vector))
-    return tuple(Path(kernel, samples, spectrum_of(vector), misfit, half))
+    return tuple(Path(kernel, samples, spectrum, misfit, half))
 
 
 def _likely(
@@ -158,12 +157,13 @@ def _likely(
     """Draws of a normal distribution, nearer to the mean where they are unlikely.
 
     Further off the loss of a path is no parabola. There a draw's distance is halved
-    until the loss has not grown by more than it would on average in twice the distance.
+    until the loss has not grown by more than it would on average in twice the distance,
+    five times at most; then it is the mean.
     """
     limit = loss(mean) + 2 * jnp.sum(hessian * covariance)
 
     def nearer(sample: jax.Array) -> jax.Array:
-        steps = 2.0 ** -jnp.arange(6)
+        steps = jnp.append(2.0 ** -jnp.arange(6), 0)
         tried = mean[None] + steps[:, None] * (sample - mean)[None]
         return tried[jnp.argmax(jax.vmap(loss)(tried) <= limit)]
 

@@ -10,9 +10,9 @@ References:
 """
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft
 
-from kernelgan_jax import kernels
+from kernelgan_jax import kernels, square_extremes
 
 NOISE_STD = 1.5
 """Noise that is assumed, gray levels."""
@@ -73,7 +73,7 @@ def _restore(gray: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
 
 def _inside(known: np.ndarray) -> np.ndarray:
     """Pixels away from borders and from those that are not used."""
-    near = ndimage.minimum_filter(known, 9)
+    near = square_extremes.minimum(known, 9)
     near[:BORDER] = near[-BORDER:] = False
     near[:, :BORDER] = near[:, -BORDER:] = False
     return near

@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 
-from kernelgan_jax import kernels, metrics
+from kernelgan_jax import kernels, metrics, square_extremes
 from kernelgan_jax.pixels import textured_window
 from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
 from kernelgan_jax.super_resolution.deep_wiener.request import Request
@@ -205,7 +204,7 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
     inside = ((inner > low + step) & (inner < high - step)).all(-1)
     usable = np.pad(inside, edge)
     if request.unusable is not None:
-        usable &= ~scipy.ndimage.maximum_filter(request.unusable, 2 * edge + 1)
+        usable &= ~square_extremes.maximum(request.unusable, 2 * edge + 1)
     rows, columns = np.indices(usable.shape) // BLOCK
     for colour in (0, 1):
         yield usable & ((rows + columns) % 2 == colour)
