@@ -74,3 +74,16 @@ def map_images(
             stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
+    """The results of two functions that run at the same time.
+
+    Example:
+      >>> from kernelgan_jax.parallel import side_by_side
+      >>> side_by_side(lambda: 1, lambda: "two")
+      (1, 'two')
+    """
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        return first(), other.result()

@@ -23,6 +23,10 @@ Result = TypeVar("Result")
 
 _SUFFIX = ".stablehlo"
 
+_CPU_OPTIONS = {"xla_backend_optimization_level": 1}
+"""LLVM's usual level, 3, takes half as long again to compile, and the programs of this
+package run a tenth slower (benchmarks/README.md)."""
+
 
 def jit(function: Callable[..., Result], *, name: str) -> "Program[Result]":
     """Compiles a function as `jax.jit` does, and keeps its trace for the next run.
@@ -95,25 +99,28 @@ def _shapes(arguments: Any) -> Any:
 def _compiled(
     function: Callable[..., Result], arguments: Any, name: str
 ) -> Callable[..., Result]:
-    """The compiled function, by its kept trace if there is one."""
+    """The compiled function."""
+    lowered = _lowered(function, arguments, name)
+    options = _CPU_OPTIONS if jax.default_backend() == "cpu" else None
+    compiled: Callable[..., Result] = lowered.compile(compiler_options=options)
+    return compiled
+
+
+def _lowered(function: Callable[..., Any], arguments: Any, name: str) -> Any:
+    """The function as JAX compiles it, from its kept trace if there is one."""
     file = _file(name, arguments)
     if file is None:
-        return _compile(function, arguments)
+        return jax.jit(function).lower(*arguments)
     with contextlib.suppress(Exception):  # Absent, damaged, or of another JAX.
-        return _compile(
-            export.deserialize(bytearray(file.read_bytes())).call, arguments
-        )
+        kept = export.deserialize(bytearray(file.read_bytes()))
+        return jax.jit(kept.call).lower(*arguments)
     traced = export.export(jax.jit(function))(*arguments)
     part = file.with_name(f"{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         part.write_bytes(traced.serialize())
         os.replace(part, file)
     # As later runs do, so that they give the same bits.
-    return _compile(traced.call, arguments)
-
-
-def _compile(function: Any, arguments: Any) -> Any:
-    return jax.jit(function).lower(*arguments).compile()
+    return jax.jit(traced.call).lower(*arguments)
 
 
 def _file(name: str, arguments: Any) -> Path | None:

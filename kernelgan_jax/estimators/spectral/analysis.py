@@ -17,13 +17,14 @@ import numpy as np
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.spectral import paths
+from kernelgan_jax.estimators.spectral import camera_shake, paths
 from kernelgan_jax.estimators.spectral.best import Fits, best
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
+from kernelgan_jax.parallel import side_by_side
 
 
 def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
@@ -90,9 +91,22 @@ def fit_measured(
     """
 
     def fitted(some: Measured) -> Fits:
-        program = _compiled(scale, rare)
-        fits: Fits = jax.device_get(program(some.power, some.weights))
-        return fits
+        spectra = some.power, some.weights
+
+        def usual() -> Any:
+            return jax.device_get(_families(scale)(*spectra))
+
+        def unusual() -> Any:
+            found = camera_shake.first_search(*spectra, scale=scale)
+            if scale == 1:  # Nothing was resampled.
+                return None, found
+            return jax.device_get(_resamplers(scale)(*spectra)), found
+
+        if not rare:
+            fits, samples = usual()
+            return Fits(fits, samples, None, None)
+        (fits, samples), (resampled, found) = side_by_side(usual, unusual)
+        return Fits(fits, samples, resampled, found)
 
     fits = fitted(measured)
     other = with_steps(measured, fits, scale=scale)
@@ -104,16 +118,27 @@ def fit_measured(
 def preload(scale: int) -> None:
     """Loads the programs of a scale, if an earlier run has kept them."""
     shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
-    _compiled(scale, True).preload(shape, shape)
+
+    def unusual() -> None:
+        if scale > 1:
+            _resamplers(scale).preload(shape, shape)
+        camera_shake.preload(scale)
+
+    side_by_side(lambda: _families(scale).preload(shape, shape), unusual)
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int, rare: bool) -> programs.Program[Fits]:
-    """`fit_all` of a scale, compiled."""
-    return programs.jit(
-        functools.partial(fit_all, scale=scale, rare=rare),
-        name=f"spectral x{scale}{'' if rare else ' without rare kernels'}",
-    )
+def _families(scale: int) -> programs.Program[Any]:
+    """`fit_families` of a scale, compiled."""
+    fit = functools.partial(fit_families, scale=scale)
+    return programs.jit(fit, name=f"spectral x{scale}")
+
+
+@functools.lru_cache(maxsize=16)
+def _resamplers(scale: int) -> programs.Program[Any]:
+    """`fit_resamplers` of a scale, compiled."""
+    fit = functools.partial(fit_resamplers, scale=scale)
+    return programs.jit(fit, name=f"resamplers x{scale}")
 
 
 def evidence(

@@ -24,6 +24,7 @@ import numpy as np
 from kernelgan_jax import programs
 from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.paths import Path
+from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
 
 NAME = "camera shake"
@@ -53,6 +54,32 @@ CANDIDATES = 4
 """Minima that the picture decides between."""
 
 
+def first_search(
+    power: np.ndarray, weights: np.ndarray, *, scale: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the search from `paths.starts` finds, by the program that later ones use.
+
+    Args:
+      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
+      weights: Weights of its frequencies, `SHAPE`.
+      scale: Positive integer.
+
+    Returns:
+      As `paths.search`.
+    """
+    first = _starts(scale)(power)
+    ends, losses = jax.device_get(_search(scale)(first, power, weights))
+    return ends, losses
+
+
+def preload(scale: int) -> None:
+    """Loads the programs of `first_search`, if an earlier run has kept them."""
+    shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    first = _starts(scale).preload(shape)
+    if first is not None:
+        _search(scale).preload(first, shape, shape)
+
+
 def candidates(
     first: tuple[np.ndarray, np.ndarray],
     power: np.ndarray,
@@ -64,7 +91,7 @@ def candidates(
     """The paths that explain a spectrum much better than the families do.
 
     Args:
-      first: What the search from `paths.starts` has found.
+      first: What `first_search` has found.
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       weights: Weights of its frequencies, `SHAPE`.
       usual_loss: Loss of the families' best fit.
@@ -140,6 +167,13 @@ def path(
 ) -> Path:
     """The path of unknowns, with its posterior, as NumPy arrays."""
     return Path(*jax.device_get(_describe(scale)(vector, power, weights)))
+
+
+@functools.lru_cache(maxsize=16)
+def _starts(scale: int) -> programs.Program[Any]:
+    """`paths.starts` of a scale, compiled."""
+    starts = functools.partial(paths.starts, scale=scale)
+    return programs.jit(starts, name=f"starts for camera shake x{scale}")
 
 
 @functools.lru_cache(maxsize=16)

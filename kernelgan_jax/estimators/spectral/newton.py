@@ -20,6 +20,7 @@ References:
     with modified eigenvalues).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -108,8 +109,11 @@ def minimise(
         small = state.predicted_decrease < tolerance
         return (state.step < max_steps) & ((state.step < 2) | ~small)
 
+    # Traced once, however often the loop, and loops of loops, are.
+    derivatives = jax.jit(functools.partial(_derivatives, loss, free))
+
     def step(state: State) -> State:
-        return _step(loss, free, state)
+        return _step(derivatives, state)
 
     final = jax.lax.while_loop(unfinished, step, _initial_state(start))
     converged = (final.predicted_decrease < tolerance) & jnp.isfinite(final.value)
@@ -136,12 +140,12 @@ def _initial_state(start: jax.Array) -> State:
     )
 
 
-def _step(loss: Loss, free: jax.Array, state: State) -> State:
+def _step(derivatives: Callable[[jax.Array], Any], state: State) -> State:
     """Tries one damped Newton step and adapts the damping."""
     values, axes = jnp.linalg.eigh(state.hessian)
     along = (axes.T @ state.gradient) / (jnp.abs(values) + state.damping)
     position = state.position - axes @ along  # (1)
-    value, gradient, hessian = _derivatives(loss, position, free)
+    value, gradient, hessian = derivatives(position)
     # A comparison with NaN is false, so a loss of NaN is not taken either.
     better = jnp.isfinite(hessian).all() & (value < state.value)
     damping = jnp.where(better, state.damping / 3, state.damping * 4)
@@ -157,7 +161,7 @@ def _step(loss: Loss, free: jax.Array, state: State) -> State:
 
 
 def _derivatives(
-    loss: Loss, position: jax.Array, free: jax.Array
+    loss: Loss, free: jax.Array, position: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Value, gradient and Hessian; those of fixed unknowns are 0, and 1 on the
     Hessian's diagonal."""

@@ -98,7 +98,8 @@ def search(
     Returns:
       Where the searches end, `m x n`, and the losses there, `m`; either may be NaN.
     """
-    loss = _objective(power, weights, scale).loss
+    # Traced once, however often the search calls it.
+    loss = jax.jit(_objective(power, weights, scale).loss)
 
     def one(start: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = minimize(loss, start, method="BFGS", options={"maxiter": STEPS})
