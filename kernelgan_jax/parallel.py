@@ -35,6 +35,7 @@ def map_images(
     function: Callable[[int, T, ProgressCallback], R],
     items: Sequence[T],
     *,
+    workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[R]:
     """Applies a function to each item, several at a time.
@@ -43,6 +44,7 @@ def map_images(
       function: Called with the index of the item, the item, and a callback for its
         progress.
       items: The items, such as images.
+      workers: How many at a time; None for `worker_count()`.
       progress: The caller's callback. An exception that it raises, and one that
         `function` raises, ends the work on all items.
 
@@ -67,7 +69,7 @@ def map_images(
     def one(index: int) -> R:
         return function(index, items[index], report_or_stop)
 
-    with ThreadPoolExecutor(worker_count()) as pool:
+    with ThreadPoolExecutor(workers or worker_count()) as pool:
         try:
             return list(pool.map(one, range(len(items))))
         except BaseException:

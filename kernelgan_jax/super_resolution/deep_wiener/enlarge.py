@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from kernelgan_jax import programs
+from kernelgan_jax.parallel import map_images
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES, in_two_steps
@@ -29,7 +30,7 @@ from kernelgan_jax.super_resolution.deep_wiener.request import (
     first_step,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
-from kernelgan_jax.super_resolution.tiles import Tile, best_side, cut
+from kernelgan_jax.super_resolution.tiles import Tile, batches, best_side, cut
 
 TILE = 512
 """Largest side of the tiles that larger images are cut into, with their margins, LR
@@ -48,6 +49,10 @@ the network's place, of a range of 1; 0.01 is usual."""
 
 ACCELERATOR_BATCH = 8
 """Tiles in a batch on a GPU or TPU. On a CPU it is one, as more gain nothing there."""
+
+AT_A_TIME = 2
+"""Batches that are worked on at a time: on a CPU the transforms of one use one core,
+while the convolutions of the other use the rest."""
 
 
 def enlarge(
@@ -168,7 +173,7 @@ def _restore(
     alike: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
     for index, (whole, request) in enumerate(zip(wholes, requests, strict=True)):
         least = max(tile - 2 * BUCKET, 2 * MARGIN + BUCKET)
-        choices = range(tile, least - 1, -BUCKET)
+        choices = range(tile, least - 1, -BUCKET // 2)
         rows, columns = (
             best_side(side, choices, margin=MARGIN) for side in whole.shape[:2]
         )
@@ -177,23 +182,21 @@ def _restore(
             alike[key].append((index, part))
     # Kernels of one size share a program.
     padded = [closed_form.padded(r.kernel, MAX_KERNEL) for r in requests]
-    for (scale, _), parts in alike.items():
-        for first in range(0, len(parts), batch):
-            some = parts[first : first + batch]
-            # The last batch is as large as the others: one program.
-            full = some + some[-1:] * (min(batch, len(parts)) - len(some))
-            told = (
-                np.array([getattr(requests[i], name) for i, _ in full], np.float32)
-                for name in TOLD
-            )
-            found = _compiled(weights.network, scale)(
-                weights.params,
-                np.stack([part.read(wholes[i]) for i, part in full]),
-                np.stack([padded[i] for i, _ in full]),
-                *told,
-            )
-            for (i, part), result in zip(some, np.asarray(found), strict=False):
-                part.write(result, outs[i], scale=scale)
+
+    def work(_: int, some: list[tuple[int, Tile]], __: Any) -> None:
+        scale = requests[some[0][0]].scale
+        told = ([getattr(requests[i], name) for i, _ in some] for name in TOLD)
+        found = _compiled(weights.network, scale)(
+            weights.params,
+            np.stack([part.read(wholes[i]) for i, part in some]),
+            np.stack([padded[i] for i, _ in some]),
+            *(np.array(values, np.float32) for values in told),
+        )
+        for (i, part), result in zip(some, np.asarray(found), strict=True):
+            part.write(result, outs[i], scale=scale)
+
+    full = [b for parts in alike.values() for b in batches(parts, size=batch)]
+    map_images(work, full, workers=AT_A_TIME)
     return [
         out[: r.scale * r.image.shape[0], : r.scale * r.image.shape[1]]
         for out, r in zip(outs, requests, strict=True)
