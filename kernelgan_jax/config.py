@@ -49,7 +49,7 @@ class Config:
       patch_recurrence: Settings of the estimator `patch_recurrence`.
       constant: Settings of the estimator `constant`.
       given: The kernel of the estimator `given`.
-      deep_wiener: Settings of the method `deep_wiener`.
+      deep_wiener: Settings of the methods `deep_wiener` and `deep_wiener_fast`.
       zssr: Settings of the methods `zssr` and `zssr_fast`.
       usrnet: Settings of the method `usrnet`.
       srmd: Settings of the method `srmd`.

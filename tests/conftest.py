@@ -56,7 +56,7 @@ def compilation(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def small_network(tmp_path_factory):
-    """A small network in place of the trained one: its programs compile in seconds."""
+    """A small network in place of the trained ones: its programs compile in seconds."""
     from kernelgan_jax.super_resolution.deep_wiener import DeepWiener, init, method
     from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, save
 
@@ -68,6 +68,7 @@ def small_network(tmp_path_factory):
     save(file, Weights(network, params, {"scales": [1, 2, 3, 4]}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(method, "WEIGHTS", file)
+        patch.setattr(method, "FAST_WEIGHTS", file)
         yield
 
 

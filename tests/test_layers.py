@@ -42,6 +42,8 @@ COMPILED = {
     "estimators/kernelgan/train.py",
     "estimators/patch_recurrence.py",
     "estimators/spectral/batches.py",
+    "estimators/spectral/newton.py",  # so that it is traced once, as the next
+    "estimators/spectral/paths.py",
     "priors/flow/training.py",
     "programs.py",
     "super_resolution/closed_form.py",

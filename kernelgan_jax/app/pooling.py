@@ -25,6 +25,7 @@ from kernelgan_jax.estimators.spectral.smoothing import (
     pool,
 )
 from kernelgan_jax.parallel import map_images
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 
 RARE = {*RESAMPLERS, camera_shake.NAME}
 """Kernels that stand for no width, which is what is pooled."""
@@ -110,7 +111,7 @@ def pooled_job(
         return None
     known = GivenConfig(kernel=tuple(map(tuple, pooled.kernel.tolist())), source="pool")
     more = {}
-    if config.sr == "deep_wiener":
+    if isinstance(config.sr_config, DeepWienerConfig):
         least = max(config.deep_wiener.kernel_std, pooled.width_std)
         more["deep_wiener"] = dataclasses.replace(config.deep_wiener, kernel_std=least)
     return dataclasses.replace(job, config=_with(config, known, more))

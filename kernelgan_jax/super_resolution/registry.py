@@ -170,6 +170,15 @@ METHODS: dict[str, Method] = {
             least_side=4,
         ),
         Method(
+            "deep_wiener_fast",
+            "deep_wiener.method",
+            "a smaller one, for large images: a third of the time",
+            "smaller trained network",
+            config=DeepWienerConfig,
+            refines=True,
+            least_side=4,
+        ),
+        Method(
             "zssr",
             "zssr.method",
             "a network trained on the image alone (Shocher et al. 2018)",

@@ -396,12 +396,21 @@ def test_weights_of_another_kind_are_refused(
         weights.load(file)
 
 
-def test_the_package_has_the_weights_of_its_network() -> None:
-    file = Path(weights.__file__).parent / "weights.npz"
-    assert file.stat().st_size < 6e6
-    whole = weights.load(file)
-    assert whole.network == DeepWiener() and whole.about["scales"] == list(SCALES)
-    same = weights.load(file, check=False).params
+@pytest.mark.parametrize(
+    "name, network",
+    [
+        ("weights.npz", DeepWiener()),
+        ("fast_weights.npz", DeepWiener(32, coarse_channels=64, stages=2)),
+    ],
+)
+def test_the_package_has_the_weights_of_its_networks(
+    name: str, network: DeepWiener
+) -> None:
+    folder = Path(weights.__file__).parent
+    assert sum(file.stat().st_size for file in folder.glob("*.npz")) < 6e6
+    whole = weights.load(folder / name)
+    assert whole.network == network and whole.about["scales"] == list(SCALES)
+    same = weights.load(folder / name, check=False).params
     assert jax.tree.all(jax.tree.map(jnp.array_equal, whole.params, same))
 
 

@@ -9,11 +9,9 @@ from helpers import gaussian, smooth
 
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import KernelEstimate
-from kernelgan_jax.super_resolution import plan
+from kernelgan_jax.super_resolution import METHODS, plan
 from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig, method
 from kernelgan_jax.super_resolution.deep_wiener import network as networks
-from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
-from kernelgan_jax.super_resolution.deep_wiener.weights import load
 from kernelgan_jax.super_resolution.planning import WIDTHS, width_std
 
 IMAGE = smooth(40, 48)
@@ -100,11 +98,19 @@ def test_weights_of_the_user_are_read_once(given, tmp_path, monkeypatch):
     assert reads == [file] * 2
 
 
-def test_the_weights_of_the_package_can_be_read():
-    file = Path(method.__file__).parent / "weights.npz"
-    weights = load(file)
-    assert set(weights.about["scales"]) <= set(SCALES)
-    assert file.stat().st_size < 6e6
+def test_each_method_has_its_own_weights(monkeypatch):
+    read = []
+    monkeypatch.setattr(method, "load", lambda path, check: read.append(path))
+    monkeypatch.setattr(method, "enlarge_averaged", lambda *_, views: [IMAGE] * 2)
+    monkeypatch.setattr(method, "FAST_WEIGHTS", Path("fast"))
+    monkeypatch.setattr(method, "WEIGHTS", Path("usual"))
+    method.pretrained.cache_clear()
+    for name in ("deep_wiener", "deep_wiener_fast"):
+        assert METHODS[name].load() is not None
+        planned = plan(KERNEL, scale=2, method=name)
+        METHODS[name].load()([None] * 2, [IMAGE] * 2, [planned] * 2)
+    assert read == [Path("usual"), Path("fast")]
+    method.pretrained.cache_clear()
 
 
 def test_images_of_equal_settings_go_together(monkeypatch):

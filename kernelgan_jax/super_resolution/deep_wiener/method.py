@@ -1,4 +1,5 @@
-"""The method `deep_wiener`: the trained network, with the weights of the package."""
+"""The methods `deep_wiener` and `deep_wiener_fast`: the trained network, in two sizes,
+with the weights of the package."""
 
 import functools
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ the variance."""
 WEIGHTS = Path(__file__).parent / "weights.npz"
 """The file of the package's weights."""
 
+FAST_WEIGHTS = Path(__file__).parent / "fast_weights.npz"
+"""The same of `deep_wiener_fast`: half the channels, half the stages."""
+
 
 def deep_wiener(
     keys: Sequence[jax.Array],
@@ -49,19 +53,27 @@ def deep_wiener(
     """
     del keys
     results: list[np.ndarray] = [np.empty(0)] * len(images)
-    settings = [
-        (planned.config.weights, planned.config.self_ensemble) for planned in plans
-    ]
-    for file, views in sorted(set(settings)):
-        weights = _weights(file)
-        chosen = [i for i, own in enumerate(settings) if own == (file, views)]
+    settings = [(p.method, p.config.weights, p.config.self_ensemble) for p in plans]
+    for method, file, views in sorted(set(settings)):
+        chosen = [i for i, own in enumerate(settings) if own == (method, file, views)]
         requests = [_request(images[i], plans[i]) for i in chosen]
-        found = enlarge_averaged(weights, requests, views=views)
+        found = enlarge_averaged(_weights(method, file), requests, views=views)
         for index, result in zip(chosen, found, strict=True):
             results[index] = result
             if progress is not None:
-                progress(Progress(index, "deep_wiener", 1, 1))
+                progress(Progress(index, method, 1, 1))
     return results
+
+
+def deep_wiener_fast(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """The same with the smaller network, which the plans name."""
+    return deep_wiener(keys, images, plans, progress=progress)
 
 
 def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
@@ -91,7 +103,7 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
         image=fill_unusable(asked.image, planned, part),
         unusable=np.logical_or.reduce(known) if known else None,
     )
-    kernel = refit(_weights(planned.config.weights), asked)
+    kernel = refit(_weights(planned.method, planned.config.weights), asked)
     if kernel is None:
         return planned
     return planned._replace(
@@ -129,10 +141,10 @@ def _cropped(kernel: np.ndarray) -> np.ndarray:
     return kernels.normalise(inside) if empty else kernel
 
 
-def _weights(file: str) -> Weights:
+def _weights(method: str, file: str) -> Weights:
     """The weights of a user's file, read once for all images, or the package's."""
     if not file:
-        return pretrained()
+        return pretrained(fast=method == "deep_wiener_fast")
     return _read(Path(file), Path(file).stat().st_mtime_ns)
 
 
@@ -144,13 +156,19 @@ def _read(file: Path, changed: int) -> Weights:
 
 
 @functools.cache
-def pretrained() -> Weights:
+def pretrained(*, fast: bool = False) -> Weights:
     """The weights that come with the package, with their network; read once.
+
+    Args:
+      fast: Whether those of the smaller network, that of `deep_wiener_fast`.
 
     Example:
       >>> from kernelgan_jax.super_resolution import deep_wiener
       >>> weights = deep_wiener.pretrained()
       >>> weights.about["scales"]
       [1, 2, 3, 4]
+      >>> deep_wiener.pretrained(fast=True).about["scales"]
+      [1, 2, 3, 4]
     """
-    return load(WEIGHTS, check=False)  # a test does; it takes most of a second
+    file = FAST_WEIGHTS if fast else WEIGHTS
+    return load(file, check=False)  # a test does; it takes most of a second

@@ -51,7 +51,7 @@ def save(path: Path, weights: Weights) -> None:
     }
     part = path.with_name(path.name + ".part")
     archive = io.BytesIO()
-    np.savez(archive, header=np.array(json.dumps(header)), **arrays)
+    np.savez_compressed(archive, header=np.array(json.dumps(header)), **arrays)
     part.write_bytes(archive.getvalue())
     os.replace(part, path)
 
