@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
-    "parallel programs pytrees drawn_areas isolated_pixels usable_pixels "
+    "parallel power_spectra programs pytrees drawn_areas isolated_pixels usable_pixels "
     "square_extremes unblurred_steps version".split(),
     ["priors"],
     ["estimators"],

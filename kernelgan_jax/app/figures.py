@@ -38,6 +38,9 @@ CROP_SIDE = 48
 MARGIN = 4
 """LR pixels around the crop that its bicubic enlargement depends on."""
 
+QUICK = {"compress_level": 1}
+"""How PNGs of figures are compressed: usual compression takes as long as drawing."""
+
 _DRAWING = threading.Lock()
 """Figures are drawn by one thread at a time: filters of warnings are global."""
 
@@ -90,7 +93,7 @@ def save(figure: Any, path: Path) -> None:
         # keep their proportions, and would cut off titles or labels beside them.
         # `savefig` lays out once more, for nothing.
         figure.draw_without_rendering()
-        figure.canvas.print_png(path)
+        figure.canvas.print_png(path, pil_kwargs=QUICK)
 
 
 # --- The kernel ---

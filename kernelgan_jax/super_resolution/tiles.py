@@ -139,8 +139,9 @@ def best_side(size: int, choices: Iterable[int], *, margin: int) -> int:
 
 
 def batches(parts: Sequence[T], *, size: int) -> Iterator[list[T]]:
-    """Batches of one size, so that they share a program: the last part fills up the
-    last one.
+    """Yields batches of one size, which share a program.
+
+    The last part fills up the last batch.
 
     Example:
       >>> list(batches("abcde", size=2))

@@ -9,13 +9,10 @@ import pytest
 
 from kernelgan_jax import kernels, metrics
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.power_spectra import fitted_spectrum, natural_spectrum
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form, periodic, plan
-from kernelgan_jax.super_resolution.wiener import (
-    fitted_spectrum,
-    natural_spectrum,
-    wiener_filter,
-)
+from kernelgan_jax.super_resolution.wiener import wiener_filter
 
 pytestmark = pytest.mark.quick_compilation
 

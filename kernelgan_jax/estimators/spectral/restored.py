@@ -13,6 +13,7 @@ import numpy as np
 from scipy import fft
 
 from kernelgan_jax import kernels, square_extremes
+from kernelgan_jax.power_spectra import natural_spectrum
 
 NOISE_STD = 1.5
 """Noise that is assumed, gray levels."""
@@ -57,7 +58,8 @@ def _restore(gray: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
     fade = [np.minimum(1, (np.arange(n) + 1) / BORDER) for n in gray.shape]
     window = np.outer(*(f * f[::-1] for f in fade))
     seen = np.tile(fft.fft2((gray - gray.mean()) * window), (scale, scale))
-    rows, columns = (fft.fftfreq(scale * n) for n in gray.shape)
+    grid = (scale * height, scale * width)
+    rows, columns = map(fft.fftfreq, grid)
     place = np.arange(len(kernel)) - kernels.alignment(kernel.shape, scale)[0]
     # Of a correlation, so with the opposite sign of a convolution's.
     transfer = (
@@ -65,7 +67,7 @@ def _restore(gray: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
         @ kernel
         @ np.exp(2j * np.pi * np.outer(place, columns))
     )
-    signal = 2e-5 / (rows[:, None] ** 2 + columns**2 + 1 / 200**2) ** 1.5
+    signal = natural_spectrum(grid).astype(np.float64)
     passed = (signal * np.abs(transfer) ** 2).reshape(scale, height, scale, width)
     expected = np.tile(passed.mean((0, 2)) + (NOISE_STD / 255) ** 2, (scale, scale))
     return fft.ifft2(signal * transfer.conj() * seen / expected).real

@@ -103,7 +103,8 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
         image=fill_unusable(asked.image, planned, part),
         unusable=np.logical_or.reduce(known) if known else None,
     )
-    kernel = refit(_weights(planned.method, planned.config.weights), asked)
+    # The smaller network's picture is too smooth: kernels fitted to it are too narrow.
+    kernel = refit(_weights("deep_wiener", planned.config.weights), asked)
     if kernel is None:
         return planned
     return planned._replace(

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import kernels
+from kernelgan_jax.power_spectra import natural_spectrum
 from kernelgan_jax.super_resolution import periodic, wiener
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 
@@ -138,7 +139,7 @@ class DeepWiener(nn.Module):
         low, base, high = periodic.invert(
             lr,
             blurred,
-            jnp.asarray(wiener.natural_spectrum(grid))[None],
+            jnp.asarray(natural_spectrum(grid))[None],
             (jnp.asarray(NOISE_LEVELS, jnp.float32) * noise) ** 2,
             jnp.stack([0 * error, error, error]),
             scale,
