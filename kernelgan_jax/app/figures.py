@@ -113,7 +113,7 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
         _draw_map(picture, estimate.kernel_map, result.image.pixels.shape)
     for column, (scale, kernel) in enumerate(shown, 1):
         axes = figure.add_subplot(columns[column])
-        _draw_kernel(axes, kernel, scale)
+        _draw_kernel(axes, kernel, scale, result.family)
         if column == len(shown) and estimate.confidence is not None:
             _draw_confidence(axes, kernel, estimate.confidence)
     if losses:
@@ -258,12 +258,13 @@ def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
     axes.set_title(f"{axes.get_title()}, ellipses {gain:.0f} times as large")
 
 
-def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int) -> None:
+def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int, family: str = "") -> None:
     mesh = axes.imshow(kernel, cmap="magma", interpolation="nearest")
     axes.figure.colorbar(mesh, ax=axes, shrink=0.8, fraction=0.05, pad=0.03)
     found = measures(kernel, scale=scale)
     rows, columns = kernel.shape
-    title = f"×{scale} kernel, {columns} × {rows} px, sum {found['sum']:.3f}"
+    name = " ".join(filter(None, (f"×{scale}", family, "kernel")))
+    title = f"{name}, {columns} × {rows} px, sum {found['sum']:.3f}"
     if (centre := found["centre_of_mass"]) is not None:
         row, column = centre
         axes.plot(column, row, "+", color="white", mec="deepskyblue", ms=9, mew=1.5)

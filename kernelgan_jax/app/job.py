@@ -75,6 +75,8 @@ class Summary(NamedTuple):
     """Time of the estimation and the super-resolution."""
     failure: str | None
     """Why the estimate failed, empty if it did not; None if nothing was estimated."""
+    family: str = ""
+    """Family of the estimated kernel; may be empty."""
     level: str = "-"
     """Level of the confidence, or `-`."""
     reason: str = ""

@@ -105,6 +105,13 @@ class Result:
             return ()
         return (*self.estimate.intermediate, (self.scale, self.estimate.kernel))
 
+    @property
+    def family(self) -> str:
+        """Family of the estimated kernel; empty if it is of none."""
+        evidence = self.estimate and self.estimate.evidence
+        spectral = self.job.config.estimator == "spectral"
+        return evidence.family if evidence and spectral else ""
+
 
 def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
     """The contents of `report.json`.

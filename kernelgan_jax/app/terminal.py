@@ -137,7 +137,8 @@ def summary_line(summary: Summary) -> str:
     if summary.failure:
         parts.append(f"NOT CONVERGED ({summary.failure})")
     if summary.widths != "-":
-        parts.append(f"kernel {summary.widths} at {summary.angle}")
+        kernel = f"{summary.family} kernel".strip()
+        parts.append(f"{kernel} {summary.widths} at {summary.angle}")
     if summary.level != "-" and not summary.failure:
         reason = f": {summary.reason}" if summary.reason else ""
         parts.append(f"confidence {summary.level}{reason}")

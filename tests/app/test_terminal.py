@@ -26,6 +26,8 @@ KNOWN = GOOD._replace(widths="-", angle="-", failure=None)
 def test_summary_line():
     line = terminal.summary_line(GOOD)
     assert line == "a.png: kernel 2.00 × 1.00 px at 30°, 12.3 s -> out/a"
+    line = terminal.summary_line(GOOD._replace(family="camera shake"))
+    assert line.startswith("a.png: camera shake kernel 2.00 × 1.00 px")
 
 
 def test_summary_line_with_a_confidence_and_a_note():
