@@ -23,9 +23,23 @@ Result = TypeVar("Result")
 
 _SUFFIX = ".stablehlo"
 
-_CPU_OPTIONS = {"xla_backend_optimization_level": 1}
-"""LLVM's usual level, 3, takes half as long again to compile, and the programs of this
-package run a tenth slower (benchmarks/README.md)."""
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """XLA's options for programs of this package, for `compiler_options` of JAX.
+
+    On CPUs LLVM's usual level, 3, takes up to half as long again to compile as level 1,
+    and the programs then run a tenth slower (benchmarks/README.md).
+
+    Example:
+      >>> from kernelgan_jax import programs
+      >>> programs.compiler_options() or {}  # of a CPU
+      {'xla_backend_optimization_level': 1}
+    """
+    disabled = jax.config.jax_disable_most_optimizations  # type: ignore[attr-defined]
+    if disabled or jax.default_backend() != "cpu":
+        return None
+    return {"xla_backend_optimization_level": 1}
 
 
 def jit(function: Callable[..., Result], *, name: str) -> "Program[Result]":
@@ -101,7 +115,7 @@ def _compiled(
 ) -> Callable[..., Result]:
     """The compiled function."""
     lowered = _lowered(function, arguments, name)
-    options = _CPU_OPTIONS if jax.default_backend() == "cpu" else None
+    options = compiler_options()
     compiled: Callable[..., Result] = lowered.compile(compiler_options=options)
     return compiled
 

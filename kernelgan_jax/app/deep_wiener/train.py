@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from kernelgan_jax import programs
 from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.pixels import LUMA
@@ -169,7 +170,7 @@ def train(
     sizes = (settings.batch, settings.chunk)
     # Compilation takes minutes on a GPU: side by side.
     pool = ThreadPoolExecutor(os.cpu_count())
-    programs = {
+    compiling = {
         kind: pool.submit(_chunk_program, kind, like, *sizes, *form)
         for kind in _kinds(settings)
     }
@@ -190,7 +191,7 @@ def train(
         state = restore(file, state)
     key, losses = jax.random.key(settings.seed), []
     done, progress = int(state.step), 0.0
-    ready = {kind: program.result() for kind, program in programs.items()}
+    ready = {kind: program.result() for kind, program in compiling.items()}
     first, last = time.time(), begin + 60 * settings.minutes
     while done < settings.steps and progress < 1:
         kind = _kind(done, settings)
@@ -290,7 +291,8 @@ def _chunk_program(
     state = jax.eval_shape(functions.init, key)
     rates = jax.ShapeDtypeStruct((chunk,), np.float32)
     program = jax.jit(steps, donate_argnums=1)
-    return program.lower(key, state, like, rates).compile()
+    lowered = program.lower(key, state, like, rates)
+    return lowered.compile(compiler_options=programs.compiler_options())
 
 
 def _validation(
