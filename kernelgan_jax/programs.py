@@ -24,7 +24,6 @@ Result = TypeVar("Result")
 _SUFFIX = ".stablehlo"
 
 
-
 def compiler_options() -> dict[str, Any] | None:
     """XLA's options for programs of this package, for `compiler_options` of JAX.
 

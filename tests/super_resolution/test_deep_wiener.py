@@ -27,7 +27,11 @@ from kernelgan_jax.super_resolution.deep_wiener import (
 )
 from kernelgan_jax.super_resolution.deep_wiener import enlarge as large
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
-from kernelgan_jax.super_resolution.deep_wiener.network import FACTORS, DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.network import (
+    FACTORS,
+    FAST,
+    DeepWiener,
+)
 from kernelgan_jax.super_resolution.planning import width_std
 
 pytestmark = pytest.mark.quick_compilation
@@ -400,7 +404,7 @@ def test_weights_of_another_kind_are_refused(
     "name, network",
     [
         ("weights.npz", DeepWiener()),
-        ("fast_weights.npz", DeepWiener(32, coarse_channels=64, stages=2)),
+        ("fast_weights.npz", FAST),
     ],
 )
 def test_the_package_has_the_weights_of_its_networks(

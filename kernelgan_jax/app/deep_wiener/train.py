@@ -35,7 +35,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
 )
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.model import init
-from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.network import FAST, DeepWiener
 
 VALIDATION_PATCHES = 48
 """Of each scale."""
@@ -354,7 +354,7 @@ def main(argv: Sequence[str]) -> None:
     start = weights.load(Path(FLAGS.weights)) if FLAGS.weights else None
     settings = Settings(
         start=start,
-        network=start.network if start else DeepWiener(),
+        network=start.network if start else FAST if FLAGS.fast else DeepWiener(),
         steps=FLAGS.steps,
         batch=FLAGS.batch,
         learning_rate=FLAGS.learning_rate,
@@ -375,6 +375,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("photos", None, "Folder of photographs.", required=True)
     flags.DEFINE_string("output", None, "Folder for the results.", required=True)
     flags.DEFINE_string("weights", None, "File of weights to begin with.")
+    flags.DEFINE_bool("fast", False, "The smaller network, where no --weights say.")
     flags.DEFINE_integer("steps", 20000, "Steps in all.")
     flags.DEFINE_integer("batch", 8, "Patches in each step.")
     flags.DEFINE_float("learning_rate", 1e-3, "Largest learning rate.")

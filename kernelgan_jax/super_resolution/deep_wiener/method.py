@@ -36,7 +36,7 @@ WEIGHTS = Path(__file__).parent / "weights.npz"
 """The file of the package's weights."""
 
 FAST_WEIGHTS = Path(__file__).parent / "fast_weights.npz"
-"""The same of `deep_wiener_fast`: half the channels, half the stages."""
+"""The same of `deep_wiener_fast`; the network is `network.FAST`."""
 
 
 def deep_wiener(

@@ -206,6 +206,10 @@ class DeepWiener(nn.Module):
         return result[: scale * height, : scale * width]
 
 
+FAST = DeepWiener(channels=32, coarse_channels=64, stages=2)
+"""The smaller network, that of `deep_wiener_fast`."""
+
+
 def _positions(image: jax.Array, factor: int) -> tuple[int, int]:
     return image.shape[0] // factor, image.shape[1] // factor
 
