@@ -35,7 +35,7 @@ def compiler_options() -> dict[str, Any] | None:
       >>> programs.compiler_options() or {}  # of a CPU
       {'xla_backend_optimization_level': 1}
     """
-    disabled = jax.config.jax_disable_most_optimizations  # type: ignore[attr-defined]
+    disabled = jax.config.read("jax_disable_most_optimizations")
     if disabled or jax.default_backend() != "cpu":
         return None
     return {"xla_backend_optimization_level": 1}
