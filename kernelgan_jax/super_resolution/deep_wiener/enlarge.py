@@ -47,12 +47,10 @@ DIVERGED = 0.1
 """Mean difference between an image and its result from which the Wiener filter takes
 the network's place, of a range of 1; 0.01 is usual."""
 
-ACCELERATOR_BATCH = 8
-"""Tiles in a batch on a GPU or TPU. On a CPU it is one, as more gain nothing there."""
-
-AT_A_TIME = 2
-"""Batches that are worked on at a time: on a CPU the transforms of one use one core,
-while the convolutions of the other use the rest."""
+ACCELERATOR_BATCH, CPU_WORKERS = 8, 2
+"""A GPU or TPU works on batches of so many tiles, one at a time. On a CPU a batch is one
+tile, as more gain nothing there, and so many are worked on at a time: the transforms of
+one use one core, while the convolutions of the other use the rest."""
 
 
 def enlarge(
@@ -110,7 +108,8 @@ def enlarge_images(
     ]
     strengths = [r.strength if _is_trained(weights, r) else 0.0 for r in requests]
     chosen = [r for r, strength in zip(requests, strengths, strict=True) if strength]
-    restored = iter(_restore(weights, chosen, tile=tile, batch=batch or _batch()))
+    batch = batch or (1 if _on_cpu() else ACCELERATOR_BATCH)
+    restored = iter(_restore(weights, chosen, tile=tile, batch=batch))
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
         result = next(restored) if strength else None
@@ -155,8 +154,8 @@ def _has_diverged(result: np.ndarray, request: Request) -> bool:
     return not np.abs(blocks - request.image).mean() < DIVERGED
 
 
-def _batch() -> int:
-    return 1 if jax.default_backend() == "cpu" else ACCELERATOR_BATCH
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
 
 
 def _restore(
@@ -196,7 +195,7 @@ def _restore(
             part.write(result, outs[i], scale=scale)
 
     full = [b for parts in alike.values() for b in batches(parts, size=batch)]
-    map_images(work, full, workers=AT_A_TIME)
+    map_images(work, full, workers=CPU_WORKERS if _on_cpu() else 1)
     return [
         out[: r.scale * r.image.shape[0], : r.scale * r.image.shape[1]]
         for out, r in zip(outs, requests, strict=True)
