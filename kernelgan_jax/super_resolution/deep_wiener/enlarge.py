@@ -48,9 +48,9 @@ DIVERGED = 0.1
 the network's place, of a range of 1; 0.01 is usual."""
 
 ACCELERATOR_BATCH, CPU_WORKERS = 8, 2
-"""A GPU or TPU works on batches of so many tiles, one at a time. On a CPU a batch is one
-tile, as more gain nothing there, and so many are worked on at a time: the transforms of
-one use one core, while the convolutions of the other use the rest."""
+"""A GPU or TPU works on batches of so many tiles, one at a time. On a CPU a batch is
+one tile, as more gain nothing there, and so many are worked on at a time: the
+transforms of one use one core, while the convolutions of the other use the rest."""
 
 
 def enlarge(
