@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kernelgan_jax.app import files, summary_table
-from kernelgan_jax.app.job import FORMATS
+from kernelgan_jax.app.job import FORMATS, SETTINGS
 from kernelgan_jax.app.manifest import is_manifest
 
 LONGEST_NAME = 200
@@ -38,7 +38,7 @@ class Owner(NamedTuple):
     content: files.Content | None
     """Size and digest of the image; None if the report does not say."""
     settings: dict[str, Any]
-    """The settings and the seed, as `report.json` has them."""
+    """The settings, as `report.json` has them; see `report.settings`."""
 
     def is_image(self, path: Path) -> bool:
         """Whether an image is the owner: the same path, or the same content."""
@@ -118,8 +118,8 @@ def owner_of(folder: Path) -> Owner | None:
     if report is None:
         return None
     try:
-        settings = {"config": report["config"], "seed": report["seed"]}
-        settings["band"] = report.get("band")
+        settings = {"config": report["config"]}
+        settings |= {name: report.get(name) for name in SETTINGS}
         if "owner" not in report:  # of versions up to 2026-11
             return Owner(os.path.abspath(report["image"]["path"]), None, settings)
         owner, content = report["owner"], None
@@ -178,6 +178,12 @@ def output_filter(output_dir: Path | None, *, start: Path) -> Callable[[Path], b
         return is_named or os.path.exists(f"{folder}/{REPORT}")
 
     return is_result
+
+
+def is_of_a_run(path: Path) -> bool:
+    """Whether a file is a result of any run, beside its report."""
+    is_named = RESULT_IMAGE.fullmatch(path.name) is not None
+    return is_named and os.path.exists(path.parent / REPORT)
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

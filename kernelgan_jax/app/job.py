@@ -17,6 +17,10 @@ QUALITY = 95
 """Quality of JPEG, WebP and AVIF, if none is asked for."""
 
 
+SETTINGS = ("seed", "band", "format", "quality")
+"""Fields of `Job` that change results, apart from the config; reports have them."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
     """What is done with every image of a run."""

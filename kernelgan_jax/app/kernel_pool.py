@@ -37,7 +37,7 @@ def write(folder: Path, *, scale: int, least: str) -> tuple[Path, int]:
       The path of the file and the number of its kernels.
 
     Raises:
-      OutputError: If it cannot be written.
+      OutputError: If it cannot be written, or no manifest read.
     """
     found = []
     for _, record in sorted(manifest.read_folder(folder).items()):

@@ -211,12 +211,19 @@ def read_folder(folder: Path) -> dict[str, Record]:
     """The last line of each image in all manifests of an output folder, merged.
 
     Later runs come after earlier ones.
+
+    Raises:
+      OutputError: If one of them, or the folder, cannot be read.
     """
     records: dict[str, Record] = {}
-    if folder.exists():
-        names = sorted(p.name for p in folder.iterdir() if is_manifest(p.name))
-        for name in sorted(names, key=lambda name: name != "manifest.jsonl"):
-            records |= read(folder / name)
+    try:
+        if folder.exists():
+            names = sorted(p.name for p in folder.iterdir() if is_manifest(p.name))
+            for name in sorted(names, key=lambda name: name != "manifest.jsonl"):
+                records |= read(folder / name)
+    except OSError as error:
+        path, reason = error.filename or folder, error.strerror or error
+        raise OutputError(f"{path}: cannot be read: {reason}") from error
     return records
 
 
@@ -307,7 +314,7 @@ def _parse_lines(lines: Iterator[bytes]) -> _Found:
         count += 1
         try:
             record = json.loads(line)
-            if not isinstance(record["image"], str):
+            if not all(isinstance(record[name], str) for name in ("image", "results")):
                 raise TypeError
             records[record["image"]] = record
         except (ValueError, KeyError, TypeError, RecursionError, MemoryError):

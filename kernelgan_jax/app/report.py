@@ -16,7 +16,7 @@ import numpy as np
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.image_files import Image
-from kernelgan_jax.app.job import Job, Task
+from kernelgan_jax.app.job import SETTINGS, Job, Task
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.sequences import Timing
 from kernelgan_jax.estimate import KernelEstimate, KernelMap
@@ -148,11 +148,11 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """The settings of a run, its seed and band, as `report.json` has them."""
+    """The settings of a run, as `report.json` has them: all that changes results."""
     config = job.config.to_dict()
     # The values of a known kernel are in the file that `source` names.
     config.get("given", {}).pop("kernel", None)
-    found = {"seed": job.seed, "band": job.band, "config": config}
+    found = {name: getattr(job, name) for name in SETTINGS} | {"config": config}
     plain: dict[str, Any] = json.loads(json.dumps(finite(found)))
     return plain
 

@@ -23,7 +23,7 @@ def write(folder: Path) -> None:
     """Writes the table of an output folder, in one step.
 
     Raises:
-      OutputError: If it cannot be written.
+      OutputError: If it cannot be written, or no manifest read.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -32,7 +32,9 @@ def write(folder: Path) -> None:
     for _, record in sorted(records.items()):
         # The folder's own kind of path: results may be at a URL, too.
         table.writerow(_row(record, type(folder)(record["results"])))
-    files.write_whole(folder / NAME, text.getvalue().encode())
+    # Names of files may be no text at all.
+    data = text.getvalue().encode(errors="backslashreplace")
+    files.write_whole(folder / NAME, data)
 
 
 def _row(record: Mapping[str, Any], results: Path) -> list[Any]:

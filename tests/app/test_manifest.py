@@ -190,7 +190,7 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path):
 )
 def test_a_damaged_manifest_is_kept_aside(tmp_path, content):
     path = tmp_path / "manifest.jsonl"
-    path.write_bytes(b'{"image": "a", "status": "done"}\n' + content)
+    path.write_bytes(b'{"image": "a", "results": "o", "status": "done"}\n' + content)
     with Manifest(path) as run:
         run.add(outcome("b"))
     assert list(read(path)) == ["a", "b"]
@@ -222,6 +222,20 @@ def test_something_else_of_its_name_ends_the_run_at_once(tmp_path, make):
         Manifest(path)
     assert str(info.value).startswith(f"{path}: is a ")
     assert "move it away" in str(info.value) and "\n" not in str(info.value)
+
+
+def test_a_line_without_results_is_none(tmp_path):
+    lines = '{"image": "b", "results": 3}\n{"image": "c"}\n'
+    (tmp_path / "manifest.jsonl").write_text(lines)
+    assert manifest.read_folder(tmp_path) == {}
+
+
+def test_a_manifest_of_another_run_that_cannot_be_read_is_named(tmp_path):
+    other = tmp_path / "manifest-0-of-2.jsonl"
+    other.mkdir()
+    with pytest.raises(files.OutputError) as info:
+        manifest.read_folder(tmp_path)
+    assert str(info.value) == f"{other}: cannot be read: is a folder"
 
 
 def test_it_may_be_read_by_those_who_may_read_the_results(tmp_path):

@@ -388,6 +388,9 @@ def test_results_of_other_settings_are_counted(tmp_path):
     other = dataclasses.replace(job, band=2)
     found = count([folder], report.settings(other))
     assert found == (1, "band was None and is 2")
+    other = dataclasses.replace(job, format="jpg")
+    found = count([folder], report.settings(other))
+    assert found == (1, "format was 'png' and is 'jpg'")
 
 
 # --- Whatever the names are ---
