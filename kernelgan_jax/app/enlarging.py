@@ -47,6 +47,8 @@ def usual_pixels(image: Image) -> np.ndarray:
                 values = image.pixels[row].astype(np.float64)
                 unit[row] = (values - low) / (high - low)
     if unseen is not None and source is not None:
+        if not source.any():  # A page without data.
+            return np.zeros_like(unit)
         rows, columns = scipy.ndimage.distance_transform_edt(
             ~source, return_distances=False, return_indices=True
         )
@@ -182,7 +184,7 @@ def _values(enlarged: np.ndarray, image: Image) -> np.ndarray:
         return from_unit(enlarged, dtype)
     low, high = image.levels()
     known = image.pixels if image.missing is None else image.pixels[~image.missing]
-    bottom = 0.0 if known.min() >= 0 else -np.inf  # Counts stay positive.
+    bottom = 0.0 if (known >= 0).all() else -np.inf  # Counts stay positive.
     values = np.empty(enlarged.shape, dtype)
     for row in range(len(values)):
         unit = np.clip(enlarged[row].astype(np.float64), 0, 1)

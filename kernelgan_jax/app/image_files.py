@@ -14,7 +14,7 @@ from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
 from kernelgan_jax.app import files, image_encoding, memory
-from kernelgan_jax.app.folders import REPORT, output_filter
+from kernelgan_jax.app.folders import REPORT, is_of_a_run, output_filter
 from kernelgan_jax.app.image import Image, UnusableError, one_line
 from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
 from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
@@ -55,7 +55,8 @@ def find(
       patterns: Each is a file, whatever its suffix; a folder, for the images directly
         in it; or a glob, in which `**` stands for any folders. Folders and globs give
         the files with one of `IMAGE_SUFFIXES`, in upper or lower case, sorted by path,
-        without hidden ones.
+        without hidden ones. `**` with a name that begins with `*`, as in `**/*.png`,
+        leaves out the results of all runs, wherever they are.
       leave_out: The output folder, whose files folders and globs do not give. If the
         search starts in it or below, only results are left out.
 
@@ -239,9 +240,7 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
         except Exception as error:
             # A damaged file makes the decoders raise nearly anything: OSError,
             # SyntaxError, struct.error, RuntimeError, ...
-            reason = one_line(error) or type(error).__name__
-            message = f"is damaged or incomplete ({reason}); copy or export it again"
-            raise _error(path, message) from error
+            raise damaged(path, error) from error
 
 
 def write_png(path: str | os.PathLike[str], image: Image) -> None:
@@ -255,6 +254,12 @@ def write_png(path: str | os.PathLike[str], image: Image) -> None:
       OSError: If the file cannot be written.
     """
     image_encoding.write(path, image, "png")
+
+
+def damaged(path: str | os.PathLike[str], error: Exception) -> ImageError:
+    """What to say of a file in which a decoder has found something wrong."""
+    reason = one_line(error) or type(error).__name__
+    return _error(path, f"is damaged or incomplete ({reason}); copy or export it again")
 
 
 def _error(path: str | os.PathLike[str], problem: str) -> ImageError:
@@ -307,7 +312,12 @@ def _matches(
         known, parts = pathlib.Path(), [start, *parts]
     while parts and (known / parts[0]).exists():
         known /= parts.pop(0)
-    is_result = output_filter(leave_out, start=known)
+    is_own = output_filter(leave_out, start=known)
+    is_open = "**" in parts and parts[-1].startswith("*")
+
+    def is_result(path: pathlib.Path) -> bool:
+        return is_own(path) or (is_open and is_of_a_run(path))
+
     before = len(problems)
     tries = [parts]
     if any("[" in part for part in parts):

@@ -18,7 +18,6 @@ import jax
 
 from kernelgan_jax.app import (
     configuration,
-    enlarging,
     figures,
     files,
     image_files,
@@ -217,11 +216,11 @@ def _estimate(
     """Estimates kernels; if that fails for a batch as a whole, one by one."""
     if not (ready and job.needs_kernel):
         return [_Estimated(None)] * len(ready)
-    if any(item.sample.constant for item in ready):
+    if any(item.sample.bicubic for item in ready):
         found = iter(
-            _estimate([r for r in ready if not r.sample.constant], job, progress)
+            _estimate([r for r in ready if not r.sample.bicubic], job, progress)
         )
-        return [_Estimated(None) if r.sample.constant else next(found) for r in ready]
+        return [_Estimated(None) if r.sample.bicubic else next(found) for r in ready]
     _begin("estimating the kernel", ready[0], progress)
     started = time.perf_counter()
     try:
@@ -265,7 +264,7 @@ def _finish(
 ) -> Outcome:
     """Super-resolves an image and writes its results."""
     try:
-        reason = enlarging.CONSTANT if ready.sample.constant else ""
+        reason = configuration.name_flags(ready.sample.bicubic)
         if (error := estimated.error) is not None:
             if job.config.chosen_method is None or not isinstance(error, ValueError):
                 raise error

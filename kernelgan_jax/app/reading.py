@@ -26,9 +26,8 @@ class Sample(NamedTuple):
     """Its contents."""
     frame: int = 0
     """Its place among the frames."""
-    constant: bool = False
-    """Whether it has no structure, as all other frames; it is enlarged bicubically."""
-
+    bicubic: str = ""
+    """Why it is enlarged bicubically and no kernel is estimated; empty if one is."""
     usable: UsablePixels | None = None
     """The usable pixels of what the kernel is estimated from, if they are kept."""
     evidence: Evidence | None = None
@@ -81,10 +80,11 @@ def read(path: Path, job: Job) -> Sample:
     image = image_files.read(path)
     frames = image.frames
     if frames == 1:
-        return Sample(image, constant=enlarging.is_constant(image))
+        is_constant = enlarging.is_constant(image)
+        return Sample(image, bicubic=enlarging.CONSTANT if is_constant else "")
     places = np.unique(np.linspace(0, frames - 1, CANDIDATES).astype(int)).tolist()
     places += [frame for frame in range(frames) if frame not in places]
-    best, best_rating, rated = Sample(image, constant=True), None, 0
+    best, best_rating, rated = Sample(image, bicubic=enlarging.CONSTANT), None, 0
     for place in places:
         sample = Sample(image_files.read(path, frame=place) if place else image, place)
         if enlarging.is_constant(sample.image):
@@ -113,26 +113,27 @@ def rating(sample: Sample, job: Job) -> tuple[tuple[int, float], Evidence | None
 def checked(sample: Sample, job: Job) -> Sample:
     """Checks an image for the estimator and the method.
 
-    An image without structure is refused only if nothing is made of it but a kernel.
-
     Returns:
-      The image, with its usable pixels if they take little more memory.
+      The image, with its usable pixels if they take little more memory. One that suits
+      one of both only, as it is too small or has no structure, is enlarged bicubically.
 
     Raises:
-      ValueError: With what is wrong for both, so that what suits one suits the other.
+      ValueError: If nothing is made of such an image but a kernel, or if the band that
+        is asked for, or the known kernel, does not suit the image.
     """
-    config, problems = job.config, []
+    config, problem = job.config, sample.bicubic
     channels = sample.image.pixels.shape[2]
     if job.band is not None and job.band > channels:
         raise ValueError(
             f"--band={job.band}, but the image has {channels} "
             f"band{'s' * (channels > 1)}; choose another one, counted from 1"
         )
-    if (method := config.chosen_method) is not None:
+    method = config.chosen_method
+    if method is not None:
         try:
             method.check_image_size(sample.image.pixels.shape, scale=config.scale)
         except ValueError as error:
-            problems.append(str(error))
+            problem = problem or str(error)
     if job.needs_kernel:
         try:
             usable = run.check_image(
@@ -144,17 +145,14 @@ def checked(sample: Sample, job: Job) -> Sample:
             if usable.image.nbytes <= sample.image.pixels.nbytes:
                 sample = sample._replace(usable=usable)
         except ValueError as error:
-            constant = str(error) == enlarging.CONSTANT and not sample.constant
-            of = f"band {job.band} of the " if job.band and constant else ""
-            problems.append(of + str(error))
-    if method is not None and sample.constant and problems == [enlarging.CONSTANT]:
-        return sample
-    if problems:
-        height, width = sample.image.pixels.shape[:2]
-        same = f"image is {width}x{height} pixels; "
-        rest = [text.removeprefix(same) for text in problems[1:]]
-        raise ValueError("; ".join([problems[0], *rest]))
-    return sample
+            if job.band and str(error) == enlarging.CONSTANT and not sample.bicubic:
+                raise ValueError(f"band {job.band} of the {error}") from None
+            if not (job.writes_kernel or sample.bicubic):
+                raise  # The known kernel does not suit the image.
+            problem = sample.bicubic or str(error)
+    if problem and method is None:
+        raise ValueError(problem)
+    return sample._replace(bicubic=problem)
 
 
 def state(path: Path) -> tuple[int, ...] | None:

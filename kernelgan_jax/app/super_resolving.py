@@ -81,7 +81,10 @@ def super_resolve(
         frames[ready.sample.frame] = lambda: image
     timing = None
     if frames and format in sequences.HELD_BY:
-        timing = sequences.read_timing(ready.task.path, ready.image)
+        try:
+            timing = sequences.read_timing(ready.task.path, ready.image)
+        except Exception as error:  # Frames that are damaged raise anything.
+            raise image_files.damaged(ready.task.path, error) from error
     return SuperResolved(
         image=image,
         kernel=planned.kernel,

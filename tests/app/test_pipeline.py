@@ -29,7 +29,7 @@ from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import Progress
-from kernelgan_jax.pixels import to_unit
+from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
@@ -208,13 +208,29 @@ def test_messages_name_flags(tmp_path, estimation):
     assert outcome.summary.failure == outcome.summary.reason == expected
     report = helpers.strict_json(task.folder / "report.json")
     assert report["reason"] == report["confidence"]["reason"] == expected
-    # An image that is too small to learn from.
-    helpers.write_image(task.path, helpers.noise(15, 40, 3))
-    known = Config(estimator="bicubic", sr="zssr")
-    (outcome,) = outcomes([task], Job(config=known, figures=False))
-    assert outcome.status == "failed"
-    assert outcome.error.startswith(f"{task.path}: image is 40x15 pixels; ")
-    assert "--sr=bicubic" in outcome.error
+
+
+@pytest.mark.parametrize(
+    "config, least",
+    [
+        (Config(), "its spectrum needs at least 32"),
+        (Config(sr="bicubic"), "its spectrum needs at least 32"),
+        (Config(estimator="bicubic", sr="zssr"), "the method zssr needs at least 16"),
+    ],
+)
+def test_an_image_that_is_too_small_is_enlarged_with_the_reason(
+    tmp_path, no_estimation, config, least
+):
+    (task,) = makers.tasks(tmp_path, 1)
+    pixels = helpers.ramps(15, 40)
+    helpers.write_image(task.path, pixels)
+    (outcome,) = outcomes([task], Job(config=config, figures=False))
+    assert outcome.status == "done"
+    reason = f"bicubically (image is 40x15 pixels; {least} at each side"
+    assert outcome.summary.note.startswith(reason)
+    larger = image_files.read(task.folder / "sr_x2.png").pixels
+    expected = from_unit(bicubic_resize(to_unit(pixels), 2), np.uint8)
+    np.testing.assert_array_equal(larger, expected)
 
 
 def test_an_image_too_large_for_the_memory_is_refused_before_estimation(
@@ -275,6 +291,17 @@ def test_all_frames_come_out(tmp_path, estimation, kind, wanted, name, flat):
     pictures[1].save(path)
     assert statuses([task], wants) == ["done"]
     assert len(list(task.folder.glob("sr*"))) == 1
+
+
+def test_an_animation_that_is_cut_off_is_damaged(tmp_path):
+    pictures = [pillow.fromarray(helpers.noise(40, 40, 3, seed=i)) for i in range(3)]
+    path = tmp_path / "a.png"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    (tmp_path / "out").mkdir()
+    job = Job(config=Config(estimator="bicubic", sr="bicubic"), figures=False)
+    (outcome,) = outcomes([Task(path, tmp_path / "out" / "a")], job)
+    assert outcome.error.startswith(f"{path}: is damaged or incomplete (")
 
 
 def test_the_frame_of_the_best_confidence_gives_the_kernel(tmp_path, monkeypatch):
