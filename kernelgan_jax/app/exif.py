@@ -1,5 +1,6 @@
 """EXIF blocks of image files: the orientation, and what is kept."""
 
+import re
 import struct
 
 import numpy as np
@@ -23,6 +24,11 @@ _TIFF_EXIF = frozenset(
     }
 )
 """The tags of a TIFF that are kept as EXIF; the others describe the file's layout."""
+
+
+_LAYOUT_TEXTS = (('{"shape":', ""), ("ImageJ=", "ImageJ"), ("<OME", "OME"))
+"""What programs write into the description of a TIFF about its layout, which is
+another one when the image is enlarged: how such a text begins, and whose it is."""
 
 
 def orientation_of(image: pillow.Image, notes: list[str]) -> int:
@@ -50,6 +56,8 @@ def kept_block(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes
         is_layout = format == "TIFF" and tag not in _TIFF_EXIF
         if is_layout or tag == ExifTags.Base.Orientation:
             del exif[tag]
+    if format == "TIFF":
+        _drop_layout_text(exif, notes)
     exif.bigtiff = False  # An EXIF block is a classic TIFF, whatever its source.
     if not exif:
         return None
@@ -58,6 +66,17 @@ def kept_block(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes
     except Exception:  # Values of a wrong type make Pillow raise anything.
         notes.append("unreadable EXIF left out")
         return None
+
+
+def _drop_layout_text(exif: pillow.Exif, notes: list[str]) -> None:
+    """Leaves out a description that programs, and not people, have written."""
+    text = str(exif.get(ExifTags.Base.ImageDescription, ""))
+    text = re.sub(r"<\?.*?\?>|<!--.*?-->|\s", "", text[:1000], flags=re.DOTALL)
+    for start, program in _LAYOUT_TEXTS:
+        if text.startswith(start):
+            del exif[ExifTags.Base.ImageDescription]
+            if program:
+                notes.append(f"sizes and units of {program} left out")
 
 
 def upright(stored: np.ndarray, orientation: int) -> np.ndarray:

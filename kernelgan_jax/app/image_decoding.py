@@ -85,6 +85,8 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "pfm":
         decoded = Decoded(netpbm.read_floats(_all_of(file)))
         decoded.missing = missing_values(decoded.stored, notes)
+        if decoded.missing is not None and decoded.missing.all():
+            raise UnusableError("has no data in any pixel")
         return _image(decoded, Metadata(), notes, format="PFM")
     if kind == "pnm" and netpbm.is_deep(_all_of(file)):
         decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
@@ -221,6 +223,7 @@ def _decode_pillow(
         if tiff is not None:
             found = tiff.metadata(frame)
             metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
+            metadata.aspect = found.aspect
         if image.mode in ("CMYK", "YCbCr"):
             decoded.keeps_profile = False
         if not decoded.keeps_profile:
@@ -314,12 +317,16 @@ def _read_by_imagecodecs(
     animated PNG.
     """
     if image.format == "PNG":
-        file.seek(24)  # The bit depth in the header chunk, always first.
-        if file.read(1) != b"\x10":
-            return None
+        file.seek(24)  # In the header chunk, always first.
+        depth, colour = file.read(2)
+        is_deep = depth == 16
         if frames > 1:
-            if not image.mode.startswith("I"):
+            if is_deep and not image.mode.startswith("I"):
                 notes.append("frames of 16 bits reduced to 8")
+            return None
+        # Of less than 8 bits Pillow misses the gray level that is transparent.
+        has_key = colour == 0 and "transparency" in image.info
+        if not is_deep and not (has_key and depth < 8):
             return None
         stored = imagecodecs.png_decode(_all_of(file))
     elif image.format == "AVIF":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import os
 import struct
 import zlib
@@ -95,14 +96,19 @@ def fit(image: Image, wanted: str) -> Fitted:
     if kind == "jpg" and alpha is not None:
         notes.append("on white, as JPEG has no alpha")
         pixels, alpha = _on_white(pixels, alpha), None
-    exif, xmp = image.exif, image.xmp
+    exif, xmp, profile = image.exif, image.xmp, image.icc_profile
+    if kind in ("webp", "avif") and profile is not None and profile[16:20] == b"GRAY":
+        notes.append(f"without its profile, as {_NAMES[kind]} is never gray")
+        profile = None
     if kind == "jpg" and exif is not None and len(exif) > _LONGEST_BLOCK:
         notes.append("without EXIF, which is too long for JPEG")
         exif = None
     if kind == "jpg" and xmp is not None and len(xmp) > _LONGEST_BLOCK:
         notes.append("without XMP, which is too long for JPEG")
         xmp = None
-    fitted = dataclasses.replace(image, pixels=pixels, alpha=alpha, exif=exif, xmp=xmp)
+    fitted = dataclasses.replace(
+        image, pixels=pixels, alpha=alpha, icc_profile=profile, exif=exif, xmp=xmp
+    )
     return Fitted(fitted, kind, tuple(notes))
 
 
@@ -146,7 +152,18 @@ def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
     if picture.mode == "LA":
         picture = picture.convert("RGBA")
     picture.save(file, _NAMES[format].upper(), **options)
+    if format == "jpg" and image.dpi is None and image.aspect is not None:
+        _write_aspect(file, image.aspect)
     return file.getvalue()
+
+
+def _write_aspect(file: BinaryIO, aspect: tuple[int, int]) -> None:
+    """Says in the header of a JPEG (JFIF) what shape a pixel has."""
+    x, y = aspect
+    while max(x, y) > 65535:
+        x, y = max(x // 2, 1), max(y // 2, 1)
+    file.seek(13)  # Unit 0 stands for none.
+    file.write(struct.pack(">BHH", 0, x, y))
 
 
 def write(
@@ -173,6 +190,10 @@ def _lost(image: Image, kind: str) -> list[str]:
     lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n != b"sRGB"]
     if not set(names) <= set(COLOUR_CHUNKS):
         lost.append("texts")
+    dpi = image.dpi or (1, 1)
+    is_square = image.aspect is None and math.isclose(*dpi, rel_tol=0.01)
+    if kind not in ("png", "jpg", "tif") and not is_square:
+        lost.append("the shape of a pixel")
     if kind != "tif" and not image.geo.keys() <= {42112, 42113}:
         lost.append("the georeference")
     if kind == "gif":
@@ -267,9 +288,7 @@ def tiff_page(image: Image) -> TiffPage:
     }
     # tifffile writes no pointers: neighbours of theirs are changed into them below.
     tags += [(tag + 1, "I", 1, 0, True) for tag in below]
-    options: dict[str, Any] = {}
-    if image.dpi is not None:
-        options = {"resolution": image.dpi, "resolutionunit": "INCH"}
+    options = _resolution(image, exif)
     predicted = stored.dtype in (np.uint8, np.uint16, np.float32, np.float64)
     options |= {
         "photometric": "rgb" if colours == 3 else "minisblack",
@@ -283,6 +302,23 @@ def tiff_page(image: Image) -> TiffPage:
         "extratags": tags,
     }
     return TiffPage(stored, options, below)
+
+
+def _resolution(image: Image, exif: pillow.Exif) -> dict[str, Any]:
+    """The options of tifffile for the pixels per inch, or the shape of a pixel."""
+    if image.dpi is not None:
+        return {"resolution": image.dpi, "resolutionunit": "INCH"}
+    if image.aspect is not None:
+        return {"resolution": image.aspect, "resolutionunit": "NONE"}
+    Base = ExifTags.Base
+    try:
+        x, y = float(exif[Base.XResolution]), float(exif[Base.YResolution])
+        unit = int(exif.get(Base.ResolutionUnit, 2))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return {}  # There is none, or of another type.
+    if unit not in (2, 3) or not all(1 < value < 1e6 for value in (x, y)):
+        return {}
+    return {"resolution": (x, y), "resolutionunit": unit}
 
 
 def append_exif(file: BinaryIO, below: Sequence[dict[int, dict[int, Any]]]) -> None:

@@ -43,7 +43,8 @@ _TRIVIAL_CHUNKS = (b"tIME", b"sBIT", b"hIST", b"sPLT", b"pHYs")
 """Chunks of which nobody misses what is not kept."""
 
 _MAX_TEXT = 2**20
-"""Bytes of the longest text, as stored, that is kept."""
+"""Bytes of the longest text that is kept. Pillow refuses a PNG with a longer one that
+is compressed."""
 
 _MAX_CHUNK = 2**26
 """Bytes of the longest chunk of metadata that is looked at."""
@@ -52,6 +53,9 @@ _MAX_PROFILE = 2**26
 """Bytes of the longest ICC profile that is kept."""
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+
+_EXIF_KEYWORD = b"Raw profile type exif\0"
+"""Keyword of EXIF in digits, as ImageMagick writes it."""
 
 _INCH = 0.0254
 """Metres of an inch."""
@@ -151,11 +155,18 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
                 left_out.append("an ICC profile that cannot be read")
         elif kind == b"pHYs" and length == 9:
             _read_density(body, found)
-        elif kind == b"iTXt" and body.startswith(_XMP_KEYWORD + b"\0"):
-            found.xmp = body.removeprefix(_XMP_KEYWORD).split(b"\0", 4)[-1]
-        elif kind in _TEXT_CHUNKS and length > _MAX_TEXT:
-            left_out.append(f"{length:,} bytes of text")
-        elif kind in COLOUR_CHUNKS or kind in _TEXT_CHUNKS:
+        elif kind in _TEXT_CHUNKS:
+            is_xmp = kind == b"iTXt" and body.startswith(_XMP_KEYWORD)
+            text = _text_of(kind, body, _MAX_CHUNK if is_xmp else _MAX_TEXT)
+            if text is None:
+                left_out.append(f"{length:,} bytes of text")
+            elif is_xmp:
+                found.xmp = text
+            elif body.startswith(_EXIF_KEYWORD):  # For Pillow, as EXIF.
+                plain.append((here, at - here))
+            else:
+                chunks.append((kind, body))
+        elif kind in COLOUR_CHUNKS:
             chunks.append((kind, body))
         elif kind[:1].isupper():  # A critical chunk: the decoder refuses it.
             plain.append((here, at - here))
@@ -185,6 +196,23 @@ def png_chunks(image: Image) -> list[tuple[bytes, bytes]]:
     if image.xmp is not None:
         chunks.append((b"iTXt", _XMP_KEYWORD + b"\0\0\0\0" + image.xmp))
     return chunks + [chunk for chunk in image.chunks if chunk[0] in _TEXT_CHUNKS]
+
+
+def _text_of(kind: bytes, body: bytes, most: int) -> bytes | None:
+    """The text in a chunk, unpacked; None if it is damaged or has more bytes."""
+    text = body.partition(b"\0")[2]
+    is_packed = kind == b"zTXt"
+    if kind == b"iTXt":  # Two flags, the language, and the keyword translated.
+        is_packed = text[:1] == b"\1"
+        text = text[2:].split(b"\0", 2)[-1]
+    elif is_packed:
+        text = text[1:]
+    if is_packed:
+        try:
+            text = zlib.decompressobj().decompress(text, most + 1)
+        except zlib.error:
+            return None
+    return text if len(text) <= most else None
 
 
 def _unpacked_profile(body: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import struct
+from fractions import Fraction
 from typing import IO, Any
 
 import numpy as np
@@ -36,6 +37,9 @@ _COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
 _EXPANSION = {1: 1, 5: 1500, 32773: 130, 8: 1100, 32946: 1100, 50013: 1100}
 """For some compressions, how many bytes may at most come out of one; a file that
 promises more is damaged."""
+
+_OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+"""Compressions that Pillow reads, whatever libtiff it comes with."""
 
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
@@ -120,6 +124,8 @@ class Tiff:
         bits = page.bitspersample
         if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
             return False
+        if page.compression not in _OF_PILLOW:
+            return False
         extras = _extras(page)
         if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
             return not extras
@@ -141,6 +147,8 @@ class Tiff:
         self._check(page)
         stored = _array(page)
         missing = _missing(stored, page, notes)
+        if missing is not None and missing.all() and len(self.pages) == 1:
+            raise UnusableError("has no data in any pixel")
         stored = _whole_range(stored, page, notes)
         if photometric == MINIMUM_IS_WHITE:
             stored = _inverted(stored, missing)
@@ -196,10 +204,14 @@ class Tiff:
         found.geo = {tag: tags[tag].value for tag in GEO_TAGS if tag in tags}
         per_inch = {2: 1.0, 3: 2.54}.get(int(tags.valueof(_RESOLUTION_UNIT, 2)))
         values = [tags.valueof(tag) for tag in _RESOLUTION]
-        if per_inch and all(isinstance(v, tuple) and v[1] for v in values):
-            x, y = (per_inch * v[0] / v[1] for v in values)
-            if min(x, y) > 1:  # 1 stands for none.
-                found.dpi = (x, y)
+        if all(isinstance(v, tuple) and all(v) for v in values):
+            x, y = (v[0] / v[1] for v in values)
+            if per_inch is None and x != y:
+                found.aspect = (
+                    Fraction(x / y).limit_denominator(1000).as_integer_ratio()
+                )
+            elif per_inch and per_inch * min(x, y) > 1:  # 1 stands for none.
+                found.dpi = (per_inch * x, per_inch * y)
         return found
 
     def orientation(self, frame: int) -> int:
@@ -329,9 +341,6 @@ def missing_values(
 
     Returns:
       `H x W` of bool; None if there are data everywhere.
-
-    Raises:
-      UnusableError: If there are none at all.
     """
     found = np.zeros(stored.shape[:2], bool)
     for row in range(len(stored)):
@@ -341,8 +350,6 @@ def missing_values(
             found[row] |= (stored[row] == value).all(axis=-1)
     if not found.any():
         return None
-    if found.all():
-        raise UnusableError("has no data in any pixel")
     notes.append(f"{int(found.sum())} pixels without data kept as they are")
     return found
 

@@ -334,6 +334,21 @@ def test_transparent_colour_becomes_alpha(file, dtype, channels):
     )
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_gray_of_few_bits(file, bits):
+    samples = np.arange(16, dtype=np.uint8).reshape(2, 8) % 2**bits
+    rows = np.unpackbits(samples[..., None], axis=2)[..., 8 - bits :].reshape(2, -1)
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in np.packbits(rows, 1)))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0))
+    key = chunk(b"tRNS", b"\0\1")
+    start = png(helpers.noise(2, 2))[:8]
+    content = start + header + key + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    image = image_files.read(file("a.png", content))
+    white = 255 // (2**bits - 1)
+    np.testing.assert_array_equal(image.pixels[..., 0], samples * white)
+    np.testing.assert_array_equal(image.alpha, np.where(samples == 1, 0, 255))
+
+
 @pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])
 def test_every_frame_is_read(file, suffix):
     frames = [pillow.new("RGB", (WIDTH, HEIGHT), c) for c in ("red", "lime", "blue")]
@@ -784,6 +799,11 @@ def test_find_leaves_out_the_output_folder(folder):
     assert found("out/b/sr_x2.png") == ["out/b/sr_x2.png"]
     assert found("out") == ["out/mine.png"]
     assert found("link/**") == ["link/mine.png"]
+    # Those of other runs are left out where no name is given.
+    (folder / "out/b/report.json").touch()
+    assert found("**/*.png", out="other") == sorted([*everywhere, "link/mine.png"])
+    assert found("**/sr_*.png", out="other") == ["link/b/sr_x2.png"]
+    assert found("out/b", out="other") == ["out/b/kernel.png", "out/b/sr_x2.png"]
     (folder / "sub/deep/report.json").touch()
     assert found("sub/**", out="sub") == ["sub/y.webp", "sub/z.tiff"]
     assert "sub/deep/x.png" in found("sub/**", out="other")

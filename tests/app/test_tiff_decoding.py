@@ -7,8 +7,9 @@ import helpers
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as pillow
 
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app import enlarging, image_files
 
 SHAPE = (6, 9)
 TYPES = "uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()
@@ -78,6 +79,16 @@ def test_layouts(tiff, dtype, photometric, options):
     assert image.pixels.dtype.isnative and image.pixels.flags.c_contiguous
 
 
+@pytest.mark.parametrize("compression", ["webp", "zstd", "lerc", "packbits"])
+def test_compressions_of_8_bits(tiff, compression):
+    pixels = values(3, "uint8")
+    options = {"lossless": True} if compression == "webp" else None
+    path = tiff(
+        pixels, photometric="rgb", compression=compression, compressionargs=options
+    )
+    np.testing.assert_array_equal(image_files.read(path).pixels, pixels)
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 def test_white_is_zero(tiff, dtype):
     pixels = values(1, dtype)
@@ -140,7 +151,15 @@ def test_pixels_without_data_are_marked(tiff):
     np.testing.assert_array_equal(image.missing, expected)
     np.testing.assert_array_equal(image.pixels[..., 0], pixels)
     assert "3 pixels without data" in image.note
-    refused(tiff(np.full((3, 3), np.nan, np.float32)), "no data")
+    empty = np.full((3, 3), np.nan, np.float32)
+    refused(tiff(empty), "no data")
+    # A page without data does not cost the others.
+    path = tiff(np.stack([empty, empty + 1, np.ones_like(empty)]), planarconfig=None)
+    page = image_files.read(path)
+    assert page.missing.all() and image_files.read(path, frame=2).missing is None
+    assert enlarging.is_constant(page) and not enlarging.usual_pixels(page).any()
+    larger = enlarging.as_stored(np.zeros((6, 6, 1)), page, 2)
+    assert np.isnan(larger.pixels).all()
 
 
 @pytest.mark.parametrize("nodata, marked", [("0", 1), ("0.0", 1), ("-9999", 0)])
@@ -175,6 +194,27 @@ def test_metadata_of_deep_tiff(tiff):
     image = image_files.read(path)
     assert (image.icc_profile, image.xmp) == (b"profile", b"<xmp>")
     assert b"me\0" in image.exif
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "options, note",
+    [
+        ({"metadata": {"axes": "YX"}}, ""),
+        ({"ome": True}, "sizes and units of OME left out"),
+        ({"imagej": True}, "sizes and units of ImageJ left out"),
+        ({"description": "a <caption>", "metadata": None}, None),
+    ],
+)
+def test_what_programs_say_of_the_layout_is_not_kept(tmp_path, dtype, options, note):
+    pixels = values(1, dtype)[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    image = image_files.read(tmp_path / "a.tif")
+    assert image.note == (note or "")
+    exif = pillow.Exif()
+    exif.load(image.exif)
+    is_kept = note is None
+    assert exif.get(270) == (options["description"] if is_kept else None)
 
 
 @pytest.mark.parametrize(
