@@ -17,6 +17,9 @@ QUALITY = 95
 """Quality of JPEG, WebP and AVIF, if none is asked for."""
 
 
+POOLED = "pool"
+"""What `GivenConfig.source` says of a kernel that was made of all images of a run."""
+
 SETTINGS = ("seed", "band", "format", "quality")
 """Fields of `Job` that change results, apart from the config; reports have them."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kernelgan_jax.app import files, kernel_files, reading, terminal
-from kernelgan_jax.app.job import Job, Task
+from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
@@ -109,7 +109,7 @@ def pooled_job(
         )
     if config.chosen_method is None:
         return None
-    known = GivenConfig(kernel=tuple(map(tuple, pooled.kernel.tolist())), source="pool")
+    known = GivenConfig(kernel=tuple(map(tuple, pooled.kernel.tolist())), source=POOLED)
     more = {}
     if isinstance(config.sr_config, DeepWienerConfig):
         least = max(config.deep_wiener.kernel_std, pooled.width_std)

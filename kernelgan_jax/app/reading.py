@@ -8,7 +8,7 @@ import numpy as np
 
 from kernelgan_jax.app import enlarging, files, image_files
 from kernelgan_jax.app.flag_values import LEVELS
-from kernelgan_jax.app.job import Job, Task
+from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
@@ -147,7 +147,8 @@ def checked(sample: Sample, job: Job) -> Sample:
         except ValueError as error:
             if job.band and str(error) == enlarging.CONSTANT and not sample.bicubic:
                 raise ValueError(f"band {job.band} of the {error}") from None
-            if not (job.writes_kernel or sample.bicubic):
+            is_asked_for = not job.writes_kernel and config.given.source != POOLED
+            if is_asked_for and not sample.bicubic:
                 raise  # The known kernel does not suit the image.
             problem = sample.bicubic or str(error)
     if problem and method is None:
