@@ -323,14 +323,42 @@ def _matches(
     if any("[" in part for part in parts):
         tries.append([part.replace("[", "[[]") for part in parts])
     for names in tries:
-        text = os.path.join(glob.escape(str(known)), *names)
-        if known == pathlib.Path():
-            text = os.path.join(*names)
-        matches = map(pathlib.Path, glob.iglob(text, recursive=True))
+        matches = _globbed(known, names)
         found = _images(matches, is_result, problems)
         if found or len(problems) > before:
             return found
     return []
+
+
+def _globbed(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[pathlib.Path]:
+    """What the parts of a glob stand for, in a folder."""
+    first, *rest = parts
+    folders = _folders_below(folder) if first == "**" else iter((folder,))
+    if first == "**":
+        first, *rest = rest or ["*"]
+        if first == "**":  # Twice is as once.
+            yield from _globbed(folder, [first, *rest])
+            return
+    for place in folders:
+        for name in glob.iglob(first, root_dir=place):
+            if not rest:
+                yield place / name
+            elif _is_folder(place / name):
+                yield from _globbed(place / name, rest)
+
+
+def _folders_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder and those below it, without hidden ones; each once, as links may lead
+    back."""
+    seen = {os.path.realpath(folder)}
+    for place, names, _ in os.walk(folder, followlinks=True):
+        yield pathlib.Path(place)
+        inside = [os.path.join(place, n) for n in names if not n.startswith(".")]
+        names.clear()
+        for path in sorted(inside, key=os.path.islink):  # Links come last.
+            if (real := os.path.realpath(path)) not in seen:
+                seen.add(real)
+                names.append(os.path.basename(path))
 
 
 def _images(
