@@ -3,7 +3,8 @@
 XLA's programs for a single image use one core well and several badly, and a batched
 program gains nothing on a CPU (benchmarks/README.md). So images run side by side, each
 in a thread with the program of a single image, and a result does not depend, in any
-bit, on the images beside it. This is the only module of the library that knows threads.
+bit, on the images beside it. Tiles of a large image, and programs that do not need each
+other, run so as well. This is the only module of the library that knows threads.
 """
 
 import os
@@ -44,7 +45,8 @@ def map_images(
       function: Called with the index of the item, the item, and a callback for its
         progress.
       items: The items, such as images.
-      workers: How many at a time; None for `worker_count()`.
+      workers: How many at a time, at most `worker_count()`; None for as many. One at a
+        time runs in the caller's thread.
       progress: The caller's callback. An exception that it raises, and one that
         `function` raises, ends the work on all items.
 
@@ -57,8 +59,9 @@ def map_images(
       [10, 21]
     """
     report: ProgressCallback = progress or (lambda _: None)
-    if len(items) == 1:
-        return [function(0, items[0], report)]
+    workers = min(workers or worker_count(), worker_count(), len(items))
+    if workers <= 1:
+        return [function(index, item, report) for index, item in enumerate(items)]
     stopped = threading.Event()
 
     def report_or_stop(done: Progress) -> None:
@@ -69,7 +72,7 @@ def map_images(
     def one(index: int) -> R:
         return function(index, items[index], report_or_stop)
 
-    with ThreadPoolExecutor(workers or worker_count()) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         try:
             return list(pool.map(one, range(len(items))))
         except BaseException:
@@ -79,13 +82,17 @@ def map_images(
 
 
 def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
-    """The results of two functions that run at the same time.
+    """The results of two functions, which run at the same time on two cores or more.
+
+    An error of either is raised when both have ended.
 
     Example:
       >>> from kernelgan_jax.parallel import side_by_side
       >>> side_by_side(lambda: 1, lambda: "two")
       (1, 'two')
     """
+    if worker_count() == 1:
+        return first(), second()
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(second)
         return first(), other.result()

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from kernelgan_jax.estimate import Progress
-from kernelgan_jax.parallel import map_images, worker_count
+from kernelgan_jax.parallel import map_images, side_by_side, worker_count
 
 
 def test_results_are_in_order_whatever_ends_first():
@@ -41,6 +41,22 @@ def test_an_error_ends_the_work_on_all():
     for items in (["bad"], ["good", "bad", *["good"] * 50]):
         with pytest.raises(ValueError, match="bad"):
             map_images(function, items)
+
+
+@pytest.mark.parametrize("cores", ["1", "2"])
+def test_side_by_side(monkeypatch, cores):
+    monkeypatch.setenv("OMP_NUM_THREADS", cores)
+    threads = side_by_side(threading.get_ident, threading.get_ident)
+    assert threads[0] == threading.get_ident()
+    assert (threads[0] == threads[1]) == (cores == "1")
+    for pair in ((len, dict), (dict, len)):  # len() of nothing is an error
+        with pytest.raises(TypeError):
+            side_by_side(*pair)
+
+
+def test_one_at_a_time_runs_in_the_callers_thread():
+    threads = map_images(lambda *_: threading.get_ident(), [1, 2], workers=1)
+    assert threads == [threading.get_ident()] * 2
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("0", 1)])

@@ -1,6 +1,7 @@
 """Archives of networks' weights (.npz), read as arrays: nothing in them is executed."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,5 +23,8 @@ def read_arrays(path: Path, *, max_bytes: int) -> dict[str, np.ndarray]:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > max_bytes:
         raise ValueError(f"it has {size} bytes")
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except zlib.error as error:  # It is no kind of what readers of files expect.
+        raise ValueError(str(error)) from error

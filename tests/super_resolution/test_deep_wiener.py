@@ -203,6 +203,9 @@ def test_strength_and_fallback(params: deep_wiener.Params) -> None:
     )
     inner = (none > 0) & (none < 1) & (full > 0) & (full < 1)
     np.testing.assert_allclose(half[inner], (none + full)[inner] / 2, atol=1e-5)
+    asked = request.Request(image, gaussian(2), 2)
+    (tiled,) = large.enlarge_images(trained, [asked], tile=64)  # the smallest
+    np.testing.assert_allclose(tiled, full, atol=1e-5)
     # A scale and a kernel that the network does not know: the Wiener filter's.
     assert large.enlarge(trained, image, gaussian(3), scale=3).shape == (60, 90, 3)
     wide = gaussian(2, 4.0, side=51)
@@ -395,9 +398,14 @@ def test_weights_of_another_kind_are_refused(
     np.savez(file, **{**arrays, "header": np.array(json.dumps(header))})
     with pytest.raises(ValueError, match="version 7 of the network; it must"):
         weights.load(file)
-    file.write_text("no weights")
-    with pytest.raises(ValueError, match="is not a file of network weights"):
-        weights.load(file)
+    weights.save(file, weights.Weights(TINY, params, {}))
+    damaged = bytearray(file.read_bytes())
+    at = damaged.index(b"header.npy") + len("header.npy") + 20
+    damaged[at : at + 8] = bytes(8)  # No stream of zlib begins so.
+    for content in (b"no weights", bytes(damaged)):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="is not a file of network weights"):
+            weights.load(file)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Kernels refitted with the network's picture."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from kernelgan_jax.super_resolution.deep_wiener import (
     weights,
 )
 from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
+from kernelgan_jax.super_resolution.deep_wiener.network import FAST, DeepWiener
 from kernelgan_jax.super_resolution.deep_wiener.request import Request
 from kernelgan_jax.usable_pixels import UsablePixels
 
@@ -131,6 +133,24 @@ def test_window_has_the_most_detail() -> None:
 
 
 TRUSTED = KernelEstimate(GAUSSIAN, 2, trusted=True)
+
+
+@pytest.mark.parametrize(
+    "name, file", [("deep_wiener", ""), ("deep_wiener_fast", ""), ("deep_wiener", ".")]
+)
+def test_the_usual_network_refits(
+    hr: np.ndarray, monkeypatch: pytest.MonkeyPatch, name: str, file: str
+) -> None:
+    """Also for the smaller network, and if the user's weights are of the smaller."""
+    usual, small = SimpleNamespace(network=DeepWiener()), SimpleNamespace(network=FAST)
+    given: list[object] = []
+    monkeypatch.setattr(method, "refit", lambda weights, _: given.append(weights))
+    monkeypatch.setattr(method, "pretrained", lambda fast=False: (usual, small)[fast])
+    monkeypatch.setattr(method, "_read", lambda *_: small)
+    config = DeepWienerConfig(weights=file)
+    before = plan(TRUSTED, scale=2, method=name, config=config)
+    refine_plan(hr[:64, :64], before._replace(kernel_std=0.1))
+    assert given == [usual]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.spectral import camera_shake, paths
+from kernelgan_jax.estimators.spectral import camera_shake
 from kernelgan_jax.estimators.spectral.best import Fits, best
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
@@ -59,35 +59,13 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
     return evidence(measured, fits, scale=scale, rare=rare)
 
 
-def fit_all(
-    power: jax.Array, weights: jax.Array, *, scale: int, rare: bool = True
-) -> Fits:
-    """Fits all families and rare kernels to a periodogram; pure, for one image.
-
-    Args:
-      power: `SHAPE`, gray levels^2, positive.
-      weights: Weights of the frequencies, `SHAPE`.
-      scale: Positive integer.
-      rare: As `analyse` takes it.
-    """
-    fits, samples = fit_families(power, weights, scale=scale)
-    if not rare:
-        return Fits(fits, samples, None, None)
-    first = paths.starts(power, scale=scale)
-    found = paths.search(first, power, weights, scale=scale)
-    if scale == 1:  # Nothing was resampled.
-        return Fits(fits, samples, None, found)
-    resampled = fit_resamplers(power, weights, scale=scale)
-    return Fits(fits, samples, resampled, found)
-
-
 def fit_measured(
     measured: Measured, *, scale: int, rare: bool = True
 ) -> tuple[Measured, Fits]:
     """Fits the measurements of an image, with unblurred steps if they belong to it.
 
     Returns:
-      The measurements that count, and what `fit_all` finds for them, as NumPy arrays.
+      The measurements that count, and their fits, as NumPy arrays.
     """
 
     def fitted(some: Measured) -> Fits:
@@ -148,7 +126,7 @@ def evidence(
 
     Args:
       measured: The measurements.
-      fits: What `fit_all` found for them, as NumPy arrays.
+      fits: What was fitted to them, as NumPy arrays.
       scale: As of the fits.
       rare: As `analyse` takes it.
 

@@ -14,10 +14,12 @@ import jax
 import numpy as np
 
 from kernelgan_jax.estimate import Evidence, ProgressCallback
-from kernelgan_jax.estimators.spectral.analysis import analyse, evidence, fit_all
+from kernelgan_jax.estimators.spectral import paths
+from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
 from kernelgan_jax.estimators.spectral.best import Fits
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
+from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
 from kernelgan_jax.parallel import map_images
 
 BATCH = 32
@@ -136,6 +138,30 @@ def _rows(count: int, fits: Fits) -> Iterator[Fits]:
     computed = jax.device_get(fits)
     for row in range(count):
         yield jax.tree.map(lambda x, row=row: x[row], computed)
+
+
+def fit_all(
+    power: jax.Array, weights: jax.Array, *, scale: int, rare: bool = True
+) -> Fits:
+    """Fits all families and rare kernels to a periodogram; pure, for one image.
+
+    What `analysis.fit_measured` does by several programs, as one.
+
+    Args:
+      power: `SHAPE`, gray levels^2, positive.
+      weights: Weights of the frequencies, `SHAPE`.
+      scale: Positive integer.
+      rare: As `analyse` takes it.
+    """
+    fits, samples = fit_families(power, weights, scale=scale)
+    if not rare:
+        return Fits(fits, samples, None, None)
+    first = paths.starts(power, scale=scale)
+    found = paths.search(first, power, weights, scale=scale)
+    if scale == 1:  # Nothing was resampled.
+        return Fits(fits, samples, None, found)
+    resampled = fit_resamplers(power, weights, scale=scale)
+    return Fits(fits, samples, resampled, found)
 
 
 @functools.lru_cache(maxsize=16)

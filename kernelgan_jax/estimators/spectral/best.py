@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import export
 
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral import camera_shake
@@ -26,10 +25,7 @@ class Fits(NamedTuple):
     resamplers: Fit | None
     """The fits of the resamplers, with a leading axis."""
     paths: Any
-    """What `paths.search` found first; None if no path is looked for."""
-
-
-export.register_namedtuple_serialization(Fits, serialized_name="kernelgan_jax.Fits")
+    """What `camera_shake.first_search` found; None if no path is looked for."""
 
 
 class Best(NamedTuple):

@@ -171,7 +171,7 @@ def _restore(
     ]
     alike: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
     for index, (whole, request) in enumerate(zip(wholes, requests, strict=True)):
-        least = max(tile - 2 * BUCKET, 2 * MARGIN + BUCKET)
+        least = min(tile, max(tile - 2 * BUCKET, 2 * MARGIN + BUCKET))
         choices = range(tile, least - 1, -BUCKET // 2)
         rows, columns = (
             best_side(side, choices, margin=MARGIN) for side in whole.shape[:2]

@@ -10,7 +10,7 @@ import numpy as np
 
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
-from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
+from kernelgan_jax.super_resolution.deep_wiener.network import FAST, MAX_KERNEL
 from kernelgan_jax.super_resolution.deep_wiener.refinement import (
     can_be_refitted,
     refit,
@@ -103,8 +103,11 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
         image=fill_unusable(asked.image, planned, part),
         unusable=np.logical_or.reduce(known) if known else None,
     )
-    # The smaller network's picture is too smooth: kernels fitted to it are too narrow.
-    kernel = refit(_weights("deep_wiener", planned.config.weights), asked)
+    weights = _weights("deep_wiener", planned.config.weights)
+    if weights.network == FAST:
+        # Its pictures are too smooth: kernels fitted to them made results worse.
+        weights = pretrained()
+    kernel = refit(weights, asked)
     if kernel is None:
         return planned
     return planned._replace(
