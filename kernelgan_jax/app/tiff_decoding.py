@@ -207,9 +207,9 @@ class Tiff:
         if all(isinstance(v, tuple) and all(v) for v in values):
             x, y = (v[0] / v[1] for v in values)
             if per_inch is None and x != y:
-                found.aspect = (
-                    Fraction(x / y).limit_denominator(1000).as_integer_ratio()
-                )
+                ratio = Fraction(x / y).limit_denominator(1000).as_integer_ratio()
+                if 0 < min(ratio) and max(ratio) < 2**31:  # What writers can hold.
+                    found.aspect = ratio
             elif per_inch and per_inch * min(x, y) > 1:  # 1 stands for none.
                 found.dpi = (per_inch * x, per_inch * y)
         return found

@@ -196,6 +196,20 @@ def test_metadata_of_deep_tiff(tiff):
     assert b"me\0" in image.exif
 
 
+@pytest.mark.parametrize(
+    "resolution, aspect",
+    [
+        ((2, 3), (2, 3)),
+        ((2.5, 2.5), None),
+        (((2**32 - 1, 1), (1, 2**32 - 1)), None),
+        ((1, 2001), None),
+    ],
+)
+def test_the_shape_of_a_pixel(tiff, resolution, aspect):
+    path = tiff(values(1, "uint16"), resolution=resolution, resolutionunit="NONE")
+    assert image_files.read(path).aspect == aspect
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize(
     "options, note",
