@@ -64,7 +64,8 @@ def find(
       The paths and the problems: a pattern that gives nothing is reported without
       losing the others, and so is each pipe, socket, folder or broken link that has an
       image's name. A file that is reached twice, also through a link, is returned once,
-      at its first place. No file is opened.
+      at its first place; in each folder `**` takes folders before links, both sorted
+      by name. No file is opened.
     """
     paths: dict[pathlib.Path, pathlib.Path] = {}
     problems: list[ImageError] = []
@@ -349,13 +350,17 @@ def _globbed(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[pathlib.Pat
 
 def _folders_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """A folder and those below it, without hidden ones; each once, as links may lead
-    back."""
+    back.
+
+    In each folder those that lie in it come first, then links, both sorted by name: of
+    several links to one folder, the first in this order is taken.
+    """
     seen = {os.path.realpath(folder)}
     for place, names, _ in os.walk(folder, followlinks=True):
         yield pathlib.Path(place)
         inside = [os.path.join(place, n) for n in names if not n.startswith(".")]
         names.clear()
-        for path in sorted(inside, key=os.path.islink):  # Links come last.
+        for path in sorted(inside, key=lambda path: (os.path.islink(path), path)):
             if (real := os.path.realpath(path)) not in seen:
                 seen.add(real)
                 names.append(os.path.basename(path))
