@@ -334,12 +334,11 @@ def _matches(
 def _globbed(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[pathlib.Path]:
     """What the parts of a glob stand for, in a folder."""
     first, *rest = parts
-    folders = _folders_below(folder) if first == "**" else iter((folder,))
+    folders = iter((folder,))
     if first == "**":
-        first, *rest = rest or ["*"]
-        if first == "**":  # Twice is as once.
-            yield from _globbed(folder, [first, *rest])
-            return
+        folders = _folders_below(folder)
+        while first == "**":  # Twice is as once.
+            first, *rest = rest or ["*"]
     for place in folders:
         for name in glob.iglob(first, root_dir=place):
             if not rest:
