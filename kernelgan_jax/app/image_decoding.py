@@ -310,10 +310,11 @@ def _read_by_imagecodecs(
     frames: int,
     notes: list[str],
 ) -> Decoded | None:
-    """Reads what Pillow would cut or needs much memory for; None for all else.
+    """Reads what Pillow would cut, misses or needs much memory for; else None.
 
-    These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
-    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
+    These are PNG and AVIF of more than 8 bits, gray PNG of less than 8 bits with a
+    transparent level, which Pillow misses, and single pictures of AVIF and WebP, for
+    which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
     animated PNG.
     """
     if image.format == "PNG":
@@ -324,7 +325,6 @@ def _read_by_imagecodecs(
             if is_deep and not image.mode.startswith("I"):
                 notes.append("frames of 16 bits reduced to 8")
             return None
-        # Of less than 8 bits Pillow misses the gray level that is transparent.
         has_key = colour == 0 and "transparency" in image.info
         if not is_deep and not (has_key and depth < 8):
             return None
