@@ -270,7 +270,7 @@ def _error(path: str | os.PathLike[str], problem: str) -> ImageError:
 def _expand(
     pattern: str, leave_out: pathlib.Path | None, problems: list[ImageError]
 ) -> list[pathlib.Path]:
-    """The files that one pattern of `find` stands for, at least one."""
+    """The files that one pattern of `find` stands for, at least one or a problem."""
     if not pattern:
         # It would mean the current folder, mostly by accident.
         raise ImageError("empty path; name an image file, a folder or a glob")
@@ -279,28 +279,39 @@ def _expand(
         pattern = os.path.expanduser(pattern)
         path = pathlib.Path(pattern)
     before = len(problems)
+    results: set[pathlib.Path] = set()
     if path.is_dir():
         is_result = output_filter(leave_out, start=path)
-        paths = _images(path.iterdir(), is_result, problems)
+        paths = _images(path.iterdir(), is_result, problems, results)
         problem = "no images in this folder"
     elif os.path.lexists(path):
         # Tried before globbing, as names such as "photo[1].png" are common.
         return [path]
     elif glob.has_magic(pattern):
-        paths = _matches(pattern, leave_out, problems)
+        paths = _matches(pattern, leave_out, problems, results)
         problem = "no image matches"
     else:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.lstat(path)  # From Python 3.14 on, nothing before says what else it is.
         raise _error(pattern, "no such file or folder; check the path")
-    if not paths and len(problems) == before:
-        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        raise _error(pattern, f"{problem}; looked for {suffixes}")
-    return paths
+    if paths or len(problems) > before:
+        return paths
+    if results:
+        is_own = any(output_filter(leave_out, start=p.parent)(p) for p in results)
+        raise _error(
+            pattern,
+            f"only results of runs ({len(results)}), which are left out; name "
+            f"{'the files' if is_own else 'their folder'} to take them",
+        )
+    suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+    raise _error(pattern, f"{problem}; looked for {suffixes}")
 
 
 def _matches(
-    pattern: str, leave_out: pathlib.Path | None, problems: list[ImageError]
+    pattern: str,
+    leave_out: pathlib.Path | None,
+    problems: list[ImageError],
+    results: set[pathlib.Path],
 ) -> list[pathlib.Path]:
     """The images that a glob stands for.
 
@@ -325,7 +336,7 @@ def _matches(
         tries.append([part.replace("[", "[[]") for part in parts])
     for names in tries:
         matches = _globbed(known, names)
-        found = _images(matches, is_result, problems)
+        found = _images(matches, is_result, problems, results)
         if found or len(problems) > before:
             return found
     return []
@@ -369,13 +380,18 @@ def _images(
     paths: Iterator[pathlib.Path],
     is_result: Callable[[pathlib.Path], bool],
     problems: list[ImageError],
+    results: set[pathlib.Path],
 ) -> list[pathlib.Path]:
-    """The images among some paths, sorted; what has only the name is reported."""
+    """The images among some paths, sorted.
+
+    What has only the name is added to the problems, what is left out to the results.
+    """
     chosen = []
     for path in sorted(paths):
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if is_result(path):
+            results.add(path)
             continue
         try:
             problem = files.not_a_file(path)

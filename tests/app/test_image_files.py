@@ -822,6 +822,17 @@ def test_find_leaves_out_the_output_folder(folder):
     assert found("**/*.png", out="other") == sorted([*everywhere, "out/mine.png"])
     assert found("**/sr_*.png", out="other") == ["out/b/sr_x2.png"]
     assert found("out/b", out="other") == ["out/b/kernel.png", "out/b/sr_x2.png"]
+    # If there is nothing else, that is said, and what takes them.
+    for pattern, out, named in [
+        ("out/b/**/*.png", "other", "their folder"),
+        ("out/b/**/*.png", "out", "the files"),
+        ("out/b", "out", "the files"),
+    ]:
+        (problem,) = image_files.find([pattern], leave_out=Path(out)).problems
+        assert str(problem) == (
+            f"{pattern}: only results of runs (2), which are left out; name {named} "
+            "to take them"
+        )
     (folder / "sub/deep/report.json").touch()
     assert found("sub/**", out="sub") == ["sub/y.webp", "sub/z.tiff"]
     assert "sub/deep/x.png" in found("sub/**", out="other")
