@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import files, gif, image_encoding
+from kernelgan_jax.app import files, gif, image_encoding, image_files
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.image_decoding import FORMATS, own_pillow_settings
@@ -50,30 +50,44 @@ def read_timing(path: Path, image: Image) -> Timing:
     Args:
       path: The file.
       image: Its first frame.
+
+    Raises:
+      ImageError: If a frame is damaged.
+      OSError: If the file cannot be opened.
     """
     alpha = image.alpha is not None
     unknown = Timing((UNKNOWN,) * image.frames, 0, alpha)
     if image.format not in ("GIF", "PNG", "WEBP", "AVIF"):
         return unknown
     with files.open_regular(path) as file, own_pillow_settings([]):
-        source: IO[bytes] = file
-        if image.format == "PNG":
-            source = Clipped(split_png(file, [])[0])
-        file.seek(0)
-        with pillow.open(source, formats=FORMATS) as opened:
-            times = []
-            for frame in range(image.frames):
-                opened.seek(frame)
-                if image.format in ("WEBP", "AVIF"):
-                    opened.load()  # It is known afterwards.
-                alpha |= image.format == "GIF" and opened.has_transparency_data
-                times.append(float(opened.info.get("duration", 0)))
-            plays = int(opened.info.get("loop", 0))
-            if image.format == "GIF" and "loop" not in opened.info:
-                plays = 1
-            elif image.format == "GIF" and plays:
-                plays += 1  # The first time does not count there.
-            still = bool(opened.info.get("default_image", False))
+        try:
+            return _timing(file, image, alpha)
+        except MemoryError:
+            raise
+        except Exception as error:  # Frames that are damaged raise anything.
+            raise image_files.damaged(path, error) from error
+
+
+def _timing(file: IO[bytes], image: Image, alpha: bool) -> Timing:
+    """When the frames of an open animation are shown, decoded by Pillow."""
+    source = file
+    if image.format == "PNG":
+        source = Clipped(split_png(file, [])[0])
+    file.seek(0)
+    with pillow.open(source, formats=FORMATS) as opened:
+        times = []
+        for frame in range(image.frames):
+            opened.seek(frame)
+            if image.format in ("WEBP", "AVIF"):
+                opened.load()  # It is known afterwards.
+            alpha |= image.format == "GIF" and opened.has_transparency_data
+            times.append(float(opened.info.get("duration", 0)))
+        plays = int(opened.info.get("loop", 0))
+        if image.format == "GIF" and "loop" not in opened.info:
+            plays = 1
+        elif image.format == "GIF" and plays:
+            plays += 1  # The first time does not count there.
+        still = bool(opened.info.get("default_image", False))
     return Timing(tuple(times), plays, alpha, still)
 
 

@@ -81,10 +81,7 @@ def super_resolve(
         frames[ready.sample.frame] = lambda: image
     timing = None
     if frames and format in sequences.HELD_BY:
-        try:
-            timing = sequences.read_timing(ready.task.path, ready.image)
-        except Exception as error:  # Frames that are damaged raise anything.
-            raise image_files.damaged(ready.task.path, error) from error
+        timing = sequences.read_timing(ready.task.path, ready.image)
     return SuperResolved(
         image=image,
         kernel=planned.kernel,

@@ -100,6 +100,24 @@ def test_a_first_picture_that_is_not_part_of_the_animation(tmp_path):
     assert image_files.read(tmp_path / "b.gif").frames == 2
 
 
+@pytest.mark.parametrize(
+    "error, expected",
+    [(OSError, image_files.ImageError), (MemoryError, MemoryError)],
+)
+def test_only_what_decoding_raises_is_damage(tmp_path, monkeypatch, error, expected):
+    def fail(*args, **options):
+        raise error("cut off")
+
+    path = tmp_path / "a.gif"
+    (image, _) = written(path, [Image(frame) for frame in FRAMES[:2]], Timing(TIMES))
+    monkeypatch.setattr(pillow, "open", fail)
+    with pytest.raises(expected, match="cut off"):
+        sequences.read_timing(path, image)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        sequences.read_timing(path, image)
+
+
 def test_16_bits_and_pages(tmp_path):
     images = [Image(helpers.noise(*SHAPE, 1, seed=i, dtype=np.uint16)) for i in (1, 2)]
     for name in ("a.png", "a.tif"):
