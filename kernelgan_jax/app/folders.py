@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kernelgan_jax.app import files, summary_table
-from kernelgan_jax.app.job import FORMATS, SETTINGS
+from kernelgan_jax.app.job import FORMATS, SETTINGS, WITHOUT_QUALITY
 from kernelgan_jax.app.manifest import is_manifest
 
 LONGEST_NAME = 200
@@ -119,7 +119,7 @@ def owner_of(folder: Path) -> Owner | None:
         return None
     try:
         settings = {"config": report["config"]}
-        settings |= {name: report.get(name) for name in SETTINGS}
+        settings |= {name: report[name] for name in SETTINGS if name in report}
         if "owner" not in report:  # of versions up to 2026-11
             return Owner(os.path.abspath(report["image"]["path"]), None, settings)
         owner, content = report["owner"], None
@@ -144,9 +144,9 @@ def different_settings(
         if not (isinstance(folder, Path) and folder.is_dir()):
             continue
         owner = owner_of(folder)
-        if owner is not None and owner.settings != settings:
-            count += 1
-            example = example or _difference(owner.settings, settings)
+        found = "" if owner is None else _difference(owner.settings, settings)
+        count += bool(found)
+        example = example or found
     return count, example
 
 
@@ -187,11 +187,16 @@ def is_of_a_run(path: Path) -> bool:
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The first setting that differs, and its two values."""
+    """The first setting that differs, and its two values; empty if none does.
+
+    Settings that only one of them has, as reports of other versions, are not compared.
+    """
     one, other = (dict(_flat("", tree)) for tree in (before, now))
-    for name in sorted({*one, *other}, key=lambda name: (name.count("."), name)):
-        if one.get(name) != other.get(name):
-            return f"{name} was {one.get(name)!r} and is {other.get(name)!r}"
+    if now.get("format") in WITHOUT_QUALITY:
+        other.pop("quality", None)
+    for name in sorted(one.keys() & other, key=lambda name: (name.count("."), name)):
+        if one[name] != other[name]:
+            return f"{name} was {one[name]!r} and is {other[name]!r}"
     return ""
 
 

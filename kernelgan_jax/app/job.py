@@ -10,6 +10,9 @@ from kernelgan_jax.config import Config
 FORMATS = ("png", "jpg", "webp", "avif", "gif", "tif")
 """Formats of super-resolved images: suffixes of the files that are written."""
 
+WITHOUT_QUALITY = ("png", "gif", "tif")
+"""Those of them in which `Job.quality` has no meaning."""
+
 SAME = "same"
 """Stands for the format of the image's file."""
 

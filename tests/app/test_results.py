@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import hashlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -391,6 +392,17 @@ def test_results_of_other_settings_are_counted(tmp_path):
     other = dataclasses.replace(job, format="jpg")
     found = count([folder], report.settings(other))
     assert found == (1, "format was 'png' and is 'jpg'")
+    # A PNG has no quality, and reports of earlier versions name fewer settings.
+    assert count([folder], report.settings(dataclasses.replace(job, quality=9)))[0] == 0
+    stored = json.loads((folder / "report.json").read_text())
+    stored |= {"format": "jpg"}
+    (folder / "report.json").write_text(json.dumps(stored))
+    other = dataclasses.replace(other, quality=9)
+    found = count([folder], report.settings(other))
+    assert found == (1, "quality was 95 and is 9")
+    del stored["format"], stored["quality"], stored["config"]["sr"]
+    (folder / "report.json").write_text(json.dumps(stored))
+    assert count([folder], report.settings(other)) == (0, "")
 
 
 # --- Whatever the names are ---
