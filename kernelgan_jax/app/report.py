@@ -107,7 +107,11 @@ class Result:
 
     @property
     def family(self) -> str:
-        """Family of the estimated kernel; empty if it is of none."""
+        """Family of the estimated kernel; empty if it is of none.
+
+        Only the spectral estimator's kernels are of a family; beside others' kernels
+        the evidence has what the spectrum alone would say.
+        """
         evidence = self.estimate and self.estimate.evidence
         spectral = self.job.config.estimator == "spectral"
         return evidence.family if evidence and spectral else ""
@@ -167,6 +171,7 @@ def _estimate(result: Result) -> dict[str, Any]:
         "converged": not estimate.failure,
         "reason": estimate.failure,
         "confidence": None if confidence is None else confidence.to_dict(),
+        "family": result.family,
         "spectral_family": estimate.evidence.family if estimate.evidence else "",
         "noise": estimate.noise_std,
         "left_out": estimate.evidence.left_out if estimate.evidence else "",

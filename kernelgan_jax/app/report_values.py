@@ -10,7 +10,7 @@ VALUES = {
     "longer": "widths.longer",
     "shorter": "widths.shorter",
     "angle": "widths.angle",
-    "family": "spectral_family",
+    "family": "family",
     "confidence": "confidence.level",
     "reason": "confidence.reason",
     "expected_sr_loss": "confidence.expected_sr_loss",
@@ -58,8 +58,6 @@ def summary(task: Task, report: Mapping[str, Any]) -> Summary:
     """What the terminal shows of an image, from its report."""
     found, widths = values(report), _widths(report)
     seconds = _value(report, "super_resolution.seconds") or 0
-    # Others' kernels are of no family: theirs is what the spectrum alone would say.
-    spectral = _value(report, "config.estimator") == "spectral"
     return Summary(
         path=task.path,
         folder=task.folder,
@@ -67,7 +65,7 @@ def summary(task: Task, report: Mapping[str, Any]) -> Summary:
         angle="-" if widths is None else f"{widths['angle']:.0f}°",
         seconds=report.get("seconds", 0) + seconds,
         failure=report["reason"] if "converged" in report else None,
-        family=(spectral and found["family"]) or "",
+        family=found["family"] or "",
         level=found["confidence"] or "-",
         reason=found["reason"] or "",
         note=found["sr_note"] or "",

@@ -13,6 +13,7 @@ from kernelgan_jax.app import report, report_values
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.config import Config
+from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 
 
@@ -87,9 +88,23 @@ def test_confidence():
     assert (summary.level, summary.reason) == ("low", "a $reason")
 
 
+@pytest.mark.parametrize(
+    "estimator, family", [("spectral", "motion"), ("kernelgan", "")]
+)
+def test_only_spectral_kernels_are_of_a_family(estimator, family):
+    fields = dict.fromkeys(Evidence._fields) | {"family": "motion", "text_share": 0.0}
+    result = makers.result(evidence=Evidence(**fields))
+    result = dataclasses.replace(result, job=Job(config=Config(estimator=estimator)))
+    found = as_json(result)
+    assert (found["family"], found["spectral_family"]) == (family, "motion")
+    summary = summary_of(result)
+    assert summary.family == summary.values["family"] == result.family == family
+
+
 def test_a_known_kernel():
     found = as_json(makers.known(note="a note"))
     assert "converged" not in found and "kernel_x2" not in found
+    assert "family" not in found and summary_of(makers.known()).family == ""
     sr = found["super_resolution"]
     assert sr["kernel_measures"].pop("shape") == [15, 15]
     del sr["kernel_measures"]
