@@ -17,6 +17,11 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+# JAX imports both when it first meets linear algebra, in whichever thread that is. Two
+# threads that do so at once can fail with a deadlock of imports.
+import scipy.linalg.cython_blas
+import scipy.linalg.cython_lapack  # noqa: F401
 from jax import export
 
 Result = TypeVar("Result")

@@ -1,5 +1,7 @@
 """Programs whose traces are kept."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -53,6 +55,15 @@ def test_damaged_traces_are_replaced(folder: Path, damaged: bytes | None) -> Non
     for function in (again, last):
         np.testing.assert_array_equal(run(function), expected)
     assert (again.times, last.times) == (1, 0)
+
+
+def test_threads_that_compile_find_linear_algebra_imported() -> None:
+    code = (
+        "import kernelgan_jax.programs, sys; print('scipy.linalg.cython_blas' in "
+        "sys.modules, 'scipy.linalg.cython_lapack' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True True\n"
 
 
 def test_traces_depend_on_the_source(
