@@ -123,7 +123,11 @@ def test_files_are_read_ahead_but_not_far(tmp_path, monkeypatch, estimation):
 
 def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
     tasks = makers.tasks(tmp_path, 6)
-    before = threading.active_count()
+    before = set(threading.enumerate())  # Some of other tests may be about to end.
+
+    def others():
+        return set(threading.enumerate()) - before
+
     enlarge = super_resolving.super_resolve_planned
     stopped = []
 
@@ -142,10 +146,10 @@ def test_closing_ends_the_threads(tmp_path, estimation, monkeypatch):
     monkeypatch.setattr(super_resolving, name, all_but_the_first_for_ever)
     found = pipeline.process(tasks, Job(config=Config(), figures=False), batch_size=1)
     assert next(found).status == "done"
-    assert not stopped and threading.active_count() > before
+    assert not stopped and others()
     found.close()
     for _ in range(600):
-        if threading.active_count() <= before:
+        if not others():
             break
         time.sleep(0.1)
     else:

@@ -234,7 +234,7 @@ def test_the_estimator_reads_the_evidence(photo_lr, photo_estimate, monkeypatch)
     for one in found:
         np.testing.assert_array_equal(one.kernel, photo_estimate.kernel)
         assert one.confidence.level == photo_estimate.confidence.level
-    assert [r.image for r in reports] == [0, 1]
+    assert sorted(r.image for r in reports) == [0, 1]  # from two threads
     assert all(r.step == r.total and r.phase == "spectral" for r in reports)
 
 
