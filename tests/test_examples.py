@@ -43,11 +43,12 @@ def test_examples_are_short(path):
 
 
 def test_recover_kernel(run, steps):
-    steps("recover_kernel", 1000)
+    steps("recover_kernel", 2000)
     found = run("recover_kernel")
-    # After the example's 6000 steps all are above 60 dB.
-    for prior in ("deep_linear", "simplex", "gaussian", "flow"):
-        assert found["gaussian", prior] > 55
+    for prior in ("deep_linear", "gaussian", "flow"):
+        assert found["gaussian", prior] > 60
+    # Most parameters, so it needs most steps: above 60 dB after the example's 6000.
+    assert found["gaussian", "simplex"] > 55
     assert found["motion", "simplex"] > 45
 
 

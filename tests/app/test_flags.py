@@ -142,7 +142,8 @@ def test_what_follows_two_dashes_is_an_image():
         (["--output_dir"], "--output_dir has no value"),
         (
             ["--sr=best"],
-            "--sr=best: it must be bicubic or wiener or deep_wiener or deep_wiener",
+            "--sr=best: it must be bicubic or wiener or deep_wiener or "
+            "deep_wiener_fast or zssr",
         ),
         (["--batch_size=0"], "--batch_size=0: it must be auto or a positive number"),
         (["--batch_size=x"], "--batch_size=x: it must be auto or a positive number"),

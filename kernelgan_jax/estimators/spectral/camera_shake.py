@@ -67,9 +67,7 @@ def first_search(
     Returns:
       As `paths.search`.
     """
-    first = _starts(scale)(power)
-    ends, losses = jax.device_get(_search(scale)(first, power, weights))
-    return ends, losses
+    return _searched(_starts(scale)(power), power, weights, scale)
 
 
 def preload(scale: int) -> None:
@@ -100,22 +98,27 @@ def candidates(
     Returns:
       The unknowns of up to `CANDIDATES` paths.
     """
-
-    def search(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ends, losses = jax.device_get(_search(scale)(starts, power, weights))
-        return ends, losses
-
     ends, losses = first
     if not (losses < usual_loss).any():
         return []
     for seed in range(ROUNDS):
         lowest = ends[np.argsort(losses)[:HOPPED]]  # NaN comes last
-        found = search(paths.near(lowest, seed=seed, scale=scale))
+        near = paths.near(lowest, seed=seed, scale=scale)
+        found = _searched(near, power, weights, scale)
         ends = np.concatenate([ends, found[0]])
         losses = np.concatenate([losses, found[1]])
-    ends, losses = search(ends[np.argsort(losses)[: paths.STARTS]])
+    last = ends[np.argsort(losses)[: paths.STARTS]]
+    ends, losses = _searched(last, power, weights, scale)
     most = min(usual_loss - MIN_GAIN, MAX_RATIO * usual_loss)
     return list(_different(ends, losses, most))
+
+
+def _searched(
+    starts: Any, power: np.ndarray, weights: np.ndarray, scale: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `paths.search` finds, as NumPy arrays."""
+    ends, losses = jax.device_get(_search(scale)(starts, power, weights))
+    return ends, losses
 
 
 def _different(
