@@ -5,6 +5,7 @@ before the first result.
 """
 
 import math
+import textwrap
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -287,9 +288,10 @@ def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> N
     for sample in confidence.samples[:32]:
         draw(sample, color="deepskyblue", lw=0.6, alpha=0.35)
     draw(kernel, color="white", lw=1.5)
-    reason = f"\n({confidence.reason})" if confidence.reason else ""
+    # A long one would run into the losses.
+    reason = textwrap.fill(f"({confidence.reason})", 48) if confidence.reason else ""
     axes.set_title(
-        f"{axes.get_title()}\nconfidence {confidence.level}{reason}",
+        f"{axes.get_title()}\nconfidence {confidence.level}\n{reason}".rstrip(),
         parse_math=False,
     )
     axes.set_xlim(-0.5, kernel.shape[1] - 0.5)
