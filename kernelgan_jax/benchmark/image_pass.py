@@ -24,6 +24,7 @@ from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators.run import rate
 from kernelgan_jax.pixels import from_array, to_unit
 from kernelgan_jax.super_resolution import plan, super_resolve
+from kernelgan_jax.super_resolution.registry import METHODS
 
 
 def measure_images(session: Session, system: System, *, seeds: int) -> list[ImageRow]:
@@ -55,11 +56,14 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
         if kernel_row is None:
             return None  # It failed, which has been reported.
         if IMAGE in kernel_row.files:
-            if seed > 0 and not system.seeded:
-                return None  # It would be the same image again.
             method = None
         elif method == NO_METHOD:
             return None
+        seeded = isinstance(method, UserMethod) or (
+            method is not None and METHODS[method].seeded
+        )
+        if seed > 0 and not (system.seeded or seeded):
+            return None  # It would be the same image again.
     key = Key(SR, case.scale, system.name, case.name, seed)
     mark = fingerprint(
         files=session.digests[case.name],

@@ -96,6 +96,8 @@ class Method:
     """Class of its settings, a `MethodSettings`; None if it has none."""
     uses_kernel: bool = True
     """Whether the result depends on the kernel."""
+    seeded: bool = False
+    """Whether the result depends on the random key."""
     refines: bool = False
     """Whether its module has `refine(image, plan, usable)`, which betters kernels."""
     headroom: float = 0.0
@@ -184,6 +186,7 @@ METHODS: dict[str, Method] = {
             "a network trained on the image alone (Shocher et al. 2018)",
             "ZSSR as published",
             config=ZSSRConfig,
+            seeded=True,
             headroom=HEADROOM,
             least_side=8,
         ),
@@ -193,6 +196,7 @@ METHODS: dict[str, Method] = {
             "the same at the size of the LR image, on top of a linear filter",
             "ZSSR",
             config=ZSSRConfig,
+            seeded=True,
             headroom=HEADROOM,
             least_side=8,
         ),

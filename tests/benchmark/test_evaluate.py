@@ -134,6 +134,11 @@ def test_seeds(data, tmp_path, counter):
     assert {row.seed for row in image_rows(found.rows)} == {0}
     found = run_benchmark(data, tmp_path / "out", **options, sr_seeds=2)
     assert len(image_rows(found.rows)) == 6 and len(ours.calls) == 6
+    # Neither the true kernel nor the method depends on the seed.
+    systems = [SYSTEMS["true"]]
+    options = dict(scale=2, systems=systems, method="wiener", seeds=2, sr_seeds=2)
+    found = run_benchmark(data, tmp_path / "out", **options)
+    assert [row.seed for row in image_rows(found.rows)] == [0, 0, 0]
 
 
 def test_batches(data, tmp_path, monkeypatch):
