@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,11 +39,43 @@ CROP_SIDE = 48
 MARGIN = 4
 """LR pixels around the crop that its bicubic enlargement depends on."""
 
+EDGE = 0.1
+"""Inches between a part of a figure and the next one, or the figure's border."""
+
+LINE = 0.21
+"""Inches that a line of a title takes."""
+
+LABELS = 0.6
+"""Inches to the left of a plot and below it for its labels."""
+
+BAR = 0.8
+"""Inches to the right of a kernel for the bar of its colours."""
+
+KERNEL_PANEL = LOSSES_PANEL = 5.1
+"""Inches of a figure's width for a kernel, and for the losses, with their labels."""
+
 QUICK = {"compress_level": 1}
 """How PNGs of figures are compressed: usual compression takes as long as drawing."""
 
 _DRAWING = threading.Lock()
 """Figures are drawn by one thread at a time: filters of warnings are global."""
+
+
+class Box(NamedTuple):
+    """A rectangle of a figure, in inches from the figure's lower left corner."""
+
+    left: float
+    bottom: float
+    width: float
+    height: float
+
+    def fitted(self, shape: tuple[int, ...]) -> "Box":
+        """The largest box for a picture of a shape, `H x W`, in the middle of this."""
+        rows, columns = shape[:2]
+        side = min(self.width / columns, self.height / rows)
+        width, height = side * columns, side * rows
+        left = self.left + (self.width - width) / 2
+        return Box(left, self.bottom + (self.height - height) / 2, width, height)
 
 
 def load() -> None:
@@ -65,8 +97,8 @@ def write(folder: Path, result: Result) -> None:
         write_comparison(folder / "comparison.png", result, result.sr)
 
 
-def new_figure(width: float, height: float, **layout: Any) -> Any:
-    """An empty figure, 100 pixels per inch, whose parts do not overlap.
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure, 100 pixels per inch.
 
     It is made without pyplot: there is no state outside the figure, and no display is
     looked for.
@@ -74,14 +106,12 @@ def new_figure(width: float, height: float, **layout: Any) -> Any:
     Args:
       width: Inches.
       height: Inches.
-      layout: Distances between the parts, as matplotlib's constrained layout has them.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=100)
     FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", **layout)
     return figure
 
 
@@ -90,10 +120,6 @@ def save(figure: Any, path: Path) -> None:
     with _DRAWING, warnings.catch_warnings():
         # File names may be in scripts that the font does not have.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        # The figure is laid out twice: the first time does not know yet how pictures
-        # keep their proportions, and would cut off titles or labels beside them.
-        # `savefig` lays out once more, for nothing.
-        figure.draw_without_rendering()
         figure.canvas.print_png(path, pil_kwargs=QUICK)
 
 
@@ -105,29 +131,37 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
     losses = {} if estimate.diagnostics is None else estimate.diagnostics.losses
     shown = result.kernels
     width = (12 if losses else 7) + 4 * len(shown)
-    figure = new_figure(width, 5, wspace=0.04, w_pad=0.08, h_pad=0.08)
-    ratios = [1.25, *(1.0 for _ in shown), *([1.25] if losses else [])]
-    columns = figure.add_gridspec(1, len(ratios), width_ratios=ratios)
-    picture = figure.add_subplot(columns[0])
+    figure = new_figure(width, 5.5 if estimate.failure else 5)
+    picture, *panels = (_new_axes(figure) for _ in range(1 + len(shown)))
     _draw_image(picture, result)
     if estimate.kernel_map is not None:
         _draw_map(picture, estimate.kernel_map, result.image.pixels.shape)
-    for column, (scale, kernel) in enumerate(shown, 1):
-        axes = figure.add_subplot(columns[column])
+    for axes, (scale, kernel) in zip(panels, shown, strict=True):
         _draw_kernel(axes, kernel, scale, result.family)
-        if column == len(shown) and estimate.confidence is not None:
-            _draw_confidence(axes, kernel, estimate.confidence)
+    if estimate.confidence is not None:
+        _draw_confidence(panels[-1], estimate.kernel, estimate.confidence)
+
+    titles = [axes.get_title() for axes in (picture, *panels)]
+    top = 5 - EDGE - LINE * max(1 + title.count("\n") for title in titles)
+    left = width - LOSSES_PANEL * bool(losses) - KERNEL_PANEL * len(shown)
+    place = Box(EDGE, EDGE, left - 2 * EDGE, top - EDGE)
+    _put(picture, place.fitted(result.image.pixels.shape))
+    for axes, (_, kernel) in zip(panels, shown, strict=True):
+        _put(axes, _beside_labels(left, top).fitted(kernel.shape))
+        left += KERNEL_PANEL
     if losses:
-        rows = columns[-1].subgridspec(2, 1, hspace=0.1)
-        upper = figure.add_subplot(rows[0])
-        lower = figure.add_subplot(rows[1], sharex=upper)
+        upper = _new_axes(figure)
+        lower = _new_axes(figure, sharex=upper)
+        half = (5 - EDGE - LABELS) / 2  # with a line above each for its legend
+        wide = LOSSES_PANEL - 1.5 * LABELS - EDGE
+        for axes, bottom in ((lower, LABELS), (upper, LABELS + half)):
+            _put(axes, Box(left + 1.5 * LABELS, bottom, wide, half - 1.5 * LINE))
         settings = result.job.config.estimator_config
         trained_on = [
             name for name in KERNEL_LOSSES if getattr(settings, f"{name}_weight", 0) > 0
         ]
         _draw_losses(upper, lower, losses, trained_on)
     if estimate.failure:
-        figure.set_figheight(5.5)  # room for one more line
         text = f"NOT CONVERGED: {estimate.failure}"
         figure.suptitle(text, color="firebrick", parse_math=False)
     save(figure, path)
@@ -146,23 +180,29 @@ def write_comparison(path: Path, result: Result, sr: SuperResolved) -> None:
     bicubic_crop, sr_crop = _crops(pixels, enlarged, scale)
     title = sr.method or result.job.config.sr
     if sr.source:
-        source = "refitted" if sr.refitted else Path(sr.source).name
+        source = "refitted" if sr.refitted else _short_name(Path(sr.source))
         title += f", {source} kernel"
 
     figure = new_figure(18, 9)
-    columns = 2 if sr.kernel is None else 3  # The third is the kernel's.
-    grid = figure.add_gridspec(2, columns)
-    for place, shown, text in (
-        (grid[0, 0], whole, "bicubic"),
-        (grid[0, 1], enlarged, f"×{scale}: {title}"),
-        (grid[1, 0], bicubic_crop, "bicubic, crop"),
-        (grid[1, 1], sr_crop, "SR, the same crop"),
+    pictures = 18 - EDGE - (0 if sr.kernel is None else KERNEL_PANEL)
+    side = Box(EDGE, EDGE, pictures / 2 - EDGE, 4.5 - 2 * EDGE - LINE)
+    for column, row, shown, text in (
+        (0, 1, whole, "bicubic"),
+        (1, 1, enlarged, f"×{scale}: {title}"),
+        (0, 0, bicubic_crop, "bicubic, crop"),
+        (1, 0, sr_crop, "SR, the same crop"),
     ):
-        axes = figure.add_subplot(place)
+        axes = _new_axes(figure)
         _show(axes, shown)
-        axes.set_title(text, parse_math=False)
+        _set_title(axes, text)
+        place = side._replace(
+            left=EDGE + column * pictures / 2, bottom=EDGE + row * 4.5
+        )
+        _put(axes, place.fitted(shown.shape))
     if sr.kernel is not None:
-        _draw_kernel(figure.add_subplot(grid[:, 2]), sr.kernel, scale)
+        axes = _new_axes(figure)
+        _draw_kernel(axes, sr.kernel, scale)
+        _put(axes, _beside_labels(pictures + EDGE, 9).fitted(sr.kernel.shape))
     save(figure, path)
 
 
@@ -194,6 +234,24 @@ def _magnified(image: np.ndarray) -> np.ndarray:
 
 
 # --- Parts of figures ---
+
+
+def _new_axes(figure: Any, **options: Any) -> Any:
+    """Axes that are put into their place when it is known what is around them."""
+    return figure.add_axes((0, 0, 1, 1), **options)
+
+
+def _put(axes: Any, box: Box) -> None:
+    """Puts axes into a box."""
+    width, height = axes.figure.get_size_inches()
+    left, bottom = box.left / width, box.bottom / height
+    axes.set_position((left, bottom, box.width / width, box.height / height))
+
+
+def _beside_labels(left: float, top: float) -> Box:
+    """Where a panel has room for its kernel, between the labels and the bar."""
+    width = KERNEL_PANEL - LABELS - BAR
+    return Box(left + LABELS, LABELS, width, top - LABELS)
 
 
 def shown_pixels(
@@ -229,11 +287,21 @@ def _show(axes: Any, pixels: np.ndarray) -> None:
 def _draw_image(axes: Any, result: Result) -> None:
     height, width = result.image.pixels.shape[:2]
     _show(axes, shown_pixels(result.image))
-    name = result.task.path.name.encode("utf-8", "backslashreplace").decode()
-    if len(name) > 40:
-        name = f"{name[:24]}…{name[-15:]}"
-    # A name may hold "$", which is not meant as mathematics here.
-    axes.set_title(f"{name}\n{width} × {height} px", parse_math=False)
+    _set_title(axes, f"{_short_name(result.task.path)}\n{width} × {height} px")
+
+
+def _set_title(axes: Any, text: str) -> None:
+    """Sets a title at once: its usual place is found by drawing what is around it.
+
+    A name in it may hold "$", which is not meant as mathematics.
+    """
+    axes.set_title(text, y=1, parse_math=False)
+
+
+def _short_name(path: Path) -> str:
+    """The name of a file as a title can show it."""
+    name = path.name.encode("utf-8", "backslashreplace").decode()
+    return name if len(name) <= 40 else f"{name[:24]}…{name[-15:]}"
 
 
 def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
@@ -256,12 +324,12 @@ def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
         sure = kernel_map.levels[i][j] in ("high", "medium")
         axes.plot(column, row, color="white", lw=2.5)
         axes.plot(column, row, color="deepskyblue" if sure else "gray", lw=1.2)
-    axes.set_title(f"{axes.get_title()}, ellipses {gain:.0f} times as large")
+    _set_title(axes, f"{axes.get_title()}, ellipses {gain:.0f} times as large")
 
 
 def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int, family: str = "") -> None:
     mesh = axes.imshow(kernel, cmap="magma", interpolation="nearest")
-    axes.figure.colorbar(mesh, ax=axes, shrink=0.8, fraction=0.05, pad=0.03)
+    axes.figure.colorbar(mesh, cax=axes.inset_axes((1.03, 0.1, 0.045, 0.8)))
     found = measures(kernel, scale=scale)
     rows, columns = kernel.shape
     name = " ".join(filter(None, (f"×{scale}", family, "kernel")))
@@ -271,7 +339,7 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int, family: str = "") ->
         axes.plot(column, row, "+", color="white", mec="deepskyblue", ms=9, mew=1.5)
     if (widths := found["widths"]) is not None:
         title += f"\nwidths {size(widths)}, longer axis at {widths['angle']:.0f}°"
-    axes.set_title(title)
+    _set_title(axes, title)
     axes.set_xlabel("column (HR pixels); + is the centre of mass")
     axes.set_ylabel("row (HR pixels)")
     axes.locator_params(integer=True)
@@ -279,21 +347,18 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int, family: str = "") ->
 
 def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> None:
     """The kernel's ellipse of one standard deviation, and those of the samples."""
-    centre = kernels.centre_of_mass(kernel)
+    from matplotlib.collections import LineCollection
 
-    def draw(kernel: np.ndarray, **style: Any) -> None:
-        row, column = centre[:, None] + ellipse(kernels.covariance(kernel))
-        axes.plot(column, row, **style)
-
-    for sample in confidence.samples[:32]:
-        draw(sample, color="deepskyblue", lw=0.6, alpha=0.35)
-    draw(kernel, color="white", lw=1.5)
+    around = np.asarray(kernels.centre_of_mass(kernel))[:, None]
+    shown = (kernel, *confidence.samples[:32])
+    own, *others = ((around + ellipse(kernels.covariance(k))).T[:, ::-1] for k in shown)
+    faint = {"color": "deepskyblue", "lw": 0.6, "alpha": 0.35}
+    axes.add_collection(LineCollection(others, **faint), autolim=False)
+    axes.plot(*own.T, color="white", lw=1.5)
     # A long one would run into the losses.
     reason = textwrap.fill(f"({confidence.reason})", 48) if confidence.reason else ""
-    axes.set_title(
-        f"{axes.get_title()}\nconfidence {confidence.level}\n{reason}".rstrip(),
-        parse_math=False,
-    )
+    title = f"{axes.get_title()}\nconfidence {confidence.level}\n{reason}"
+    _set_title(axes, title.rstrip())
     axes.set_xlim(-0.5, kernel.shape[1] - 0.5)
     axes.set_ylim(kernel.shape[0] - 0.5, -0.5)
 

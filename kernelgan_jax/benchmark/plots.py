@@ -57,6 +57,7 @@ def write(
 
 def _figure(columns: int) -> tuple[Any, Any]:
     figure = figures.new_figure(5.5 * columns, 5)
+    figure.set_layout_engine("constrained")
     return figure, figure.subplots(1, columns)
 
 
