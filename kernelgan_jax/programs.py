@@ -28,6 +28,10 @@ Result = TypeVar("Result")
 
 _SUFFIX = ".stablehlo"
 
+_TRACING = threading.Lock()
+"""Programs are traced one after the other: tracing is Python's work, of which two at a
+time take as long as both, and the first is then compiled while the next is traced."""
+
 
 def compiler_options() -> dict[str, Any] | None:
     """XLA's options for programs of this package, for `compiler_options` of JAX.
@@ -82,6 +86,14 @@ class Program(Generic[Result]):
     def __call__(self, *arguments: Any) -> Result:
         return self._for(arguments)(*arguments)
 
+    def prepare(self, *arguments: Any) -> None:
+        """Loads or compiles the program for such arguments, before they are known.
+
+        Args:
+          *arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
+        """
+        self._for(arguments)
+
     def preload(self, *arguments: Any) -> Any:
         """Loads the program for such arguments, if its trace is kept.
 
@@ -132,7 +144,8 @@ def _lowered(function: Callable[..., Any], arguments: Any, name: str) -> Any:
     with contextlib.suppress(Exception):  # Absent, damaged, or of another JAX.
         kept = export.deserialize(bytearray(file.read_bytes()))
         return jax.jit(kept.call).lower(*arguments)
-    traced = export.export(jax.jit(function))(*arguments)
+    with _TRACING:
+        traced = export.export(jax.jit(function))(*arguments)
     part = file.with_name(f"{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         part.write_bytes(traced.serialize())

@@ -4,6 +4,7 @@ Matplotlib is imported when the first figure is drawn: that is slow, and not nee
 before the first result.
 """
 
+import io
 import math
 import textwrap
 import threading
@@ -92,7 +93,8 @@ def write(folder: Path, result: Result) -> None:
     super-resolved.
     """
     if result.estimate is not None:
-        write_kernel_figure(folder / "kernel.png", result, result.estimate)
+        drawn = result.kernel_figure or kernel_figure(result, result.estimate)
+        (folder / "kernel.png").write_bytes(drawn)
     if result.sr is not None:
         write_comparison(folder / "comparison.png", result, result.sr)
 
@@ -115,7 +117,7 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path | io.BytesIO) -> None:
     """Writes a figure as a PNG."""
     with _DRAWING, warnings.catch_warnings():
         # File names may be in scripts that the font does not have.
@@ -126,8 +128,8 @@ def save(figure: Any, path: Path) -> None:
 # --- The kernel ---
 
 
-def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) -> None:
-    """Draws the image, its kernels with their confidence, and the losses."""
+def kernel_figure(result: Result, estimate: KernelEstimate) -> bytes:
+    """Draws the image, its kernels with their confidence, and the losses, as a PNG."""
     losses = {} if estimate.diagnostics is None else estimate.diagnostics.losses
     shown = result.kernels
     width = (12 if losses else 7) + 4 * len(shown)
@@ -164,7 +166,9 @@ def write_kernel_figure(path: Path, result: Result, estimate: KernelEstimate) ->
     if estimate.failure:
         text = f"NOT CONVERGED: {estimate.failure}"
         figure.suptitle(text, color="firebrick", parse_math=False)
-    save(figure, path)
+    file = io.BytesIO()
+    save(figure, file)
+    return file.getvalue()
 
 
 # --- The super-resolution ---
@@ -352,8 +356,8 @@ def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> N
     around = np.asarray(kernels.centre_of_mass(kernel))[:, None]
     shown = (kernel, *confidence.samples[:32])
     own, *others = ((around + ellipse(kernels.covariance(k))).T[:, ::-1] for k in shown)
-    faint = {"color": "deepskyblue", "lw": 0.6, "alpha": 0.35}
-    axes.add_collection(LineCollection(others, **faint), autolim=False)
+    lines = LineCollection(others, color="deepskyblue", lw=0.6, alpha=0.35)
+    axes.add_collection(lines, autolim=False)
     axes.plot(*own.T, color="white", lw=1.5)
     # A long one would run into the losses.
     reason = textwrap.fill(f"({confidence.reason})", 48) if confidence.reason else ""

@@ -6,6 +6,7 @@ is its `Outcome`, and the others go on.
 """
 
 import collections
+import dataclasses
 import itertools
 import logging
 import threading
@@ -32,8 +33,9 @@ from kernelgan_jax.app.report import Result
 from kernelgan_jax.app.super_resolving import super_resolve
 from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators import run
-from kernelgan_jax.estimators.spectral import analysis
-from kernelgan_jax.parallel import worker_count
+from kernelgan_jax.estimators.spectral import analysis, confidence
+from kernelgan_jax.parallel import side_by_side, worker_count
+from kernelgan_jax.pixels import has_equal_channels
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,24 +83,23 @@ def process(
 
     workers = max(2, min(batch_size, worker_count()))
     readers = ThreadPoolExecutor(workers, "read")
+    loaders = ThreadPoolExecutor(2, "load")
     finishers = ThreadPoolExecutor(workers, "finish")
     try:
         before: list[Future[Outcome]] = []
         read = _ahead(readers, job, tasks, 2 * batch_size)
         if job.needs_kernel:  # While files are read.
-            finishers.submit(analysis.preload, job.config.scale)
-            estimator = job.config.chosen_estimator
-            finishers.submit(estimator.preload, job.config.estimator_config)
-        if job.figures:  # While the device is at work.
-            finishers.submit(figures.load)
-        for batch in _batches(read, batch_size):
+            loaders.submit(_preload, job)
+        for number, batch in enumerate(_batches(read, batch_size)):
+            if number == 0:  # While the device is at work.
+                loaders.submit(_prepare, job, batch[-1])
             now = _start_batch(finishers, batch, job, report_or_stop)
             yield from (future.result() for future in before)
             before = now
         yield from (future.result() for future in before)
     finally:
         stop.set()
-        for pool in (readers, finishers):
+        for pool in (readers, loaders, finishers):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -132,6 +133,26 @@ def _batches(
             batch, ready = [], 0
     if batch:
         yield batch
+
+
+def _preload(job: Job) -> None:
+    """Loads what an earlier run has kept for estimating kernels."""
+    analysis.preload(job.config.scale)
+    job.config.chosen_estimator.preload(job.config.estimator_config)
+    confidence.preload(job.config.scale)
+
+
+def _prepare(job: Job, first: Ready | Outcome) -> None:
+    """Loads what will be needed when the kernel of the first image is estimated."""
+    method = job.config.chosen_method
+    if method is not None and method.prepares and isinstance(first, Ready):
+        height, width, channels = first.image.pixels.shape
+        gray = channels == 1 or has_equal_channels(first.image.pixels)
+        prepare = method.load("prepare")
+        shape = (height, width, 1 if gray else 3)
+        prepare(method.name, shape, scale=job.config.scale, config=job.config.sr_config)
+    if job.figures:
+        figures.load()
 
 
 def _start_batch(
@@ -259,6 +280,13 @@ def _with_flags(estimate: KernelEstimate) -> KernelEstimate:
 # --- Super-resolution and results ---
 
 
+def _kernel_figure(result: Result) -> bytes | None:
+    """kernel.png, if it is asked for."""
+    if result.estimate is None or not result.job.figures:
+        return None
+    return figures.kernel_figure(result, result.estimate)
+
+
 def _finish(
     ready: Ready, estimated: _Estimated, job: Job, progress: ProgressCallback
 ) -> Outcome:
@@ -269,21 +297,23 @@ def _finish(
             if job.config.chosen_method is None or not isinstance(error, ValueError):
                 raise error
             reason = configuration.name_flags(str(error))
-        sr = None
-        if job.config.chosen_method is not None:
-            _begin("super-resolving", ready, progress)
-            numbered = _numbered([ready], progress)
-            sr = super_resolve(ready, estimated.estimate, job, numbered, reason)
         result = Result(
             task=ready.task,
             image=ready.image,
             job=job,
             estimate=estimated.estimate if job.writes_kernel else None,
             seconds=estimated.seconds,
-            sr=sr,
             fingerprint=ready.fingerprint,
             content=ready.content,
         )
+        if job.config.chosen_method is not None:
+            _begin("super-resolving", ready, progress)
+            numbered = _numbered([ready], progress)
+            sr, drawn = side_by_side(
+                lambda: super_resolve(ready, estimated.estimate, job, numbered, reason),
+                lambda: _kernel_figure(result),
+            )
+            result = dataclasses.replace(result, sr=sr, kernel_figure=drawn)
         _begin("writing", ready, progress)
         summary = report_values.summary(ready.task, results.write(result))
         summary = summary._replace(conversions=ready.image.conversions)

@@ -92,6 +92,8 @@ class Result:
     """Text that differs where the results would; see `results.fingerprint`."""
     content: Content | None = None
     """Size and digest of the image file."""
+    kernel_figure: bytes | None = None
+    """kernel.png, if it is drawn already."""
 
     @property
     def scale(self) -> int:

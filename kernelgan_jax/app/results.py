@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from kernelgan_jax import parallel
 from kernelgan_jax.app import figures, files, image_encoding, kernel_files, sequences
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.job import FORMATS, Job
 from kernelgan_jax.app.provenance import provenance
-from kernelgan_jax.app.report import Result, SuperResolved, to_dict
+from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.kernels import MAX_SCALE
 
@@ -281,9 +282,10 @@ def _write_files(folder: Path, result: Result) -> dict[str, Any]:
     if result.sr is not None:
         if result.sr.kernel is not None and result.sr.refitted:
             np.save(folder / f"refitted_kernel_x{result.scale}.npy", result.sr.kernel)
-        _write_images(folder, result.sr, result)
-    if result.job.figures:
-        figures.write(folder, result)
+    parallel.side_by_side(
+        lambda: _write_images(folder, result),
+        lambda: figures.write(folder, result) if result.job.figures else None,
+    )
     found = {
         name: files.content(folder / name)._asdict() for name in _own_files(folder)
     }
@@ -294,8 +296,11 @@ def _write_files(folder: Path, result: Result) -> dict[str, Any]:
     return report
 
 
-def _write_images(folder: Path, sr: SuperResolved, result: Result) -> None:
+def _write_images(folder: Path, result: Result) -> None:
     """Writes the super-resolved image, or all frames of a file, one after the other."""
+    sr = result.sr
+    if sr is None:
+        return
     names, quality = sr.names(result.scale), result.job.quality
     frames = sr.frames or [lambda: sr.image]
     if sr.timing is not None:

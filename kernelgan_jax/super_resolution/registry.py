@@ -98,6 +98,9 @@ class Method:
     """Whether the result depends on the kernel."""
     seeded: bool = False
     """Whether the result depends on the random key."""
+    prepares: bool = False
+    """Whether its module has `prepare(name, image_shape, scale=, config=)`, which loads
+    what an image will need while its kernel is estimated."""
     refines: bool = False
     """Whether its module has `refine(image, plan, usable)`, which betters kernels."""
     headroom: float = 0.0
@@ -168,6 +171,7 @@ METHODS: dict[str, Method] = {
             "a network trained on photographs, on top of Wiener filters",
             "trained network",
             config=DeepWienerConfig,
+            prepares=True,
             refines=True,
             least_side=4,
         ),
@@ -177,6 +181,7 @@ METHODS: dict[str, Method] = {
             "a smaller one, for large images: a third of the time",
             "smaller trained network",
             config=DeepWienerConfig,
+            prepares=True,
             refines=True,
             least_side=4,
         ),

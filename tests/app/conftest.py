@@ -3,7 +3,7 @@
 import pytest
 from app import makers
 
-from kernelgan_jax.app import reading, run, super_resolving
+from kernelgan_jax.app import pipeline, reading, run, super_resolving
 from kernelgan_jax.estimators import run as estimators
 from kernelgan_jax.pixels import to_unit
 from kernelgan_jax.resize import bicubic_resize
@@ -51,4 +51,5 @@ def estimation(monkeypatch):
     monkeypatch.setattr(reading, "rating", lambda *_: ((0, 0.0), None))
     monkeypatch.setattr(estimators, "estimate_checked", estimate)
     monkeypatch.setattr(super_resolving, "super_resolve_planned", enlarge)
+    monkeypatch.setattr(pipeline, "_prepare", lambda *_: None)
     return fake

@@ -233,6 +233,11 @@ def test_a_batch_of_images_of_several_sizes(params: deep_wiener.Params) -> None:
         (alone,) = large.enlarge_images(trained, [each])
         assert result.shape[:2] == tuple(2 * n for n in each.image.shape[:2])
         np.testing.assert_allclose(result, alone, atol=1e-5)
+    programs = large._compiled(TINY, 2)._compiled
+    used = set(programs)
+    for each in requests:  # The same programs are prepared.
+        large.prepare(trained, each.image.shape, scale=2)
+    assert set(programs) == used
 
 
 @pytest.mark.parametrize("scale", [6, 8])

@@ -10,8 +10,7 @@ The level follows from the expected errors and from what is known about the imag
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,6 +19,7 @@ from jax import export
 from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
 from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
+from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 
 MIN_CONTRAST = 2.0
 """Standard deviation of an image that is not almost flat, gray levels."""
@@ -127,6 +127,17 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     )
 
 
+def preload(scale: int) -> None:
+    """Loads the program that `judge` uses, if an earlier run has kept it."""
+    side = kernels.frame_size(scale)
+
+    def array(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, np.float32)
+
+    spectrum = Spectrum(array(), array(), array(4), array())
+    _sr_losses(scale).preload(array(side, side), array(SAMPLES, side, side), spectrum)
+
+
 class _Expected(NamedTuple):
     """Expected errors of a kernel, as in `Confidence`."""
 
@@ -178,7 +189,7 @@ export.register_namedtuple_serialization(
 
 
 @functools.lru_cache(maxsize=16)
-def _sr_losses(scale: int) -> Callable[..., Any]:
+def _sr_losses(scale: int) -> programs.Program[jax.Array]:
     """Compiled `Likelihood.sr_loss` of one kernel for each sample as the true one."""
     loss = spectral_likelihood(scale).sr_loss
 

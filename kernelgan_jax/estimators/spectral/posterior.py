@@ -27,6 +27,7 @@ References:
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -66,6 +67,10 @@ CORRELATED_DISTANCE = 8
 
 SAMPLES = 64
 """Number of kernels drawn from the posterior."""
+
+
+DRAWS = Path(__file__).parent / "draws.npz"
+"""`quasi_normal` for the numbers of unknowns that fits have, by that number."""
 
 
 def posterior(
@@ -178,8 +183,17 @@ def draws(mean: jax.Array, covariance: jax.Array) -> jax.Array:
 def _standard_draws(vector: jax.Array) -> jax.Array:
     """`SAMPLES x n` numbers that are nearly normally distributed, evenly spread
     (quasi-Monte Carlo)."""
-    from scipy.stats import qmc  # imported here because it is slow to import
+    with np.load(DRAWS) as kept:
+        name = str(len(vector))
+        draws = kept[name] if name in kept else quasi_normal(len(vector))
+    return jnp.asarray(draws, vector.dtype)
 
-    zeros = np.zeros(len(vector))
+
+def quasi_normal(count: int) -> np.ndarray:
+    """`SAMPLES x count` numbers, by SciPy, which takes most of a second to import."""
+    from scipy.stats import qmc
+
+    zeros = np.zeros(count)
     normal = qmc.MultivariateNormalQMC(zeros, rng=np.random.default_rng(0))
-    return jnp.asarray(normal.random(SAMPLES), vector.dtype)
+    draws: np.ndarray = normal.random(SAMPLES)
+    return draws

@@ -7,7 +7,7 @@ Where a scale or a kernel was not trained for, the Wiener filter takes its place
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,10 +19,14 @@ from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES, in_two_steps
 from kernelgan_jax.super_resolution.deep_wiener.model import apply
-from kernelgan_jax.super_resolution.deep_wiener.network import (
-    FACTORS,
-    MAX_KERNEL,
-    DeepWiener,
+from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL, DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.parts import (
+    BUCKET,
+    MARGIN,
+    TILE,
+    extended,
+    extended_shape,
+    tiles,
 )
 from kernelgan_jax.super_resolution.deep_wiener.request import (
     TOLD,
@@ -30,18 +34,7 @@ from kernelgan_jax.super_resolution.deep_wiener.request import (
     first_step,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
-from kernelgan_jax.super_resolution.tiles import Tile, batches, best_side, cut
-
-TILE = 512
-"""Largest side of the tiles that larger images are cut into, with their margins, LR
-pixels."""
-
-MARGIN = 24
-"""What is dropped of a tile at each side: tiles agree with the whole image to a
-twentieth of a gray level. A multiple of what the network joins."""
-
-BUCKET = 64
-"""Smaller images are extended to multiples of this: few shapes are compiled."""
+from kernelgan_jax.super_resolution.tiles import Tile, batches
 
 DIVERGED = 0.1
 """Mean difference between an image and its result from which the Wiener filter takes
@@ -108,7 +101,7 @@ def enlarge_images(
     ]
     strengths = [r.strength if _is_trained(weights, r) else 0.0 for r in requests]
     chosen = [r for r, strength in zip(requests, strengths, strict=True) if strength]
-    batch = batch or (1 if _on_cpu() else ACCELERATOR_BATCH)
+    batch = batch or _batch_size()
     restored = iter(_restore(weights, chosen, tile=tile, batch=batch))
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
@@ -139,6 +132,30 @@ def _wiener(request: Request) -> np.ndarray:
     )
 
 
+def prepare(weights: Weights, image_shape: Sequence[int], *, scale: int) -> None:
+    """Loads or compiles the program for an image, whose kernel may not be known yet.
+
+    Args:
+      weights: As `weights.load` gives them.
+      image_shape: `H x W x C`, C 1 or 3.
+      scale: Positive integer; nothing is done if the network was not trained for it.
+    """
+    scale = scale // 2 if in_two_steps(scale) else scale
+    if scale not in weights.about.get("scales", SCALES):
+        return
+    whole = extended_shape(image_shape, scale=scale, tile=TILE)
+    parts = tiles(whole, tile=TILE)
+    count = min(len(parts), _batch_size())
+    part = parts[0].read(np.broadcast_to(np.float32(0), (*whole, image_shape[2])))
+
+    def batch(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((count, *shape), np.float32)
+
+    kernels, told = batch(MAX_KERNEL, MAX_KERNEL), [batch() for _ in TOLD]
+    program = _compiled(weights.network, scale)
+    program.prepare(weights.params, batch(*part.shape), kernels, *told)
+
+
 def _is_trained(weights: Weights, request: Request) -> bool:
     """Whether the network was trained for a scale and has room for a kernel."""
     scales = weights.about.get("scales", SCALES)
@@ -158,11 +175,16 @@ def _on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
+def _batch_size() -> int:
+    """Tiles that suit the device."""
+    return 1 if _on_cpu() else ACCELERATOR_BATCH
+
+
 def _restore(
     weights: Weights, requests: Sequence[Request], *, tile: int, batch: int
 ) -> list[np.ndarray]:
     """The network's results, not clipped."""
-    wholes = [_extended(request, tile) for request in requests]
+    wholes = [extended(r.image, scale=r.scale, tile=tile) for r in requests]
     outs = [
         np.empty(
             (*(r.scale * side for side in whole.shape[:2]), whole.shape[2]), np.float32
@@ -171,12 +193,7 @@ def _restore(
     ]
     alike: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
     for index, (whole, request) in enumerate(zip(wholes, requests, strict=True)):
-        least = min(tile, max(tile - 2 * BUCKET, 2 * MARGIN + BUCKET))
-        choices = range(tile, least - 1, -BUCKET // 2)
-        rows, columns = (
-            best_side(side, choices, margin=MARGIN) for side in whole.shape[:2]
-        )
-        for part in cut(whole.shape, margin=MARGIN, tile=(rows, columns)):
+        for part in tiles(whole.shape, tile=tile):
             key = (request.scale, part.read(whole).shape)
             alike[key].append((index, part))
     # Kernels of one size share a program.
@@ -202,24 +219,8 @@ def _restore(
     ]
 
 
-def _extended(request: Request, tile: int) -> np.ndarray:
-    """An image with a mirrored margin at its bottom and right.
-
-    A kernel needs room, the network joins pixels, and few shapes are to be compiled.
-    """
-    least = -(-MAX_KERNEL // request.scale)
-    unit = FACTORS[request.scale] // request.scale
-    pad = []
-    for side in request.image.shape[:2]:
-        bucket = -(-max(side, least) // BUCKET) * BUCKET
-        pad.append((0, bucket - side if bucket <= tile else -side % unit))
-    if not np.any(pad):
-        return request.image
-    return np.pad(request.image, [*pad, (0, 0)], mode="symmetric")
-
-
 @functools.lru_cache(maxsize=8)
-def _compiled(network: DeepWiener, scale: int) -> Callable[..., jax.Array]:
+def _compiled(network: DeepWiener, scale: int) -> programs.Program[jax.Array]:
     """The compiled network for a batch of images with a kernel each."""
 
     def program(

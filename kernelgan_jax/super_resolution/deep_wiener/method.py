@@ -10,6 +10,8 @@ import numpy as np
 
 from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
+from kernelgan_jax.super_resolution.deep_wiener import enlarge
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.deep_wiener.network import FAST, MAX_KERNEL
 from kernelgan_jax.super_resolution.deep_wiener.refinement import (
     can_be_refitted,
@@ -74,6 +76,20 @@ def deep_wiener_fast(
 ) -> list[np.ndarray]:
     """The same with the smaller network, which the plans name."""
     return deep_wiener(keys, images, plans, progress=progress)
+
+
+def prepare(
+    method: str, image_shape: Sequence[int], *, scale: int, config: DeepWienerConfig
+) -> None:
+    """Loads the weights, and loads or compiles the program for an image.
+
+    Args:
+      method: `deep_wiener` or `deep_wiener_fast`.
+      image_shape: `H x W x C` of the LR image, C 1 or 3.
+      scale: The scale of the result.
+      config: The method's settings.
+    """
+    enlarge.prepare(_weights(method, config.weights), image_shape, scale=scale)
 
 
 def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:

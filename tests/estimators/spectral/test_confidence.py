@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
-from kernelgan_jax import blur_kernels, equivalent_gaussian, kernels, metrics
+from kernelgan_jax import (
+    blur_kernels,
+    equivalent_gaussian,
+    kernels,
+    metrics,
+    programs,
+)
 from kernelgan_jax.estimate import Evidence, Spectrum
+from kernelgan_jax.estimators.spectral import confidence
 from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 
 
 def gaussian(*variances, angle=0.0):
@@ -40,6 +48,21 @@ def evidence(kernel=None, spread=0.03, noise=0.3, **values):
         converged=True,
     )
     return Evidence(**(known | values))
+
+
+def test_the_program_that_is_loaded_ahead_is_the_one_that_is_used(monkeypatch):
+    shapes = []
+
+    def note(self, *arguments):
+        shapes.append(programs._shapes(arguments))
+        return np.zeros(SAMPLES)
+
+    monkeypatch.setattr(programs.Program, "preload", note)
+    monkeypatch.setattr(programs.Program, "__call__", note)
+    confidence.preload(2)
+    samples = np.stack([gaussian(2.0, 1.0)] * SAMPLES)
+    judge(gaussian(2.0, 1.0), evidence(samples=samples))
+    assert shapes[0] == shapes[1]
 
 
 def test_the_errors_are_those_of_the_samples():

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import kernels
+from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.families import (
     GAUSSIAN,
     GENERALISED,
+    PARAMETERS,
     families,
     unpack,
 )
@@ -21,13 +23,22 @@ from kernelgan_jax.estimators.spectral.likelihood import (
 )
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.posterior import (
+    DRAWS,
     MISFIT_FACTOR,
     PENALTY_FACTOR,
     SAMPLES,
     SHARPNESS_STD,
     posterior,
+    quasi_normal,
     sample,
 )
+
+
+def test_the_kept_draws_are_those_of_scipy():
+    with np.load(DRAWS) as kept:
+        assert set(kept) == {str(PARAMETERS), str(paths.UNKNOWNS)}
+        for name, draws in kept.items():
+            np.testing.assert_allclose(draws, quasi_normal(int(name)), rtol=1e-12)
 
 
 def test_the_posterior_is_the_sandwich(vector, fit_two):
