@@ -145,3 +145,14 @@ def test_what_needs_no_jax_does_not_import_it(module):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert found.stdout == "False\n"
+
+
+def test_what_the_default_kernel_does_without_is_not_imported():
+    code = (
+        "import kernelgan_jax.app.run, sys; print({'flax', 'matplotlib', 'optax', "
+        "'scipy.stats'} & set(sys.modules))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "set()\n"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from kernelgan_jax.priors.deep_linear import collapse, deep_linear
+from kernelgan_jax.priors.deep_linear import deep_linear
+from kernelgan_jax.priors.linear_network import collapse
 
 pytestmark = pytest.mark.quick_compilation
 

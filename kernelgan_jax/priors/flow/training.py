@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import checks
-from kernelgan_jax.priors.flow.couplings import Couplings, Flow, _floored_logarithms
+from kernelgan_jax.priors.flow.couplings import Flow, _floored_logarithms
 
 DITHER = 0.05
 """Standard deviation of the noise on log-ratios in training; without it the density of
@@ -52,6 +52,8 @@ def fit(
       ((2, 2), (2,))
     """
     import optax  # imported here because training alone needs it
+
+    from kernelgan_jax.priors.flow.networks import Couplings
 
     checks.key("key", key)
     checks.known("kernels", kernels)

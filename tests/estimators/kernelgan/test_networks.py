@@ -11,7 +11,7 @@ from kernelgan_jax.estimators.kernelgan.networks import (
     _patches,
     downscale_x2,
 )
-from kernelgan_jax.priors.deep_linear import DeepLinearGenerator, collapse
+from kernelgan_jax.priors.linear_network import DeepLinearGenerator, collapse
 
 pytestmark = pytest.mark.quick_compilation
 
