@@ -86,26 +86,19 @@ class Program(Generic[Result]):
     def __call__(self, *arguments: Any) -> Result:
         return self._for(arguments)(*arguments)
 
-    def prepare(self, *arguments: Any) -> None:
-        """Loads or compiles the program for such arguments, before they are known.
-
-        Args:
-          *arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
-        """
-        self._for(arguments)
-
-    def preload(self, *arguments: Any) -> Any:
+    def preload(self, *arguments: Any, compiling: bool = False) -> Any:
         """Loads the program for such arguments, if its trace is kept.
 
         Args:
           *arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
+          compiling: Whether it is compiled otherwise.
 
         Returns:
-          The `jax.ShapeDtypeStruct` of what the program returns; None if its trace is
-          not kept.
+          The `jax.ShapeDtypeStruct` of what the program returns; None if it is not
+          loaded.
         """
         file = _file(self._name, _shapes(arguments))
-        if file is None or not file.exists():
+        if not compiling and (file is None or not file.exists()):
             return None
         return _shapes(self._for(arguments).out_info)  # type: ignore[attr-defined]
 

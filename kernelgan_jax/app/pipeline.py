@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from kernelgan_jax.app import (
     configuration,
@@ -83,7 +84,7 @@ def process(
 
     workers = max(2, min(batch_size, worker_count()))
     readers = ThreadPoolExecutor(workers, "read")
-    loaders = ThreadPoolExecutor(2, "load")
+    loaders = ThreadPoolExecutor(3, "load")
     finishers = ThreadPoolExecutor(workers, "finish")
     try:
         before: list[Future[Outcome]] = []
@@ -91,8 +92,8 @@ def process(
         if job.needs_kernel:  # While files are read.
             loaders.submit(_preload, job)
         for number, batch in enumerate(_batches(read, batch_size)):
-            if number == 0:  # While the device is at work.
-                loaders.submit(_prepare, job, batch[-1])
+            if number == 0:
+                _prepare(loaders, batch, job)
             now = _start_batch(finishers, batch, job, report_or_stop)
             yield from (future.result() for future in before)
             before = now
@@ -135,21 +136,32 @@ def _batches(
         yield batch
 
 
-def _preload(job: Job) -> None:
-    """Loads what an earlier run has kept for estimating kernels."""
-    analysis.preload(job.config.scale)
+def _preload(job: Job, *, compiling: bool = False) -> None:
+    """Loads what kernels are estimated with, as far as an earlier run has kept it."""
+    analysis.preload(job.config.scale, compiling=compiling)
     job.config.chosen_estimator.preload(job.config.estimator_config)
-    confidence.preload(job.config.scale)
 
 
-def _prepare(job: Job, first: Ready | Outcome) -> None:
-    """Loads what will be needed when the kernel of the first image is estimated."""
+def _prepare(
+    loaders: ThreadPoolExecutor, batch: Sequence[Ready | Outcome], job: Job
+) -> None:
+    """Loads or compiles, in threads, what the first image that was read will need."""
+    for item in batch:
+        if isinstance(item, Ready) and not item.sample.bicubic:
+            if job.needs_kernel and jax.default_backend() == "cpu":
+                loaders.submit(_preload, job, compiling=True)
+                loaders.submit(confidence.preload, job.config.scale, compiling=True)
+            loaders.submit(_prepare_results, item.image.pixels, job)
+            return
+
+
+def _prepare_results(pixels: np.ndarray, job: Job) -> None:
+    """Loads or compiles what is needed when an image's kernel is known."""
     method = job.config.chosen_method
-    if method is not None and method.prepares and isinstance(first, Ready):
-        height, width, channels = first.image.pixels.shape
-        gray = channels == 1 or has_equal_channels(first.image.pixels)
+    if method is not None and method.prepares:
+        height, width, channels = pixels.shape
+        shape = (height, width, 1 if channels == 1 or has_equal_channels(pixels) else 3)
         prepare = method.load("prepare")
-        shape = (height, width, 1 if gray else 3)
         prepare(method.name, shape, scale=job.config.scale, config=job.config.sr_config)
     if job.figures:
         figures.load()

@@ -93,16 +93,24 @@ def fit_measured(
     return other, more
 
 
-def preload(scale: int) -> None:
-    """Loads the programs of a scale, if an earlier run has kept them."""
+def preload(scale: int, *, compiling: bool = False) -> None:
+    """Loads the programs of a scale, if an earlier run has kept them.
+
+    Args:
+      scale: Positive integer.
+      compiling: Whether the others are compiled.
+    """
     shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
 
     def unusual() -> None:
+        camera_shake.preload(scale, compiling=compiling)
         if scale > 1:
-            _resamplers(scale).preload(shape, shape)
-        camera_shake.preload(scale)
+            _resamplers(scale).preload(shape, shape, compiling=compiling)
 
-    side_by_side(lambda: _families(scale).preload(shape, shape), unusual)
+    def usual() -> None:
+        _families(scale).preload(shape, shape, compiling=compiling)
+
+    side_by_side(usual, unusual)
 
 
 @functools.lru_cache(maxsize=16)

@@ -70,12 +70,12 @@ def first_search(
     return _searched(_starts(scale)(power), power, weights, scale)
 
 
-def preload(scale: int) -> None:
-    """Loads the programs of `first_search`, if an earlier run has kept them."""
+def preload(scale: int, *, compiling: bool = False) -> None:
+    """Loads the programs of `first_search`; arguments as of `analysis.preload`."""
     shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
-    first = _starts(scale).preload(shape)
+    first = _starts(scale).preload(shape, compiling=compiling)
     if first is not None:
-        _search(scale).preload(first, shape, shape)
+        _search(scale).preload(first, shape, shape, compiling=compiling)
 
 
 def candidates(

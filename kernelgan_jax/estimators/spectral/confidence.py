@@ -127,15 +127,16 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     )
 
 
-def preload(scale: int) -> None:
-    """Loads the program that `judge` uses, if an earlier run has kept it."""
+def preload(scale: int, *, compiling: bool = False) -> None:
+    """Loads the program of `judge`; arguments as of `analysis.preload`."""
     side = kernels.frame_size(scale)
 
     def array(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, np.float32)
 
     spectrum = Spectrum(array(), array(), array(4), array())
-    _sr_losses(scale).preload(array(side, side), array(SAMPLES, side, side), spectrum)
+    shapes = array(side, side), array(SAMPLES, side, side), spectrum
+    _sr_losses(scale).preload(*shapes, compiling=compiling)
 
 
 class _Expected(NamedTuple):

@@ -153,7 +153,8 @@ def prepare(weights: Weights, image_shape: Sequence[int], *, scale: int) -> None
 
     kernels, told = batch(MAX_KERNEL, MAX_KERNEL), [batch() for _ in TOLD]
     program = _compiled(weights.network, scale)
-    program.prepare(weights.params, batch(*part.shape), kernels, *told)
+    shapes = weights.params, batch(*part.shape), kernels, *told
+    program.preload(*shapes, compiling=True)
 
 
 def _is_trained(weights: Weights, request: Request) -> bool:

@@ -53,7 +53,7 @@ def evidence(kernel=None, spread=0.03, noise=0.3, **values):
 def test_the_program_that_is_loaded_ahead_is_the_one_that_is_used(monkeypatch):
     shapes = []
 
-    def note(self, *arguments):
+    def note(self, *arguments, **_):
         shapes.append(programs._shapes(arguments))
         return np.zeros(SAMPLES)
 
