@@ -1,7 +1,14 @@
 """Strict JAX for all tests: no implicit rank promotion; NaNs are looked for by hand."""
 
 import contextlib
+import os
 from pathlib import Path
+
+# Most of the tests' time is the compilation of small programs, for which XLA's emitters
+# of fused loops take half as long again as its older ones.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+)
 
 import jax
 import numpy as np

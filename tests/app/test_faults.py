@@ -66,10 +66,14 @@ def expected(folder):
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
+def compiled():
     """Environment of other processes: what one of them compiles, the next ones have."""
-    cache = tmp_path_factory.mktemp("cache")
-    return {"PYTHONPATH": str(helpers.ROOT), "XDG_CACHE_HOME": str(cache)}
+    cache = jax.config.jax_compilation_cache_dir
+    return {
+        "PYTHONPATH": str(helpers.ROOT),
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    }
 
 
 def finished(out):
