@@ -34,6 +34,10 @@ CODESTREAM = b"\xff\x4f\xff\x51"
 """Start of the codestream of a JPEG 2000."""
 
 
+JPEG_LS = 0xF7
+"""Marker of the frame of a JPEG-LS."""
+
+
 class Declared(NamedTuple):
     """What the first bytes of an image file declare."""
 
@@ -157,8 +161,31 @@ def _tiff(file: IO[bytes], head: bytes) -> Declared | None:
     return Declared(width, height, bits, compression)
 
 
+class JpegFrame(NamedTuple):
+    """What the frame of a JPEG declares."""
+
+    code: int
+    """The marker, which names the kind of compression."""
+    bits: int
+    """Bits of a sample."""
+    height: int
+    width: int
+    channels: int
+
+
 def _jpeg(file: IO[bytes]) -> Declared | None:
-    """The frame of a JPEG, behind any number of other segments."""
+    found = jpeg_frame(file)
+    if found is None:
+        return None
+    return Declared(found.width, found.height, found.bits * found.channels)
+
+
+def jpeg_frame(file: IO[bytes]) -> JpegFrame | None:
+    """The frame of a JPEG, behind any number of other segments; None if there is none.
+
+    Raises:
+      struct.error: If it is cut off.
+    """
     file.seek(2)
     for _ in range(10000):
         marker = file.read(1)
@@ -169,9 +196,8 @@ def _jpeg(file: IO[bytes]) -> Declared | None:
         code = marker[0]
         if code == 0xDA:
             return None
-        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
-            _, bits, height, width, channels = struct.unpack(">HBHHB", file.read(8))
-            return Declared(width, height, bits * channels)
+        if code == JPEG_LS or 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
+            return JpegFrame(code, *struct.unpack(">HBHHB", file.read(8))[1:])
         if code not in (0, 1) and not 0xD0 <= code <= 0xD8:
             (length,) = struct.unpack(">H", file.read(2))
             file.seek(max(length - 2, 0), 1)

@@ -26,19 +26,34 @@ _TIFF_EXIF = frozenset(
 """The tags of a TIFF that are kept as EXIF; the others describe the file's layout."""
 
 
+_OF_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
+"""The orientation in an XMP packet, as an attribute or an element."""
+
+
 _LAYOUT_TEXTS = (('{"shape":', ""), ("ImageJ=", "ImageJ"), ("<OME", "OME"))
 """What programs write into the description of a TIFF about its layout, which is
 another one when the image is enlarged: how such a text begins, and whose it is."""
 
 
-def orientation_of(image: pillow.Image, notes: list[str]) -> int:
-    """The EXIF orientation, 1 to 8; 1 if it is absent or not one of these."""
+def orientation_of(
+    image: pillow.Image, notes: list[str], xmp: bytes | None = None
+) -> int:
+    """The orientation, 1 to 8; 1 if it is absent or not one of these.
+
+    Args:
+      image: The image, with its EXIF.
+      notes: Gets a note if EXIF cannot be read.
+      xmp: The XMP packet that Pillow has not seen. As in Pillow, its orientation
+        counts if EXIF has none.
+    """
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, struct.error):
         # Editors write odd EXIF; the pixels are good nevertheless.
         notes.append("unreadable EXIF left out")
-        return 1
+        orientation = None
+    if orientation is None and (found := _OF_XMP.search(xmp or b"")):
+        orientation = int(found[1])
     return int(orientation) if orientation in range(1, 9) else 1
 
 

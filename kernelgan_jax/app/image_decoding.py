@@ -20,7 +20,7 @@ from kernelgan_jax.app import declared, jpeg2000, memory, netpbm
 from kernelgan_jax.app.declared import Declared
 from kernelgan_jax.app.exif import block_of, kept_block, orientation_of, upright
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.image import Image, UnusableError, one_line
+from kernelgan_jax.app.image import GRAY_OR_COLOUR, Image, UnusableError, one_line
 from kernelgan_jax.app.image_kinds import RAW, kind_of
 from kernelgan_jax.app.metadata import Metadata, of_pillow, split_png
 from kernelgan_jax.app.tiff_decoding import Decoded, Tiff, missing_values
@@ -91,6 +91,11 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "pnm" and netpbm.is_deep(_all_of(file)):
         decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
         return _image(decoded, Metadata(), notes, format="PPM")
+    if kind == "pam":
+        pam = Decoded(*netpbm.read_pam(_all_of(file), notes))
+        return _image(pam, Metadata(), notes, format="PPM")
+    if kind == "jpeg" and (deep := _decode_deep_jpeg(file, notes)) is not None:
+        return deep
     if kind == "png":
         plain, metadata = split_png(file, notes)
         return _decode_pillow(Clipped(plain), frame, notes, metadata)
@@ -155,6 +160,34 @@ def _decode_jpegxl(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     return _image(decoded, Metadata(), notes, format="JXL", frame=frame, frames=frames)
 
 
+def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
+    """Decodes JPEG of more than 8 bits, and JPEG-LS; None if it is neither."""
+    frame = declared.jpeg_frame(file)
+    is_ls = frame is not None and frame.code == declared.JPEG_LS
+    if frame is None or (frame.bits <= 8 and not is_ls):
+        return None
+    if frame.width * frame.height > MAX_PIXELS:
+        raise pillow.DecompressionBombError
+    data = _all_of(file)
+    if is_ls:
+        stored = imagecodecs.jpegls_decode(data)
+    else:
+        if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
+            raise ValueError("its end is missing")  # The decoder makes it gray.
+        stored = imagecodecs.jpeg8_decode(data)
+    name = "JPEG-LS" if is_ls else f"JPEG of {frame.bits} bits"
+    notes.append(f"metadata of {name} left out")
+    stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
+    channels = stored.shape[2]
+    if channels == 4 and not is_ls:
+        raise UnusableError(f"is {name} in CMYK; export it as 16-bit TIFF")
+    if frame.bits not in (8, 16):
+        notes.append(f"{frame.bits}-bit samples scaled to {8 * stored.itemsize} bits")
+        stored = netpbm.full_range(stored, 2**frame.bits - 1)
+    decoded = Decoded(stored, bands=channels not in GRAY_OR_COLOUR)
+    return _image(decoded, Metadata(), notes, format="JPEG")
+
+
 def _decode_heic(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     """Decodes HEIC with all its bits, by an extra package."""
     try:
@@ -214,7 +247,7 @@ def _decode_pillow(
         if png is not None:
             metadata = png
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
-        orientation = orientation_of(image, notes)
+        orientation = orientation_of(image, notes, png and png.xmp)
         decoded = _read_by_imagecodecs(image, file, frame, frames, notes)
         if decoded is None:
             decoded = Decoded(*_read_bands(image, notes))
@@ -264,7 +297,7 @@ def _image(
         which = f"number {frame + 1}" if frame else "the first"
         notes.append(f"{which} of {frames} frames")
     if orientation != 1:
-        notes.append(f"turned upright (EXIF orientation {orientation})")
+        notes.append(f"turned upright (orientation {orientation})")
         if not decoded.is_turned:
             stored = upright(stored, orientation)
             if missing is not None:

@@ -26,7 +26,7 @@ HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 
 IMAGE_SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .avif .jxl .gif "
-    ".ppm .pgm .pbm .pnm .pfm .jp2 .j2k .j2c .jpx".split()
+    ".ppm .pgm .pbm .pnm .pam .pfm .jp2 .j2k .j2c .jpx".split()
 ) | (HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else frozenset())
 """Suffixes, in lower case, by which `find` knows images in folders and globs."""
 
@@ -167,14 +167,14 @@ def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
 def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     """Reads an image file.
 
-    PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, JPEG 2000, GIF, PPM/PGM/PBM and PFM are
-    read, and HEIC where pillow-heif is installed. A TIFF may have any number of bands,
-    of integers or floating point.
+    PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, JPEG 2000, GIF, PPM/PGM/PBM, PAM and PFM
+    are read, and HEIC where pillow-heif is installed. A TIFF may have any number of
+    bands, of integers or floating point.
 
-    The EXIF orientation is applied, and white is the largest value, also where the file
-    has it the other way. An alpha channel, or a palette's transparency, is kept apart
-    and the colour used as stored, not composited: a kernel is estimated from what was
-    recorded. Integer samples of 9 to 16 bits give uint16 with white at 65535, those of
+    The orientation in EXIF, or else in XMP, is applied, and white is the largest value,
+    also where the file has it the other way. An alpha channel, or a palette's
+    transparency, is kept apart and the colour used as stored, not composited: a kernel
+    is estimated from what was recorded. Integer samples of 9 to 16 bits give uint16 with white at 65535, those of
     fewer bits uint8; other types stay as they are. Colour in CMYK or a palette becomes
     RGB. `Image.note` says all that was changed or left out.
 

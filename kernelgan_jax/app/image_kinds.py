@@ -31,13 +31,28 @@ _OTHERS = (
     (0, b"%!PS", "PostScript; export the picture in it as PNG or TIFF"),
     (0, b"v/1\x01", "an OpenEXR file; export it as floating-point TIFF"),
     (0, b"#?RADIANCE", "a Radiance HDR file; export it as floating-point TIFF"),
+    (0, b"II\xbc", "a JPEG XR; export it as PNG or TIFF"),
+    (0, b"DDS ", "a texture of DirectX; export it as PNG"),
+    (0, b"qoif", "a QOI image; export it as PNG"),
+    (0, b"\0\0\1\0", "an icon; export its largest picture as PNG"),
+    (0, b"\n\5\1", "a PCX image; export it as PNG"),
+    (0, b"\1\xda", "an SGI image; export it as PNG or TIFF"),
+    (0, b"P7 332", "a thumbnail of XV; take the picture itself"),
     (0, b"SIMPLE  =", "a FITS file; export it as floating-point TIFF"),
     (128, b"DICM", "a DICOM file; export its images as 16-bit TIFF or PNG"),
     (0, b"\x89HDF", "an HDF5 file; export the image in it as TIFF"),
     (0, b"CDF", "a NetCDF file; export the image in it as TIFF"),
     (0, b"\x93NUMPY", "a NumPy array; call the library with it, or save it as TIFF"),
     (0, b"PK\x03\x04", "a ZIP archive; unpack it"),
+    (0, b"MATLAB", "a MATLAB file; save the image in it with imwrite, as PNG or TIFF"),
+    (344, b"n+1\0", "a NIfTI volume; export its slices as 16-bit TIFF"),
     (0, b"\x1f\x8b", "compressed with gzip; unpack it"),
+    (0, b"BZh", "compressed with bzip2; unpack it"),
+    (0, b"\xfd7zXZ", "compressed with xz; unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it"),
+    (0, b"7z\xbc\xaf", "a 7z archive; unpack it"),
+    (0, b"Rar!", "a RAR archive; unpack it"),
+    (257, b"ustar", "a tar archive; unpack it"),
     (4, b"ftyp", "a video; take pictures out of it, as with ffmpeg"),
     (0, b"\x1aE\xdf\xa3", "a video; take pictures out of it, as with ffmpeg"),
     (8, b"AVI ", "a video; take pictures out of it, as with ffmpeg"),
@@ -79,8 +94,8 @@ def kind_of(head: bytes) -> str:
     """The kind of a file by its first 32 bytes.
 
     Returns:
-      `raw`, `tiff`, `png`, `jpegxl`, `jpeg2000`, `avif`, `heic`, `pfm`, `pnm`, or
-      `other`, which Pillow may know.
+      `raw`, `tiff`, `png`, `jpegxl`, `jpeg2000`, `avif`, `heic`, `pfm`, `pnm`, `pam`,
+      `jpeg`, or `other`, which Pillow may know.
     """
     if head.startswith(_RAW_STARTS) or head[6:14] == b"HEAPCCDR":
         return "raw"
@@ -88,6 +103,8 @@ def kind_of(head: bytes) -> str:
         return "raw" if head[8:10] == b"CR" else "tiff"
     if head.startswith(PNG_START):
         return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "jpegxl"
     if head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")):
@@ -98,6 +115,8 @@ def kind_of(head: bytes) -> str:
         return "pfm"
     if head[:2] in (b"P2", b"P3", b"P5", b"P6") and head[2:3].isspace():
         return "pnm"
+    if head.startswith(b"P7\n"):
+        return "pam"
     return "other"
 
 

@@ -1,11 +1,11 @@
-"""Reading what Pillow does not: PFM, and PGM and PPM with more than 8 bits."""
+"""Reading what Pillow does not: PAM, PFM, and PGM and PPM with more than 8 bits."""
 
 import re
 from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.app.image import UnusableError
+from kernelgan_jax.app.image import GRAY_OR_COLOUR, UnusableError
 
 _SPACE, _GAP, _NUMBER = rb"\s+", rb"(?:\s|#[^\n]*\n)+", rb"([0-9]+)"
 _REAL = rb"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
@@ -14,6 +14,8 @@ _HEADERS = (
     re.compile(rb"(P[2356])" + 3 * (_GAP + _NUMBER) + rb"\s"),
     re.compile(rb"(P[Ff])" + 2 * (_SPACE + _NUMBER) + _SPACE + _REAL + rb"\s"),
 )
+
+_PAM = re.compile(rb"P7\n(.*?)\s*ENDHDR[ \t]*\n", re.DOTALL)
 
 HEAD = 4096
 """Bytes of the longest header, with its comments, that is read."""
@@ -27,28 +29,57 @@ class Header(NamedTuple):
     """What stands in front of the pixels."""
 
     kind: bytes
-    """`P1` to `P6`; `Pf` or `PF` for floats."""
+    """`P1` to `P6`; `P7` for PAM, `Pf` or `PF` for floats."""
     width: int
     height: int
     white: float
     """The white level; of floats a scale, negative for little endian; of bits 1."""
     end: int
     """Where the pixels start."""
+    depth: int = 1
+    """Samples of a pixel in a PAM."""
+    tuples: str = ""
+    """What these are, as a PAM says: `RGB_ALPHA`."""
 
     @property
     def channels(self) -> int:
         """Samples of a pixel."""
+        if self.kind == b"P7":
+            return self.depth
         return 3 if self.kind in (b"P3", b"P6", b"PF") else 1
 
 
 def header(data: bytes) -> Header | None:
-    """The header of a PBM, PGM, PPM or PFM; None if there is none."""
+    """The header of a PBM, PGM, PPM, PAM or PFM; None if there is none."""
+    if found := _PAM.match(data[:HEAD]):
+        return _pam_header(found)
     for pattern in _HEADERS:
         if found := pattern.match(data[:HEAD]):
             kind, width, height, *white = found.groups()
             level = float(white[0]) if white else 1.0
             return Header(kind, int(width), int(height), level, found.end())
     return None
+
+
+def _pam_header(found: re.Match[bytes]) -> Header | None:
+    """The header of a PAM: a line for each value, in any order."""
+    values: dict[str, str] = {}
+    for line in found[1].decode("latin-1").splitlines():
+        name, _, value = line.strip().partition(" ")
+        if name == "TUPLTYPE" and name in values:  # Further words of it.
+            value = f"{values[name]} {value.strip()}"
+        if name and not name.startswith("#"):
+            values[name] = value.strip()
+    try:
+        width, height, depth, white = (
+            int(values[name]) for name in ("WIDTH", "HEIGHT", "DEPTH", "MAXVAL")
+        )
+    except (KeyError, ValueError):
+        return None
+    if min(width, height, depth, white) < 1:
+        return None
+    tuples = values.get("TUPLTYPE", "")
+    return Header(b"P7", width, height, white, found.end(), depth, tuples)
 
 
 def is_deep(data: bytes) -> bool:
@@ -67,11 +98,51 @@ def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
         pixels = _numbers(data, found)
     else:
         pixels = _samples(data, found, ">u2").astype(np.uint16)  # This machine's order.
-    if white == 65535:
+    return _scaled(pixels, white, notes)
+
+
+class Pam(NamedTuple):
+    """What a PAM holds."""
+
+    stored: np.ndarray
+    """`H x W x C` uint8 or uint16, white the largest value of the type."""
+    has_alpha: bool
+    """Whether the last channel is alpha."""
+    bands: bool
+    """Whether the other channels are neither gray nor RGB."""
+
+
+def read_pam(data: bytes, notes: list[str]) -> Pam:
+    """Reads a PAM, which says how many samples a pixel has, and what they are.
+
+    Raises:
+      UnusableError: If its samples are beyond its white level, or inks.
+    """
+    found = header(data)
+    if found is None or found.kind != b"P7":
+        raise ValueError("no header of a PAM")
+    if found.tuples.startswith("CMYK"):
+        raise UnusableError("is a PAM in CMYK; export it as TIFF")
+    is_deep = found.white > 255
+    pixels = _samples(data, found, ">u2" if is_deep else "u1")
+    pixels = pixels.astype(np.uint16 if is_deep else np.uint8)
+    pixels = _scaled(pixels, int(found.white), notes)
+    has_alpha = found.tuples.endswith("_ALPHA") and found.depth > 1
+    colours = found.depth - has_alpha
+    bands = colours not in GRAY_OR_COLOUR
+    if bands:
+        notes.append(f"{colours} bands, all of them used")
+    return Pam(pixels, has_alpha, bands)
+
+
+def _scaled(pixels: np.ndarray, white: int, notes: list[str]) -> np.ndarray:
+    """Samples of which `white` is the largest, in the range of their type."""
+    top = int(np.iinfo(pixels.dtype).max)
+    if white == top:
         return pixels
     if not 0 < white < 65536 or pixels.max(initial=0) > white:
         raise UnusableError(f"has samples above its white level of {white}")
-    notes.append(f"white level {white} scaled to 65535")
+    notes.append(f"white level {white} scaled to {top}")
     return full_range(pixels, white)
 
 

@@ -22,7 +22,7 @@ from kernelgan_jax import parallel
 from kernelgan_jax.app import figures, files, image_encoding, kernel_files, sequences
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
-from kernelgan_jax.app.job import FORMATS, Job
+from kernelgan_jax.app.job import FORMATS, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernel_formats import TOOLS
@@ -160,7 +160,7 @@ def fingerprint(job: Job, content: Any) -> str:
             job.seed,
             content,
             job.format,
-            job.quality,
+            None if job.format in WITHOUT_QUALITY else job.quality,
             job.band,
         ],
         sort_keys=True,

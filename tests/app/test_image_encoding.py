@@ -1,5 +1,6 @@
 """Files that are written: what they hold, with which metadata, and what is lost."""
 
+import dataclasses
 import io
 import struct
 import zlib
@@ -21,6 +22,8 @@ XMP = (
     b'<x:xmpmeta tiff:ImageWidth="7" tiff:Orientation="6">'
     b"<exif:PixelYDimension>5</exif:PixelYDimension>"
 )
+ORIENTATION_1 = struct.pack(">HHHIHHI", 1, ExifTags.Base.Orientation, 3, 1, 1, 0, 0)
+"""The tags of an EXIF block that has nothing but the orientation."""
 
 
 def exif_block():
@@ -222,10 +225,18 @@ def test_exif_in_the_digits_of_a_text(tmp_path):
     assert b"me\0" in found.exif
 
 
-def test_packed_xmp_is_made_true(tmp_path):
-    body = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)
+@pytest.mark.parametrize(
+    "xmp", [XMP, b"<tiff:Orientation> 6 </tiff:Orientation>"], ids=["value", "element"]
+)
+def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
+    body = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)
     image = Image(helpers.noise(5, 7, 3), chunks=((b"iTXt", body),))
-    assert written(tmp_path, image, "png")[0].xmp == XMP
+    found = written(tmp_path, image, "png")[0]
+    assert found.xmp == xmp
+    np.testing.assert_array_equal(found.pixels, np.rot90(image.pixels, -1))
+    image = dataclasses.replace(image, exif=b"MM\0*\0\0\0\10" + ORIENTATION_1)
+    found = written(tmp_path, image, "png")[0]
+    np.testing.assert_array_equal(found.pixels, image.pixels)
 
 
 def test_damaged_metadata_of_a_png_are_left_out(tmp_path):

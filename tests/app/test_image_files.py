@@ -255,6 +255,42 @@ def test_deep_plain_numbers_are_exact(file, monkeypatch, channels, white):
     fails(file("over.ppm", top), "white level")
 
 
+@pytest.mark.parametrize(
+    "tuples, channels, white",
+    [
+        ("BLACKANDWHITE", 1, 1),
+        ("GRAYSCALE", 1, 65535),
+        ("GRAYSCALE_ALPHA", 2, 255),
+        ("RGB", 3, 1023),
+        ("RGB_ALPHA", 4, 65535),
+        ("", 3, 255),
+        ("of a satellite", 5, 4095),
+    ],
+)
+def test_pam(file, tuples, channels, white):
+    deep = white > 255
+    dtype = np.dtype(np.uint16 if deep else np.uint8)
+    pixels = np.minimum(helpers.noise(HEIGHT, WIDTH, channels, dtype=dtype), white)
+    head = f"P7\n# made by hand\nDEPTH {channels}\nWIDTH 7\n\nHEIGHT 5\nMAXVAL {white}\n"
+    if tuples:
+        head += f"TUPLTYPE {tuples}\n"
+    content = f"{head}ENDHDR\n".encode() + pixels.astype(dtype.newbyteorder(">")).tobytes()
+    image = image_files.read(file("a.pam", content))
+    top = np.iinfo(dtype).max
+    expected = np.rint(pixels * (top / white))
+    if tuples.endswith("ALPHA"):
+        np.testing.assert_array_equal(image.alpha, expected[..., -1])
+        expected = expected[..., :-1]
+    else:
+        assert image.alpha is None
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.pixels.dtype == dtype and image.bands == (channels == 5)
+    assert ("white level" in image.note) == (white != top)
+    fails(file("cut.pam", content[:-1]), "damaged")
+    inks = content.replace(b"MAXVAL", b"TUPLTYPE CMYK\nMAXVAL")
+    fails(file("inks.pam", inks), "PAM in CMYK")
+
+
 @pytest.mark.parametrize("order, scale", [("<", "-1.0"), (">", "1")])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pfm(file, order, scale, channels):

@@ -298,13 +298,16 @@ def test_fingerprints_differ_where_results_would(monkeypatch):
     found = [results.fingerprint(Job(config=c), (1, 2)) for c in configs]
     found += [results.fingerprint(j, (1, 2)) for j in (Job(seed=1), Job(band=2))]
     found += [results.fingerprint(Job(), file) for file in ((1, 3), (2, 2))]
+    jobs = (Job(format="jpg"), Job(format="jpg", quality=50), Job(format="same"))
+    found += [results.fingerprint(job, (1, 2)) for job in jobs]
     first = results.fingerprint(Job(), (1, 2))
     monkeypatch.setattr(results, "provenance", lambda: "other code")
     found += [results.fingerprint(Job(), (1, 2))]
     assert len(set(found)) == len(found)
-    # Neither figures nor resuming changes the other results.
+    # Neither figures nor resuming changes the other results; PNG has no quality.
     monkeypatch.undo()
-    assert results.fingerprint(Job(figures=False, resume=False), (1, 2)) == first
+    for job in (Job(figures=False, resume=False), Job(quality=50)):
+        assert results.fingerprint(job, (1, 2)) == first
 
 
 def test_what_is_finished(tmp_path):
