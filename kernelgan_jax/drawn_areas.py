@@ -10,8 +10,6 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 
-from kernelgan_jax import square_extremes
-
 STEP = 0.1
 """Least step at the border of a drawn area, as a fraction of the image's range..."""
 
@@ -35,9 +33,6 @@ MOST_PIXELS = 2**20
 MOST_SHARE = 0.75
 """If more of the pixels is drawn, the image is a drawing."""
 
-RING = 2
-"""Width in pixels of what is mixed with drawn areas around them."""
-
 TOLERANCE = 0.03
 """What the pixels of a margin that went through lossy compression differ from its
 colour at most, as a fraction of the image's range."""
@@ -53,13 +48,6 @@ MOST_COLOURS = 16
 
 COLOUR_KEYS = np.sqrt([2.0, 3.0, 5.0])
 """Factors that make one number of the channels of a colour, not the same of others."""
-
-GAP = 4
-"""Half the width of gaps between mixed pixels that are mixed, too."""
-
-CRISP = 0.25
-"""An area at the image's border is not mixed with the picture if the pixels beside it
-differ from the next ones by less than this fraction of its step."""
 
 
 _PAIR = slice(None, -1), slice(1, None)
@@ -149,45 +137,6 @@ def _neighbours(
     if chosen.shape[1] < width:  # One pair fewer in each row.
         return first + first // (width - 1), first + first // (width - 1) + 1
     return first, first + width
-
-
-def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Pixels around drawn areas that are mixed with them: `H x W` bool.
-
-    Lines are drawn with soft edges. A frame or an area without data mostly is not, and
-    then the picture counts up to its last pixel.
-    """
-    labels, found = scipy.ndimage.label(drawn)
-    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    at_border = drawn & np.isin(labels, np.unique(np.concatenate(edges)))
-    soft = drawn & ~at_border
-    mixed: np.ndarray = np.zeros_like(drawn)
-    cross = scipy.ndimage.generate_binary_structure(2, 1)
-    beside = scipy.ndimage.binary_dilation(at_border, cross) & ~drawn
-    if beside.any():
-        rows, columns = np.nonzero(beside)
-        area = scipy.ndimage.distance_transform_edt(
-            ~at_border, return_distances=False, return_indices=True
-        )[:, rows, columns]
-        height, width = drawn.shape
-        row = (2 * rows - area[0]).clip(0, height - 1)
-        column = (2 * columns - area[1]).clip(0, width - 1)
-        own, following, painted = (
-            pixels[place].astype(np.float32)
-            for place in ((rows, columns), (row, column), tuple(area))
-        )
-        step = CRISP * np.abs(painted - following).max(axis=1)
-        is_mixed = np.abs(own - following).max(axis=1) > step
-        label = labels[tuple(area)]
-        count, of_these = (
-            np.bincount(some, minlength=found + 1) for some in (label, label[is_mixed])
-        )
-        soft |= drawn & (of_these > count / 2)[labels]
-    if soft.any():
-        # Wider, and then narrower again: gaps between strokes are filled.
-        wide = square_extremes.maximum(soft, 2 * (RING + GAP) + 1)
-        mixed = square_extremes.minimum(wide, 2 * GAP + 1) & ~drawn
-    return mixed
 
 
 def find_margins(pixels: np.ndarray) -> np.ndarray:

@@ -18,9 +18,11 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import square_extremes
-from kernelgan_jax.drawn_areas import find_drawn, find_margins, find_mixed
+from kernelgan_jax.drawn_areas import find_drawn, find_margins
 from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
+from kernelgan_jax.smooth_fill import fill_smoothly
+from kernelgan_jax.soft_edges import find_mixed
 
 FLAT_RADIUS = 4
 """Pixels on all sides of a flat one that have its colour: more than usual kernels."""
@@ -28,6 +30,11 @@ FLAT_RADIUS = 4
 MOST_COVERED = 0.9
 """If more of the pixels are drawn or around what is, the image is a drawing, as a page
 of text."""
+
+
+RIM = 8
+"""Pixels from what is usable in which areas are filled smoothly; behind it the picture
+is mirrored."""
 
 
 class UsablePixels(NamedTuple):
@@ -114,7 +121,10 @@ def _packed(mask: np.ndarray) -> np.ndarray:
 
 
 def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.ndarray:
-    """Fills areas with the mirrored picture, and isolated pixels from their neighbours.
+    """Fills areas, and isolated pixels from their neighbours.
+
+    Areas are filled with the mirrored picture, and at their rim as smoothly as the
+    picture goes on.
 
     Args:
       pixels: `H x W x C`.
@@ -136,6 +146,11 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
         row = np.where(mirrored, row, nearest[0])
         column = np.where(mirrored, column, nearest[1])
         filled[rows, columns] = filled[row, column]
+        apart = np.hypot(nearest[0] - rows, nearest[1] - columns)
+        chosen = np.stack([rows, columns])[:, apart <= RIM]
+        smooth = fill_smoothly(filled.astype(np.float64), areas, chosen)
+        is_whole = pixels.dtype.kind in "ui"
+        filled[tuple(chosen)] = np.rint(smooth) if is_whole else smooth
     return filled
 
 

@@ -17,7 +17,7 @@ LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
     "parallel power_spectra programs pytrees drawn_areas isolated_pixels usable_pixels "
-    "square_extremes unblurred_steps version".split(),
+    "smooth_fill soft_edges square_extremes unblurred_steps version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

@@ -26,7 +26,7 @@ HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 
 IMAGE_SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .avif .jxl .gif "
-    ".ppm .pgm .pbm .pnm .pam .pfm .jp2 .j2k .j2c .jpx".split()
+    ".ppm .pgm .pbm .pnm .pam .pfm .jp2 .j2k .j2c .jpx .jls".split()
 ) | (HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else frozenset())
 """Suffixes, in lower case, by which `find` knows images in folders and globs."""
 
@@ -174,9 +174,10 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     The orientation in EXIF, or else in XMP, is applied, and white is the largest value,
     also where the file has it the other way. An alpha channel, or a palette's
     transparency, is kept apart and the colour used as stored, not composited: a kernel
-    is estimated from what was recorded. Integer samples of 9 to 16 bits give uint16 with white at 65535, those of
-    fewer bits uint8; other types stay as they are. Colour in CMYK or a palette becomes
-    RGB. `Image.note` says all that was changed or left out.
+    is estimated from what was recorded. Integer samples of 9 to 16 bits give uint16
+    with white at 65535, those of fewer bits uint8; other types stay as they are. Colour
+    in CMYK or a palette becomes RGB. `Image.note` says all that was changed or left
+    out.
 
     Peak memory is up to 2.7 times that of the returned array (4.3 times for animated
     WebP, 5.1 times for JPEG XL of 8 bits and gray and for JPEG 2000 of 8 bits, 3.1
@@ -228,7 +229,7 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
                 raise _error(path, message) from None
             message = (
                 "is not an image that can be read (PNG, JPEG, TIFF, WebP, "
-                "AVIF, JPEG XL, JPEG 2000, GIF, BMP, PPM, PFM), or its "
+                "AVIF, JPEG XL, JPEG 2000, GIF, BMP, PPM, PAM, PFM), or its "
                 "start is damaged; if it opens elsewhere, export it as PNG"
             )
             raise _error(path, message) from None

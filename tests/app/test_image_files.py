@@ -271,10 +271,10 @@ def test_pam(file, tuples, channels, white):
     deep = white > 255
     dtype = np.dtype(np.uint16 if deep else np.uint8)
     pixels = np.minimum(helpers.noise(HEIGHT, WIDTH, channels, dtype=dtype), white)
-    head = f"P7\n# made by hand\nDEPTH {channels}\nWIDTH 7\n\nHEIGHT 5\nMAXVAL {white}\n"
-    if tuples:
-        head += f"TUPLTYPE {tuples}\n"
-    content = f"{head}ENDHDR\n".encode() + pixels.astype(dtype.newbyteorder(">")).tobytes()
+    words = ["P7", "# a comment", f"DEPTH {channels}", "WIDTH 7", "", "HEIGHT 5"]
+    words += [f"MAXVAL {white}", f"TUPLTYPE {tuples}" if tuples else "#", "ENDHDR", ""]
+    stored = pixels.astype(dtype.newbyteorder(">"))
+    content = "\n".join(words).encode() + stored.tobytes()
     image = image_files.read(file("a.pam", content))
     top = np.iinfo(dtype).max
     expected = np.rint(pixels * (top / white))
@@ -289,6 +289,26 @@ def test_pam(file, tuples, channels, white):
     fails(file("cut.pam", content[:-1]), "damaged")
     inks = content.replace(b"MAXVAL", b"TUPLTYPE CMYK\nMAXVAL")
     fails(file("inks.pam", inks), "PAM in CMYK")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "kind, bits", [("lossy", 12), ("lossless", 12), ("lossless", 16), ("LS", 16)]
+)
+def test_deep_jpeg(file, kind, bits, channels):
+    pixels = helpers.smooth(48, 64, channels) * (2**bits - 1)
+    pixels = np.squeeze(np.rint(pixels).astype(np.uint16))
+    if kind == "LS":
+        data = imagecodecs.jpegls_encode(pixels)
+    else:
+        options = {"lossless": kind == "lossless", "subsampling": "444"}
+        data = imagecodecs.jpeg8_encode(pixels, 99, bitspersample=bits, **options)
+    image = image_files.read(file("a.jpg", data))
+    assert image.pixels.dtype == np.uint16 and "metadata" in image.note
+    expected = np.rint(pixels.reshape(48, 64, channels) * (65535 / (2**bits - 1)))
+    tolerance = 65535 / 50 if kind == "lossy" else 0
+    np.testing.assert_allclose(image.pixels, expected, atol=tolerance)
+    fails(file("cut.jpg", data[: len(data) // 2]), "damaged")
 
 
 @pytest.mark.parametrize("order, scale", [("<", "-1.0"), (">", "1")])
@@ -630,6 +650,10 @@ def test_not_an_image(file, content):
         (b"%PDF-1.4", "a PDF"),
         (b"\0\0\0\x18ftypmp42" + bytes(99), "a video"),
         (b"8BPS\0\1", "a Photoshop file"),
+        (b"II\xbc\1", "a JPEG XR"),
+        (b"\0\0\1\0\1\0", "an icon"),
+        (bytes(344) + b"n+1\0", "a NIfTI volume"),
+        (bytes(257) + b"ustar", "a tar archive"),
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):
