@@ -101,18 +101,42 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
 
 
 def find_flat(pixels: np.ndarray) -> np.ndarray:
-    """Finds pixels around which all is of exactly one colour: `H x W` bool.
+    """Finds pixels of flat areas of exactly one colour: `H x W` bool.
 
-    Their value is known, whatever the kernel is.
+    Their value is known, whatever the kernel is: around some pixels all is of their
+    colour. It goes on from these in squares of 2 x 2 pixels up to letters and edges.
 
     Args:
       pixels: `H x W x C`.
+
+    Example:
+      >>> pixels = np.zeros((20, 30, 1), np.uint8)
+      >>> pixels[:, 20:] = np.arange(10)[None, :, None]
+      >>> find_flat(pixels)[5].sum()
+      np.int64(21)
     """
+    right, down = (
+        np.logical_and.reduce(
+            [plane[second] == plane[first] for plane in np.moveaxis(pixels, -1, 0)]
+        )
+        for first, second in (
+            (np.s_[:, :-1], np.s_[:, 1:]),
+            (np.s_[:-1], np.s_[1:]),
+        )
+    )
     flat = np.ones(pixels.shape[:2], bool)
-    flat[:, :-1] &= (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
-    flat[:-1] &= (pixels[1:] == pixels[:-1]).all(axis=2)
+    flat[:, :-1] &= right
+    flat[:-1] &= down
     # Also the last row and column of the square are compared with their next.
-    return square_extremes.minimum(flat, 2 * FLAT_RADIUS + 1)
+    flat = square_extremes.minimum(flat, 2 * FLAT_RADIUS + 1)
+    if not flat.any():
+        return flat
+    square = right[:-1] & right[1:] & down[:, :-1]
+    squares = np.zeros_like(flat)
+    for place in (np.s_[:-1, :-1], np.s_[:-1, 1:], np.s_[1:, :-1], np.s_[1:, 1:]):
+        squares[place] |= square
+    found: np.ndarray = scipy.ndimage.binary_propagation(flat, mask=flat | squares)
+    return found
 
 
 def _packed(mask: np.ndarray) -> np.ndarray:

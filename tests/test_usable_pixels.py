@@ -15,7 +15,7 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     to_gray,
 )
 from kernelgan_jax.levels import to_own_range
-from kernelgan_jax.usable_pixels import find_usable
+from kernelgan_jax.usable_pixels import find_flat, find_usable
 
 SHAPE = (120, 150)
 PICTURE = helpers.smooth(*SHAPE, 3)
@@ -64,6 +64,10 @@ KINDS = {
     "one margin": (painted(COLUMNS < 10, (255, 255, 255)), "a flat margin (left 10 px"),
     "bars": (painted(abs(ROWS - 59.5) > 45, (16, 16, 16)), "a flat margin (top 15, bo"),
     "no data": (painted(ROWS + COLUMNS < 60, (0, 0, 0)), "drawn areas (10 %"),
+    "grid": (
+        painted((ROWS % 40 == 19) | (COLUMNS % 40 == 19), (255, 255, 255)),
+        "drawn areas (5.1 %",
+    ),
     "logo": (
         painted(np.hypot(ROWS - 30, COLUMNS - 120) < 18, (255, 10, 20)),
         "drawn areas (5.",
@@ -153,6 +157,14 @@ def test_pictures_and_drawings_are_left_as_they_are(pixels):
     usable = find_usable(pixels)
     assert usable.left_out == "" and usable.unusable is None
     assert usable.image is pixels or np.shares_memory(usable.image, pixels)
+
+
+def test_flat_areas_go_on_to_letters_and_spots_are_none():
+    pixels = page(245, 20)
+    paper = (pixels == 245).all(axis=2)
+    assert find_flat(pixels)[paper].mean() > 0.85  # all but between close letters
+    assert not find_flat(helpers.noise(*SHAPE, 3) // 128).any()
+    assert not find_flat(PICTURE).any()
 
 
 def test_what_nobody_sees_is_known_from_elsewhere():

@@ -54,7 +54,9 @@ def orientation_of(
         orientation = None
     if orientation is None and (found := _OF_XMP.search(xmp or b"")):
         orientation = int(found[1])
-    return int(orientation) if orientation in range(1, 9) else 1
+    if orientation is None or orientation not in range(1, 9):
+        return 1
+    return int(orientation)
 
 
 def block_of(image: pillow.Image, notes: list[str]) -> bytes | None:

@@ -1,19 +1,23 @@
 """Confidence in a kernel: expected errors, levels and reasons, from made evidence."""
 
+import helpers
 import numpy as np
 import pytest
 
 from kernelgan_jax import (
+    analyse,
     blur_kernels,
     equivalent_gaussian,
     kernels,
     metrics,
     programs,
 )
+from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Evidence, Spectrum
 from kernelgan_jax.estimators.spectral import confidence
 from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
+from kernelgan_jax.pixels import from_unit
 
 
 def gaussian(*variances, angle=0.0):
@@ -115,8 +119,14 @@ def test_the_angle_of_a_round_kernel_is_unknown():
             "the search for the spectral kernel did not converge",
         ),
         ({"contrast": 1.0}, "low", "the image is almost flat"),
-        ({"misfit": 0.6}, "low", "its spectrum is unlike that of photographs"),
+        (
+            {"misfit": 0.6},
+            "low",
+            "no usual kernel explains it: a long motion, a drawing or text",
+        ),
+        ({"misfit": 1.3}, "low", "its spectrum is unlike that of photographs"),
         ({"spread": 0.7}, "low", "many kernels explain the spectrum"),
+        ({"spread": 0.7, "noise": 3.0}, "low", "the image is noisy"),
         (
             {"kernel": gaussian(0.15, 0.15), "spread": 1.5},
             "low",
@@ -135,6 +145,24 @@ def test_the_angle_of_a_round_kernel_is_unknown():
 def test_levels_and_reasons(values, level, reason):
     found = evidence(**values)
     assert judge(found.kernel, found)[:2] == (level, reason)
+
+
+@pytest.mark.parametrize("cause", ["noise", "motion"])
+def test_the_reason_is_the_cause(cause):
+    """A picture to which one thing was done, of which the reason speaks."""
+    kernel = gaussian(2.0, 1.0)
+    if cause == "motion":
+        kernel = blur_kernels.motion(31, length=15, angle=0.8, scale=2)
+    lr = downscale(helpers.power_law(512, 512, contrast=0.15), kernel, 2)
+    if cause == "noise":
+        lr += 20 / 255 * np.random.default_rng(0).standard_normal(lr.shape)
+    found = analyse(from_unit(lr, np.uint8), scale=2)
+    reason = judge(found.kernel, found).reason
+    if cause == "noise":
+        assert reason == "the image is noisy"
+        assert 18 < 255 * found.noise_std < 22
+    else:
+        assert "noisy" not in reason and "unlike" not in reason
 
 
 def test_a_kernel_is_rated_by_its_distance_from_the_spectrum():

@@ -30,9 +30,19 @@ def hr():
 def test_resamplers_are_found(hr, name):
     true = kernels.centre(RESAMPLERS[name].make(2), 2)
     evidence = analyse(from_unit(downscale(hr, true, 2), np.uint8), scale=2)
+    assert 255 * evidence.noise_std < 1
     assert evidence.family == name
     assert metrics.kernel_psnr(evidence.kernel, true, scale=2) > 100
     assert judge(evidence.kernel, evidence).level == "high"
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_narrow_kernel_is_not_taken_for_noise(side):
+    """Averages of 2 x 2 pixels, and no blur at all, leave aliasing of a photograph."""
+    lr = downscale(helpers.photo(), np.full((side, side), side**-2.0), 2)
+    evidence = analyse(from_unit(lr, np.uint8), scale=2)
+    assert 255 * evidence.noise_std < 2
+    assert "noisy" not in judge(evidence.kernel, evidence).reason
 
 
 def test_a_gaussian_is_no_resampler(hr):
