@@ -52,11 +52,15 @@ def orientation_of(
         # Editors write odd EXIF; the pixels are good nevertheless.
         notes.append("unreadable EXIF left out")
         orientation = None
-    if orientation is None and (found := _OF_XMP.search(xmp or b"")):
-        orientation = int(found[1])
-    if orientation is None or orientation not in range(1, 9):
-        return 1
-    return int(orientation)
+    if orientation is None:
+        return orientation_of_xmp(xmp)
+    return int(orientation) if orientation in range(1, 9) else 1
+
+
+def orientation_of_xmp(xmp: bytes | None) -> int:
+    """The orientation that an XMP packet states, 1 to 8; 1 if there is none."""
+    found = _OF_XMP.search(xmp or b"")
+    return int(found[1]) if found else 1
 
 
 def block_of(image: pillow.Image, notes: list[str]) -> bytes | None:

@@ -18,7 +18,13 @@ from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
 from kernelgan_jax.app import declared, jpeg2000, memory, netpbm
 from kernelgan_jax.app.declared import Declared
-from kernelgan_jax.app.exif import block_of, kept_block, orientation_of, upright
+from kernelgan_jax.app.exif import (
+    block_of,
+    kept_block,
+    orientation_of,
+    orientation_of_xmp,
+    upright,
+)
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import GRAY_OR_COLOUR, Image, UnusableError, one_line
 from kernelgan_jax.app.image_kinds import RAW, kind_of
@@ -140,7 +146,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
             metadata.exif = kept_block(exif, "TIFF", notes)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
-    orientation = tiff.orientation(frame)
+    orientation = tiff.orientation(frame) or orientation_of_xmp(metadata.xmp)
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format="TIFF", frame=frame, frames=frames)
 

@@ -214,9 +214,11 @@ class Tiff:
                 found.dpi = (per_inch * x, per_inch * y)
         return found
 
-    def orientation(self, frame: int) -> int:
-        """The value of the tag Orientation, 1 to 8."""
-        value = self.pages[frame].tags.valueof(274, 1)
+    def orientation(self, frame: int) -> int | None:
+        """The value of the tag Orientation, 1 to 8; None if there is no such tag."""
+        value = self.pages[frame].tags.valueof(274)
+        if value is None:
+            return None
         return int(value) if value in range(1, 9) else 1
 
     def exif_place(self, frame: int) -> tuple[str, bool, int]:

@@ -234,6 +234,11 @@ def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     found = written(tmp_path, image, "png")[0]
     assert found.xmp == xmp
     np.testing.assert_array_equal(found.pixels, np.rot90(image.pixels, -1))
+    tags = [(700, "B", len(xmp), xmp, True)]
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(path, image.pixels * np.uint16(257), extratags=tags)
+    turned = np.rot90(image.pixels, -1)
+    np.testing.assert_array_equal(image_files.read(path).pixels // 257, turned)
     image = dataclasses.replace(image, exif=b"MM\0*\0\0\0\10" + ORIENTATION_1)
     found = written(tmp_path, image, "png")[0]
     np.testing.assert_array_equal(found.pixels, image.pixels)
