@@ -41,7 +41,8 @@ CASES = {
     "::test_flat_colours_keep_their_value_up_to_letters",
     "kernels not to be trusted": "super_resolution/test_planning.py"
     "::test_an_estimate_that_failed_is_not_used",
-    "JPEG": "app/test_cases.py::test_jpeg_is_not_made_worse",
+    "JPEG": "super_resolution/test_refinement.py"
+    "::test_a_jpeg_photograph_is_not_below_bicubic",
     "a black frame of a sequence": "app/test_cases.py::test_a_black_frame_comes_out",
     "white is zero": "app/test_cases.py::test_layouts_of_tiff",
     "camera raw": "app/test_tiff_decoding.py::test_camera_raw_is_refused",
