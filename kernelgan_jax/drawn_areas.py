@@ -10,11 +10,19 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 
+from kernelgan_jax.pixels import has_equal_channels
+
 STEP = 0.1
-"""Least step at the border of a drawn area, as a fraction of the image's range..."""
+"""Least step at the border of a drawn area, as a fraction of the image's range."""
+
+PALETTE_STEP = 0.4
+"""The same in images of a palette, which has steps of its own everywhere..."""
+
+PALETTE = 256
+"""... that is, in colour images of at most so many colours."""
 
 STEPS = 0.5
-"""... at least at this fraction of the border."""
+"""At least at this fraction of the border there are such steps."""
 
 LEAST_AREA = 6
 """Pixels of the smallest drawn area; the pictures' own flat spots are smaller."""
@@ -56,7 +64,8 @@ _PAIR = slice(None, -1), slice(1, None)
 
 def find_drawn(pixels: np.ndarray) -> np.ndarray:
     """Where areas of exactly one colour end in steps: `H x W` bool."""
-    step = STEP * (float(pixels.max()) - float(pixels.min()))
+    step = PALETTE_STEP if _has_palette(pixels) else STEP
+    step *= float(pixels.max()) - float(pixels.min())
     # Traces of a frame that was blurred with its picture are part of the picture.
     inner = np.zeros(pixels.shape[:2], bool)
     inner[OUTERMOST:-OUTERMOST, OUTERMOST:-OUTERMOST] = True
@@ -104,6 +113,18 @@ def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarr
     is_drawn &= (inside > 0) | (area >= min(shape))
     drawn[members] = is_drawn[part_of_member]
     return drawn.reshape(shape)
+
+
+def _has_palette(pixels: np.ndarray) -> bool:
+    """Whether a colour image has few colours, as a GIF has."""
+    if pixels.shape[2] != 3 or has_equal_channels(pixels):
+        return False
+    colours = pixels.reshape(-1, 3)
+    some = colours[:: max(len(colours) // 4096, 1)]  # enough for photographs
+    return all(
+        len(np.unique(part.astype(np.float64) @ COLOUR_KEYS)) <= PALETTE
+        for part in (some, colours)
+    )
 
 
 def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:

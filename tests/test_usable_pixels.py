@@ -144,6 +144,7 @@ def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
         PICTURE // 16,  # Flat everywhere, but with steps of one level.
         np.clip(PICTURE.astype(int) * 2 - 150, 0, 255).astype(np.uint8),  # Clipped.
         helpers.noise(60, 70, 3),
+        np.asarray(Image.fromarray(PICTURE).quantize(256).convert("RGB")),
         np.kron(helpers.noise(9, 9, 1), np.ones((8, 8, 1), np.uint8)),  # A drawing.
         np.full((40, 40, 3), 9, np.uint8),
         PICTURE / 255,
@@ -151,7 +152,9 @@ def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
         page(30, 200),
         np.where((ROWS < 50)[..., None], np.uint8(9), np.full((*SHAPE, 3), 200, "u1")),
     ],
-    ids="RGB gray coarse clipped noise drawing constant float page dark two".split(),
+    ids=(
+        "RGB gray coarse clipped noise palette drawing constant float page dark two"
+    ).split(),
 )
 def test_pictures_and_drawings_are_left_as_they_are(pixels):
     usable = find_usable(pixels)

@@ -93,7 +93,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
       ...     spectrum=spectrum, misfit=0.2, contrast=1.0,
       ...     noise_std=0.002, jpeg=False, converged=True)
       >>> judge(kernel, evidence)[:2]
-      ('low', 'the image is almost flat')
+      ('low', 'the image is almost flat or has few levels')
     """
     if not isinstance(evidence, Evidence):
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
@@ -168,7 +168,7 @@ def _level(
     if not evidence.converged:
         return "low", "the search for the spectral kernel did not converge"
     if evidence.contrast < MIN_CONTRAST:
-        return "low", "the image is almost flat"
+        return "low", "the image is almost flat or has few levels"
     if evidence.misfit > UNLIKE:
         return "low", "its spectrum is unlike that of photographs"
     if evidence.misfit > MAX_MISFIT:
