@@ -82,7 +82,7 @@ def find_drawn(pixels: np.ndarray) -> np.ndarray:
 def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarray:
     """Parts of one colour that mostly end in steps: `H x W` bool."""
     shape = inner.shape
-    right, down = (_differences(pixels, axis) for axis in (1, 0))
+    right, down = (differences(pixels, axis) for axis in (1, 0))
     links = [_neighbours(shape, equal) for equal in (right == 0, down == 0)]
     first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
     drawn = np.zeros(inner.size, bool)
@@ -137,7 +137,7 @@ def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return same
 
 
-def _differences(pixels: np.ndarray, axis: int) -> np.ndarray:
+def differences(pixels: np.ndarray, axis: int) -> np.ndarray:
     """Largest difference, over channels, of neighbours along an axis."""
     if pixels.dtype.kind == "f":
         pixels = pixels.astype(np.float32, copy=False)

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import square_extremes
-from kernelgan_jax.drawn_areas import find_drawn, find_margins
+from kernelgan_jax.drawn_areas import STEP, differences, find_drawn, find_margins
 from kernelgan_jax.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.pixels import from_array
 from kernelgan_jax.smooth_fill import fill_smoothly
@@ -27,14 +27,17 @@ from kernelgan_jax.soft_edges import find_mixed
 FLAT_RADIUS = 4
 """Pixels on all sides of a flat one that have its colour: more than usual kernels."""
 
+SOFT = 2
+"""Pixels between a flat area and the step at which it ends."""
+
 MOST_COVERED = 0.9
 """If more of the pixels are drawn or around what is, the image is a drawing, as a page
 of text."""
 
 
 RIM = 8
-"""Pixels from what is usable in which areas are filled smoothly; behind it the picture
-is mirrored."""
+"""Pixels from the picture in which lines, letters and logos are filled smoothly; the
+picture is mirrored behind frames, and further inside."""
 
 
 class UsablePixels(NamedTuple):
@@ -104,26 +107,20 @@ def find_flat(pixels: np.ndarray) -> np.ndarray:
     """Finds pixels of flat areas of exactly one colour: `H x W` bool.
 
     Their value is known, whatever the kernel is: around some pixels all is of their
-    colour. It goes on from these in squares of 2 x 2 pixels up to letters and edges.
+    colour. It goes on from these in squares of 2 x 2 pixels up to letters and others
+    that end in steps; flat parts of a picture end gradually.
 
     Args:
       pixels: `H x W x C`.
 
     Example:
       >>> pixels = np.zeros((20, 30, 1), np.uint8)
-      >>> pixels[:, 20:] = np.arange(10)[None, :, None]
+      >>> pixels[:, 20:] = 9 + np.arange(10)[None, :, None]
       >>> find_flat(pixels)[5].sum()
-      np.int64(21)
+      np.int64(20)
     """
-    right, down = (
-        np.logical_and.reduce(
-            [plane[second] == plane[first] for plane in np.moveaxis(pixels, -1, 0)]
-        )
-        for first, second in (
-            (np.s_[:, :-1], np.s_[:, 1:]),
-            (np.s_[:-1], np.s_[1:]),
-        )
-    )
+    apart = [differences(pixels, axis) for axis in (1, 0)]
+    right, down = (each == 0 for each in apart)
     flat = np.ones(pixels.shape[:2], bool)
     flat[:, :-1] &= right
     flat[:-1] &= down
@@ -131,11 +128,18 @@ def find_flat(pixels: np.ndarray) -> np.ndarray:
     flat = square_extremes.minimum(flat, 2 * FLAT_RADIUS + 1)
     if not flat.any():
         return flat
+    ends = np.zeros_like(flat)
+    least = STEP * (float(pixels.max()) - float(pixels.min()))
+    ends[:, :-1] |= apart[0] >= least
+    ends[:-1] |= apart[1] >= least
+    ends = square_extremes.maximum(ends, 2 * (FLAT_RADIUS + SOFT) + 1)
     square = right[:-1] & right[1:] & down[:, :-1]
     squares = np.zeros_like(flat)
     for place in (np.s_[:-1, :-1], np.s_[:-1, 1:], np.s_[1:, :-1], np.s_[1:, 1:]):
         squares[place] |= square
-    found: np.ndarray = scipy.ndimage.binary_propagation(flat, mask=flat | squares)
+    found: np.ndarray = scipy.ndimage.binary_propagation(
+        flat, mask=flat | (squares & ends)
+    )
     return found
 
 
@@ -147,8 +151,8 @@ def _packed(mask: np.ndarray) -> np.ndarray:
 def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.ndarray:
     """Fills areas, and isolated pixels from their neighbours.
 
-    Areas are filled with the mirrored picture, and at their rim as smoothly as the
-    picture goes on.
+    Areas are filled with the mirrored picture; those with picture all around, at their
+    rim, as smoothly as it goes on.
 
     Args:
       pixels: `H x W x C`.
@@ -171,11 +175,22 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
         column = np.where(mirrored, column, nearest[1])
         filled[rows, columns] = filled[row, column]
         apart = np.hypot(nearest[0] - rows, nearest[1] - columns)
-        chosen = np.stack([rows, columns])[:, apart <= RIM]
+        is_inside = (apart <= RIM) & ~_frames(areas)[rows, columns]
+        chosen = np.stack([rows, columns])[:, is_inside]
         smooth = fill_smoothly(filled.astype(np.float64), areas, chosen)
         is_whole = pixels.dtype.kind in "ui"
         filled[tuple(chosen)] = np.rint(smooth) if is_whole else smooth
     return filled
+
+
+def _frames(areas: np.ndarray) -> np.ndarray:
+    """The parts of areas that are wide and go on to the image's border: `H x W`."""
+    side = 2 * RIM + 1
+    wide = square_extremes.minimum(np.pad(areas, side, constant_values=True), side)
+    labels, _ = scipy.ndimage.label(wide)
+    outside = square_extremes.maximum(labels == labels[0, 0], side)
+    frames: np.ndarray = outside[side:-side, side:-side] & areas
+    return frames
 
 
 def _areas(drawn: np.ndarray) -> list[str]:
