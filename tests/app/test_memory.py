@@ -63,6 +63,9 @@ def box(kind, *content):
         (b"P1 10 6\n" + 60 * b"1", 8, "none"),
         (b"P4\n10 6\n" + bytes(12), 8, ""),
         (b"PF\n10 6\n-1.0\n" + bytes(720), 96, "none"),
+        (b"P7\nHEIGHT 6\nWIDTH 10\nDEPTH 4\nMAXVAL 999\nENDHDR\n", 64, "none"),
+        (imagecodecs.jpegls_encode(DEEP[..., :3]), 48, ""),
+        (imagecodecs.jpeg8_encode(DEEP[..., :3] >> 4, bitspersample=12), 36, ""),
     ],
 )
 def test_what_files_declare(data, bits, compression):
