@@ -36,7 +36,7 @@ another one when the image is enlarged: how such a text begins, and whose it is.
 
 
 def orientation_of(
-    image: pillow.Image, notes: list[str], xmp: bytes | None = None
+    image: pillow.Image, notes: list[str], *, xmp: bytes | None = None
 ) -> int:
     """The orientation, 1 to 8; 1 if it is absent or not one of these.
 

@@ -253,7 +253,7 @@ def _decode_pillow(
         if png is not None:
             metadata = png
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
-        orientation = orientation_of(image, notes, png.xmp if png else None)
+        orientation = orientation_of(image, notes, xmp=png.xmp if png else None)
         decoded = _read_by_imagecodecs(image, file, frame, frames, notes)
         if decoded is None:
             decoded = Decoded(*_read_bands(image, notes))
