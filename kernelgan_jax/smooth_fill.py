@@ -10,6 +10,7 @@ References:
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.linalg
 
 STEPS = 80
 """Steps of conjugate gradients, at most."""
@@ -88,18 +89,12 @@ def _least_squares(
     matrix: scipy.sparse.csr_array, target: np.ndarray, start: np.ndarray
 ) -> np.ndarray:
     """The least squared `matrix @ x - target`, by conjugate gradients: `n x C`."""
-    transposed = matrix.T.tocsr()
-    found = start.copy()
-    residual = transposed @ (target - matrix @ found)
-    direction, square = residual, (residual**2).sum(axis=0)
-    limit = PRECISION**2 * ((transposed @ target) ** 2).sum(axis=0)
-    for _ in range(STEPS):
-        if (square <= limit).all():
-            break
-        image = matrix @ direction
-        step = square / np.maximum((image**2).sum(axis=0), 1e-30)
-        found += step * direction
-        residual = residual - step * (transposed @ image)
-        before, square = square, (residual**2).sum(axis=0)
-        direction = residual + square / np.maximum(before, 1e-30) * direction
+    normal, right = matrix.T @ matrix, matrix.T @ target
+    found: np.ndarray = np.stack(
+        [
+            scipy.sparse.linalg.cg(normal, b, x0, rtol=PRECISION, maxiter=STEPS)[0]
+            for b, x0 in zip(right.T, start.T, strict=True)
+        ],
+        axis=-1,
+    )
     return found
