@@ -216,7 +216,7 @@ def _crops(
     """The crop with the most structure, enlarged bicubically and super-resolved; each
     pixel of both as 4 x 4."""
     height, width = pixels.shape[:2]
-    side = min(CROP_SIDE, height // 2 * 2, width // 2 * 2)
+    side = min(CROP_SIDE, max(height // 2 * 2, 1), max(width // 2 * 2, 1))
     rows, columns = textured_window(pixels, 0, side**2, side)
     top, left = rows.start, columns.start
     above, before = min(top, MARGIN), min(left, MARGIN)

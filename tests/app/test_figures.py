@@ -78,7 +78,7 @@ def test_without_kernel_losses(tmp_path):
     assert without[lower_panel].mean() > with_losses[lower_panel].mean()
 
 
-@pytest.mark.parametrize("shape", [(20, 30, 3), (200, 150, 1), (9, 9, 3)])
+@pytest.mark.parametrize("shape", [(1, 30, 3), (200, 150, 1), (9, 9, 3)])
 @pytest.mark.parametrize("kernel", [None, KERNEL], ids=["without", "with kernel"])
 def test_comparison(tmp_path, shape, kernel):
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
