@@ -15,7 +15,7 @@ _HEADERS = (
     re.compile(rb"(P[Ff])" + 2 * (_SPACE + _NUMBER) + _SPACE + _REAL + rb"\s"),
 )
 
-_PAM = re.compile(rb"P7\n(.*?)\s*ENDHDR[ \t]*\n", re.DOTALL)
+_PAM = re.compile(rb"P7\n((?:.*\n)*?)[ \t]*ENDHDR[ \t]*\n")
 
 HEAD = 4096
 """Bytes of the longest header, with its comments, that is read."""
@@ -140,7 +140,9 @@ def _scaled(pixels: np.ndarray, white: int, notes: list[str]) -> np.ndarray:
     top = int(np.iinfo(pixels.dtype).max)
     if white == top:
         return pixels
-    if not 0 < white < 65536 or pixels.max(initial=0) > white:
+    if not 0 < white < 65536:
+        raise UnusableError(f"has a white level of {white}, which is not 1 to 65535")
+    if pixels.max(initial=0) > white:
         raise UnusableError(f"has samples above its white level of {white}")
     notes.append(f"white level {white} scaled to {top}")
     return full_range(pixels, white)

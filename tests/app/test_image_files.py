@@ -271,7 +271,7 @@ def test_pam(file, tuples, channels, white):
     deep = white > 255
     dtype = np.dtype(np.uint16 if deep else np.uint8)
     pixels = np.minimum(helpers.noise(HEIGHT, WIDTH, channels, dtype=dtype), white)
-    words = ["P7", "# a comment", f"DEPTH {channels}", "WIDTH 7", "", "HEIGHT 5"]
+    words = ["P7", "# before ENDHDR", f"DEPTH {channels}", "WIDTH 7", "", "HEIGHT 5"]
     words += [f"MAXVAL {white}", f"TUPLTYPE {tuples}" if tuples else "#", "ENDHDR", ""]
     stored = pixels.astype(dtype.newbyteorder(">"))
     content = "\n".join(words).encode() + stored.tobytes()
@@ -287,6 +287,8 @@ def test_pam(file, tuples, channels, white):
     assert image.pixels.dtype == dtype and image.bands == (channels == 5)
     assert ("white level" in image.note) == (white != top)
     fails(file("cut.pam", content[:-1]), "damaged")
+    over = content.replace(f"MAXVAL {white}".encode(), b"MAXVAL 70000") + content
+    fails(file("over.pam", over), "white level of 70000, which is not")
     inks = content.replace(b"MAXVAL", b"TUPLTYPE CMYK\nMAXVAL")
     fails(file("inks.pam", inks), "PAM in CMYK")
 
