@@ -84,11 +84,12 @@ def _run(options: Options) -> int:
     first = gc.isenabled() and "jax" not in sys.modules
     if first:
         gc.disable()
-    from kernelgan_jax.app import run
-
-    if first:
-        gc.freeze()
-        gc.enable()
+    try:
+        from kernelgan_jax.app import run
+    finally:
+        if first:
+            gc.freeze()
+            gc.enable()
     try:
         return run.run(options)
     finally:

@@ -137,7 +137,7 @@ def _batches(
 
 
 def _preload(job: Job, *, compiling: bool = False) -> None:
-    """Loads what kernels are estimated with, as far as an earlier run has kept it."""
+    """Loads what kernels are estimated with, or else compiles it."""
     analysis.preload(job.config.scale, compiling=compiling)
     job.config.chosen_estimator.preload(job.config.estimator_config)
 
@@ -148,11 +148,19 @@ def _prepare(
     """Loads or compiles, in threads, what the first image that was read will need."""
     for item in batch:
         if isinstance(item, Ready) and not item.sample.bicubic:
-            if job.needs_kernel and jax.default_backend() == "cpu":
-                loaders.submit(_preload, job, compiling=True)
-                loaders.submit(confidence.preload, job.config.scale, compiling=True)
+            if job.needs_kernel:
+                loaders.submit(_compile_for_cpu, job)
             loaders.submit(_prepare_results, item.image.pixels, job)
             return
+
+
+def _compile_for_cpu(job: Job) -> None:
+    """Loads or compiles what kernels are estimated with, if JAX finds a CPU alone."""
+    if jax.default_backend() == "cpu":
+        side_by_side(
+            lambda: _preload(job, compiling=True),
+            lambda: confidence.preload(job.config.scale, compiling=True),
+        )
 
 
 def _prepare_results(pixels: np.ndarray, job: Job) -> None:
