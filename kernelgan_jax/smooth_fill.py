@@ -42,6 +42,11 @@ def fill_smoothly(
       >>> filled[:2, 0].round(2).tolist()
       [5.0, 6.0]
     """
+    seen = values[~unknown]
+    if not len(seen):
+        return values[tuple(chosen)].astype(np.float64)
+    lowest, highest = seen.min(axis=0), seen.max(axis=0)
+    values = values - lowest  # The precision is that of differences, not of levels.
     height, width = unknown.shape
     place = np.full(unknown.shape, -1, np.int64)
     place[tuple(chosen)] = np.arange(chosen.shape[1])
@@ -68,10 +73,7 @@ def fill_smoothly(
     laplacian = scipy.sparse.csr_array((factors, (first, second)), shape)
     start = values[tuple(chosen)].astype(np.float64)
     filled = _least_squares(laplacian, -known, start)
-    seen = values[~unknown]
-    if not len(seen):
-        return start
-    return np.clip(filled, seen.min(axis=0), seen.max(axis=0))
+    return np.clip(filled + lowest, lowest, highest)
 
 
 def _with_neighbours(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -39,6 +39,9 @@ RIM = 8
 """Pixels from the picture in which lines, letters and logos are filled smoothly; the
 picture is mirrored behind frames, and further inside."""
 
+STRIP = 2**20
+"""Pixels of the strips of an image in which they are filled."""
+
 
 class UsablePixels(NamedTuple):
     """An image, and which of its pixels are part of its picture."""
@@ -177,10 +180,27 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
         apart = np.hypot(nearest[0] - rows, nearest[1] - columns)
         is_inside = (apart <= RIM) & ~_frames(areas)[rows, columns]
         chosen = np.stack([rows, columns])[:, is_inside]
-        smooth = fill_smoothly(filled.astype(np.float64), areas, chosen)
-        is_whole = pixels.dtype.kind in "ui"
-        filled[tuple(chosen)] = np.rint(smooth) if is_whole else smooth
+        _smooth(filled, areas, chosen)
     return filled
+
+
+def _smooth(filled: np.ndarray, areas: np.ndarray, chosen: np.ndarray) -> None:
+    """Fills chosen pixels smoothly, in place, in strips of rows: it takes about 900
+    bytes for each."""
+    height, width = areas.shape
+    strip = max(STRIP // width, 2 * RIM)
+    is_whole = filled.dtype.kind in "ui"
+    for top in range(0, height, strip):
+        # What is beyond twice the rim is not seen across gaps of this width.
+        first, last = max(top - 2 * RIM, 0), top + strip + 2 * RIM
+        here = chosen[:, (chosen[0] >= first) & (chosen[0] < last)]
+        if not here.size:
+            continue
+        part = here - [[first], [0]]
+        values = filled[first:last].astype(np.float64)
+        smooth = fill_smoothly(values, areas[first:last], part)
+        own = (here[0] >= top) & (here[0] < top + strip)
+        filled[tuple(here[:, own])] = np.rint(smooth[own]) if is_whole else smooth[own]
 
 
 def _frames(areas: np.ndarray) -> np.ndarray:

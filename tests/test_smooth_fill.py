@@ -24,6 +24,8 @@ def test_levels_and_slopes_go_on(unknown):
     filled = fill_smoothly(start, unknown, np.argwhere(unknown).T)
     np.testing.assert_allclose(filled, SURFACE[unknown], atol=0.4)
     np.testing.assert_array_equal(start[unknown], 60)
+    higher = fill_smoothly(start + 5000, unknown, np.argwhere(unknown).T)
+    np.testing.assert_allclose(higher, filled + 5000, rtol=0, atol=1e-3)
 
 
 def test_levels_stay_in_the_range_of_what_is_known():

@@ -8,6 +8,7 @@ import pytest
 import scipy.ndimage
 from PIL import Image, ImageDraw, ImageFont
 
+from kernelgan_jax import usable_pixels
 from kernelgan_jax.estimators.spectral.noise import flat_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import (
     has_blocks,
@@ -168,6 +169,17 @@ def test_flat_areas_go_on_to_letters_and_spots_are_none():
     assert find_flat(pixels)[paper].mean() > 0.85  # all but between close letters
     assert not find_flat(helpers.noise(*SHAPE, 3) // 128).any()
     assert not find_flat(PICTURE).any()
+
+
+def test_large_images_are_filled_in_strips(monkeypatch):
+    grid = (ROWS % 40 == 19) | (COLUMNS % 40 == 19)
+    pixels = np.where(grid[..., None], np.uint8(255), PICTURE)
+    whole = find_usable(pixels).image
+    monkeypatch.setattr(usable_pixels, "STRIP", 32 * SHAPE[1])
+    strips = find_usable(pixels).image
+    np.testing.assert_array_equal(strips[~grid], whole[~grid])
+    np.testing.assert_allclose(strips.astype(int), whole.astype(int), atol=1)
+    assert np.abs(strips[grid].astype(int) - PICTURE[grid]).mean() < 3
 
 
 def test_what_nobody_sees_is_known_from_elsewhere():
