@@ -35,6 +35,7 @@ from kernelgan_jax.resize import bicubic_resize
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
 JOB = Job(config=CONFIG, figures=False)
+PREPARE = pipeline._prepare
 LARGE = GivenConfig(kernel=((1 / 17**2,) * 17,) * 17, source=POOLED)
 OF_OTHERS = Config(estimator="given", given=LARGE)
 """With a kernel that was made of other images."""
@@ -65,6 +66,18 @@ def test_outcomes_are_in_order_and_batches_are_full(tmp_path, estimation):
     assert estimation.sizes == [4, 2]
     assert statuses(tasks) == [o.status.replace("done", "kept") for o in found]
     assert estimation.sizes == [4, 2]
+
+
+def test_a_preparation_that_fails_is_no_error(tmp_path, estimation, monkeypatch):
+    def fail():
+        called.set()
+        raise RuntimeError("no device")
+
+    called = threading.Event()
+    monkeypatch.setattr(pipeline, "_prepare", PREPARE)
+    monkeypatch.setattr(pipeline.jax, "default_backend", fail)
+    assert statuses(makers.tasks(tmp_path, 1), job(sr="bicubic")) == ["done"]
+    assert called.wait(10)
 
 
 def test_what_is_done_again(tmp_path, estimation, monkeypatch):
