@@ -304,8 +304,8 @@ def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
     }
     for name, value in values.items():
         text = b"%d" % value
-        xmp = re.sub(rb"(%b\s*=\s*[\"'])\d+" % name, rb"\g<1>" + text, xmp)
-        xmp = re.sub(rb"(<%b>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
+        xmp = re.sub(rb"(%b\s*=\s*[\"']\s*)\d+" % name, rb"\g<1>" + text, xmp)
+        xmp = re.sub(rb"(<%b\s*>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
     return xmp
 
 

@@ -13,9 +13,10 @@ from PIL import ExifTags
 from PIL import Image as pillow
 
 from kernelgan_jax.app import enlarging, image_encoding, image_files
+from kernelgan_jax.app.exif import orientation_of_xmp
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.job import FORMATS
-from kernelgan_jax.app.metadata import split_png
+from kernelgan_jax.app.metadata import enlarged_xmp, split_png
 
 ICC = b"a profile" * 9
 XMP = (
@@ -226,7 +227,14 @@ def test_exif_in_the_digits_of_a_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "xmp", [XMP, b"<tiff:Orientation> 6 </tiff:Orientation>"], ids=["value", "element"]
+    "xmp",
+    [
+        XMP,
+        b"<x tiff:Orientation = ' 6' />",
+        b"<tiff:Orientation> 6 </tiff:Orientation>",
+        b"<tiff:Orientation\n>6</tiff:Orientation>",
+    ],
+    ids=["value", "spaced value", "element", "broken element"],
 )
 def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     body = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)
@@ -234,6 +242,7 @@ def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     found = written(tmp_path, image, "png")[0]
     assert found.xmp == xmp
     np.testing.assert_array_equal(found.pixels, np.rot90(image.pixels, -1))
+    assert orientation_of_xmp(enlarged_xmp(xmp, 14, 10)) == 1
     tags = [(700, "B", len(xmp), xmp, True)]
     path = tmp_path / "deep.tif"
     tifffile.imwrite(path, image.pixels * np.uint16(257), extratags=tags)
