@@ -172,7 +172,10 @@ def _level(
     if evidence.misfit > UNLIKE:
         return "low", "its spectrum is unlike that of photographs"
     if evidence.misfit > MAX_MISFIT:
-        return "low", "no usual kernel explains it: a long motion, a drawing or text"
+        return (
+            "low",
+            "no usual kernel explains it: long motion, pattern, drawing or text",
+        )
     if distance > LOW_ERROR:
         return "low", "the kernel and the spectrum disagree"
     is_noisy = evidence.gray_noise_std > MAX_NOISE

@@ -122,7 +122,7 @@ def test_the_angle_of_a_round_kernel_is_unknown():
         (
             {"misfit": 0.6},
             "low",
-            "no usual kernel explains it: a long motion, a drawing or text",
+            "no usual kernel explains it: long motion, pattern, drawing or text",
         ),
         ({"misfit": 1.3}, "low", "its spectrum is unlike that of photographs"),
         ({"spread": 0.7}, "low", "many kernels explain the spectrum"),
