@@ -521,7 +521,16 @@ def discriminator_variables(golden, prefix):
     return {"params": params, "singular_vectors": vectors}
 
 
-# --- Devices ---
+# --- Other processes ---
+
+
+def imported(code, *modules):
+    """Which of some modules a process has imported after Python code."""
+    code += f"\nimport sys; print(*set(sys.modules) & {set(modules)})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
 
 
 def run_on_8_devices(code, *arguments):
