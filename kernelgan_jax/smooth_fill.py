@@ -9,6 +9,7 @@ References:
 """
 
 import numpy as np
+import scipy.ndimage
 import scipy.sparse
 import scipy.sparse.linalg
 
@@ -50,7 +51,7 @@ def fill_smoothly(
     height, width = unknown.shape
     place = np.full(unknown.shape, -1, np.int64)
     place[tuple(chosen)] = np.arange(chosen.shape[1])
-    rows, columns = _with_neighbours(place >= 0)
+    rows, columns = np.nonzero(scipy.ndimage.binary_dilation(place >= 0))
     # One row for each pixel whose Laplacian is changed by what is filled.
     equation = np.arange(len(rows))
     entries, known = [], np.zeros((len(rows), values.shape[2]))
@@ -74,17 +75,6 @@ def fill_smoothly(
     start = values[tuple(chosen)].astype(np.float64)
     filled = _least_squares(laplacian, -known, start)
     return np.clip(filled + lowest, lowest, highest)
-
-
-def _with_neighbours(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels of a mask and of those beside them."""
-    wide = mask.copy()
-    wide[1:] |= mask[:-1]
-    wide[:-1] |= mask[1:]
-    wide[:, 1:] |= mask[:, :-1]
-    wide[:, :-1] |= mask[:, 1:]
-    rows, columns = np.nonzero(wide)
-    return rows, columns
 
 
 def _least_squares(

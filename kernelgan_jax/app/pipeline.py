@@ -136,9 +136,9 @@ def _batches(
         yield batch
 
 
-def _preload(job: Job, *, compiling: bool = False) -> None:
-    """Loads what kernels are estimated with, or else compiles it."""
-    analysis.preload(job.config.scale, compiling=compiling)
+def _preload(job: Job) -> None:
+    """Loads what kernels are estimated with, as far as an earlier run has kept it."""
+    analysis.preload(job.config.scale)
     job.config.chosen_estimator.preload(job.config.estimator_config)
 
 
@@ -149,17 +149,17 @@ def _prepare(
     for item in batch:
         if isinstance(item, Ready) and not item.sample.bicubic:
             if job.needs_kernel:
-                loaders.submit(_compile_for_cpu, job)
+                loaders.submit(_compile_for_cpu, job.config.scale)
             loaders.submit(_prepare_results, item.image.pixels, job)
             return
 
 
-def _compile_for_cpu(job: Job) -> None:
-    """Loads or compiles what kernels are estimated with, if JAX finds a CPU alone."""
+def _compile_for_cpu(scale: int) -> None:
+    """Loads or compiles what reads a spectrum, if JAX finds a CPU alone."""
     if jax.default_backend() == "cpu":
         side_by_side(
-            lambda: _preload(job, compiling=True),
-            lambda: confidence.preload(job.config.scale, compiling=True),
+            lambda: analysis.preload(scale, compiling=True),
+            lambda: confidence.preload(scale, compiling=True),
         )
 
 
