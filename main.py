@@ -3,9 +3,7 @@
 python main.py --config=configs/x2.py --image=photo.png
 """
 
-import sys
-
-from kernelgan_jax.__main__ import main
+from kernelgan_jax.__main__ import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -5,8 +5,12 @@ imports them.
 """
 
 import importlib.util
+import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 COMMAND_PACKAGES = {
     "absl": "absl-py",
@@ -22,6 +26,20 @@ COMMAND_PACKAGES = {
 
 LARGER_EXTRAS = ("benchmark", "web")
 """Commands that need more than the extra `command`; their extras have their names."""
+
+
+_PATIENCE = 2.0
+"""Seconds in which threads may end their work after a signal has ended the run."""
+
+
+def command() -> NoReturn:
+    """The program `kernelgan-jax`: runs a command and ends the process."""
+    _end(main())
+
+
+def benchmark_command() -> NoReturn:
+    """The program `kernelgan-benchmark`: runs it and ends the process."""
+    _end(benchmark())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,12 +63,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def benchmark() -> int:
-    """Runs the program `kernelgan-benchmark`; returns its exit status."""
+    """Runs the benchmark; returns its exit status."""
     if _misses_packages("benchmark"):
         return 2
     from kernelgan_jax.benchmark import cli
 
     return cli.main()
+
+
+def _end(status: int) -> NoReturn:
+    """Ends the process; after a signal without waiting for what cannot be stopped.
+
+    Python waits for its threads, and a compilation in one of them may take 20 seconds.
+    What such a thread leaves half written lies in a hidden folder, which the next run
+    removes.
+    """
+    if status > 128:
+        deadline = time.monotonic() + _PATIENCE
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(max(0.0, deadline - time.monotonic()))
+                if thread.is_alive():
+                    os._exit(status)
+    sys.exit(status)
 
 
 def _misses_packages(extra: str) -> bool:
@@ -71,4 +106,4 @@ def _misses_packages(extra: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

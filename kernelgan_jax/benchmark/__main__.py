@@ -1,8 +1,6 @@
 """The benchmark as a module: `python -m kernelgan_jax.benchmark`."""
 
-import sys
-
-from kernelgan_jax.__main__ import benchmark
+from kernelgan_jax.__main__ import benchmark_command
 
 if __name__ == "__main__":
-    sys.exit(benchmark())
+    benchmark_command()

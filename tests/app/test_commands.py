@@ -1,5 +1,6 @@
 """The word before the flags: what each command does, and what is no command."""
 
+import subprocess
 import sys
 
 import pytest
@@ -85,3 +86,18 @@ def test_what_web_cannot_do(capsys, monkeypatch):
     assert program.main(["web", "--prot=1"]) == 2
     line = makers.error_line(capsys)
     assert line.endswith("did you mean --port? (web --help shows its flags)")
+
+
+COMPILING = """
+import threading, time
+from kernelgan_jax import __main__ as program
+
+threading.Thread(target=time.sleep, args=[3600]).start()  # It cannot be stopped.
+program.main = lambda: 130
+program.command()
+"""
+
+
+def test_the_end_by_a_signal_does_not_wait_for_threads():
+    done = subprocess.run([sys.executable, "-c", COMPILING], timeout=60)
+    assert done.returncode == 130
