@@ -18,6 +18,8 @@ from kernelgan_jax.super_resolution.registry import METHODS
 
 QUICK_IMAGES = 4
 """Number of images that `--quick` takes."""
+SEEDS = 3
+"""Number of seeds of kernels, unless `--seeds` or `--quick` says otherwise."""
 
 _PROGRAM = "kernelgan-benchmark"
 
@@ -142,9 +144,11 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--quick",
         action="store_true",
-        help=f"only {QUICK_IMAGES} images, spread over the set",
+        help=f"only {QUICK_IMAGES} images, spread over the set, and one seed",
     )
-    command.add_argument("--seeds", type=int, default=3, help="seeds of kernels (3)")
+    command.add_argument(
+        "--seeds", type=int, help=f"seeds of kernels ({SEEDS}; with --quick 1)"
+    )
     command.add_argument("--sr_seeds", type=int, default=1, help="seeds of images (1)")
     command.add_argument(
         "--sr",

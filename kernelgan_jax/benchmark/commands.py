@@ -10,7 +10,7 @@ import numpy as np
 from kernelgan_jax.app import image_files, resources
 from kernelgan_jax.app.terminal import print_error
 from kernelgan_jax.benchmark import page, plots, tables, testset
-from kernelgan_jax.benchmark.cli import QUICK_IMAGES
+from kernelgan_jax.benchmark.cli import QUICK_IMAGES, SEEDS
 from kernelgan_jax.benchmark.deblurring import with_deblurring
 from kernelgan_jax.benchmark.degrade import make_test_set
 from kernelgan_jax.benchmark.evaluate import run_benchmark
@@ -64,7 +64,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             output,
             scale=scale,
             systems=systems,
-            seeds=arguments.seeds,
+            seeds=_seeds(arguments),
             sr_seeds=arguments.sr_seeds,
             method=arguments.sr,
             names=arguments.images or _quick(arguments, scale),
@@ -93,6 +93,13 @@ def _quick(arguments: argparse.Namespace, scale: int) -> list[str]:
     known = [case.name for case in testset.read_test_set(arguments.data, scale).cases]
     places = np.linspace(0, len(known) - 1, min(QUICK_IMAGES, len(known)))
     return [known[int(place)] for place in places]
+
+
+def _seeds(arguments: argparse.Namespace) -> int:
+    """The number of seeds of kernels."""
+    if arguments.seeds is not None:
+        return arguments.seeds
+    return 1 if arguments.quick else SEEDS
 
 
 def _systems(arguments: argparse.Namespace) -> list[System]:

@@ -10,7 +10,7 @@ import helpers
 import pytest
 
 from kernelgan_jax.app import kernel_files
-from kernelgan_jax.benchmark import cli, make_test_set, read_test_set
+from kernelgan_jax.benchmark import cli, commands, make_test_set, read_test_set
 
 
 def test_evaluate(data, tmp_path, capsys, plugs):
@@ -116,6 +116,22 @@ def test_quick_takes_images_all_over_the_set(images, tmp_path, names, taken):
     assert cli.main([*command, *filter(None, [names])]) == 0
     lines = (out / "runs.jsonl").read_text().splitlines()
     assert {json.loads(line)["image"] for line in lines} == taken
+
+
+@pytest.mark.parametrize(
+    ("flags", "seeds"), [([], 3), (["--quick"], 1), (["--quick", "--seeds=2"], 2)]
+)
+def test_numbers_of_seeds(own_data, tmp_path, monkeypatch, flags, seeds):
+    found = []
+
+    def stop(*_, **settings):
+        found.append(settings["seeds"])
+        raise ValueError("enough")
+
+    monkeypatch.setattr(commands, "run_benchmark", stop)
+    command = ["evaluate", f"--data={own_data}", f"--output_dir={tmp_path / 'out'}"]
+    assert cli.main([*command, "--scales=2", *flags]) == 2
+    assert found == [seeds]
 
 
 def test_faults_give_status_1(own_data, tmp_path, capsys):
