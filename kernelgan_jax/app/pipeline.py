@@ -85,6 +85,8 @@ def process(
     workers = max(2, min(batch_size, worker_count()))
     readers = ThreadPoolExecutor(workers, "read")
     loaders = ThreadPoolExecutor(3, "load")
+    # Not in this thread: a signal would wait for the end of a compilation.
+    estimator = ThreadPoolExecutor(1, "estimate")
     finishers = ThreadPoolExecutor(workers, "finish")
     try:
         before: list[Future[Outcome]] = []
@@ -94,13 +96,14 @@ def process(
         for number, batch in enumerate(_batches(read, batch_size)):
             if number == 0:
                 _prepare(loaders, batch, job)
-            now = _start_batch(finishers, batch, job, report_or_stop)
+            arguments = (finishers, batch, job, report_or_stop)
+            now = estimator.submit(_start_batch, *arguments).result()
             yield from (future.result() for future in before)
             before = now
         yield from (future.result() for future in before)
     finally:
         stop.set()
-        for pool in (readers, loaders, finishers):
+        for pool in (readers, loaders, estimator, finishers):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
