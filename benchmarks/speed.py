@@ -117,8 +117,9 @@ def sr_step_cost(
     layers, channels = (6, 32) if fast else (8, 64)
     config = ZSSRConfig()
     crop = min(config.crop, *image.shape[:2]) // 2 * 2
+    network = Architecture(fast, 2, layers, channels, image.shape[-1])
     algorithm = zero_shot(
-        Architecture(fast, 2, layers, channels, image.shape[-1]),
+        network,
         Training(3000, "cosine", config.learning_rate, config.min_learning_rate, crop),
         as_product=jax.default_backend() == "cpu",
     )
@@ -127,7 +128,7 @@ def sr_step_cost(
     pair = make_pair(image, blurred, linear, 2)
     pairs = jax.tree.map(lambda x: jnp.stack([x] * batch), pair)
     keys = jax.random.split(jax.random.key(0), batch)
-    states = jax.vmap(algorithm.init)(keys)
+    states = jax.vmap(lambda key: algorithm.init(network.init(key)))(keys)
     steps = 40 if fast else 10
 
     def step(key: jax.Array, state: State, pair: Pair) -> State:
