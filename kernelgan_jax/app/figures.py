@@ -141,7 +141,7 @@ def kernel_figure(result: Result, estimate: KernelEstimate) -> bytes:
     for axes, (scale, kernel) in zip(panels, shown, strict=True):
         _draw_kernel(axes, kernel, scale, result.family)
     if estimate.confidence is not None:
-        _draw_confidence(panels[-1], estimate.kernel, estimate.confidence)
+        _draw_confidence(panels[-1], estimate, estimate.confidence)
 
     titles = [axes.get_title() for axes in (picture, *panels)]
     top = 5 - EDGE - LINE * max(1 + title.count("\n") for title in titles)
@@ -309,8 +309,8 @@ def _short_name(path: Path) -> str:
 
 
 def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
-    """Ellipses of the parts' kernels over the image, all magnified alike; gray where
-    the part by itself says little."""
+    """Ellipses of the parts' kernels over the image, all as many times as large; gray
+    where the part by itself says little."""
     rows, columns = kernel_map.kernels.shape[:2]
     height, width = shape[:2]
     parts = {
@@ -325,9 +325,9 @@ def _draw_map(axes: Any, kernel_map: KernelMap, shape: tuple[int, ...]) -> None:
     for (i, j), covariance in parts.items():
         centre = np.array([(i + 0.5) * height / rows, (j + 0.5) * width / columns])
         row, column = centre[:, None] + gain * ellipse(covariance)
-        sure = kernel_map.levels[i][j] in ("high", "medium")
+        trusted = kernel_map.levels[i][j] in ("high", "medium")
         axes.plot(column, row, color="white", lw=2.5)
-        axes.plot(column, row, color="deepskyblue" if sure else "gray", lw=1.2)
+        axes.plot(column, row, color="deepskyblue" if trusted else "gray", lw=1.2)
     _set_title(axes, f"{axes.get_title()}, ellipses {gain:.0f} times as large")
 
 
@@ -349,20 +349,29 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int, family: str = "") ->
     axes.locator_params(integer=True)
 
 
-def _draw_confidence(axes: Any, kernel: np.ndarray, confidence: Confidence) -> None:
+def _draw_confidence(
+    axes: Any, estimate: KernelEstimate, confidence: Confidence
+) -> None:
     """The kernel's ellipse of one standard deviation, and those of the samples."""
     from matplotlib.collections import LineCollection
 
-    around = np.asarray(kernels.centre_of_mass(kernel))[:, None]
-    shown = (kernel, *confidence.samples[:32])
-    own, *others = ((around + ellipse(kernels.covariance(k))).T[:, ::-1] for k in shown)
+    kernel = np.asarray(estimate.kernel)
+    centre = np.asarray(kernels.centre_of_mass(kernel))[:, None]
+
+    def outline(kernel: np.ndarray) -> np.ndarray:
+        covariance = equivalent_gaussian.covariance(kernel, scale=estimate.scale)
+        drawn: np.ndarray = (centre + ellipse(covariance))[::-1].T
+        return drawn
+
+    others = [outline(sample) for sample in confidence.samples[:32]]
     lines = LineCollection(others, color="deepskyblue", lw=0.6, alpha=0.35)
     axes.add_collection(lines, autolim=False)
-    axes.plot(*own.T, color="white", lw=1.5)
-    # A long one would run into the losses.
-    reason = textwrap.fill(f"({confidence.reason})", 48) if confidence.reason else ""
-    title = f"{axes.get_title()}\nconfidence {confidence.level}\n{reason}"
-    _set_title(axes, title.rstrip())
+    axes.plot(*outline(kernel).T, color="white", lw=1.5)
+    title = f"{axes.get_title()}\nconfidence {confidence.level}"
+    if confidence.reason and confidence.reason != estimate.failure:
+        # A long one would run into the losses.
+        title += "\n" + textwrap.fill(f"({confidence.reason})", 48)
+    _set_title(axes, title)
     axes.set_xlim(-0.5, kernel.shape[1] - 0.5)
     axes.set_ylim(kernel.shape[0] - 0.5, -0.5)
 

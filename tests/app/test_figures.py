@@ -7,6 +7,7 @@ from app import makers
 from app.makers import KERNEL
 from PIL import Image as pillow
 
+from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.app import figures
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.estimators.kernelgan.config import FLOW
@@ -49,6 +50,23 @@ def test_confidence_is_drawn(tmp_path):
     rated = gray(drawn(tmp_path / "rated", loss=None, confidence=makers.confidence()))
     assert plain.shape == rated.shape == (500, 1100)
     assert (plain[:, 500:] != rated[:, 500:]).any()
+
+
+@pytest.mark.parametrize(
+    "kernel, width", [(KERNEL, None), (blur_kernels.bicubic(2), 0.76)]
+)
+@pytest.mark.parametrize("failure", ["", "a $reason"])
+def test_what_is_said_of_the_confidence(kernel, width, failure):
+    """The ellipse is that of the title's widths; a failure is said above, once."""
+    confidence = makers.confidence()
+    estimate = makers.estimate(kernel=kernel, failure=failure, confidence=confidence)
+    axes = figures.new_figure(5, 5).add_subplot()
+    figures._draw_confidence(axes, estimate, confidence)
+    assert ("(a $reason)" in axes.get_title()) == (not failure)
+    extent = np.ptp(axes.lines[-1].get_xydata(), axis=0)
+    covariance = kernels.covariance(kernel) if width is None else width**2 * np.eye(2)
+    expected = 2 * np.sqrt(np.diag(covariance)[::-1])
+    np.testing.assert_allclose(extent, expected, rtol=0.01)
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 0.0])
