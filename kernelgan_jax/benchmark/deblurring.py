@@ -60,6 +60,9 @@ METHODS = {
 }
 """Titles and functions by the ends of the systems' names."""
 
+_SEEDED = (unsupervised_wiener,)
+"""Those that draw: the others make the same image of any seed."""
+
 
 def with_deblurring(systems: Sequence[System]) -> list[System]:
     """Systems with the kernels of others, which deblur by scikit-image, at scale 1.
@@ -78,7 +81,9 @@ def with_deblurring(systems: Sequence[System]) -> list[System]:
             name=f"{own.kernel_name}-{name}",
             title=f"{own.title} + {title}",
             kernel_title=own.kernel_title,
-            method=UserMethod(_of_image(deblur), name, scales=(1,)),
+            method=UserMethod(
+                _of_image(deblur), name, scales=(1,), seeded=deblur in _SEEDED
+            ),
         )
         for own in systems
         if own.estimator is not None and own.method is None

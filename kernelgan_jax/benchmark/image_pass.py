@@ -59,10 +59,9 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
             method = None
         elif method == NO_METHOD:
             return None
-        seeded = isinstance(method, UserMethod) or (
-            method is not None and METHODS[method].seeded
-        )
-        if seed > 0 and not (system.seeded or seeded):
+        entry = METHODS[method] if isinstance(method, str) else method
+        seeded = system.seeded or (entry is not None and entry.seeded)
+        if seed > 0 and not seeded:
             return None  # It would be the same image again.
     key = Key(SR, case.scale, system.name, case.name, seed)
     mark = fingerprint(

@@ -60,6 +60,8 @@ class UserMethod:
     """Text that changes whenever the results may change."""
     scales: tuple[int, ...] = ()
     """The scales that it knows; empty for all."""
+    seeded: bool = True
+    """Whether the result depends on the seed."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -67,7 +67,8 @@ def load_systems(text: str) -> list[System]:
     names = _parameters(user, f"{file}:{function}")
     keywords = [name for name in _KEYWORDS if name in names]
     if "kernel" in names:
-        method = UserMethod(functools.partial(_call_method, user, keywords), digest)
+        function_of_all = functools.partial(_call_method, user, keywords)
+        method = UserMethod(function_of_all, digest, seeded="seed" in keywords)
         return [
             System(
                 f"{function}-{own.kernel_name}",

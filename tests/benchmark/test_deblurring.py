@@ -25,7 +25,10 @@ def test_the_kernel_is_turned_and_placed_right(name):
     assert system.knows_scale(1) and not system.knows_scale(2)
 
     def error(used):
-        found = system.method.function(blurred, used, 1, 0)
+        found, other = (
+            system.method.function(blurred, used, 1, seed) for seed in (0, 1)
+        )
+        assert (found != other).any() == system.method.seeded
         assert found.shape == sharp.shape and found.dtype == np.float32
         return np.abs(found - sharp).mean()
 
