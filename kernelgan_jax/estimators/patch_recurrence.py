@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import checks, kernels
-from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
+from kernelgan_jax.estimate import Evidence, KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators.registry import PatchRecurrenceConfig
 from kernelgan_jax.parallel import map_images
 from kernelgan_jax.pixels import (
@@ -207,11 +207,12 @@ def estimate(
     del keys, evidence
     first = _first_scale(scale)
 
-    def one(index: int, image: np.ndarray, _: ProgressCallback) -> KernelEstimate:
+    def one(i: int, image: np.ndarray, report: ProgressCallback) -> KernelEstimate:
         data = prepare(image, scale=first)
         run = _compiled(kernel_side(first))
         kernel = np.asarray(run(data, config.iterations), np.float64)
         kernel = kernels.normalise(kernels.centre(kernel, first))
+        report(Progress(image=i, phase="patch_recurrence", step=1, total=1))
         if first == scale:
             return KernelEstimate(kernel, scale)
         return KernelEstimate(kernels.kernel_x4(kernel), scale, ((first, kernel),))

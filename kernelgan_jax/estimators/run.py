@@ -181,7 +181,7 @@ def estimate_checked(
     # Where it is None the spectral estimator tries again, and says what is wrong.
     known = list(evidence) or [None] * len(images)
     unseen = [None if own else image for image, own in zip(images, known, strict=True)]
-    analysed = analyse_images(unseen, scale=scale, progress=progress)
+    analysed = analyse_images(unseen, scale=scale)
     seen = [own or new for own, new in zip(known, analysed, strict=True)]
     found = entry.implementation.estimate(
         keys,

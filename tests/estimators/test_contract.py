@@ -7,6 +7,7 @@ from helpers import TINY_KERNELGAN, gaussian, texture
 
 from kernelgan_jax import estimate_kernel, estimate_kernels, kernels
 from kernelgan_jax.estimators import ESTIMATORS
+from kernelgan_jax.estimators.fixed import Fixed
 from kernelgan_jax.kernels import frame_size
 
 SETTINGS = {
@@ -63,9 +64,17 @@ def test_what_the_spectrum_says_is_there(name, found):
 
 def test_the_same_bits_alone_and_again(name, images, found):
     for image, estimate in zip(images, found, strict=True):
+        reports = []
         alone = estimate_kernel(
-            jax.random.key(0), image, estimator=name, config=config(name)
+            jax.random.key(0),
+            image,
+            estimator=name,
+            config=config(name),
+            progress=reports.append,
         )
+        steps = [(name, report.total) for report in reports]
+        assert [(r.phase, r.step) for r in reports[-1:]] == steps[-1:]
+        assert bool(reports) != isinstance(ESTIMATORS[name].implementation, Fixed)
         np.testing.assert_array_equal(alone.kernel, estimate.kernel)
         assert alone.failure == estimate.failure
         assert alone.trusted == estimate.trusted

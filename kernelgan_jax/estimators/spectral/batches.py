@@ -33,7 +33,6 @@ def analyse_images(
     scale: int,
     rare: bool = True,
     vectorised: bool | None = None,
-    progress: ProgressCallback | None = None,
 ) -> list[Evidence | None]:
     """Analyses the power spectra of several images.
 
@@ -43,7 +42,6 @@ def analyse_images(
       rare: As `analyse` takes it.
       vectorised: Whether all fits are one `vmap`ped program; by default on GPUs and
         TPUs only.
-      progress: An exception that it raises ends the work on all images.
 
     Returns:
       For each image what `analyse` returns, or None where it raises a ValueError.
@@ -66,7 +64,7 @@ def analyse_images(
             except ValueError:
                 return None
 
-        return map_images(one, items, progress=progress)
+        return map_images(one, items)
 
     if vectorised is None:
         vectorised = jax.default_backend() != "cpu" and len(images) > 1
