@@ -14,11 +14,6 @@ class UnusableError(Exception):
     """What is wrong with an image; the message continues the file's name."""
 
 
-def one_line(text: object) -> str:
-    """Text without what would break a line or could not be printed."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Image:
     """An image file's contents, upright."""

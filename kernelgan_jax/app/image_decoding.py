@@ -26,9 +26,10 @@ from kernelgan_jax.app.exif import (
     upright,
 )
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.image import GRAY_OR_COLOUR, Image, UnusableError, one_line
+from kernelgan_jax.app.image import GRAY_OR_COLOUR, Image, UnusableError
 from kernelgan_jax.app.image_kinds import RAW, kind_of
 from kernelgan_jax.app.metadata import Metadata, of_pillow, split_png
+from kernelgan_jax.app.terminal import printable
 from kernelgan_jax.app.tiff_decoding import Decoded, Tiff, missing_values
 
 MAX_PIXELS = 10**9
@@ -441,4 +442,4 @@ def own_pillow_settings(notes: list[str]) -> Iterator[None]:
             yield
         finally:
             pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-    notes.extend(one_line(warning.message).strip() for warning in caught)
+    notes.extend(printable(warning.message).strip() for warning in caught)

@@ -15,9 +15,10 @@ from PIL import UnidentifiedImageError
 
 from kernelgan_jax.app import files, image_encoding, memory
 from kernelgan_jax.app.folders import REPORT, is_of_a_run, output_filter
-from kernelgan_jax.app.image import Image, UnusableError, one_line
+from kernelgan_jax.app.image import Image, UnusableError
 from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
 from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
+from kernelgan_jax.app.terminal import printable
 from kernelgan_jax.pixels import from_unit
 
 HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
@@ -77,7 +78,7 @@ def find(
         except ImageError as error:
             problems.append(error)
         except OSError as error:
-            reason = one_line(error.strerror or error)
+            reason = printable(error.strerror or error)
             problems.append(_error(pattern, f"cannot be looked up: {reason}"))
     return Found(list(paths.values()), problems)
 
@@ -117,7 +118,7 @@ def passed_over(
         if kinds:
             number = sum(kinds.values())
             listed = ", ".join(kind for kind, _ in kinds.most_common(8))
-            parts.append(f"{number} file{'s' * (number > 1)} ({one_line(listed)})")
+            parts.append(f"{number} file{'s' * (number > 1)} ({printable(listed)})")
         if subfolders:
             parts.append(
                 f"{subfolders} subfolder{'s' * (subfolders > 1)} ('{folder}/**')"
@@ -206,7 +207,7 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
         message = "may not be read; check the file's permissions"
         raise _error(path, message) from None
     except OSError as error:
-        reason = one_line(error.strerror or error)
+        reason = printable(error.strerror or error)
         raise _error(path, f"cannot be opened: {reason}") from error
     with file:
         size = os.fstat(file.fileno()).st_size
@@ -260,12 +261,12 @@ def write_png(path: str | os.PathLike[str], image: Image) -> None:
 
 def damaged(path: str | os.PathLike[str], error: Exception) -> ImageError:
     """What to say of a file in which a decoder has found something wrong."""
-    reason = one_line(error) or type(error).__name__
+    reason = printable(error) or type(error).__name__
     return _error(path, f"is damaged or incomplete ({reason}); copy or export it again")
 
 
 def _error(path: str | os.PathLike[str], problem: str) -> ImageError:
-    return ImageError(f"{one_line(os.fspath(path))}: {problem}")
+    return ImageError(f"{printable(os.fspath(path))}: {problem}")
 
 
 def _expand(
@@ -401,5 +402,5 @@ def _images(
         if problem is None:
             chosen.append(path)
         else:
-            problems.append(_error(path, f"{one_line(problem)}; it is left out"))
+            problems.append(_error(path, f"{printable(problem)}; it is left out"))
     return chosen

@@ -83,14 +83,14 @@ class Enduring(io.TextIOBase):
         return getattr(self._stream, name)
 
 
-def printable(text: str) -> str:
+def printable(text: object) -> str:
     """Text in which everything that is not printable is escaped, also line breaks.
 
     Example:
       >>> len(printable("a" + chr(27)))  # an escape code: four characters
       5
     """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def print_text(text: str) -> None:
@@ -147,7 +147,7 @@ def summary_line(summary: Summary) -> str:
     if summary.conversions:
         parts.append(f"read with notes ({summary.conversions})")
     parts.append(f"{summary.seconds:.1f} s")
-    path, folder = (printable(str(p)) for p in (summary.path, summary.folder))
+    path, folder = map(printable, (summary.path, summary.folder))
     return f"{path}: {', '.join(parts)} -> {folder}"
 
 
@@ -170,5 +170,5 @@ def _row(summary: Summary) -> tuple[str, str, str, str, str, str]:
         f"{summary.seconds:.1f}",
         converged,
         summary.level,
-        printable(str(summary.path)),
+        printable(summary.path),
     )
