@@ -232,11 +232,12 @@ def _png(stored: np.ndarray, image: Image) -> bytes:
     data = imagecodecs.png_encode(stored)
     # imagecodecs writes pixels only. The other chunks are put after the header, which
     # is always 33 bytes with the signature.
-    chunks = [_png_chunk(kind, body) for kind, body in png_chunks(image)]
+    chunks = [png_chunk(kind, body) for kind, body in png_chunks(image)]
     return b"".join([data[:33], *chunks, memoryview(data)[33:]])
 
 
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG with its length and its check."""
     length = struct.pack(">I", len(data))
     return length + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -4,7 +4,6 @@ Frames are written one after the other, as they are made, each as a whole pictur
 """
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -17,6 +16,7 @@ from kernelgan_jax.app import files, gif, image_encoding, image_files
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.image_decoding import FORMATS, own_pillow_settings
+from kernelgan_jax.app.image_encoding import png_chunk
 from kernelgan_jax.app.image_kinds import PNG_START
 from kernelgan_jax.app.metadata import png_chunks, split_png
 
@@ -169,25 +169,25 @@ def _write_apng(
         body = b"".join(data for kind, data in chunks if kind == b"IDAT")
         if not place:
             header = chunks[0][1]
-            file.write(PNG_START + _chunk(b"IHDR", header))
+            file.write(PNG_START + png_chunk(b"IHDR", header))
             for kind, data in png_chunks(image):
-                file.write(_chunk(kind, data))
+                file.write(png_chunk(kind, data))
             moving = count - timing.starts_still
-            file.write(_chunk(b"acTL", struct.pack(">II", moving, timing.plays)))
+            file.write(png_chunk(b"acTL", struct.pack(">II", moving, timing.plays)))
         if chunks[0][1] != header:
             raise ValueError(f"frame {place + 1} is of another size or kind")
         if place or not timing.starts_still:
             sides = header[:8]
             times = _fraction(timing.milliseconds[place])
             control = struct.pack(">I8sIIHHBB", number, sides, 0, 0, *times, 0, 0)
-            file.write(_chunk(b"fcTL", control))
+            file.write(png_chunk(b"fcTL", control))
             number += 1
         if place:
-            file.write(_chunk(b"fdAT", struct.pack(">I", number) + body))
+            file.write(png_chunk(b"fdAT", struct.pack(">I", number) + body))
             number += 1
         else:
-            file.write(_chunk(b"IDAT", body))
-    file.write(_chunk(b"IEND", b""))
+            file.write(png_chunk(b"IDAT", body))
+    file.write(png_chunk(b"IEND", b""))
 
 
 def _fraction(milliseconds: float) -> tuple[int, int]:
@@ -205,11 +205,6 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, kind = struct.unpack_from(">I4s", png, at)
         yield kind, png[at + 8 : at + 8 + length]
         at += 12 + length
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(data, zlib.crc32(kind))
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
 
 # --- GIF ---

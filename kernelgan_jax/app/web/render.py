@@ -5,6 +5,7 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
+from kernelgan_jax.app.kernel_files import export_name
 from kernelgan_jax.app.report_values import size
 from kernelgan_jax.app.web.work import Entry
 from kernelgan_jax.kernel_formats import TOOLS
@@ -110,7 +111,7 @@ def _downloads(entry: Entry) -> str:
         for name, label in labels.items()
         if name in names or name == "report.json"
     ]
-    tools = {tool: f"{own}_{tool}.{TOOLS[tool].suffix}" for tool in TOOLS}
+    tools = {tool: export_name(tool, scale) for tool in TOOLS}
     others = [_link(folder / n, tool) for tool, n in tools.items() if n in names]
     text = "Download: " + " · ".join(links)
     return text + ("<br>Kernel for: " + " · ".join(others) if others else "")
