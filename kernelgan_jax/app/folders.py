@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kernelgan_jax.app import files, summary_table
-from kernelgan_jax.app.job import FORMATS, SETTINGS, WITHOUT_QUALITY
+from kernelgan_jax.app.job import FORMATS, REPORT, SETTINGS, WITHOUT_QUALITY
 from kernelgan_jax.app.manifest import is_manifest
 
 LONGEST_NAME = 200
@@ -25,9 +25,6 @@ RESULT_IMAGE = re.compile(
     rf"kernel\.png|comparison\.png|sr_x[1-9](_[0-9]{{4,}})?\.({'|'.join(FORMATS)})"
 )
 """Names of the images that a run writes into a folder."""
-
-REPORT = "report.json"
-"""The file that says whose results a folder holds."""
 
 
 class Owner(NamedTuple):

@@ -19,6 +19,8 @@ SAME = "same"
 QUALITY = 95
 """Quality of JPEG, WebP and AVIF, if none is asked for."""
 
+REPORT = "report.json"
+"""The file that says whose results a folder holds; a folder with it is complete."""
 
 POOLED = "pool"
 """What `GivenConfig.source` says of a kernel that was made of all images of a run."""

@@ -14,6 +14,7 @@ import numpy as np
 from kernelgan_jax import kernel_export, kernels
 from kernelgan_jax.app import files, kernel_files, manifest
 from kernelgan_jax.app.flag_values import LEVELS
+from kernelgan_jax.app.job import REPORT
 
 
 def name(scale: int) -> str:
@@ -69,7 +70,7 @@ def _entry(
     results: Path, scale: int, least: str
 ) -> tuple[np.ndarray, str, float] | None:
     """Kernel, confidence and noise of an image; None if it does not belong there."""
-    report: dict[str, Any] = files.read_json(results / "report.json") or {}
+    report: dict[str, Any] = files.read_json(results / REPORT) or {}
     try:
         confidence = report["confidence"]
         level = "" if confidence is None else confidence["level"]

@@ -28,7 +28,7 @@ from kernelgan_jax.app import (
     resources,
     results,
 )
-from kernelgan_jax.app.job import Job, Outcome, Task
+from kernelgan_jax.app.job import REPORT, Job, Outcome, Task
 from kernelgan_jax.app.reading import Ready
 from kernelgan_jax.app.report import Result
 from kernelgan_jax.app.super_resolving import super_resolve
@@ -232,7 +232,7 @@ def _read(number: int, task: Task, job: Job) -> Ready | Outcome:
 
 def _kept(task: Task) -> Outcome:
     """The outcome of an image that was finished before, from its report."""
-    found = files.read_json(task.folder / "report.json")
+    found = files.read_json(task.folder / REPORT)
     if found is None:  # Another run is about to replace it.
         return Outcome(task, "kept")
     summary = report_values.summary(task, found)

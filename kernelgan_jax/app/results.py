@@ -22,7 +22,7 @@ from kernelgan_jax import parallel
 from kernelgan_jax.app import figures, files, image_encoding, kernel_files, sequences
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
-from kernelgan_jax.app.job import FORMATS, WITHOUT_QUALITY, Job
+from kernelgan_jax.app.job import FORMATS, REPORT, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernel_formats import TOOLS
@@ -51,7 +51,7 @@ FILES = (
     "kernel.png",
     *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
     "comparison.png",
-    "report.json",
+    REPORT,
 )
 """All files that `write` may leave in a folder, in the order in which they appear,
 apart from those of single frames."""
@@ -174,7 +174,7 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
     Files are compared with the sizes and the digests in the report; at a URL, where an
     object appears whole or not at all, with the sizes alone.
     """
-    report = files.read_json(folder / "report.json")
+    report = files.read_json(folder / REPORT)
     try:
         if report is None or report["fingerprint"] != fingerprint:
             return False
@@ -195,7 +195,7 @@ def add_exports(folder: Path, exports: Sequence[str]) -> None:
     """
     place = folder.parent if isinstance(folder, Path) else None
     with _naming(folder), files.temporary_folder(place) as temporary:
-        report = files.read_json(folder / "report.json") or {}
+        report = files.read_json(folder / REPORT) or {}
         missing = set(exports) - set(report.get("exports", ()))
         if not missing:
             return
@@ -208,9 +208,9 @@ def add_exports(folder: Path, exports: Sequence[str]) -> None:
         found = {name: files.content(temporary / name)._asdict() for name in names}
         report["files"] |= found
         report["exports"] = sorted(missing | set(report.get("exports", ())))
-        (temporary / "report.json").write_text(_json(report))
+        (temporary / REPORT).write_text(_json(report))
         with files.locked_folder(folder):
-            for name in (*names, "report.json"):  # A killed run does it again.
+            for name in (*names, REPORT):  # A killed run does it again.
                 files.sync(temporary / name)
                 _move(temporary / name, folder / name)
 
@@ -261,7 +261,7 @@ def write(result: Result) -> dict[str, Any]:
             for name in reversed(_own_files(folder)):
                 (folder / name).unlink(missing_ok=True)
             for name in _own_files(temporary):
-                if name == "report.json" and isinstance(folder, Path):
+                if name == REPORT and isinstance(folder, Path):
                     files.sync(folder)
                 _move(temporary / name, folder / name)
             if isinstance(folder, Path):
@@ -290,8 +290,8 @@ def _write_files(folder: Path, result: Result) -> dict[str, Any]:
         name: files.content(folder / name)._asdict() for name in _own_files(folder)
     }
     report = to_dict(result, found)
-    (folder / "report.json").write_text(_json(report))
-    for name in (*found, "report.json"):
+    (folder / REPORT).write_text(_json(report))
+    for name in (*found, REPORT):
         files.sync(folder / name)
     return report
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelgan_jax.app import files, manifest
+from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.app.report_values import VALUES, values
 
 NAME = "summary.csv"
@@ -41,7 +42,7 @@ def _row(record: Mapping[str, Any], results: Path) -> list[Any]:
     """The values of an image: those of its report count, if it has one."""
     found = dict(record)
     if record.get("status") == "done":
-        if report := files.read_json(results / "report.json"):
+        if report := files.read_json(results / REPORT):
             found |= values(report)
     names = found.get("files")
     found["files"] = " ".join(map(str, names)) if isinstance(names, list) else ""

@@ -5,6 +5,7 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
+from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.app.kernel_files import export_name
 from kernelgan_jax.app.report_values import size
 from kernelgan_jax.app.web.work import Entry
@@ -105,11 +106,11 @@ def _downloads(entry: Entry) -> str:
     labels = {entry.report["super_resolution"]["file"]: "Picture"}
     labels |= {f"{own}.npy": "Kernel (NumPy)", f"{own}.mat": "Kernel (MATLAB)"}
     labels |= {f"refitted_{own}.npy": "Refitted kernel (NumPy)"}
-    labels |= {"report.json": "Report"}
+    labels |= {REPORT: "Report"}
     links = [
         _link(folder / name, label)
         for name, label in labels.items()
-        if name in names or name == "report.json"
+        if name in names or name == REPORT
     ]
     tools = {tool: export_name(tool, scale) for tool in TOOLS}
     others = [_link(folder / n, tool) for tool, n in tools.items() if n in names]

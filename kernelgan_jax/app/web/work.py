@@ -25,7 +25,7 @@ from kernelgan_jax.app import (
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.folders import folders
 from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.job import Job, Outcome, Task
+from kernelgan_jax.app.job import REPORT, Job, Outcome, Task
 from kernelgan_jax.estimate import Progress
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -154,7 +154,7 @@ def _update(entry: Entry, event: str | Outcome) -> None:
         name = event.error.replace(str(entry.task.path), entry.task.path.name)
         entry.status, entry.text = "failed", name
     else:
-        found = files.read_json(entry.task.folder / results.FILES[-1])
+        found = files.read_json(entry.task.folder / REPORT)
         entry.status, entry.text, entry.report = "done", "", dict(found or {})
 
 
