@@ -15,6 +15,8 @@ UNIT_SLACK = 1e-6
 """Distance from [0, 1] that rounding errors may take a value to."""
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
+CONSTANT = "image is constant: it has no structure that could show a kernel"
+"""What `check_structure` says of an image without structure."""
 
 # --- Arrays and their range ---
 
@@ -230,9 +232,7 @@ def check_structure(gray: np.ndarray, *, min_range: float = 1e-6) -> None:
       ValueError: image is constant: it has no structure that could show a kernel
     """
     if np.ptp(gray) < min_range:
-        raise ValueError(
-            "image is constant: it has no structure that could show a kernel"
-        )
+        raise ValueError(CONSTANT)
 
 
 def textured_window(

@@ -15,9 +15,6 @@ from kernelgan_jax.app.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 
-CONSTANT = "image is constant: it has no structure that could show a kernel"
-"""Why an image without structure is enlarged bicubically."""
-
 _SMOOTHING = 2.0
 """Standard deviation, pixels, of the Gaussian that smooths what was filled."""
 

@@ -13,6 +13,7 @@ from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse
 from kernelgan_jax.estimators.spectral.confidence import judge
+from kernelgan_jax.pixels import CONSTANT
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
 CANDIDATES = 4
@@ -81,10 +82,10 @@ def read(path: Path, job: Job) -> Sample:
     frames = image.frames
     if frames == 1:
         is_constant = enlarging.is_constant(image)
-        return Sample(image, bicubic=enlarging.CONSTANT if is_constant else "")
+        return Sample(image, bicubic=CONSTANT if is_constant else "")
     places = np.unique(np.linspace(0, frames - 1, CANDIDATES).astype(int)).tolist()
     places += [frame for frame in range(frames) if frame not in places]
-    best, best_rating, rated = Sample(image, bicubic=enlarging.CONSTANT), None, 0
+    best, best_rating, rated = Sample(image, bicubic=CONSTANT), None, 0
     for place in places:
         sample = Sample(image_files.read(path, frame=place) if place else image, place)
         if enlarging.is_constant(sample.image):
@@ -145,7 +146,7 @@ def checked(sample: Sample, job: Job) -> Sample:
             if usable.image.nbytes <= sample.image.pixels.nbytes:
                 sample = sample._replace(usable=usable)
         except ValueError as error:
-            if job.band and str(error) == enlarging.CONSTANT and not sample.bicubic:
+            if job.band and str(error) == CONSTANT and not sample.bicubic:
                 raise ValueError(f"band {job.band} of the {error}") from None
             is_asked_for = not job.writes_kernel and config.given.source != POOLED
             if is_asked_for and not sample.bicubic:

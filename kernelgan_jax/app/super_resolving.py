@@ -12,6 +12,7 @@ from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.reading import Ready, check_state
 from kernelgan_jax.app.report import SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, ProgressCallback
+from kernelgan_jax.pixels import CONSTANT
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import refine_plan, super_resolve_planned
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
@@ -60,7 +61,7 @@ def super_resolve(
         usual = enlarging.usual_pixels(picture)
         try:
             if enlarging.is_constant(picture):
-                raise ValueError(enlarging.CONSTANT)
+                raise ValueError(CONSTANT)
             again = _plan(picture, estimate, job, bicubic=bool(reason))
             again = again._replace(stages=planned.stages, kernel_std=planned.kernel_std)
             larger = _enlarge(picture, usual, again, job, progress)
