@@ -32,7 +32,7 @@ from kernelgan_jax.super_resolution.registry import METHODS, Method
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 
 NO_SR = "none"
-"""Value of `Config.sr` for the kernel alone."""
+"""In place of the name of a super-resolution method: the kernel alone."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from kernelgan_jax.app import weight_files
 from kernelgan_jax.app.compilation_cache import keep_compilations
 from kernelgan_jax.app.terminal import print_error
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
-from kernelgan_jax.benchmark.systems import NO_METHOD, SYSTEMS
+from kernelgan_jax.benchmark.systems import SYSTEMS
+from kernelgan_jax.config import NO_SR
 from kernelgan_jax.super_resolution.registry import METHODS
 
 QUICK_IMAGES = 4
@@ -154,7 +155,7 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
         "--sr",
         choices=[
             *(name for name in METHODS if not weight_files.needed(name)),
-            NO_METHOD,
+            NO_SR,
         ],
         default="deep_wiener",
         help="super-resolution method; none for kernels alone (deep_wiener)",

@@ -14,8 +14,9 @@ from kernelgan_jax.benchmark.kernel_pass import measure_kernels
 from kernelgan_jax.benchmark.rows import Row
 from kernelgan_jax.benchmark.session import Session
 from kernelgan_jax.benchmark.store import Store
-from kernelgan_jax.benchmark.systems import NO_METHOD, SYSTEMS, System
+from kernelgan_jax.benchmark.systems import SYSTEMS, System
 from kernelgan_jax.benchmark.testset import Case, read_test_set
+from kernelgan_jax.config import NO_SR
 from kernelgan_jax.super_resolution.registry import METHODS
 
 
@@ -79,8 +80,8 @@ def run_benchmark(
         raise ValueError(f"seeds is {seeds}; it must be at least 1")
     if not 1 <= sr_seeds <= seeds:
         raise ValueError(f"sr_seeds is {sr_seeds}; it must be from 1 to seeds, {seeds}")
-    if method not in (NO_METHOD, *METHODS):
-        legal = ", ".join((NO_METHOD, *METHODS))
+    if method not in (NO_SR, *METHODS):
+        legal = ", ".join((NO_SR, *METHODS))
         raise ValueError(f"method is {method!r}; it must be one of: {legal}")
     found = read_test_set(data, scale, names=names)
     for problem in found.problems:

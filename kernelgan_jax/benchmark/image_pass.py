@@ -13,13 +13,13 @@ from kernelgan_jax.benchmark.rows import SR, ImageRow, KernelRow, Key, kernel_fi
 from kernelgan_jax.benchmark.session import Session
 from kernelgan_jax.benchmark.store import IMAGE, Store
 from kernelgan_jax.benchmark.systems import (
-    NO_METHOD,
     System,
     UserMethod,
     method_identity,
     method_settings,
 )
 from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.config import NO_SR
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.estimators.run import rate
 from kernelgan_jax.pixels import from_array, to_unit
@@ -57,7 +57,7 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
             return None  # It failed, which has been reported.
         if IMAGE in kernel_row.files:
             method = None
-        elif method == NO_METHOD:
+        elif method == NO_SR:
             return None
         entry = METHODS[method] if isinstance(method, str) else method
         seeded = system.seeded or (entry is not None and entry.seeded)

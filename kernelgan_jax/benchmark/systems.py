@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernelgan_jax.app import weight_files
+from kernelgan_jax.config import NO_SR
 from kernelgan_jax.estimators.kernelgan.config import FLOW, KernelGANConfig
 from kernelgan_jax.estimators.registry import ESTIMATORS, Estimator, GivenConfig
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from kernelgan_jax.benchmark.testset import Case
     from kernelgan_jax.estimate import KernelEstimate
-
-NO_METHOD = "none"
-"""In place of the name of a method: kernels alone."""
 
 
 class Output(NamedTuple):
@@ -120,7 +118,7 @@ class System:
           method: The evaluation's, for a system that has none of its own.
         """
         own = self.method or method
-        if self.estimator is None or isinstance(own, UserMethod) or own == NO_METHOD:
+        if self.estimator is None or isinstance(own, UserMethod) or own == NO_SR:
             return self
         title = f"{self.title} + {METHODS[own].title}"
         if isinstance(self.method_config, WeightsConfig):
