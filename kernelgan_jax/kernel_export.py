@@ -64,11 +64,10 @@ def export(kernel: np.ndarray, *, to: str, scale: int) -> np.ndarray:
     ours = odd(np.asarray(kernel, np.float64))
     if to == "srmd":
         return _for_srmd(ours, scale)
-    if to in ("usrnet", "dpir", "skimage"):
-        return flip(ours)
+    theirs = ours if TOOLS[to].correlates else flip(ours)
     if to == "deepinv":
-        return flip(ours).astype(np.float32)[None, None]
-    return ours.astype(np.float32) if to == "opencv" else ours
+        return theirs.astype(np.float32)[None, None]
+    return theirs.astype(np.float32) if to == "opencv" else theirs
 
 
 def odd(kernel: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ import numpy as np
 
 from kernelgan_jax.kernel_export import SRMD_SIZE, export
 from kernelgan_jax.super_resolution.published.files import hwio
+from kernelgan_jax.super_resolution.published.residual import pixel_shuffle
 
 LAYERS = 12
 CODE = 15
@@ -49,10 +50,7 @@ class SRMD(nn.Module):
             out = 3 * self.scale**2 if last else self.channels
             x = nn.Conv(out, (3, 3), name=f"conv_{layer}")(x)
             x = x if last else nn.relu(x)
-        height, width, _ = x.shape
-        x = x.reshape(height, width, 3, self.scale, self.scale)
-        x = x.transpose(0, 3, 1, 4, 2)
-        return x.reshape(height * self.scale, width * self.scale, 3)
+        return pixel_shuffle(x, self.scale)
 
 
 class Weights(NamedTuple):
