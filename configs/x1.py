@@ -1,4 +1,4 @@
-"""Deblurring at scale 1; see x2.py.
+"""Deblurring: the kernel of a plain blur, and the image restored at its own size.
 
 python main.py --config=configs/x1.py --image=photo.png
 """

@@ -4,7 +4,7 @@ XLA's programs for a single image use one core well and several badly, and a bat
 program gains nothing on a CPU (benchmarks/README.md). So images run side by side, each
 in a thread with the program of a single image, and a result does not depend, in any
 bit, on the images beside it. Tiles of a large image, and programs that do not need each
-other, run so as well. This is the only module of the library that knows threads.
+other, run so as well. This is the only module of the library that starts threads.
 """
 
 import os

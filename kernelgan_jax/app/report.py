@@ -23,8 +23,7 @@ from kernelgan_jax.estimate import KernelEstimate, KernelMap
 from kernelgan_jax.version import __version__
 
 MIN_WIDTH = 0.01
-"""Smallest width, pixels, that is shown. The second moments of the bicubic kernel are
-0, which says nothing about its width."""
+"""Smallest width, pixels, that is shown: a kernel of a single value has none."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -186,7 +185,7 @@ def _estimate(result: Result) -> dict[str, Any]:
 
 
 def _kernel_map(kernel_map: KernelMap | None) -> dict[str, Any]:
-    """The widths of each kernel of a map, row by row, and how sure they are."""
+    """The widths of each kernel of a map, row by row, and how uncertain they are."""
     if kernel_map is None:
         return {}
     scale = kernel_map.scale

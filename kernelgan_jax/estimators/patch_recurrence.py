@@ -73,7 +73,7 @@ def patch_recurrence(
     A step downscales the image with the kernel at hand, weights each pair of a patch q
     of the LR image and a patch r of the downscaled one by `exp(-|q - r|^2 / 2 sigma^2)`
     (in all 1 for each q), and solves the weighted least squares for the kernel that
-    makes the r alike the q, with a penalty on the kernel's derivatives. Patches are
+    makes the r equal to the q, with a penalty on the kernel's derivatives. Patches are
     compared without their means. Where the paper keeps the nearest neighbours of q
     alone, all r are kept here: that is exact, and a few matrix products.
 

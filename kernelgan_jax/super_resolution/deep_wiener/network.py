@@ -5,7 +5,7 @@ The network restores what a linear filter cannot. At LR size, or half of it, it 
 1. three Wiener filters of the image (`wiener.py`), for a third to ten times the noise:
    what is noise in one place is detail in another;
 2. the LR image itself, and numbers: the noise, how uncertain the kernel is, the
-   strength of JPEG, the kernel's covariance.
+   strength of JPEG, the kernel's covariance, the scale.
 
 It predicts a correction of the middle filter. Between its stages a closed-form data
 step compares the result, downscaled with the kernel, with the LR image, and the next
