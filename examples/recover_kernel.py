@@ -1,4 +1,4 @@
-"""Finds the kernel of an HR/LR pair by gradient descent, once with each kernel prior.
+"""Finds the kernel of an HR/LR pair by gradient descent, with four kernel priors.
 
     python examples/recover_kernel.py [FOLDER]
 
@@ -20,7 +20,7 @@ from kernelgan_jax import blur_kernels, downscale, metrics, priors
 from kernelgan_jax.priors import KernelPrior
 
 STEPS = 6000
-# Each prior, and Adam's first learning rate for its parameters.
+# Priors, and Adam's first learning rate for its parameters.
 PRIORS = {
     "deep_linear": (priors.deep_linear(channels=16), 0.005),
     "simplex": (priors.simplex(13), 0.05),
