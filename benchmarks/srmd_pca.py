@@ -48,7 +48,7 @@ _DATA = flags.DEFINE_string("data", "", "Test set, to measure both matrices on."
 _IMAGES = flags.DEFINE_list("images", ["01", "08", "16", "24"], "Images of it.")
 
 VARIANCES = (0.1, 6.0)
-"""Of the random Gaussians along their axes, HR pixels squared."""
+"""Variances of the random Gaussians along their axes, HR pixels squared."""
 
 SPAN = 24
 """Directions of kernels that P is made of."""

@@ -52,7 +52,7 @@ NEAR = 8
 """Pixels from drawn areas to others of their colours that belong to them."""
 
 MOST_COLOURS = 16
-"""As many of the colours of drawn areas are looked for near them."""
+"""Number of colours of drawn areas that are looked for near them."""
 
 COLOUR_KEYS = np.sqrt([2.0, 3.0, 5.0])
 """Factors that make one number of the channels of a colour, not the same of others."""

@@ -38,7 +38,7 @@ LEAST_STROKE = 0.25
 """... and stand out by this fraction of the image's range."""
 
 MOST_COLOURS = 4
-"""As many of the most frequent colours of soft areas have thin strokes."""
+"""Number of the most frequent colours of soft areas that thin strokes can have."""
 
 
 def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:

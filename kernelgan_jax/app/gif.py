@@ -15,7 +15,7 @@ class Indexed(NamedTuple):
     """A picture with a palette."""
 
     picture: pillow.Image
-    """Of mode P."""
+    """Its pixels, of mode P."""
     transparent: int | None
     """The index that stands for nothing, if it is used or not; None without alpha."""
 

@@ -19,7 +19,7 @@ BALANCE = 1e-4
 images without noise (`benchmarks/deblurring.md`)."""
 
 ITERATIONS = 50
-"""Of Richardson and Lucy, scikit-image's default."""
+"""Number of iterations of Richardson and Lucy, scikit-image's default."""
 
 _MARGIN = 32
 

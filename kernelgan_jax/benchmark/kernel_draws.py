@@ -91,7 +91,7 @@ def _shake(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndar
 
 
 _PATH_POINTS = 200
-"""Of a camera's path."""
+"""Number of points of a camera's path."""
 
 
 def _unsharp(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:

@@ -43,8 +43,8 @@ QUERIES = 2000
 
 
 MAX_SIDE = 384
-"""Of larger images the most textured part is used, LR pixels: as many as a square of
-this side has."""
+"""Side of a square, LR pixels: of images with more pixels than it has, the most
+textured part of so many is used."""
 
 
 class Data(NamedTuple):

@@ -20,7 +20,7 @@ class Own(NamedTuple):
     image: np.ndarray
     """`H x W x C` float32, its own range mapped to `[headroom, 1 - headroom]`."""
     plan: Plan
-    """With noise and spectrum of that image, and its bounds."""
+    """The plan with the noise and the spectrum of that image, and its bounds."""
     levels: Levels
     """What maps it back."""
 

@@ -83,9 +83,9 @@ class _Piece(NamedTuple):
     rows: slice
     columns: slice
     plan: Plan
-    """With the part's own kernel."""
+    """The image's plan, with the part's own kernel."""
     weights: tuple[np.ndarray, np.ndarray] | None
-    """Of the rows and of the columns of its result; None for a whole image."""
+    """Weights of the rows and of the columns of its result; None for a whole image."""
 
 
 def _pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[_Piece]:

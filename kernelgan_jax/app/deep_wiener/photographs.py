@@ -31,7 +31,7 @@ RENDERED = 0.06
 """Part of the patches that is of rendered pages."""
 
 SIZES = (1.0, 0.5)
-"""Of each photograph, relative to the file's."""
+"""Sizes in which each photograph is used, relative to the file's."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 

@@ -38,7 +38,7 @@ from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import FAST, DeepWiener
 
 VALIDATION_PATCHES = 48
-"""Of each scale."""
+"""Number of patches for validation at each scale."""
 
 
 WRAPPING = 0.7
@@ -47,14 +47,14 @@ as it is in the middle of a large image. The others teach what to do at its edge
 
 
 SIZES = (1.0, 0.7, 0.5, 0.35)
-"""Of the photographs that are trained on, relative to the files'."""
+"""Sizes of the photographs that are trained on, relative to the files'."""
 
 AHEAD = 2
 """Chunks of steps that the device may still be at work on when the next is sent."""
 
 
 class Kind(NamedTuple):
-    """Of a step; each has its own program."""
+    """The kind of a step; each has its own program."""
 
     scale: int
     wraps: bool
@@ -65,7 +65,7 @@ Form = tuple[DeepWiener, bool, Callable[..., degradation.Pair]]
 
 
 class Settings(NamedTuple):
-    """Of a run."""
+    """Settings of a run."""
 
     steps: int = 20000
     batch: int = 8

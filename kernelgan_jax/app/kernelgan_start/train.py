@@ -37,8 +37,8 @@ from kernelgan_jax.estimators.kernelgan.meta_learning import (
 )
 
 VARIANCE = 2.8
-"""Of the round Gaussian that the generator starts from, pixels^2: the mean of those
-that tasks are made with."""
+"""Variance of the round Gaussian that the generator starts from, pixels^2: the mean of
+those that tasks are made with."""
 
 VALIDATION = 2**40
 """Seed of the tasks of held-out photographs."""

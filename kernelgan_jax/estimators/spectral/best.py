@@ -38,7 +38,7 @@ class Best(NamedTuple):
     half_kernel: np.ndarray | None
     """The x2 kernel of an x4 kernel."""
     name: str
-    """Of its family."""
+    """Name of its family."""
     converged: bool = True
 
 

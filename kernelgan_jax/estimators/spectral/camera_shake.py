@@ -28,7 +28,7 @@ from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
 
 NAME = "camera shake"
-"""Of this family of kernels."""
+"""Name of this family of kernels."""
 
 ROUNDS, HOPPED = 3, 4
 """How often the neighbourhood of the best paths is searched, and of how many."""

@@ -29,7 +29,7 @@ MAX_MISFIT = 0.55
 """Misfit up to which a kernel explains a spectrum (`Evidence.misfit`)."""
 
 
-UNLIKE = 1.2
+MAX_PHOTOGRAPH_MISFIT = 1.2
 """Misfit beyond which a spectrum is unlike that of photographs, whatever the kernel.
 Motions of 15 to 21 pixels at x2 had misfits of 0.3 to 0.9, drawings and text of 0.5 to
 9."""
@@ -169,7 +169,7 @@ def _level(
         return "low", "the search for the spectral kernel did not converge"
     if evidence.contrast < MIN_CONTRAST:
         return "low", "the image is almost flat or has few levels"
-    if evidence.misfit > UNLIKE:
+    if evidence.misfit > MAX_PHOTOGRAPH_MISFIT:
         return "low", "its spectrum is unlike that of photographs"
     if evidence.misfit > MAX_MISFIT:
         return (

@@ -30,7 +30,7 @@ class Part(NamedTuple):
     rows: slice
     columns: slice
     centre: tuple[float, float]
-    """Of the part itself, as fractions of the image's longer side."""
+    """Centre of the part itself, as fractions of the image's longer side."""
 
 
 def parts(shape: tuple[int, int], grid: tuple[int, int]) -> Iterator[Part]:
@@ -72,7 +72,7 @@ class Seen(NamedTuple):
 
     evidence: Evidence
     level: Level
-    """Of the confidence."""
+    """Level of the confidence."""
 
 
 def kernel_map(

@@ -118,7 +118,7 @@ class Path(NamedTuple):
     spectrum: Any
     """The `Spectrum` of the picture."""
     misfit: Any
-    """As `fit.Fit.misfit`."""
+    """The same as `fit.Fit.misfit`."""
     half_kernel: Any
     """The x2 kernel that leads to the kernel of an x4 image (`families.halve`)."""
 

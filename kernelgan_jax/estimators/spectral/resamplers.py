@@ -22,7 +22,7 @@ class Resampler(NamedTuple):
     make: Callable[[int], np.ndarray]
     """`make(scale)`: the kernel, not aligned."""
     allowance: float
-    """With a loss that is larger by this it is as likely as a family."""
+    """How much larger than a family's its loss is where both are as likely."""
 
 
 RESAMPLERS = {

@@ -42,7 +42,7 @@ FREEDOM = 3.0
 that is far off counts for little."""
 
 ROUNDS = 5
-"""Of weights and fits."""
+"""Number of rounds, each of new weights and a fit."""
 
 _LEAST_VARIANCE = 0.02
 """Smallest variance that is told from none, pixels^2."""
@@ -152,12 +152,12 @@ def smooth(
       Means and variances, `M x 3` each.
     """
 
-    def prior(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         square = ((a[:, None] - b[None, :]) ** 2).sum(-1)
         same: np.ndarray = CHANGE**2 * np.exp(-square / (2 * DISTANCE**2))
         return same
 
-    own, cross = prior(at, at), prior(places, at)
+    own, cross = covariance(at, at), covariance(places, at)
     means, errors = [], []
     for value, variance in zip(values.T, variances.T, strict=True):
         level = float(np.median(value))

@@ -26,7 +26,7 @@ from kernelgan_jax.super_resolution.deep_wiener.network import (
 )
 
 EMA_DECAY = 0.999
-"""Of the moving average that is kept of the weights; less in the first steps."""
+"""Decay of the moving average of the weights; less in the first steps."""
 
 
 FLOOR = 1e-5

@@ -15,7 +15,7 @@ from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Param
 from kernelgan_jax.super_resolution.weight_archives import read_arrays
 
 VERSION = 3
-"""Of the network's form; files of another version are refused."""
+"""Version of the network's form; files of another one are refused."""
 
 FORM = ("channels", "coarse_channels", "stages", "blocks")
 """The network's own settings, which a file holds."""

@@ -36,9 +36,9 @@ class Residual(nn.Module):
 
     channels: int
     blocks: int
-    """In each group, or in all."""
+    """Number of residual blocks, in each group if there are groups."""
     groups: int
-    """0 for EDSR."""
+    """Number of groups; 0 for EDSR."""
     reduced: int
     """Channels in the middle of channel attention; 0 for EDSR."""
     factors: tuple[int, ...]

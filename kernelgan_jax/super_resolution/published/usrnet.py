@@ -88,7 +88,7 @@ class USRNet(NamedTuple):
 
     denoiser: Denoiser
     params: Any
-    """Of the denoiser."""
+    """Parameters of the denoiser."""
     hyper: tuple[tuple[np.ndarray, np.ndarray], ...]
     """Matrices and biases of the network that makes alpha and beta."""
 

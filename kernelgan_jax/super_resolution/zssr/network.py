@@ -57,7 +57,7 @@ class Layers(nn.Module):
     out: int
     """Output channels."""
     as_product: bool = False
-    """As in `Conv3x3`."""
+    """The same as in `Conv3x3`."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
