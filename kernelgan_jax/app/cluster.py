@@ -63,9 +63,12 @@ def _cluster() -> Iterator[tuple[int, bool]]:
 def _same_handler(number: signal.Signals) -> Iterator[None]:
     """Keeps what a signal does: Ray has a handler of its own, with another status."""
     before = signal.getsignal(number)
-    yield
-    with contextlib.suppress(ValueError):  # Only the main thread may handle signals.
-        signal.signal(number, before)
+    try:
+        yield
+    finally:
+        # Only the main thread may handle signals.
+        with contextlib.suppress(ValueError):
+            signal.signal(number, before)
 
 
 def _submitter(job: Job, batch_size: int | None, has_gpus: bool) -> _Submit:

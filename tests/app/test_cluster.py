@@ -1,5 +1,6 @@
 """The pipeline on a cluster, apart from what `test_faults.py` kills."""
 
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -92,15 +93,24 @@ def test_a_worker_runs_the_pipeline(cluster, tmp_path, monkeypatch, estimation):
     assert estimation.sizes == [2]
 
 
-def test_ray_does_not_change_what_a_signal_does(cluster):
+@pytest.mark.parametrize("fails", [False, True])
+def test_ray_does_not_change_what_a_signal_does(cluster, fails):
     ray, before = cluster.ray, signal.getsignal(signal.SIGTERM)
     ray.is_initialized = lambda: False
-    ray.init = lambda **_: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def init(**_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if fails:
+            raise RuntimeError
+
+    ray.init = init
     ray.shutdown = lambda: None
     ray.cluster_resources = lambda: {"CPU": 2.0}
+    expected = pytest.raises(RuntimeError) if fails else contextlib.nullcontext()
     try:
-        with cluster._cluster() as found:
+        with expected, cluster._cluster() as found:
             assert found == (2, False)
             assert signal.getsignal(signal.SIGTERM) == before
+        assert signal.getsignal(signal.SIGTERM) == before
     finally:
         signal.signal(signal.SIGTERM, before)
