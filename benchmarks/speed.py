@@ -59,7 +59,9 @@ def time_estimator(image: np.ndarray) -> None:
     """Prints the times of an estimator."""
     entry = ESTIMATORS[_ESTIMATOR.value]
     config = entry.default_config()
-    if _ITERATIONS.value is not None and entry.config is not None:
+    if _ITERATIONS.value is not None:
+        if not hasattr(config, "iterations"):
+            raise app.UsageError(f"{entry.name} has no iterations")
         config = entry.config(iterations=_ITERATIONS.value)
 
     def run(seed: int) -> None:

@@ -62,7 +62,7 @@ def _cluster() -> Iterator[tuple[int, bool]]:
 @contextlib.contextmanager
 def _same_handler(number: signal.Signals) -> Iterator[None]:
     """Keeps what a signal does: Ray has a handler of its own, with another status."""
-    before = signal.getsignal(number)
+    before = signal.getsignal(number) or signal.SIG_DFL
     try:
         yield
     finally:

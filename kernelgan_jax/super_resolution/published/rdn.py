@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax.super_resolution.published.files import MAX_BYTES, Layers
+from kernelgan_jax.super_resolution.published.files import MAX_BYTES, Layers, read_bytes
 
 NETWORK = "RDN"
 
@@ -115,7 +115,7 @@ def load(path: Path) -> Weights:
 
 def _read(path: Path) -> Layers:
     """The arrays of a model of TensorFlow.js."""
-    text = path.read_bytes()
+    text = read_bytes(path)
     arrays = {}
     try:
         for group in json.loads(text)["weightsManifest"]:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax.kernel_export import SRMD_SIZE, export
-from kernelgan_jax.super_resolution.published.files import hwio
+from kernelgan_jax.super_resolution.published.files import hwio, read_bytes
 from kernelgan_jax.super_resolution.published.residual import pixel_shuffle
 
 LAYERS = 12
@@ -69,7 +69,7 @@ def load(path: Path) -> Weights:
       ValueError: If it holds neither SRMD nor SRMDNF.
       OSError: If it cannot be read.
     """
-    data = path.read_bytes()
+    data = read_bytes(path)
     form = _form(len(data))
     tag = np.array(TAG, "<u4").tobytes()
     if form is None or not data.startswith(tag):
