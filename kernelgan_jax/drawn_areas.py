@@ -10,7 +10,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 
-from kernelgan_jax.pixels import has_equal_channels
+from kernelgan_jax.pixels import own_channels
 
 STEP = 0.1
 """Least step at the border of a drawn area, as a fraction of the image's range."""
@@ -117,7 +117,7 @@ def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarr
 
 def _has_palette(pixels: np.ndarray) -> bool:
     """Whether a colour image has few colours, as a GIF has."""
-    if pixels.shape[2] != 3 or has_equal_channels(pixels):
+    if len(own_channels(pixels).kept) == 1:
         return False
     colours = pixels.reshape(-1, 3)
     some = colours[:: max(len(colours) // 4096, 1)]  # enough for photographs

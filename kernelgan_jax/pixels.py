@@ -4,7 +4,7 @@
 are checked there, once; everything behind it trusts its arrays. Nothing here needs JAX.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.ndimage
@@ -182,19 +182,70 @@ def from_unit(image: np.ndarray, dtype: Any) -> np.ndarray:
 # --- Structure ---
 
 
-def has_equal_channels(image: np.ndarray) -> bool:
-    """Whether an image is gray but stored as RGB: all three channels are equal.
+class OwnChannels(NamedTuple):
+    """Which channels of an image show something of their own.
+
+    Gray stored as RGB has one of these, and so has what a microscope or a night camera
+    stores in one colour: its other channels are constant.
+    """
+
+    sources: tuple[int, ...]
+    """For each channel, the first one that is equal to it; -1 if it is constant beside
+    others that vary."""
+
+    @property
+    def kept(self) -> list[int]:
+        """One channel or three; of two the second one is repeated."""
+        own = sorted(set(self.sources) - {-1})
+        return own if len(own) in (1, 3) else [own[0], own[1], own[1]]
+
+    def select(self, image: np.ndarray) -> np.ndarray:
+        """An image with these channels alone: `H x W x 1` or `H x W x 3`."""
+        kept = self.kept
+        return image if len(set(kept)) == image.shape[-1] else image[..., kept]
+
+    def restore(self, selected: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """All channels of an image of which the selected ones were enlarged.
+
+        Args:
+          selected: `sH x sW x 1` or `sH x sW x 3` in [0, 1].
+          image: The whole image, for its constant channels.
+        """
+        kept = self.kept
+        if len(set(kept)) == len(self.sources):
+            return selected
+        constant = to_unit(image[:1, :1])[0, 0]
+        whole = np.empty((*selected.shape[:2], len(self.sources)), selected.dtype)
+        for channel, source in enumerate(self.sources):
+            whole[..., channel] = (
+                constant[channel] if source < 0 else selected[..., kept.index(source)]
+            )
+        return whole
+
+
+def own_channels(image: np.ndarray) -> OwnChannels:
+    """Finds the channels of an image that show something of their own.
 
     Args:
-      image: `H x W x C`, of any dtype.
+      image: `H x W x 1` or `H x W x 3`, of any dtype.
 
     Example:
-      >>> has_equal_channels(np.ones((2, 2, 3))), has_equal_channels(np.ones((2, 2, 1)))
-      (True, False)
+      >>> own_channels(np.ones((2, 2, 3))).sources
+      (0, 0, 0)
+      >>> red = np.eye(2)[..., None] * (1, 0, 0)
+      >>> own_channels(red).sources, own_channels(red).select(red).shape
+      ((0, -1, -1), (2, 2, 1))
     """
-    if image.shape[-1] != 3:
-        return False
-    return all((image[..., i] == image[..., 0]).all() for i in (1, 2))
+    count = image.shape[-1]
+    channels = [image[..., channel] for channel in range(count)]
+    sources: list[int] = []
+    for channel in channels:
+        equal = (i for i in range(len(sources)) if (channels[i] == channel).all())
+        sources.append(next(equal, len(sources)))
+    varies = [bool((channel != channel[0, 0]).any()) for channel in channels]
+    if any(varies):
+        sources = [s if varies[s] else -1 for s in sources]
+    return OwnChannels(tuple(sources))
 
 
 def luma(image: np.ndarray) -> np.ndarray:

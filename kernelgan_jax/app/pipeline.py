@@ -36,7 +36,7 @@ from kernelgan_jax.estimate import KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral import analysis, confidence
 from kernelgan_jax.parallel import side_by_side, worker_count
-from kernelgan_jax.pixels import has_equal_channels
+from kernelgan_jax.pixels import own_channels
 
 _LOG = logging.getLogger(__name__)
 
@@ -170,8 +170,8 @@ def _prepare_results(pixels: np.ndarray, job: Job) -> None:
     """Loads or compiles what is needed when an image's kernel is known."""
     method = job.config.chosen_method
     if method is not None and method.prepares:
-        height, width, channels = pixels.shape
-        shape = (height, width, 1 if channels == 1 or has_equal_channels(pixels) else 3)
+        colours = len(own_channels(pixels).kept) if pixels.shape[2] in (1, 3) else 3
+        shape = (*pixels.shape[:2], colours)
         prepare = method.load("prepare")
         prepare(method.name, shape, scale=job.config.scale, config=job.config.sr_config)
     if job.figures:

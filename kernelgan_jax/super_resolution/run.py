@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import find_levels
-from kernelgan_jax.pixels import from_array, has_equal_channels, to_unit
+from kernelgan_jax.pixels import OwnChannels, from_array, own_channels, to_unit
 from kernelgan_jax.super_resolution.own_range import in_own_range, to_own
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import find_method
@@ -82,7 +82,7 @@ def super_resolve(
     if known is not None:
         span = known.span
     elif usable is not None:
-        span = find_levels(usable.image).span
+        span = find_levels(own_channels(usable.image).select(usable.image)).span
     planned = plan(
         estimate,
         scale=scale,
@@ -128,6 +128,7 @@ def refine_plan(
     if not (method.refines and _may_be_refined(planned)):
         return planned
     seen = find_usable(pixels) if usable is None else usable
+    seen = _selected(seen, own_channels(pixels))
     own = to_own(seen, planned, headroom=method.headroom)
     refined = method.load("refine")(own.image, own.plan, seen)
     return planned._replace(
@@ -203,10 +204,14 @@ def super_resolve_planned(
         _check(pixels, planned)
     if not plans:
         return []
-    # A gray photograph that is stored as RGB stays gray: one channel is super-resolved.
-    gray = [has_equal_channels(pixels) for pixels in checked]
-    known = [None if g else each for each, g in zip(known, gray, strict=True)]
-    checked = [p[:, :, :1] if g else p for p, g in zip(checked, gray, strict=True)]
+    # A gray photograph that is stored as RGB stays gray, and black channels black.
+    own = [own_channels(pixels) for pixels in checked]
+    known = [
+        None if seen is None else _selected(seen, channels)
+        for seen, channels in zip(known, own, strict=True)
+    ]
+    wholes = checked
+    checked = [channels.select(p) for channels, p in zip(own, wholes, strict=True)]
     method = find_method(methods[0])
     if method.uses_kernel:
         enlarge = by_parts(method.load())
@@ -214,7 +219,15 @@ def super_resolve_planned(
     else:
         enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
     results = enlarge(keys, checked, plans, progress=progress)
-    return [r.repeat(3, 2) if g else r for r, g in zip(results, gray, strict=True)]
+    return [
+        channels.restore(result, whole)
+        for channels, result, whole in zip(own, results, wholes, strict=True)
+    ]
+
+
+def _selected(usable: UsablePixels, channels: OwnChannels) -> UsablePixels:
+    """The same of an image with some of its channels."""
+    return usable._replace(image=channels.select(usable.image))
 
 
 def _check(pixels: np.ndarray, planned: Plan) -> None:

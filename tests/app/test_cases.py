@@ -36,6 +36,7 @@ CASES = {
     "a cut-out": "app/test_cases.py::test_the_rest_of_the_picture",
     "the rim of a cut-out": "app/test_cases.py::test_a_cut_out_has_no_dark_rim",
     "gray stored as RGB": "app/test_cases.py::test_gray_stored_as_rgb_stays_gray",
+    "one colour": "app/test_cases.py::test_gray_stored_as_rgb_stays_gray",
     "flat colours": "app/test_cases.py::test_a_logo_keeps_its_value",
     "flat colours beside letters": "super_resolution/test_filling.py"
     "::test_flat_colours_keep_their_value_up_to_letters",
@@ -154,9 +155,9 @@ def _files(folder):
     """Writes all variants."""
     for name, (pixels, _) in DRAWN.items():
         helpers.write_image(folder / f"{name}.png", pixels)
-    for name in ("plain", "rgb"):
-        repeats = 3 if name == "rgb" else 1
-        helpers.write_image(folder / f"{name}.png", np.dstack([GRAY] * repeats))
+    for name, colours in (("plain", [1]), ("rgb", [1, 1, 1]), ("magenta", [1, 0, 1])):
+        stored = np.multiply.outer(GRAY, np.array(colours, np.uint8))
+        helpers.write_image(folder / f"{name}.png", stored)
     alpha = np.where(_ring(16), 0, 255).astype(np.uint8)
     cut = np.where(alpha > 0, GRAY, 0)
     pillow.fromarray(np.dstack([cut, alpha]), "LA").save(folder / "cutout.png")
@@ -233,11 +234,12 @@ def test_a_cut_out_has_no_dark_rim(results):
     assert abs(darker) < 2
 
 
-def test_gray_stored_as_rgb_stays_gray(results):
-    pixels = results("rgb").pixels
-    np.testing.assert_array_equal(pixels, pixels[..., :1].repeat(3, -1))
-    plain = results("plain").pixels.astype(int)
-    np.testing.assert_allclose(pixels[..., :1], plain, atol=1)  # luma is rounded
+@pytest.mark.parametrize("name, colours", [("rgb", (1, 1, 1)), ("magenta", (1, 0, 1))])
+def test_gray_stored_as_rgb_stays_gray(results, name, colours):
+    """Also gray in one colour, as of a microscope: what is black stays black."""
+    np.testing.assert_array_equal(
+        results(name).pixels, results("plain").pixels * np.array(colours, np.uint8)
+    )
 
 
 @pytest.mark.parametrize("quality", QUALITIES)

@@ -17,7 +17,7 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     to_gray,
 )
 from kernelgan_jax.levels import Levels, count_steps, to_own_range
-from kernelgan_jax.pixels import luma, to_unit
+from kernelgan_jax.pixels import luma, own_channels, to_unit
 from kernelgan_jax.unblurred_steps import find_unblurred_steps
 from kernelgan_jax.usable_pixels import find_usable
 
@@ -35,7 +35,8 @@ class Measured(NamedTuple):
     """What is not part of the picture, in words."""
     levels: Levels
     own: np.ndarray
-    """The image in its own range."""
+    """The image in its own range, with the channels that show something of their own.
+    """
     contrast: float
     """Standard deviation, gray levels."""
     flat_noise_std: float
@@ -64,11 +65,12 @@ def measure(image: Any, *, scale: int) -> Measured:
     """
     checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     usable = find_usable(image)
-    own, levels = to_own_range(usable.image)
+    seen = own_channels(usable.image).select(usable.image)
+    own, levels = to_own_range(seen)
     gray, unusable = to_gray(own), usable.unusable
     jpeg = has_blocks(gray, unusable=unusable)
     # Its own range has as many steps, but floating point may have more of them.
-    steps = count_steps(usable.image if usable.image.dtype.kind == "u" else own)
+    steps = count_steps(seen if seen.dtype.kind == "u" else own)
     weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
     measured = Measured(
         unusable,
@@ -82,7 +84,7 @@ def measure(image: Any, *, scale: int) -> Measured:
         power=_power(gray, unusable),
         weights=weights.astype(np.float32),
         jpeg=jpeg,
-        jpeg_strength=jpeg_strength(255 * luma(to_unit(usable.image)), blocks=jpeg),
+        jpeg_strength=jpeg_strength(255 * luma(to_unit(seen)), blocks=jpeg),
     )
     drawn = find_unblurred_steps(luma(own), unusable=unusable)
     if not drawn.any():

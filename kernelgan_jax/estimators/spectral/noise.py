@@ -5,7 +5,7 @@ import scipy.ndimage
 
 from kernelgan_jax import square_extremes
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.pixels import LUMA, has_equal_channels
+from kernelgan_jax.pixels import LUMA, own_channels
 
 JPEG_NOISE = 3.0
 """Smallest noise that is assumed for an image with JPEG's blocks, gray levels. At
@@ -77,7 +77,7 @@ def rounding_noise_std(image: np.ndarray, steps: int) -> float:
 
 
 def _is_gray(image: np.ndarray) -> bool:
-    return image.shape[-1] == 1 or has_equal_channels(image)
+    return len(own_channels(image).kept) == 1
 
 
 def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: float) -> float:
