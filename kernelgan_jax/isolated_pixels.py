@@ -11,7 +11,12 @@ import scipy.ndimage
 from kernelgan_jax import square_extremes
 
 LEAST_SHARE = 2e-4
-"""Isolated pixels that are a smaller share of all do not count: pictures have some."""
+"""Isolated pixels that are a smaller share do not count: pictures have some of their
+own..."""
+
+LEAST_RANGE = 0.75
+"""... unless the range of the other pixels is a smaller part of that of all: what is
+far outside of it would stretch the image's own range."""
 
 SURE = (2.0, 0.1)
 """A pixel that is isolated without doubt is beyond its neighbours by so many times
@@ -48,11 +53,21 @@ def find_isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
     Returns:
       `H x W` bool.
     """
+    found = _isolated(pixels, areas)
+    if found.any() and _stretch(found, pixels, areas):
+        # In the range of the others, more may be far from their neighbours.
+        found |= find_isolated(fill_isolated(pixels, areas, found), areas)
+    return found
+
+
+def _isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """`find_isolated`, in the range that the image has with these pixels."""
     none = np.zeros(areas.shape, bool)
     low, high = float(pixels.min()), float(pixels.max())
     sure, in_doubt = _beyond(pixels, high - low)
     sure, in_doubt = sure & ~areas, in_doubt & ~areas
-    if sure.mean() < LEAST_SHARE:
+    are_few = sure.mean() < LEAST_SHARE
+    if not sure.any() or (are_few and not _stretch(sure, pixels, areas)):
         return none
     filled = _stencil(pixels, areas, in_doubt)
     weights = _prediction(filled, areas | in_doubt)
@@ -70,8 +85,23 @@ def find_isolated(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
         usual = there + np.sqrt(square.mean())
         found |= abs(own - predicted) > FAR * usual
     found &= in_doubt
-    enough = max(LEAST_SHARE * found.size, LEAST_FOUND * sure.sum())
-    return found if found.sum() >= enough else none
+    least = 0.0 if are_few else LEAST_SHARE * found.size
+    return found if found.sum() >= max(least, LEAST_FOUND * sure.sum()) else none
+
+
+def _stretch(chosen: np.ndarray, pixels: np.ndarray, areas: np.ndarray) -> bool:
+    """Whether chosen pixels make the picture's range much larger than it is."""
+    inside = ~areas[..., None]
+    others = inside & ~chosen[..., None]
+    if not others.any():
+        return False
+    top, bottom = pixels.max(), pixels.min()
+    whole, rest = (
+        float(pixels.max(where=where, initial=bottom))
+        - float(pixels.min(where=where, initial=top))
+        for where in (inside, others)
+    )
+    return rest < LEAST_RANGE * whole
 
 
 def fill_isolated(

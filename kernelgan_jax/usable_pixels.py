@@ -245,4 +245,4 @@ def _areas(drawn: np.ndarray) -> list[str]:
 def _count(isolated: np.ndarray) -> str:
     """Isolated pixels in words."""
     count = int(isolated.sum())
-    return f"{count} isolated pixels" if count else ""
+    return f"{count} isolated pixel{'s' * (count > 1)}" if count else ""

@@ -46,6 +46,14 @@ def test_nothing_is_found_in_other_images(pixels):
     assert not find_isolated(pixels, np.zeros(pixels.shape[:2], bool)).any()
 
 
+def test_a_few_count_if_they_stretch_the_range():
+    """The second one is seen only in the range that the image has without the first."""
+    pixels = (PHOTO / 255).astype(np.float32)
+    places = np.array([20, 50]), np.array([30, 60])
+    pixels[places] = [[-30], [1e6]]
+    np.testing.assert_array_equal(np.nonzero(find_isolated(pixels, NONE)), places)
+
+
 def test_none_are_looked_for_in_areas_or_filled_from_them():
     areas = NONE.copy()
     areas[:75] = True
