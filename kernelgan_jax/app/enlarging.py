@@ -159,8 +159,9 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
         if alpha.dtype in (np.uint8, np.uint16):
             alpha = from_unit(bicubic_resize(to_unit(alpha), scale), alpha.dtype)
         else:
-            larger = bicubic_resize(np.nan_to_num(alpha.astype(np.float32)), scale)
-            alpha = np.clip(larger, alpha.min(), alpha.max()).astype(alpha.dtype)
+            known = np.nan_to_num(alpha.astype(np.float32))
+            larger = bicubic_resize(known, scale)
+            alpha = np.clip(larger, known.min(), known.max()).astype(alpha.dtype)
     return dataclasses.replace(
         image,
         pixels=pixels,
@@ -188,6 +189,8 @@ def _values(enlarged: np.ndarray, image: Image) -> np.ndarray:
         mapped = np.maximum(low + unit * (high - low), bottom)
         if dtype.kind in "ui":
             limits = np.iinfo(dtype)
-            mapped = np.clip(np.rint(mapped), float(limits.min), float(limits.max))
+            top = float(limits.max)  # Of 64 bits, the next number is beyond.
+            top = top if int(top) <= limits.max else np.nextafter(top, 0)
+            mapped = np.clip(np.rint(mapped), float(limits.min), top)
         values[row] = mapped.astype(dtype)
     return values

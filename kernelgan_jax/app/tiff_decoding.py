@@ -44,6 +44,9 @@ _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
 
+_LEAST_RANGE = 1e-4
+"""What float32 can still tell apart well, as a part of its range."""
+
 _BUFFER = 2**22
 """Bytes of a file that are read at a time."""
 
@@ -341,6 +344,9 @@ def missing_values(
 ) -> np.ndarray | None:
     """Where samples are not finite, or have a value that stands for no data.
 
+    That is the one which is named, and one so far from all others, as -3.4e38, that the
+    image's range would be nothing else.
+
     Returns:
       `H x W` of bool; None if there are data everywhere.
     """
@@ -350,10 +356,37 @@ def missing_values(
             found[row] = ~np.isfinite(stored[row]).all(axis=-1)
         if value is not None:
             found[row] |= (stored[row] == value).all(axis=-1)
+    if stored.dtype.kind in "iuf" and stored.dtype not in (np.uint8, np.uint16):
+        for channel in np.moveaxis(stored, -1, 0):
+            _mark_far(found, channel)
     if not found.any():
         return None
     notes.append(f"{int(found.sum())} pixels without data kept as they are")
     return found
+
+
+def _mark_far(found: np.ndarray, values: np.ndarray) -> None:
+    """Marks the smallest value, the largest or both, if the range without is a small
+    part of that with them, and then the next.
+
+    Args:
+      found: `H x W` bool, where marks are added.
+      values: `H x W`.
+    """
+    low, high = _ends(values, ~found)
+    for far in ([low], [high], [low, high]):
+        is_far = np.isin(values, np.array(far, values.dtype))
+        bottom, top = _ends(values, ~found & ~is_far)
+        if 0 < float(top) - float(bottom) < _LEAST_RANGE * (float(high) - float(low)):
+            found |= is_far
+            return _mark_far(found, values)
+
+
+def _ends(values: np.ndarray, chosen: np.ndarray) -> tuple[Any, Any]:
+    """The smallest and the largest of chosen values; the first is larger if none is."""
+    limits = (np.finfo if values.dtype.kind == "f" else np.iinfo)(values.dtype)
+    low = values.min(where=chosen, initial=limits.max)
+    return low, values.max(where=chosen, initial=limits.min)
 
 
 def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:

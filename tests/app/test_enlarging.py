@@ -51,6 +51,12 @@ def test_any_range_is_mapped_and_mapped_back(dtype, factor, offset, channels, ba
     np.testing.assert_allclose(result.pixels, expected, rtol=0, atol=2 * step)
 
 
+def test_whole_numbers_of_64_bits_do_not_wrap():
+    top = np.iinfo(np.int64).max
+    image = Image(np.array([-top, top, top, top]).reshape(2, 2, 1))
+    assert there_and_back(image).pixels[2:].min() > 0.5 * top
+
+
 def test_floats_in_the_unit_range_stay_as_they_are():
     unit = enlarging.usual_pixels(Image(SMOOTH[..., :1] / 2))
     np.testing.assert_array_equal(unit, SMOOTH[..., :1] / 2)
@@ -113,7 +119,8 @@ def test_pixels_without_data_are_filled_and_put_back():
     pixels[2:4, 3:5] = np.nan
     pixels[5, 7] = -9999
     missing = ~(pixels[..., 0] >= 0)
-    image = Image(pixels, missing=missing)
+    alpha = np.where(missing, np.float32(np.nan), np.float32(1))
+    image = Image(pixels, alpha, missing=missing)
     unit = enlarging.usual_pixels(image)
     assert np.ptp(unit[missing]) < 0.05 and np.isfinite(unit).all()
     result = there_and_back(image).pixels[..., 0]
@@ -121,6 +128,7 @@ def test_pixels_without_data_are_filled_and_put_back():
     np.testing.assert_array_equal(result[10:, 14:], -9999)
     assert np.isfinite(result).sum() == result.size - 16
     assert (result[~missing.repeat(2, 0).repeat(2, 1)] > 50).all()
+    assert there_and_back(image).alpha.max() == 1
 
 
 def test_constant_images_are_known():

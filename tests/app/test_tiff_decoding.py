@@ -151,6 +151,12 @@ def test_pixels_without_data_are_marked(tiff):
     np.testing.assert_array_equal(image.missing, expected)
     np.testing.assert_array_equal(image.pixels[..., 0], pixels)
     assert "3 pixels without data" in image.note
+    # Far from all others, they need no tag.
+    pixels[0, :3] = np.nan, 3.4e38, -3.4e38
+    image = image_files.read(tiff(pixels))
+    np.testing.assert_array_equal(image.missing, expected)
+    pixels[0, :3] = 0.0, 1e3, -1e3
+    assert image_files.read(tiff(pixels)).missing is None
     empty = np.full((3, 3), np.nan, np.float32)
     refused(tiff(empty), "no data")
     # A page without data does not cost the others.
