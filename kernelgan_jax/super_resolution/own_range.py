@@ -1,4 +1,8 @@
-"""Methods see an image in its own range, filled where it is not part of its picture."""
+"""Methods see an image in its own range, filled where it is not part of its picture.
+
+They see the channels alone that show something of their own: a gray photograph stored
+as RGB stays gray, and black channels stay black.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,6 +12,7 @@ import numpy as np
 
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.levels import Levels, from_own_range, to_own_range
+from kernelgan_jax.pixels import OwnChannels, own_channels
 from kernelgan_jax.super_resolution.filling import fill_unusable, put_back
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.super_resolution.registry import Enlarge
@@ -23,6 +28,8 @@ class Own(NamedTuple):
     """The plan with the noise and the spectrum of that image, and its bounds."""
     levels: Levels
     """What maps it back."""
+    channels: OwnChannels
+    """Which channels of the whole image it has."""
 
 
 def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
@@ -33,10 +40,11 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
       planned: Its plan.
       headroom: What the method needs free at both ends of the range.
     """
-    image, levels = to_own_range(usable.image, headroom=headroom)
+    channels = own_channels(usable.image)
+    image, levels = to_own_range(channels.select(usable.image), headroom=headroom)
     gain = (1 - 2 * headroom) / levels.span
     planned = _amplified(planned, gain)._replace(bounds=levels.bounds)
-    return Own(image, planned, levels)
+    return Own(image, planned, levels, channels)
 
 
 def in_own_range(
@@ -71,12 +79,17 @@ def in_own_range(
             fill_unusable(each.image, each.plan, seen)
             for each, seen in zip(mapped, usable, strict=True)
         ]
-        levels = [each.levels for each in mapped]
         results = enlarge(keys, own, planned, progress=progress)
         return [
-            put_back(from_own_range(result, each, headroom=headroom), image, seen)
+            put_back(
+                each.channels.restore(
+                    from_own_range(result, each.levels, headroom=headroom), seen.image
+                ),
+                image,
+                seen,
+            )
             for result, each, image, seen in zip(
-                results, levels, images, usable, strict=True
+                results, mapped, images, usable, strict=True
             )
         ]
 

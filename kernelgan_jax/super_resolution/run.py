@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import find_levels
-from kernelgan_jax.pixels import OwnChannels, from_array, own_channels, to_unit
+from kernelgan_jax.pixels import from_array, own_channels, to_unit
 from kernelgan_jax.super_resolution.own_range import in_own_range, to_own
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import find_method
@@ -128,7 +128,6 @@ def refine_plan(
     if not (method.refines and _may_be_refined(planned)):
         return planned
     seen = find_usable(pixels) if usable is None else usable
-    seen = _selected(seen, own_channels(pixels))
     own = to_own(seen, planned, headroom=method.headroom)
     refined = method.load("refine")(own.image, own.plan, seen)
     return planned._replace(
@@ -204,30 +203,21 @@ def super_resolve_planned(
         _check(pixels, planned)
     if not plans:
         return []
-    # A gray photograph that is stored as RGB stays gray, and black channels black.
-    own = [own_channels(pixels) for pixels in checked]
-    known = [
-        None if seen is None else _selected(seen, channels)
-        for seen, channels in zip(known, own, strict=True)
-    ]
-    wholes = checked
-    checked = [channels.select(p) for channels, p in zip(own, wholes, strict=True)]
     method = find_method(methods[0])
     if method.uses_kernel:
         enlarge = by_parts(method.load())
         enlarge = in_own_range(enlarge, known, headroom=method.headroom)
-    else:
-        enlarge, checked = method.load(), [to_unit(pixels) for pixels in checked]
-    results = enlarge(keys, checked, plans, progress=progress)
-    return [
-        channels.restore(result, whole)
-        for channels, result, whole in zip(own, results, wholes, strict=True)
+        return enlarge(keys, checked, plans, progress=progress)
+    channels = [own_channels(pixels) for pixels in checked]
+    selected = [
+        to_unit(each.select(pixels))
+        for each, pixels in zip(channels, checked, strict=True)
     ]
-
-
-def _selected(usable: UsablePixels, channels: OwnChannels) -> UsablePixels:
-    """The same of an image with some of its channels."""
-    return usable._replace(image=channels.select(usable.image))
+    results = method.load()(keys, selected, plans, progress=progress)
+    return [
+        each.restore(result, pixels)
+        for each, result, pixels in zip(channels, results, checked, strict=True)
+    ]
 
 
 def _check(pixels: np.ndarray, planned: Plan) -> None:
