@@ -76,7 +76,8 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
       image: `H x W`, `H x W x 1` or `H x W x 3` of a type that `pixels.from_array`
         takes; or what this function has returned, which is returned again.
       unseen: `H x W` bool: pixels that are known to be no part of it, as they are
-        transparent or have no data. They are left as they are.
+        transparent or have no data. Where they go on to the border they are left as
+        they are; gaps and holes are filled.
 
     Raises:
       ValueError: If the array is no image.
@@ -96,8 +97,12 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
         drawn = mixed = np.zeros_like(drawn)
     isolated = find_isolated(pixels, drawn | mixed)
     filled = pixels
-    if drawn.any() or isolated.any():
-        filled = _filled(pixels, drawn | mixed, isolated)
+    areas = drawn | mixed
+    if unseen is not None:
+        holes = areas | (unseen & ~_frames(unseen))
+        areas = areas if holes.all() else holes
+    if areas.any() or isolated.any():
+        filled = _filled(pixels, areas, isolated & ~areas)
         if filled.min() == filled.max():  # Nothing of a picture is left.
             filled, drawn, mixed, isolated = pixels, *np.zeros((3, *drawn.shape), bool)
     if unseen is not None and unseen.any():

@@ -197,6 +197,17 @@ def test_what_nobody_sees_is_known_from_elsewhere():
     assert "a flat frame" in framed.left_out and framed.unusable[unseen].all()
 
 
+def test_gaps_without_data_are_continued():
+    """As lines of a satellite's scanner that failed, whatever they were filled with."""
+    gaps = (ROWS + COLUMNS // 7) % 40 < 4
+    usable = find_usable(np.where(gaps[..., None], 99, PICTURE), unseen=gaps)
+    np.testing.assert_array_equal(usable.unusable, gaps)
+    np.testing.assert_array_equal(usable.image[~gaps], PICTURE[~gaps])
+    assert np.abs(usable.image[gaps].astype(int) - PICTURE[gaps]).mean() < 10
+    every = find_usable(PICTURE, unseen=np.ones(SHAPE, bool))
+    assert every.image is PICTURE
+
+
 @pytest.mark.parametrize("dtype, a, b", [("uint16", 200, 9), ("float32", 1e-3, 0.5)])
 def test_levels_do_not_matter(dtype, a, b):
     for pixels, _ in (KINDS["white frame"], KINDS["hot pixels"], KINDS["white text"]):
