@@ -48,6 +48,10 @@ def from_array(array: Any) -> np.ndarray:
         pixels = np.asarray(array)
     except ValueError as error:
         raise ValueError(f"image is not an array: {error}") from error
+    if np.ma.is_masked(array):
+        raise ValueError("image has masked values; fill them from their neighbours")
+    if not pixels.dtype.isnative:  # As of a TIFF in the other order of bytes.
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     is_float = np.issubdtype(pixels.dtype, np.floating)

@@ -84,7 +84,8 @@ class Program(Generic[Result]):
         self._compiling = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Result:
-        return self._for(arguments)(*arguments)
+        with single_precision():
+            return self._for(arguments)(*arguments)
 
     def preload(self, *arguments: Any, compiling: bool = False) -> Any:
         """Loads the program for such arguments, if its trace is kept.
@@ -97,10 +98,11 @@ class Program(Generic[Result]):
           The `jax.ShapeDtypeStruct` of what the program returns; None if it is not
           loaded.
         """
-        file = _file(self._name, _shapes(arguments))
-        if not compiling and (file is None or not file.exists()):
-            return None
-        return _shapes(self._for(arguments).out_info)  # type: ignore[attr-defined]
+        with single_precision():
+            file = _file(self._name, _shapes(arguments))
+            if not compiling and (file is None or not file.exists()):
+                return None
+            return _shapes(self._for(arguments).out_info)  # type: ignore[attr-defined]
 
     def _for(self, arguments: Any) -> Callable[..., Result]:
         shapes = _shapes(arguments)
@@ -110,6 +112,12 @@ class Program(Generic[Result]):
             if key not in self._compiled:
                 self._compiled[key] = _compiled(self._function, shapes, self._name)
         return self._compiled[key]
+
+
+def single_precision() -> Any:
+    """The context in which programs are traced and run, whatever the caller has chosen
+    for JAX: they are written for float32, and constants would make it float64."""
+    return jax.enable_x64(False)
 
 
 def _shapes(arguments: Any) -> Any:
@@ -164,7 +172,6 @@ def _digest(name: str, arguments: Any) -> str:
     settings = (
         jax.__version__,
         jax.default_backend(),
-        jax.config.jax_enable_x64,  # type: ignore[attr-defined]
         jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
     )
     text = repr((name, arguments, settings, _source()))

@@ -34,7 +34,6 @@ MOST_COVERED = 0.9
 """If more of the pixels are drawn or around what is, the image is a drawing, as a page
 of text."""
 
-
 RIM = 8
 """Pixels from the picture in which lines, letters and logos are filled smoothly; the
 picture is mirrored behind frames, and further inside."""
@@ -75,9 +74,8 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
     Args:
       image: `H x W`, `H x W x 1` or `H x W x 3` of a type that `pixels.from_array`
         takes; or what this function has returned, which is returned again.
-      unseen: `H x W` bool: pixels that are known to be no part of it, as they are
-        transparent or have no data. Where they go on to the border they are left as
-        they are; gaps and holes are filled.
+      unseen: `H x W` bool: pixels that are known to be no part of it, transparent or
+        without data. Gaps and holes are filled, others are left as they are.
 
     Raises:
       ValueError: If the array is no image.
@@ -96,8 +94,7 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
     if (drawn | mixed).mean() > MOST_COVERED:
         drawn = mixed = np.zeros_like(drawn)
     isolated = find_isolated(pixels, drawn | mixed)
-    filled = pixels
-    areas = drawn | mixed
+    filled, areas = pixels, drawn | mixed
     if unseen is not None:
         holes = areas | (unseen & ~_frames(unseen))
         areas = areas if holes.all() else holes

@@ -45,6 +45,12 @@ def test_from_array_bool():
     assert pixels.dtype == np.uint8
 
 
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "<f8"])
+def test_from_array_has_the_machine_s_order_of_bytes(dtype):
+    pixels = from_array(np.ones((2, 3), dtype))
+    assert pixels.dtype.isnative and (pixels == 1).all()
+
+
 def test_from_array_forgives_rounding_errors():
     array = np.array([[-1e-7, 0.5, 1 + 1e-7]])
     np.testing.assert_array_equal(from_array(array)[..., 0], [[0, 0.5, 1]])
@@ -62,6 +68,7 @@ def test_from_array_forgives_rounding_errors():
         (np.zeros((0, 5), np.uint8), "no pixels"),
         (np.zeros((4, 0, 3), np.float32), "no pixels"),
         (np.zeros((4, 5), np.int64), "int64"),
+        (np.ma.masked_array(noise(4, 5), mask=noise(4, 5) > 9), "masked"),
         (np.zeros((4, 5), complex), "complex128"),
         (np.zeros((4, 5), object), "object"),
         (np.full((4, 5), "a"), "<U1"),

@@ -24,6 +24,7 @@ before it starts to work.
 import dataclasses
 import importlib
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, cast
 
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
@@ -106,14 +107,17 @@ class Estimator:
     """Whether it estimates at all: a kernel that is known beforehand needs no
     confidence, and is not written again."""
 
-    def check_scale(self, scale: Any) -> None:
-        """Checks that the estimator knows a scale.
+    def check_scale(self, scale: Any) -> int:
+        """Checks that the estimator knows a scale, and converts it.
+
+        Returns:
+          The scale as a Python integer.
 
         Raises:
           ValueError: If it does not.
         """
-        known = isinstance(scale, int) and not isinstance(scale, bool)
-        if not (known and scale in self.scales):
+        is_whole = isinstance(scale, Integral) and not isinstance(scale, bool)
+        if not (is_whole and scale in self.scales):
             if self.scales == range(self.scales[0], self.scales[-1] + 1):
                 legal = f"a whole number from {self.scales[0]} to {self.scales[-1]}"
             else:
@@ -121,6 +125,7 @@ class Estimator:
             raise ValueError(
                 f"scale is {scale!r}; it must be {legal} for the estimator {self.name}"
             )
+        return int(scale)
 
     def default_config(self, config: Any = None) -> Any:
         """The settings that are given, checked for their type, or the default ones.

@@ -110,7 +110,7 @@ def estimate_kernels(
     checks.sequence("images", images)
     entry = find_estimator(estimator)
     config = entry.default_config(config)
-    entry.check_scale(scale)
+    scale = entry.check_scale(scale)
     keys = _keys(key, len(images))
     checked = []
     for index, image in enumerate(images):
@@ -134,7 +134,7 @@ def check_image(
     Raises:
       ValueError: As `estimate_kernel`.
     """
-    entry.check_scale(scale)
+    scale = entry.check_scale(scale)
     usable = find_usable(image)
     entry.implementation.check(in_own_range(usable), scale=scale, config=config)
     return usable

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from kernelgan_jax import programs
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
@@ -128,7 +129,8 @@ def _start_fits(measured: Sequence[Measured], scale: int, rare: bool) -> Fits:
     size = len(devices) * 2 ** (each_device - 1).bit_length()
     rows = [*measured, *measured[-1:] * (size - len(measured))]
     spectra = np.stack([m.power for m in rows]), np.stack([m.weights for m in rows])
-    return _compiled(scale, rare)(*jax.device_put(spectra, sharding))
+    with programs.single_precision():
+        return _compiled(scale, rare)(*jax.device_put(spectra, sharding))
 
 
 def _rows(count: int, fits: Fits) -> Iterator[Fits]:
