@@ -28,7 +28,7 @@ from kernelgan_jax.app.exif import (
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.image import GRAY_OR_COLOUR, Image, UnusableError
 from kernelgan_jax.app.image_kinds import RAW, kind_of
-from kernelgan_jax.app.metadata import Metadata, of_pillow, split_png
+from kernelgan_jax.app.metadata import Metadata, of_pillow, read_avif_colours, split_png
 from kernelgan_jax.app.terminal import printable
 from kernelgan_jax.app.tiff_decoding import Decoded, Tiff, missing_values
 
@@ -253,6 +253,8 @@ def _decode_pillow(
         metadata = of_pillow(image, image.format)
         if png is not None:
             metadata = png
+        if image.format == "AVIF":
+            read_avif_colours(file, metadata)
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = orientation_of(image, notes, xmp=png.xmp if png else None)
         decoded = _read_by_imagecodecs(image, file, frame, frames, notes)

@@ -18,7 +18,12 @@ from PIL import Image as pillow
 from kernelgan_jax.app import gif
 from kernelgan_jax.app.image import Image
 from kernelgan_jax.app.job import QUALITY, SAME
-from kernelgan_jax.app.metadata import COLOUR_CHUNKS, GEO_TAGS, png_chunks
+from kernelgan_jax.app.metadata import (
+    COLOUR_CHUNKS,
+    GEO_TAGS,
+    png_chunks,
+    with_avif_colours,
+)
 
 _NAMES = {
     "png": "PNG",
@@ -154,7 +159,8 @@ def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
     picture.save(file, _NAMES[format].upper(), **options)
     if format == "jpg" and image.dpi is None and image.aspect is not None:
         _write_aspect(file, image.aspect)
-    return file.getvalue()
+    data = file.getvalue()
+    return with_avif_colours(data, image) if format == "avif" else data
 
 
 def _write_aspect(file: BinaryIO, aspect: tuple[int, int]) -> None:
@@ -187,7 +193,8 @@ def _lost(image: Image, kind: str) -> list[str]:
     """A note on metadata that the format does not hold."""
     names = [] if kind == "png" else [name for name, _ in image.chunks]
     # sRGB is what is assumed without it.
-    lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n != b"sRGB"]
+    held = (b"sRGB", b"cICP") if kind == "avif" else (b"sRGB",)
+    lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n not in held]
     if not set(names) <= set(COLOUR_CHUNKS):
         lost.append("texts")
     dpi = image.dpi or (1, 1)

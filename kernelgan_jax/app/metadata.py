@@ -235,6 +235,43 @@ def _read_density(body: bytes, found: Metadata) -> None:
         found.aspect = (x, y)
 
 
+# --- AVIF ---
+
+_AVIF_COLOURS = b"colrnclx"
+"""Start of the box that says what the colours of an AVIF mean."""
+
+_AVIF_HEAD = 2**16
+"""Bytes in which that box lies."""
+
+_AS_SRGB = (1, 2, 6, 13)
+"""Transfer functions that programs show as sRGB, and that of unknown colours."""
+
+
+def read_avif_colours(file: IO[bytes], found: Metadata) -> None:
+    """Keeps what an AVIF says of its colours as the chunk of a PNG that says the same.
+
+    A profile counts more, and colours like those of sRGB need no words.
+    """
+    file.seek(0)
+    head = file.read(_AVIF_HEAD)
+    place = head.find(_AVIF_COLOURS, 0, -4)
+    if place < 0 or found.icc_profile is not None:
+        return
+    primaries, transfer = struct.unpack_from(">HH", head, place + len(_AVIF_COLOURS))
+    if not (primaries in (1, 2) and transfer in _AS_SRGB):
+        body = bytes([primaries & 255, transfer & 255, 0, 1])  # RGB, full range
+        found.chunks = ((b"cICP", body),)
+
+
+def with_avif_colours(avif: bytes, image: Image) -> bytes:
+    """An AVIF that says what its colours mean, if the image's chunks do."""
+    cicp = dict(image.chunks).get(b"cICP")
+    place = avif.find(_AVIF_COLOURS) + len(_AVIF_COLOURS)
+    if cicp is None or place < len(_AVIF_COLOURS):
+        return avif
+    return avif[:place] + struct.pack(">HH", *cicp[:2]) + avif[place + 4 :]
+
+
 # --- What the formats of Pillow say ---
 
 

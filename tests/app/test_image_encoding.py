@@ -6,6 +6,7 @@ import struct
 import zlib
 
 import helpers
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -176,6 +177,23 @@ def test_chunks_of_a_png_are_kept(tmp_path, dtype):
     found, _, _ = written(tmp_path, larger, "png")
     assert found.chunks == image.chunks
     np.testing.assert_allclose(found.dpi, (300, 300), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "primaries, transfer, chunks", [(9, 16, COLOUR[2:]), (1, 13, ()), (2, 2, ())]
+)
+def test_colours_of_an_avif_are_kept(tmp_path, primaries, transfer, chunks):
+    """As those of phones in BT.2020 and PQ."""
+    path = tmp_path / "a.avif"
+    pixels = helpers.noise(16, 16, 3)
+    path.write_bytes(
+        imagecodecs.avif_encode(pixels, primaries=primaries, transfer=transfer)
+    )
+    image = image_files.read(path)
+    assert image.chunks == chunks
+    for kind in ("png", "avif"):
+        assert image_encoding.fit(image, kind).notes == ()
+        assert written(tmp_path, image, kind)[0].chunks == chunks
 
 
 def test_srgb_gives_way_to_a_profile(tmp_path):
