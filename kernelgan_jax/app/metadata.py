@@ -265,9 +265,9 @@ def read_avif_colours(file: IO[bytes], found: Metadata) -> None:
 
 def with_avif_colours(avif: bytes, image: Image) -> bytes:
     """An AVIF that says what its colours mean, if the image's chunks do."""
-    cicp = dict(image.chunks).get(b"cICP")
+    cicp = dict(image.chunks).get(b"cICP", b"")
     place = avif.find(_AVIF_COLOURS) + len(_AVIF_COLOURS)
-    if cicp is None or place < len(_AVIF_COLOURS):
+    if len(cicp) != 4 or place < len(_AVIF_COLOURS):
         return avif
     return avif[:place] + struct.pack(">HH", *cicp[:2]) + avif[place + 4 :]
 

@@ -83,6 +83,8 @@ def super_resolve(
     timing = None
     if frames and format in sequences.HELD_BY:
         timing = sequences.read_timing(ready.task.path, ready.image)
+        if timing.starts_still and format in ("webp", "gif"):
+            notes.append("without frame 1, which is not part of the animation")
     return SuperResolved(
         image=image,
         kernel=planned.kernel,

@@ -315,6 +315,20 @@ def test_all_frames_come_out(tmp_path, estimation, kind, wanted, name, flat):
     assert len(list(task.folder.glob("sr*"))) == 1
 
 
+def test_a_first_frame_that_is_left_out_is_named(tmp_path, estimation):
+    pictures = [pillow.fromarray(helpers.noise(84, 84, seed=i)) for i in range(3)]
+    path = tmp_path / "a.png"
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], default_image=True
+    )
+    (tmp_path / "out").mkdir()
+    task = Task(path, tmp_path / "out" / "a")
+    wants = Job(config=Config(), figures=False, format="gif")
+    assert statuses([task], wants) == ["done"]
+    report = helpers.strict_json(task.folder / "report.json")
+    assert "without frame 1" in report["super_resolution"]["note"]
+
+
 def test_an_animation_that_is_cut_off_is_damaged(tmp_path):
     pictures = [pillow.fromarray(helpers.noise(40, 40, 3, seed=i)) for i in range(3)]
     path = tmp_path / "a.png"
