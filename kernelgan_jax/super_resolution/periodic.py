@@ -152,18 +152,20 @@ def invert(
       scale: Positive integer.
 
     Returns:
-      `n x scale*h x scale*w x C`.
+      `n x scale*h x scale*w x C`, with the means of the LR image.
     """
     height, width = images.shape[:2]
     grid = (scale * height, scale * width)
     gains = _square(blurred.transfer)[None]
     gains = gains + kernel_stds[:, None, None] ** 2 * blurred.spread[None]
     power = (signals * gains).reshape(-1, scale, height, scale, width).mean((1, 3))
-    seen = jnp.fft.fft2(jnp.moveaxis(images, -1, 0))
+    # The mean is known, whatever the noise is; filters would draw it to black.
+    means = images.mean((0, 1), keepdims=True)
+    seen = jnp.fft.fft2(jnp.moveaxis(images - means, -1, 0))
     answer = seen[None] / (power + noise_variances[:, None, None])[:, None]
     # irfft2 needs half of the columns only.
     columns = np.arange(grid[1] // 2 + 1)
     answer = jnp.take(answer, columns % width, axis=-1)
     answer = jnp.tile(answer, (1, 1, scale, 1))
     back = (signals * blurred.transfer.conj()[None])[:, None, :, : len(columns)]
-    return jnp.moveaxis(jnp.fft.irfft2(answer * back, s=grid), 1, -1)
+    return means[None] + jnp.moveaxis(jnp.fft.irfft2(answer * back, s=grid), 1, -1)

@@ -126,6 +126,18 @@ def test_fitted_spectrum_of_a_power_law() -> None:
     assert natural_spectrum((8, 12)).shape == (8, 12)
 
 
+def test_noise_alone_keeps_its_mean() -> None:
+    """Also if the fit says that there is no picture in it."""
+    image = np.random.default_rng(0).random((48, 40, 1), np.float32)
+    spectrum = SimpleNamespace(
+        log_amplitude=-20.0, exponent=2.0, direction=np.zeros(4), log_noise=8.0
+    )
+    result = wiener_filter(
+        image, gaussian(2), scale=2, noise_std=0.3, spectrum=spectrum
+    )
+    np.testing.assert_allclose(result, image.mean(), atol=0.02)
+
+
 def test_gradients_are_finite_and_vmap_equals_a_loop() -> None:
     images = jnp.asarray(np.stack([picture(32), picture(32)[::-1]]))
     kernels_ = jnp.asarray(np.stack([gaussian(2), gaussian(2, 0.4)]))
