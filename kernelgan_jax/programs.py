@@ -115,8 +115,18 @@ class Program(Generic[Result]):
 
 
 def single_precision() -> Any:
-    """The context in which programs are traced and run, whatever the caller has chosen
-    for JAX: they are written for float32, and constants would make it float64."""
+    """The context in which programs are traced and run.
+
+    They are written for float32. Where the caller has enabled 64 bits for JAX, their
+    constants would be float64.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from kernelgan_jax import programs
+      >>> with programs.single_precision():
+      ...     jnp.ones(2).dtype
+      dtype('float32')
+    """
     return jax.enable_x64(False)
 
 
