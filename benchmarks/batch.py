@@ -26,8 +26,8 @@ from absl import app, flags
 from machine import matmul_rate, step_operations
 
 from kernelgan_jax import blur_kernels
-from kernelgan_jax.app import image_files
 from kernelgan_jax.app.compilation_cache import keep_compilations
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.resources import machine
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.estimators.kernelgan import estimator

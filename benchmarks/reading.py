@@ -18,7 +18,8 @@ import numpy as np
 import tifffile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import image_files, resources
+from kernelgan_jax.app import resources
+from kernelgan_jax.app.images import image_files
 
 
 def blocks(side: int, channels: int, dtype: type = np.uint8) -> np.ndarray:

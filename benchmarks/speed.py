@@ -24,7 +24,7 @@ from absl import app, flags
 from machine import matmul_rate, step_operations
 
 from kernelgan_jax import blur_kernels, estimate_kernel, super_resolve
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.resources import machine
 from kernelgan_jax.estimators import ESTIMATORS
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig

@@ -22,7 +22,7 @@ from kernelgan_jax import (
     metrics,
     super_resolve,
 )
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral import SpectralConfig
 from kernelgan_jax.pixels import to_unit

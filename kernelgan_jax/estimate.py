@@ -141,7 +141,7 @@ class Evidence(NamedTuple):
     span: float = 1.0
     """The image's own range, as a fraction of the range of its type."""
     unusable: np.ndarray | None = None
-    """`H x W`, True where the image is not part of its picture (`usable_pixels.py`);
+    """`H x W`, True where the image is not part of its picture (`usable_pixels`);
     None if all is usable."""
     left_out: str = ""
     """What is not part of the picture, in words; empty if all is."""

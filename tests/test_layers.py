@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "equivalent_gaussian estimate kernel_export kernel_formats kernel_picture levels "
-    "parallel power_spectra programs pytrees drawn_areas isolated_pixels usable_pixels "
-    "smooth_fill soft_edges square_extremes unblurred_steps version".split(),
+    "parallel power_spectra programs pytrees usable_pixels "
+    "square_extremes version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

@@ -23,7 +23,7 @@ from kernelgan_jax import (
     resize,
 )
 from kernelgan_jax.__main__ import main as command
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.kernel_picture import ellipse
 from kernelgan_jax.pixels import from_unit, to_unit
 

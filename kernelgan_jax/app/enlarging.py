@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
+from kernelgan_jax.app.images.image import Image
+from kernelgan_jax.app.images.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 

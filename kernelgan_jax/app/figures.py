@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernelgan_jax import equivalent_gaussian, kernels
-from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures
 from kernelgan_jax.app.report_values import size
 from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap

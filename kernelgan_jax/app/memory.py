@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import IO
 
-from kernelgan_jax.app import declared
-from kernelgan_jax.app.declared import Declared
+from kernelgan_jax.app.images import declared
+from kernelgan_jax.app.images.declared import Declared
 
 SMALL = 2**26
 """Bytes that an image may declare, or need, without a question."""

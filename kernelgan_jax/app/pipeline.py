@@ -22,12 +22,12 @@ from kernelgan_jax.app import (
     configuration,
     figures,
     files,
-    image_files,
     reading,
     report_values,
     resources,
     results,
 )
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import REPORT, Job, Outcome, Task
 from kernelgan_jax.app.reading import Ready
 from kernelgan_jax.app.report import Result

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.app import enlarging, files, image_files
+from kernelgan_jax.app import enlarging, files
 from kernelgan_jax.app.flag_values import LEVELS
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators import run

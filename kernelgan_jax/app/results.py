@@ -19,9 +19,14 @@ from typing import Any
 import numpy as np
 
 from kernelgan_jax import parallel
-from kernelgan_jax.app import figures, files, image_encoding, kernel_files, sequences
+from kernelgan_jax.app import (
+    figures,
+    files,
+    kernel_files,
+)
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
+from kernelgan_jax.app.images import image_encoding, sequences
 from kernelgan_jax.app.job import FORMATS, REPORT, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, to_dict

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kernelgan_jax.app import (
     folders,
-    image_files,
     kernel_pool,
     pipeline,
     pooling,
@@ -23,6 +22,7 @@ from kernelgan_jax.app import (
 from kernelgan_jax.app.compilation_cache import keep_compilations
 from kernelgan_jax.app.configuration import NotInstalled
 from kernelgan_jax.app.flags import Options
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import Outcome, Summary, Task
 from kernelgan_jax.app.manifest import Manifest
 

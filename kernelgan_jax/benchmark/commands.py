@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kernelgan_jax.app import image_files, resources
+from kernelgan_jax.app import resources
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.terminal import print_error
 from kernelgan_jax.benchmark import page, plots, tables, testset
 from kernelgan_jax.benchmark.cli import QUICK_IMAGES, SEEDS

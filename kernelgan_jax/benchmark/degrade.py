@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image as pillow
 
 from kernelgan_jax import checks
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import from_unit, to_unit

@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
 from kernelgan_jax.benchmark.testset import Case, sizes_match
 from kernelgan_jax.benchmark.user_files import output_of

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from kernelgan_jax import metrics
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark.evaluate import Evaluation
 from kernelgan_jax.benchmark.rows import (
     ImageRow,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark.fingerprints import file_digest
 from kernelgan_jax.benchmark.rows import Key, Row, from_json, kernel_file, to_json
 from kernelgan_jax.pixels import from_unit

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 
 _DIV2KRK = re.compile(r"(?:img|im|kernel)_(\d+)(?:_gt)?")
 """DIV2KRK's file names without suffix, and the image's number in them."""

@@ -116,7 +116,9 @@ class Estimator:
         Raises:
           ValueError: If it does not.
         """
-        is_whole = isinstance(scale, Integral) and not isinstance(scale, bool)
+        # NumPy's integers, too; its times count as integers, but are no index.
+        is_whole = isinstance(scale, Integral) and hasattr(scale, "__index__")
+        is_whole &= not isinstance(scale, bool)
         if not (is_whole and scale in self.scales):
             if self.scales == range(self.scales[0], self.scales[-1] + 1):
                 legal = f"a whole number from {self.scales[0]} to {self.scales[-1]}"

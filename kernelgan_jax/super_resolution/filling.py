@@ -1,6 +1,6 @@
 """Pixels that are no part of an image's picture: filled before, put back after.
 
-`usable_pixels.py` finds them and fills them from their neighbours. Such a fill is not
+`usable_pixels` finds them and fills them from their neighbours. Such a fill is not
 as blurred as the picture, so that its rim rings when it is sharpened. Here the fill is
 blurred together with the picture, by its kernel.
 """

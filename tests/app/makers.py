@@ -6,7 +6,7 @@ import helpers
 import numpy as np
 
 from kernelgan_jax import blur_kernels, kernels
-from kernelgan_jax.app.image_files import Image
+from kernelgan_jax.app.images.image_files import Image
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.report import Result, SuperResolved
 from kernelgan_jax.config import Config

@@ -15,7 +15,8 @@ import tifffile
 from PIL import Image as pillow
 
 from kernelgan_jax import metrics, square_extremes
-from kernelgan_jax.app import cli, image_files
+from kernelgan_jax.app import cli
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.degradation import downscale
 
 CASES = {

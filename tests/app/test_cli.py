@@ -17,8 +17,15 @@ from PIL import ExifTags
 from PIL import Image as pillow
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app import cli, figures, image_files, manifest, results, run
+from kernelgan_jax.app import (
+    cli,
+    figures,
+    manifest,
+    results,
+    run,
+)
 from kernelgan_jax.app.flags import parse
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.estimate import Progress
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.resize import bicubic_resize
 
 SMOOTH = helpers.smooth(12, 16, 5)

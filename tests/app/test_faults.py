@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import estimate_kernels
-from kernelgan_jax.app import cli, image_files
+from kernelgan_jax.app import cli
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import Job, Outcome, Task
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 

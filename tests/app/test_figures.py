@@ -9,7 +9,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.app import figures
-from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.estimators.kernelgan.config import FLOW
 from kernelgan_jax.pixels import to_unit
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from kernelgan_jax.app import declared, image_files, memory
+from kernelgan_jax.app import memory
+from kernelgan_jax.app.images import declared, image_files
 
 PIXELS = helpers.noise(6, 10, 3)
 SIDES = (10, 6)

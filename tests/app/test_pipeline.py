@@ -16,15 +16,15 @@ import tifffile
 from app import makers
 from PIL import Image as pillow
 
-from kernelgan_jax import blur_kernels, usable_pixels
+from kernelgan_jax import blur_kernels
 from kernelgan_jax.app import (
     cli,
-    image_files,
     pipeline,
     reading,
     results,
     super_resolving,
 )
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
@@ -32,6 +32,7 @@ from kernelgan_jax.estimate import Progress
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.usable_pixels import find
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
 JOB = Job(config=CONFIG, figures=False)
@@ -459,9 +460,9 @@ def test_usable_pixels_are_found_once(tmp_path, estimation, monkeypatch, alpha):
     estimation.function = function
     monkeypatch.setattr(super_resolving, "super_resolve_planned", enlarge)
     calls = []
-    find = usable_pixels.find_drawn
+    find_drawn = find.find_drawn
     monkeypatch.setattr(
-        usable_pixels, "find_drawn", lambda *args: calls.append(1) or find(*args)
+        find, "find_drawn", lambda *args: calls.append(1) or find_drawn(*args)
     )
     pixels = helpers.noise(84, 84, 4 if alpha else 3)
     pixels[:20, :30, 3:] = 0

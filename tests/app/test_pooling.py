@@ -6,7 +6,7 @@ import pytest
 
 from kernelgan_jax import analyse, blur_kernels
 from kernelgan_jax.app import cli
-from kernelgan_jax.app.image_files import read
+from kernelgan_jax.app.images.image_files import read
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral.smoothing import log_covariance, pool
 from kernelgan_jax.pixels import from_unit

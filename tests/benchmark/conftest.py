@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import blur_kernels
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import Output, System, UserEstimator, make_test_set
 from kernelgan_jax.estimate import KernelEstimate
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import blur_kernels, kernels, metrics
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import PROTOCOLS, make_test_set, read_test_set
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import to_unit

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import blur_kernels, estimate_spectral, kernels, metrics
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import (
     SYSTEMS,
     System,

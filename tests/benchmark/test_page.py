@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import SYSTEMS, make_test_set, page, run_benchmark
 
 CHOSEN = [SYSTEMS[name] for name in ("bicubic", "constant", "true")]

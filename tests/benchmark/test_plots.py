@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelgan_jax.app import image_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import SYSTEMS, KernelRow, plots
 from kernelgan_jax.benchmark.summaries import RatedKernel
 

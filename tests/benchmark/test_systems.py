@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import Config, blur_kernels, estimate_kernel, kernels, metrics
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import (
     SYSTEMS,
     System,

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from kernelgan_jax.app import image_files, kernel_files
+from kernelgan_jax.app import kernel_files
+from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import make_test_set, read_test_set, run_benchmark, testset
 from kernelgan_jax.benchmark.systems import SYSTEMS
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from kernelgan_jax import blur_kernels, kernels, super_resolution, usable_pixels
+from kernelgan_jax import blur_kernels, kernels, super_resolution
 from kernelgan_jax.estimate import Evidence, KernelEstimate, Progress, Spectrum
 from kernelgan_jax.levels import to_own_range
 from kernelgan_jax.super_resolution import (
@@ -18,6 +18,7 @@ from kernelgan_jax.super_resolution import (
 )
 from kernelgan_jax.super_resolution.zssr import method as zssr_method
 from kernelgan_jax.super_resolution.zssr.config import HEADROOM, OWN_SPAN
+from kernelgan_jax.usable_pixels import find
 
 plan = functools.partial(super_resolution.plan, method="zssr_fast")
 super_resolve = functools.partial(super_resolution.super_resolve, method="zssr_fast")
@@ -106,13 +107,13 @@ def test_flat_areas_keep_their_value(monkeypatch):
 
 def test_usable_pixels_are_found_once(calls, monkeypatch):
     found = []
-    find = usable_pixels.find_drawn
+    find_drawn = find.find_drawn
     monkeypatch.setattr(
-        usable_pixels, "find_drawn", lambda pixels: found.append(1) or find(pixels)
+        find, "find_drawn", lambda pixels: found.append(1) or find_drawn(pixels)
     )
     super_resolve(KEY, IMAGE, K2, scale=2, config=TINY)
     assert len(found) == 1
-    usable = usable_pixels.find_usable(IMAGE)
+    usable = find.find_usable(IMAGE)
     planned = plan(K2, scale=2, config=TINY)
     super_resolve_planned([KEY], [IMAGE], [planned], usable=[usable])
     super_resolve_planned([KEY], [IMAGE], [planned], usable=[None])

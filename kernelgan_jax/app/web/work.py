@@ -17,14 +17,13 @@ from kernelgan_jax.app import (
     enlarging,
     figures,
     files,
-    image_encoding,
-    image_files,
     pipeline,
     results,
 )
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.folders import folders
-from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.images import image_encoding, image_files
+from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.job import REPORT, Job, Outcome, Task
 from kernelgan_jax.estimate import Progress
 from kernelgan_jax.kernel_formats import TOOLS

@@ -13,11 +13,12 @@ import numpy as np
 from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
-from kernelgan_jax.app import files, image_encoding, memory
+from kernelgan_jax.app import files, memory
 from kernelgan_jax.app.folders import is_of_a_run, output_filter
-from kernelgan_jax.app.image import Image, UnusableError
-from kernelgan_jax.app.image_decoding import MAX_PIXELS, decode
-from kernelgan_jax.app.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
+from kernelgan_jax.app.images import image_encoding
+from kernelgan_jax.app.images.image import MAX_PIXELS, Image, UnusableError
+from kernelgan_jax.app.images.image_decoding import decode
+from kernelgan_jax.app.images.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
 from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.app.terminal import printable
 from kernelgan_jax.pixels import from_unit

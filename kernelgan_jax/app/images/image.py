@@ -9,6 +9,9 @@ import numpy as np
 GRAY_OR_COLOUR = (1, 3)
 """Numbers of channels that are gray or RGB, if they are not bands."""
 
+MAX_PIXELS = 10**9
+"""Largest image that is read, in pixels: larger ones may be made to fill the memory."""
+
 
 class UnusableError(Exception):
     """What is wrong with an image; the message continues the file's name."""

@@ -4,11 +4,7 @@ Pillow reads what has 8 bits per sample and is gray or RGB. The other modules of
 folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 """
 
-import contextlib
 import struct
-import threading
-import warnings
-from collections.abc import Iterator
 from typing import IO
 
 import imagecodecs
@@ -16,24 +12,32 @@ import numpy as np
 from PIL import Image as pillow
 from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
-from kernelgan_jax.app import declared, jpeg2000, memory, netpbm
-from kernelgan_jax.app.declared import Declared
-from kernelgan_jax.app.exif import (
+from kernelgan_jax.app import memory
+from kernelgan_jax.app.files import Clipped
+from kernelgan_jax.app.images import declared, jpeg2000, netpbm
+from kernelgan_jax.app.images.declared import Declared
+from kernelgan_jax.app.images.exif import (
     block_of,
     kept_block,
     orientation_of,
     orientation_of_xmp,
     upright,
 )
-from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.image import GRAY_OR_COLOUR, Image, UnusableError
-from kernelgan_jax.app.image_kinds import RAW, kind_of
-from kernelgan_jax.app.metadata import Metadata, of_pillow, read_avif_colours, split_png
-from kernelgan_jax.app.terminal import printable
-from kernelgan_jax.app.tiff_decoding import Decoded, Tiff, missing_values
-
-MAX_PIXELS = 10**9
-"""Largest image that is read, in pixels: larger ones may be made to fill the memory."""
+from kernelgan_jax.app.images.image import (
+    GRAY_OR_COLOUR,
+    MAX_PIXELS,
+    Image,
+    UnusableError,
+)
+from kernelgan_jax.app.images.image_kinds import RAW, kind_of
+from kernelgan_jax.app.images.metadata import (
+    Metadata,
+    of_pillow,
+    read_avif_colours,
+    split_png,
+)
+from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
+from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff, missing_values
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "AVIF")
 """The formats that are tried, whatever a file's suffix. Pillow knows others that run
@@ -62,9 +66,6 @@ what that changes."""
 
 _BAND_PIXELS = 2**20
 """Pixels that are converted at a time."""
-
-_PILLOW_LOCK = threading.Lock()
-"""Held while Pillow's global limits are changed."""
 
 
 def decode(file: IO[bytes], *, frame: int = 0) -> Image:
@@ -426,22 +427,3 @@ def _read_bands(
         return stored, has_alpha
     # Pillow gives the samples of a deep PGM as 32-bit integers.
     return stored.astype(np.uint16, copy=False), False
-
-
-@contextlib.contextmanager
-def own_pillow_settings(notes: list[str]) -> Iterator[None]:
-    """Sets Pillow's limits, and turns its warnings about odd metadata into notes.
-
-    Pillow keeps its limits in globals, and the program that imports this library may
-    need others (or may have chosen to fill truncated files), so they are put back.
-    """
-    with _PILLOW_LOCK, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        warnings.simplefilter("error", pillow.DecompressionBombWarning)
-        saved = pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = MAX_PIXELS, False
-        try:
-            yield
-        finally:
-            pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-    notes.extend(printable(warning.message).strip() for warning in caught)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelgan_jax.smooth_fill import fill_smoothly
+from kernelgan_jax.usable_pixels.smooth_fill import fill_smoothly
 
 ROWS, COLUMNS = np.mgrid[:40.0, :50.0]
 SURFACE = np.dstack([3 + ROWS / 9 - COLUMNS / 7, np.hypot(ROWS - 90, COLUMNS + 80)])

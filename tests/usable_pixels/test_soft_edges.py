@@ -4,7 +4,7 @@ import helpers
 import numpy as np
 import pytest
 
-from kernelgan_jax.soft_edges import find_mixed
+from kernelgan_jax.usable_pixels.soft_edges import find_mixed
 
 PICTURE = np.rint(40 + 150 * helpers.smooth(80, 90, 3)).astype(np.uint8)
 ROWS, COLUMNS = np.mgrid[:80, :90]

@@ -4,7 +4,11 @@ import helpers
 import numpy as np
 import pytest
 
-from kernelgan_jax.isolated_pixels import _stands_out, fill_isolated, find_isolated
+from kernelgan_jax.usable_pixels.isolated_pixels import (
+    _stands_out,
+    fill_isolated,
+    find_isolated,
+)
 
 PHOTO = helpers.photo_uint8()
 NONE = np.zeros(PHOTO.shape[:2], bool)

@@ -13,11 +13,12 @@ import tifffile
 from PIL import ExifTags
 from PIL import Image as pillow
 
-from kernelgan_jax.app import enlarging, image_encoding, image_files
-from kernelgan_jax.app.exif import orientation_of_xmp
-from kernelgan_jax.app.image import Image
+from kernelgan_jax.app import enlarging
+from kernelgan_jax.app.images import image_encoding, image_files
+from kernelgan_jax.app.images.exif import orientation_of_xmp
+from kernelgan_jax.app.images.image import Image
+from kernelgan_jax.app.images.metadata import enlarged_xmp, split_png
 from kernelgan_jax.app.job import FORMATS
-from kernelgan_jax.app.metadata import enlarged_xmp, split_png
 
 ICC = b"a profile" * 9
 XMP = (

@@ -8,7 +8,6 @@ import pytest
 import scipy.ndimage
 from PIL import Image, ImageDraw, ImageFont
 
-from kernelgan_jax import usable_pixels
 from kernelgan_jax.estimators.spectral.noise import flat_noise_std
 from kernelgan_jax.estimators.spectral.periodogram import (
     has_blocks,
@@ -16,7 +15,7 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     to_gray,
 )
 from kernelgan_jax.levels import to_own_range
-from kernelgan_jax.usable_pixels import find_flat, find_usable
+from kernelgan_jax.usable_pixels import find, find_flat, find_usable
 
 SHAPE = (120, 150)
 PICTURE = helpers.smooth(*SHAPE, 3)
@@ -175,7 +174,7 @@ def test_large_images_are_filled_in_strips(monkeypatch):
     grid = (ROWS % 40 == 19) | (COLUMNS % 40 == 19)
     pixels = np.where(grid[..., None], np.uint8(255), PICTURE)
     whole = find_usable(pixels).image
-    monkeypatch.setattr(usable_pixels, "STRIP", 32 * SHAPE[1])
+    monkeypatch.setattr(find, "STRIP", 32 * SHAPE[1])
     strips = find_usable(pixels).image
     np.testing.assert_array_equal(strips[~grid], whole[~grid])
     np.testing.assert_allclose(strips.astype(int), whole.astype(int), atol=1)

@@ -15,15 +15,15 @@ import tifffile
 from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
-from kernelgan_jax.app import gif
-from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.job import QUALITY, SAME
-from kernelgan_jax.app.metadata import (
+from kernelgan_jax.app.images import gif
+from kernelgan_jax.app.images.image import Image
+from kernelgan_jax.app.images.metadata import (
     COLOUR_CHUNKS,
     GEO_TAGS,
     png_chunks,
     with_avif_colours,
 )
+from kernelgan_jax.app.job import QUALITY, SAME
 
 _NAMES = {
     "png": "PNG",

@@ -13,11 +13,11 @@ from typing import IO, Any
 import numpy as np
 from tifffile import TIFF, TiffFile, TiffPage
 
-from kernelgan_jax.app.declared import Declared
-from kernelgan_jax.app.image import UnusableError
-from kernelgan_jax.app.image_kinds import RAW
-from kernelgan_jax.app.metadata import GEO_TAGS, Metadata
-from kernelgan_jax.app.netpbm import full_range
+from kernelgan_jax.app.images.declared import Declared
+from kernelgan_jax.app.images.image import UnusableError
+from kernelgan_jax.app.images.image_kinds import RAW
+from kernelgan_jax.app.images.metadata import GEO_TAGS, Metadata
+from kernelgan_jax.app.images.netpbm import full_range
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 """Values of the tag PhotometricInterpretation."""

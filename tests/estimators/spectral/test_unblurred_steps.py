@@ -14,7 +14,7 @@ from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import measure
-from kernelgan_jax.unblurred_steps import find_unblurred_steps
+from kernelgan_jax.estimators.spectral.unblurred_steps import find_unblurred_steps
 
 KERNEL = helpers.gaussian(2, size=11)
 NARROW = gaussian(11, variances=(0.4, 0.4), scale=2)

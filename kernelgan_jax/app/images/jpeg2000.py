@@ -6,12 +6,12 @@ import struct
 import imagecodecs
 import numpy as np
 
-from kernelgan_jax.app import declared
-from kernelgan_jax.app.image import GRAY_OR_COLOUR, UnusableError
-from kernelgan_jax.app.jpeg2000_tiles import tiles
-from kernelgan_jax.app.metadata import Metadata
-from kernelgan_jax.app.netpbm import full_range
-from kernelgan_jax.app.tiff_decoding import Decoded
+from kernelgan_jax.app.images import declared
+from kernelgan_jax.app.images.image import GRAY_OR_COLOUR, UnusableError
+from kernelgan_jax.app.images.jpeg2000_tiles import tiles
+from kernelgan_jax.app.images.metadata import Metadata
+from kernelgan_jax.app.images.netpbm import full_range
+from kernelgan_jax.app.images.tiff_decoding import Decoded
 
 _LUMA_AND_CHROMA = 18
 """Number of a colour space that is not read."""

@@ -9,7 +9,8 @@ import pytest
 import tifffile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import enlarging, image_files
+from kernelgan_jax.app import enlarging
+from kernelgan_jax.app.images import image_files
 
 SHAPE = (6, 9)
 TYPES = "uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()

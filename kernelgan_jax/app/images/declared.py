@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from kernelgan_jax.app import netpbm
-from kernelgan_jax.app.image_kinds import PNG_START, TIFF_STARTS, kind_of
+from kernelgan_jax.app.images import netpbm
+from kernelgan_jax.app.images.image_kinds import PNG_START, TIFF_STARTS, kind_of
 
 PEAK = 2.75
 """Memory that decoding takes, as a multiple of the decoded image; measured by

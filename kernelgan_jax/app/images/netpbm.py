@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.app.image import GRAY_OR_COLOUR, UnusableError
+from kernelgan_jax.app.images.image import GRAY_OR_COLOUR, UnusableError
 
 _SPACE, _GAP, _NUMBER = rb"\s+", rb"(?:\s|#[^\n]*\n)+", rb"([0-9]+)"
 _REAL = rb"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"

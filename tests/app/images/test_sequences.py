@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from kernelgan_jax.app import gif, image_files, sequences
-from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.sequences import Timing
+from kernelgan_jax.app.images import (
+    gif,
+    image_files,
+    sequences,
+)
+from kernelgan_jax.app.images.image import Image
+from kernelgan_jax.app.images.sequences import Timing
 
 SHAPE = (12, 15)
 FRAMES = [helpers.noise(*SHAPE, 3, seed=i) // 64 * 64 for i in range(3)]

@@ -12,13 +12,19 @@ import numpy as np
 import tifffile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import files, gif, image_encoding, image_files
+from kernelgan_jax.app import files
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.image import Image
-from kernelgan_jax.app.image_decoding import FORMATS, own_pillow_settings
-from kernelgan_jax.app.image_encoding import png_chunk
-from kernelgan_jax.app.image_kinds import PNG_START
-from kernelgan_jax.app.metadata import png_chunks, split_png
+from kernelgan_jax.app.images import (
+    gif,
+    image_encoding,
+    image_files,
+)
+from kernelgan_jax.app.images.image import Image
+from kernelgan_jax.app.images.image_decoding import FORMATS
+from kernelgan_jax.app.images.image_encoding import png_chunk
+from kernelgan_jax.app.images.image_kinds import PNG_START
+from kernelgan_jax.app.images.metadata import png_chunks, split_png
+from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
 
 HELD_BY = frozenset(("png", "webp", "gif", "tif"))
 """Formats that hold all frames in one file."""

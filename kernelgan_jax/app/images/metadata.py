@@ -11,7 +11,7 @@ from typing import IO, Any
 from PIL import ExifTags
 from PIL import Image as pillow
 
-from kernelgan_jax.app.image import Image
+from kernelgan_jax.app.images.image import Image
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
 """Chunks of a PNG that say what its colours mean."""
