@@ -24,7 +24,7 @@ CASES = {
     "a flat frame": "app/test_cases.py::test_the_rest_of_the_picture",
     "text burnt in": "app/test_cases.py::test_the_rest_of_the_picture",
     "a grid of thin lines": "app/test_cases.py::test_the_rest_of_the_picture",
-    "screenshots, captions and collages": "test_unblurred_steps.py"
+    "screenshots, captions and collages": "estimators/spectral/test_unblurred_steps.py"
     "::test_what_is_drawn_does_not_change_the_kernel",
     "hot pixels": "app/test_cases.py::test_the_rest_of_the_picture",
     "corners without data": "app/test_cases.py::test_the_rest_of_the_picture",
@@ -47,18 +47,18 @@ CASES = {
     "::test_a_jpeg_photograph_is_not_below_bicubic",
     "a black frame of a sequence": "app/test_cases.py::test_a_black_frame_comes_out",
     "white is zero": "app/test_cases.py::test_layouts_of_tiff",
-    "camera raw": "app/test_tiff_decoding.py::test_camera_raw_is_refused",
+    "camera raw": "app/images/test_tiff_decoding.py::test_camera_raw_is_refused",
     "any number of bands": "app/test_cases.py::test_layouts_of_tiff",
     "floats": "app/test_cases.py::test_layouts_of_tiff",
-    "CMYK of 16 bits": "app/test_tiff_decoding.py"
+    "CMYK of 16 bits": "app/images/test_tiff_decoding.py"
     "::test_cmyk_is_converted_with_all_bits_and_a_note",
-    "newer suffixes": "app/test_image_files.py::test_newer_suffixes_are_found",
-    "files left out": "app/test_image_files.py::test_what_is_passed_over_is_counted",
-    "long texts": "app/test_image_encoding.py"
+    "newer suffixes": "app/images/test_image_files.py::test_newer_suffixes_are_found",
+    "files left out": "app/images/test_image_files.py::test_what_is_passed_over_is_counted",
+    "long texts": "app/images/test_image_encoding.py"
     "::test_long_texts_and_profiles_do_not_cost_the_image",
-    "EXIF sizes": "app/test_image_encoding.py::test_metadata_are_kept_and_made_true",
-    "dots per inch": "app/test_image_encoding.py::test_metadata_are_kept_and_made_true",
-    "chunks of a PNG": "app/test_image_encoding.py::test_chunks_of_a_png_are_kept",
+    "EXIF sizes": "app/images/test_image_encoding.py::test_metadata_are_kept_and_made_true",
+    "dots per inch": "app/images/test_image_encoding.py::test_metadata_are_kept_and_made_true",
+    "chunks of a PNG": "app/images/test_image_encoding.py::test_chunks_of_a_png_are_kept",
     "results of another image": "app/test_pipeline.py::test_what_is_done_again",
     "two images of one name": "app/test_cli.py"
     "::test_images_of_one_name_in_two_runs_keep_their_results",
@@ -72,7 +72,7 @@ CASES = {
     "MATLAB 7.3": "app/test_kernel_files.py::test_matlab_7_3_is_named",
     "cells and several kernels": "app/test_kernel_files.py"
     "::test_several_kernels_in_one_variable",
-    "brackets in names": "app/test_image_files.py"
+    "brackets in names": "app/images/test_image_files.py"
     "::test_brackets_in_names_are_no_patterns",
     "an output that nobody reads": "app/test_terminal.py"
     "::test_a_terminal_that_is_gone_is_no_error",
