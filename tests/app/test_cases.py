@@ -53,12 +53,16 @@ CASES = {
     "CMYK of 16 bits": "app/images/test_tiff_decoding.py"
     "::test_cmyk_is_converted_with_all_bits_and_a_note",
     "newer suffixes": "app/images/test_image_files.py::test_newer_suffixes_are_found",
-    "files left out": "app/images/test_image_files.py::test_what_is_passed_over_is_counted",
+    "files left out": "app/images/test_image_files.py"
+    "::test_what_is_passed_over_is_counted",
     "long texts": "app/images/test_image_encoding.py"
     "::test_long_texts_and_profiles_do_not_cost_the_image",
-    "EXIF sizes": "app/images/test_image_encoding.py::test_metadata_are_kept_and_made_true",
-    "dots per inch": "app/images/test_image_encoding.py::test_metadata_are_kept_and_made_true",
-    "chunks of a PNG": "app/images/test_image_encoding.py::test_chunks_of_a_png_are_kept",
+    "EXIF sizes": "app/images/test_image_encoding.py"
+    "::test_metadata_are_kept_and_made_true",
+    "dots per inch": "app/images/test_image_encoding.py"
+    "::test_metadata_are_kept_and_made_true",
+    "chunks of a PNG": "app/images/test_image_encoding.py"
+    "::test_chunks_of_a_png_are_kept",
     "results of another image": "app/test_pipeline.py::test_what_is_done_again",
     "two images of one name": "app/test_cli.py"
     "::test_images_of_one_name_in_two_runs_keep_their_results",
