@@ -244,12 +244,17 @@ def own_channels(image: np.ndarray) -> OwnChannels:
     channels = [image[..., channel] for channel in range(count)]
     sources: list[int] = []
     for channel in channels:
-        equal = (i for i in range(len(sources)) if (channels[i] == channel).all())
+        equal = (i for i in range(len(sources)) if _are_equal(channels[i], channel))
         sources.append(next(equal, len(sources)))
-    varies = [bool((channel != channel[0, 0]).any()) for channel in channels]
+    varies = [not _are_equal(channel, channel[:1, :1]) for channel in channels]
     if any(varies):
         sources = [s if varies[s] else -1 for s in sources]
     return OwnChannels(tuple(sources))
+
+
+def _are_equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two channels are equal; the first row tells most of them apart."""
+    return bool((a[:1] == b[:1]).all() and (a == b).all())
 
 
 def luma(image: np.ndarray) -> np.ndarray:

@@ -19,11 +19,7 @@ from typing import Any
 import numpy as np
 
 from kernelgan_jax import parallel
-from kernelgan_jax.app import (
-    figures,
-    files,
-    kernel_files,
-)
+from kernelgan_jax.app import figures, files, kernel_files
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.images import image_encoding, sequences

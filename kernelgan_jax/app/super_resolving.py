@@ -8,11 +8,7 @@ import jax
 import numpy as np
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import (
-    image_encoding,
-    image_files,
-    sequences,
-)
+from kernelgan_jax.app.images import image_encoding, image_files, sequences
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.reading import Ready, check_state
 from kernelgan_jax.app.report import SuperResolved

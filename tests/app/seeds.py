@@ -11,12 +11,7 @@ import scipy.sparse
 import tifffile
 from PIL import Image as pillow
 
-from kernelgan_jax.app import (
-    files,
-    folders,
-    kernel_files,
-    manifest,
-)
+from kernelgan_jax.app import files, folders, kernel_files, manifest
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.priors.flow import Flow, load
 from kernelgan_jax.super_resolution.published.torch_files import read_torch

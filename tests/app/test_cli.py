@@ -17,13 +17,7 @@ from PIL import ExifTags
 from PIL import Image as pillow
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app import (
-    cli,
-    figures,
-    manifest,
-    results,
-    run,
-)
+from kernelgan_jax.app import cli, figures, manifest, results, run
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.estimate import Progress

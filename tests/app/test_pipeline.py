@@ -17,13 +17,7 @@ from app import makers
 from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels
-from kernelgan_jax.app import (
-    cli,
-    pipeline,
-    reading,
-    results,
-    super_resolving,
-)
+from kernelgan_jax.app import cli, pipeline, reading, results, super_resolving
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.app.manifest import read, read_folder

@@ -14,11 +14,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app import files
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.images import (
-    gif,
-    image_encoding,
-    image_files,
-)
+from kernelgan_jax.app.images import gif, image_encoding, image_files
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.image_decoding import FORMATS
 from kernelgan_jax.app.images.image_encoding import png_chunk

@@ -13,13 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kernelgan_jax.app import (
-    enlarging,
-    figures,
-    files,
-    pipeline,
-    results,
-)
+from kernelgan_jax.app import enlarging, figures, files, pipeline, results
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.folders import folders
 from kernelgan_jax.app.images import image_encoding, image_files

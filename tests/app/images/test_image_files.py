@@ -17,11 +17,7 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import (
-    image_decoding,
-    image_files,
-    netpbm,
-)
+from kernelgan_jax.app.images import image_decoding, image_files, netpbm
 
 HEIGHT, WIDTH = 5, 7
 

@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import (
-    gif,
-    image_files,
-    sequences,
-)
+from kernelgan_jax.app.images import gif, image_files, sequences
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.sequences import Timing
 
