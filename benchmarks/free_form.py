@@ -20,10 +20,8 @@ from absl import app, flags
 
 from kernelgan_jax import analyse, kernels, metrics, priors
 from kernelgan_jax.benchmark.testset import read_test_set
-from kernelgan_jax.estimators.spectral.likelihood import (
-    FREQUENCY_WEIGHTS,
-    spectral_likelihood,
-)
+from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
+from kernelgan_jax.estimators.spectral.observation import FREQUENCY_WEIGHTS
 from kernelgan_jax.estimators.spectral.periodogram import mean_periodogram, to_gray
 from kernelgan_jax.pixels import unit_image
 

@@ -22,6 +22,7 @@ from kernelgan_jax.estimators.spectral.best import Fits, best
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
 from kernelgan_jax.parallel import side_by_side
@@ -69,7 +70,7 @@ def fit_measured(
     """
 
     def fitted(some: Measured) -> Fits:
-        spectra = some.power, some.weights
+        spectra = some.power, some.observation
 
         def usual() -> Any:
             return jax.device_get(_families(scale)(*spectra))
@@ -100,15 +101,15 @@ def preload(scale: int, *, compiling: bool = False) -> None:
       scale: Positive integer.
       compiling: Whether the others are compiled.
     """
-    shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    power = jax.ShapeDtypeStruct(SHAPE, np.float32)
 
     def unusual() -> None:
         camera_shake.preload(scale, compiling=compiling)
         if scale > 1:
-            _resamplers(scale).preload(shape, shape, compiling=compiling)
+            _resamplers(scale).preload(power, UNCOMPRESSED, compiling=compiling)
 
     def usual() -> None:
-        _families(scale).preload(shape, shape, compiling=compiling)
+        _families(scale).preload(power, UNCOMPRESSED, compiling=compiling)
 
     side_by_side(usual, unusual)
 

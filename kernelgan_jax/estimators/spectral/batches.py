@@ -20,6 +20,7 @@ from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
 from kernelgan_jax.estimators.spectral.best import Fits
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
+from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
 from kernelgan_jax.parallel import map_images
 
@@ -128,7 +129,9 @@ def _start_fits(measured: Sequence[Measured], scale: int, rare: bool) -> Fits:
     each_device = -(-len(measured) // len(devices))
     size = len(devices) * 2 ** (each_device - 1).bit_length()
     rows = [*measured, *measured[-1:] * (size - len(measured))]
-    spectra = np.stack([m.power for m in rows]), np.stack([m.weights for m in rows])
+    spectra = jax.tree.map(
+        lambda *x: np.stack(x), *[(m.power, m.observation) for m in rows]
+    )
     with programs.single_precision():
         return _compiled(scale, rare)(*jax.device_put(spectra, sharding))
 
@@ -141,7 +144,7 @@ def _rows(count: int, fits: Fits) -> Iterator[Fits]:
 
 
 def fit_all(
-    power: jax.Array, weights: jax.Array, *, scale: int, rare: bool = True
+    power: jax.Array, observation: Observation, *, scale: int, rare: bool = True
 ) -> Fits:
     """Fits all families and rare kernels to a periodogram; pure, for one image.
 
@@ -149,22 +152,22 @@ def fit_all(
 
     Args:
       power: `SHAPE`, gray levels^2, positive.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
       rare: As `analyse` takes it.
     """
-    fits, samples = fit_families(power, weights, scale=scale)
+    fits, samples = fit_families(power, observation, scale=scale)
     if not rare:
         return Fits(fits, samples, None, None)
     first = paths.starts(power, scale=scale)
-    found = paths.search(first, power, weights, scale=scale)
+    found = paths.search(first, power, observation, scale=scale)
     if scale == 1:  # Nothing was resampled.
         return Fits(fits, samples, None, found)
-    resampled = fit_resamplers(power, weights, scale=scale)
+    resampled = fit_resamplers(power, observation, scale=scale)
     return Fits(fits, samples, resampled, found)
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int, rare: bool) -> Callable[[jax.Array, jax.Array], Fits]:
+def _compiled(scale: int, rare: bool) -> Callable[[jax.Array, Observation], Fits]:
     """The compiled fits of a scale, with a leading axis of images."""
     return jax.jit(jax.vmap(functools.partial(fit_all, scale=scale, rare=rare)))

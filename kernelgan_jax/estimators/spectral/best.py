@@ -59,6 +59,7 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
         fits.samples,
         fits.resamplers if rare else None,
         flat_noise_std=measured.flat_noise_std,
+        clarity=measured.observation.clarity(measured.power),
     )
     fit = chosen.fit
     if not (np.isfinite(fit.loss) and np.isfinite(fit.kernel).all()):
@@ -92,7 +93,7 @@ def _shaken(
     """
     if min(measured.own.shape[:2]) < camera_shake.MIN_SIDE:
         return None
-    spectra = measured.power, measured.weights
+    spectra = measured.power, measured.observation
     usual_loss = float(np.nanmin(fits.families.loss))
     paths = camera_shake.candidates(
         fits.paths, *spectra, usual_loss=usual_loss, scale=scale

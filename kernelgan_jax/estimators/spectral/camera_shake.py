@@ -23,6 +23,7 @@ import numpy as np
 
 from kernelgan_jax import programs
 from kernelgan_jax.estimators.spectral import paths
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 from kernelgan_jax.estimators.spectral.paths import Path
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
@@ -55,33 +56,34 @@ CANDIDATES = 4
 
 
 def first_search(
-    power: np.ndarray, weights: np.ndarray, *, scale: int
+    power: np.ndarray, observation: Observation, *, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the search from `paths.starts` finds, by the program that later ones use.
 
     Args:
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      weights: Weights of its frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
 
     Returns:
       As `paths.search`.
     """
-    return _searched(_starts(scale)(power), power, weights, scale)
+    return _searched(_starts(scale)(power), power, observation, scale)
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:
     """Loads the programs of `first_search`; arguments as of `analysis.preload`."""
-    shape = jax.ShapeDtypeStruct(SHAPE, np.float32)
-    first = _starts(scale).preload(shape, compiling=compiling)
+    power = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    first = _starts(scale).preload(power, compiling=compiling)
     if first is not None:
-        _search(scale).preload(first, shape, shape, compiling=compiling)
+        observed = power, UNCOMPRESSED
+        _search(scale).preload(first, *observed, compiling=compiling)
 
 
 def candidates(
     first: tuple[np.ndarray, np.ndarray],
     power: np.ndarray,
-    weights: np.ndarray,
+    observation: Observation,
     *,
     usual_loss: float,
     scale: int,
@@ -91,7 +93,7 @@ def candidates(
     Args:
       first: What `first_search` has found.
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      weights: Weights of its frequencies, `SHAPE`.
+      observation: How the image shows its power.
       usual_loss: Loss of the families' best fit.
       scale: Positive integer.
 
@@ -104,20 +106,20 @@ def candidates(
     for seed in range(ROUNDS):
         lowest = ends[np.argsort(losses)[:HOPPED]]  # NaN comes last
         near = paths.near(lowest, seed=seed, scale=scale)
-        found = _searched(near, power, weights, scale)
+        found = _searched(near, power, observation, scale)
         ends = np.concatenate([ends, found[0]])
         losses = np.concatenate([losses, found[1]])
     last = ends[np.argsort(losses)[: paths.STARTS]]
-    ends, losses = _searched(last, power, weights, scale)
+    ends, losses = _searched(last, power, observation, scale)
     most = min(usual_loss - MIN_GAIN, MAX_RATIO * usual_loss)
     return list(_different(ends, losses, most))
 
 
 def _searched(
-    starts: Any, power: np.ndarray, weights: np.ndarray, scale: int
+    starts: Any, power: np.ndarray, observation: Observation, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What `paths.search` finds, as NumPy arrays."""
-    ends, losses = jax.device_get(_search(scale)(starts, power, weights))
+    ends, losses = jax.device_get(_search(scale)(starts, power, observation))
     return ends, losses
 
 
@@ -166,10 +168,10 @@ def sparsest(
 
 
 def path(
-    vector: np.ndarray, power: np.ndarray, weights: np.ndarray, *, scale: int
+    vector: np.ndarray, power: np.ndarray, observation: Observation, *, scale: int
 ) -> Path:
     """The path of unknowns, with its posterior, as NumPy arrays."""
-    return Path(*jax.device_get(_describe(scale)(vector, power, weights)))
+    return Path(*jax.device_get(_describe(scale)(vector, power, observation)))
 
 
 @functools.lru_cache(maxsize=16)

@@ -17,11 +17,9 @@ from kernelgan_jax.estimators.spectral.families import (
     pack,
     unpack,
 )
-from kernelgan_jax.estimators.spectral.likelihood import (
-    FREQUENCY_WEIGHTS,
-    spectral_likelihood,
-)
+from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 from kernelgan_jax.estimators.spectral.newton import minimise
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 
 MAX_STEPS = 40
 """Largest number of Newton steps."""
@@ -71,16 +69,16 @@ def objective(
     periodogram: jax.Array,
     family: int | jax.Array,
     *,
-    weights: Any = FREQUENCY_WEIGHTS,
+    observation: Observation = UNCOMPRESSED,
     scale: int,
 ) -> Objective:
     """The loss of a family, given a periodogram; arguments as of `fit`."""
     likelihood, kinds = spectral_likelihood(scale), families(scale)
-    weights = jnp.asarray(weights, jnp.float32)
+    weights = observation.weights
 
     def misfit(parameters: Parameters) -> jax.Array:
         kernel = kinds.kernel(family, parameters.shape)
-        return likelihood.misfit(kernel, parameters.spectrum, periodogram)
+        return likelihood.misfit(kernel, parameters.spectrum, periodogram, observation)
 
     def spectrum_penalty(parameters: Parameters) -> jax.Array:
         return likelihood.penalty(parameters.spectrum)
@@ -108,7 +106,7 @@ def fit(
     periodogram: jax.Array,
     family: int | jax.Array,
     *,
-    weights: Any = FREQUENCY_WEIGHTS,
+    observation: Observation = UNCOMPRESSED,
     scale: int,
 ) -> Fit:
     """Finds the best kernel of a family, and the spectrum, by Newton's method.
@@ -119,7 +117,7 @@ def fit(
     Args:
       periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
 
     Returns:
@@ -129,8 +127,8 @@ def fit(
       ValueError: If the scale is no positive integer.
     """
     periodogram = jnp.asarray(periodogram, jnp.float32)
-    family, weights = jnp.asarray(family), jnp.asarray(weights, jnp.float32)
-    loss = objective(periodogram, family, weights=weights, scale=scale).loss
+    family = jnp.asarray(family)
+    loss = objective(periodogram, family, observation=observation, scale=scale).loss
     free = free_parameters(family)
 
     def loss_of_vector(vector: jax.Array) -> jax.Array:
@@ -153,33 +151,41 @@ def fit(
         found.hessian[best],
         converged=(found.converged & at_minimum).any(),
         misfit=rms_misfit(
-            kernel, unpack(vector).spectrum, periodogram, weights=weights, scale=scale
+            kernel,
+            unpack(vector).spectrum,
+            periodogram,
+            observation=observation,
+            scale=scale,
         ),
         kernel=kernel,
     )
 
 
 def fit_spectrum(
-    periodogram: jax.Array, kernel: jax.Array, *, weights: Any, scale: int
+    periodogram: jax.Array,
+    kernel: jax.Array,
+    *,
+    observation: Observation,
+    scale: int,
 ) -> Fit:
     """Finds the best spectrum for one kernel, as `fit` does for a family.
 
     Args:
       periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       kernel: `n x n`, n the side of the likelihood's kernels.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
 
     Returns:
       The fit; the shape in its vector has no meaning.
     """
-    likelihood = spectral_likelihood(scale)
+    likelihood, weights = spectral_likelihood(scale), observation.weights
     start = Parameters(jnp.zeros(SHAPE_PARAMETERS), likelihood.start(periodogram))
     is_spectrum = jnp.arange(PARAMETERS) >= SHAPE_PARAMETERS
 
     def loss(vector: jax.Array) -> jax.Array:
         spectrum = unpack(vector).spectrum
-        misfit = likelihood.misfit(kernel, spectrum, periodogram)
+        misfit = likelihood.misfit(kernel, spectrum, periodogram, observation)
         mean = (weights * misfit).sum() / weights.sum()
         return mean + likelihood.penalty(spectrum)
 
@@ -199,7 +205,7 @@ def fit_spectrum(
             kernel,
             unpack(found.position).spectrum,
             periodogram,
-            weights=weights,
+            observation=observation,
             scale=scale,
         ),
         kernel,
@@ -211,10 +217,11 @@ def rms_misfit(
     spectrum: Spectrum,
     periodogram: jax.Array,
     *,
-    weights: jax.Array,
+    observation: Observation,
     scale: int,
 ) -> jax.Array:
     """`Fit.misfit` of a kernel and a spectrum; arguments as of `fit_spectrum`."""
-    expected = spectral_likelihood(scale).expected(kernel, spectrum)
+    weights = observation.weights
+    expected = spectral_likelihood(scale).expected(kernel, spectrum, observation)
     square = jnp.log(periodogram / expected) ** 2
     return jnp.sqrt((weights * square).sum() / weights.sum())

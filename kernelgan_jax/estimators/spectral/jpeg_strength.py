@@ -7,11 +7,12 @@ compression history", IEEE Trans. Image Processing 12(2), 2003).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 
-BLOCK = 8
+from kernelgan_jax.jpeg_steps import BLOCK, LUMA_STEPS
 
 STEPS = np.arange(2, 100)
 """Steps that are tried; a step of 1 leaves no trace beside rounding to pixels."""
@@ -46,17 +47,6 @@ MIN_FREQUENCIES = 3
 UNKNOWN = 0.25
 """Strength that is assumed where blocks are seen, but no steps: quality 75."""
 
-STANDARD = np.array(
-    [
-        [16, 11, 10, 16, 24],
-        [12, 12, 14, 19, 26],
-        [14, 13, 16, 24, 40],
-        [14, 17, 22, 29, 51],
-        [18, 22, 37, 56, 68],
-    ]
-)
-"""Steps of luma at quality 50 (ITU-T T.81, table K.1), lowest frequencies."""
-
 FREQUENCIES = tuple(
     (row, column) for row, column in np.ndindex(5, 5) if 1 <= row + column <= 4
 )
@@ -66,23 +56,36 @@ _WAVES = np.stack([np.outer(_COSINES[i], _COSINES[j]).ravel() for i, j in FREQUE
 """The cosine transform at these frequencies, a row of 64 factors for each."""
 
 
-def jpeg_strength(gray: np.ndarray, *, blocks: bool = False) -> float:
-    """Finds how strongly an image was compressed.
+class Jpeg(NamedTuple):
+    """What is known of the compression of an image."""
+
+    ratio: float
+    """Its steps as a multiple of `LUMA_STEPS`."""
+    corner: tuple[int, int]
+    """Row and column of the first whole block."""
+
+    @property
+    def strength(self) -> float:
+        """`(100 - quality) / 100` of the standard table that is nearest."""
+        # Steps are (200 - 2 quality) % of those at 50, below it 5000 / quality %.
+        return self.ratio / 2 if self.ratio <= 1 else 1 - 1 / (2 * self.ratio)
+
+
+def find_jpeg(gray: np.ndarray) -> Jpeg | None:
+    """Finds by which steps an image was compressed.
 
     Args:
       gray: `H x W` luma, 0 to 255, as decoded: neither scaled nor mapped.
-      blocks: Whether the image shows the blocks of JPEG.
 
     Returns:
-      `(100 - quality) / 100` of the standard table that is nearest. If no steps are
-      found, as in an image that was never compressed, or was processed afterwards, it
-      is 0, or with blocks `UNKNOWN`.
+      None if no steps are found, as in an image that was never compressed, or was
+      processed afterwards.
 
     Example:
       >>> import numpy as np
-      >>> from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
-      >>> jpeg_strength(np.random.default_rng(0).integers(0, 256, (64, 64)))
-      0.0
+      >>> from kernelgan_jax.estimators.spectral.jpeg_strength import find_jpeg
+      >>> find_jpeg(np.random.default_rng(0).integers(0, 256, (64, 64))) is None
+      True
     """
     gray = np.rint(gray)
     corners = [(top, left) for top in range(BLOCK) for left in range(BLOCK)]
@@ -90,16 +93,14 @@ def jpeg_strength(gray: np.ndarray, *, blocks: bool = False) -> float:
     corner = max(corners, key=lambda at: _first_look(places, at))
     values = _transforms(places, corner, _WAVES, MAX_BLOCKS)
     ratios = []
-    for (row, column), own in zip(FREQUENCIES, values, strict=True):
+    for place, own in zip(FREQUENCIES, values, strict=True):
         gains = _gains(own[None])[0]
         best = int(gains.argmax())
         if gains[best] > MIN_GAIN:
-            ratios.append(STEPS[best] / STANDARD[row, column])
+            ratios.append(STEPS[best] / LUMA_STEPS[place])
     if len(ratios) < MIN_FREQUENCIES:
-        return UNKNOWN if blocks else 0.0
-    ratio = float(np.median(ratios))
-    # Steps are (200 - 2 quality) % of those at 50, and below it 5000 / quality %.
-    return ratio / 2 if ratio <= 1 else 1 - 1 / (2 * ratio)
+        return None
+    return Jpeg(float(np.median(ratios)), corner)
 
 
 def _first_look(blocks: np.ndarray, corner: tuple[int, int]) -> float:

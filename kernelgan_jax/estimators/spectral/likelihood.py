@@ -10,7 +10,8 @@ by s, plus white noise. Its spectrum is
 
     M = 1/s^2 (sum over the s^2 aliases of |K|^2 S) + sigma^2                        (2)
 
-At each frequency the measured power P is M times a random factor. If the image were a
+JPEG changes M once more (`observation.py`). At each frequency the measured power P is M
+times a random factor. If the image were a
 stationary process, this factor would come from sampling alone, and the sum of
 `log M + P / M` would be the negative log-likelihood (Whittle 1953). In photographs the
 content moves P much further from M, and at some frequencies by a large factor. The
@@ -40,22 +41,12 @@ import numpy as np
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
-
-_RADIUS = np.hypot(np.fft.fftfreq(WINDOW)[:, None], np.fft.rfftfreq(WINDOW))
-
-
-FREQUENCY_WEIGHTS = (_RADIUS >= 1.5 / WINDOW - 1e-9) * np.array(
-    [1] + [2] * (SHAPE[1] - 2) + [1]
+from kernelgan_jax.estimators.spectral.observation import (
+    FREQUENCY_WEIGHTS,
+    UNCOMPRESSED,
+    Observation,
 )
-"""Weights of the frequencies, `SHAPE`: 2 where a frequency also stands for its mirror
-image, else 1, and 0 below 1.5 periods per window, where the window dominates."""
-
-
-JPEG_FREQUENCY_WEIGHTS = FREQUENCY_WEIGHTS * (_RADIUS < 0.4)
-"""Weights for images with JPEG's blocks: 0 also from 0.4 cycles per pixel on, where
-JPEG removes detail."""
-
+from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 
 HEAVY_TAIL = 0.3
 """h of the misfit (3): from about this |log(P / M)| on it grows linearly."""
@@ -89,10 +80,12 @@ class Likelihood(NamedTuple):
     """Side of the kernels, `kernels.frame_size(scale)`."""
     start: Callable[[jax.Array], Spectrum]
     """`start(periodogram)`: spectrum of a usual photograph of the same power."""
-    expected: Callable[[jax.Array, Spectrum], jax.Array]
-    """`expected(kernel, spectrum)`: M of (2), `SHAPE`."""
-    misfit: Callable[[jax.Array, Spectrum, jax.Array], jax.Array]
-    """`misfit(kernel, spectrum, periodogram)`: (3) for each frequency, `SHAPE`."""
+    expected: Callable[..., jax.Array]
+    """`expected(kernel, spectrum, observation=UNCOMPRESSED)`: M of (2) as it is
+    observed, `SHAPE`."""
+    misfit: Callable[..., jax.Array]
+    """`misfit(kernel, spectrum, periodogram, observation=UNCOMPRESSED)`: (3) for each
+    frequency, `SHAPE`."""
     penalty: Callable[[Spectrum], jax.Array]
     """`penalty(spectrum) -> scalar`: `PRIOR_WEIGHT` times the squared deviations of
     alpha, c, d, e and f from their expected values."""
@@ -172,15 +165,25 @@ def spectral_likelihood(scale: int) -> Likelihood:
         """`32 s x 17 s` to `SHAPE`."""
         return values.reshape(SHAPE[0], scale, SHAPE[1], scale).mean((1, 3))
 
-    def expected(kernel: jax.Array, spectrum: Spectrum) -> jax.Array:
+    def expected(
+        kernel: jax.Array,
+        spectrum: Spectrum,
+        observation: Observation = UNCOMPRESSED,
+    ) -> jax.Array:
         real, imaginary = transfer(kernel)
         signal = mean_of_aliases((real**2 + imaginary**2) * power(spectrum))
-        return signal + jnp.exp(spectrum.log_noise)  # (2)
+        noise = jnp.exp(spectrum.log_noise)
+        observed = observation.kept * signal + observation.noise_kept * noise  # (2)
+        return observed + observation.added
 
     def misfit(
-        kernel: jax.Array, spectrum: Spectrum, periodogram: jax.Array
+        kernel: jax.Array,
+        spectrum: Spectrum,
+        periodogram: jax.Array,
+        observation: Observation = UNCOMPRESSED,
     ) -> jax.Array:
-        ratio = jnp.log(periodogram) - jnp.log(expected(kernel, spectrum))
+        seen = expected(kernel, spectrum, observation)
+        ratio = jnp.log(periodogram) - jnp.log(seen)
         return HEAVY_TAIL**2 * (jnp.sqrt(1 + (ratio / HEAVY_TAIL) ** 2) - 1)  # (3)
 
     def penalty(spectrum: Spectrum) -> jax.Array:

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernelgan_jax import checks, kernels
-from kernelgan_jax.estimators.spectral.jpeg_strength import jpeg_strength
-from kernelgan_jax.estimators.spectral.likelihood import (
-    FREQUENCY_WEIGHTS,
-    JPEG_FREQUENCY_WEIGHTS,
-)
+from kernelgan_jax.estimators.spectral.jpeg_strength import UNKNOWN, find_jpeg
 from kernelgan_jax.estimators.spectral.noise import flat_noise_std, rounding_noise_std
+from kernelgan_jax.estimators.spectral.observation import (
+    UNCOMPRESSED,
+    WITH_BLOCKS,
+    Observation,
+    jpeg_effect,
+)
 from kernelgan_jax.estimators.spectral.periodogram import (
     has_blocks,
     mean_window_power,
@@ -43,8 +45,8 @@ class Measured(NamedTuple):
     """Most noise that the image can have, gray levels."""
     power: np.ndarray
     """Periodogram, `SHAPE` float32, gray levels^2, positive."""
-    weights: np.ndarray
-    """Weights of its frequencies, `SHAPE` float32."""
+    observation: Observation
+    """How the image shows its power, float32."""
     jpeg: bool
     jpeg_strength: float
     text_share: float = 0.0
@@ -71,7 +73,19 @@ def measure(image: Any, *, scale: int) -> Measured:
     jpeg = has_blocks(gray, unusable=unusable)
     # Its own range has as many steps, but floating point may have more of them.
     steps = count_steps(seen if seen.dtype.kind == "u" else own)
-    weights = JPEG_FREQUENCY_WEIGHTS if jpeg else FREQUENCY_WEIGHTS
+    decoded = 255 * luma(to_unit(seen))
+    compression = find_jpeg(decoded)
+    strength = UNKNOWN if jpeg else 0.0
+    if compression is not None:
+        strength = compression.strength
+
+    def observed(power: np.ndarray, unusable: np.ndarray | None) -> Observation:
+        if compression is not None:
+            effect = jpeg_effect(decoded, compression, unusable=unusable)
+            return effect.observation(power)
+        return WITH_BLOCKS if jpeg else UNCOMPRESSED
+
+    power = _power(gray, unusable)
     measured = Measured(
         unusable,
         usable.left_out,
@@ -81,10 +95,10 @@ def measure(image: Any, *, scale: int) -> Measured:
         flat_noise_std=max(
             flat_noise_std(gray, unusable=unusable), rounding_noise_std(own, steps)
         ),
-        power=_power(gray, unusable),
-        weights=weights.astype(np.float32),
+        power=power,
+        observation=observed(power, unusable),
         jpeg=jpeg,
-        jpeg_strength=jpeg_strength(255 * luma(to_unit(seen)), blocks=jpeg),
+        jpeg_strength=strength,
     )
     drawn = find_unblurred_steps(luma(own), unusable=unusable)
     if not drawn.any():
@@ -96,6 +110,7 @@ def measure(image: Any, *, scale: int) -> Measured:
     return measured._replace(
         unusable=unusable,
         power=power,
+        observation=observed(power, unusable),
         text_share=float(drawn.mean()),
         with_steps=measured,
     )

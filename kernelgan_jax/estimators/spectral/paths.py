@@ -29,6 +29,7 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     PRIOR_WEIGHT,
     spectral_likelihood,
 )
+from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.posterior import draws, sandwich
 from kernelgan_jax.priors.curved_motion import DEGREE, curved_motion, usual_std
 
@@ -85,21 +86,21 @@ def near(lowest: np.ndarray, *, seed: int, scale: int) -> np.ndarray:
 
 
 def search(
-    first: jax.Array, power: jax.Array, weights: jax.Array, *, scale: int
+    first: jax.Array, power: jax.Array, observation: Observation, *, scale: int
 ) -> tuple[jax.Array, jax.Array]:
     """Searches for minima of the loss, from several starts; pure.
 
     Args:
       first: The starts, `m x n`.
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      weights: Weights of its frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
 
     Returns:
       Where the searches end, `m x n`, and the losses there, `m`; either may be NaN.
     """
     # Traced once, however often the search calls it.
-    loss = jax.jit(_objective(power, weights, scale).loss)
+    loss = jax.jit(_objective(power, observation, scale).loss)
 
     def one(start: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = minimize(loss, start, method="BFGS", options={"maxiter": STEPS})
@@ -124,17 +125,17 @@ class Path(NamedTuple):
 
 
 def describe(
-    vector: jax.Array, power: jax.Array, weights: jax.Array, *, scale: int
+    vector: jax.Array, power: jax.Array, observation: Observation, *, scale: int
 ) -> tuple[jax.Array, ...]:
     """The fields of `Path`, for the unknowns of a minimum; pure.
 
     Args:
       vector: The unknowns, `n`.
       power: As `search` takes it, as the rest.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
     """
-    parts, at = _objective(power, weights, scale), jnp.arange(len(vector))
+    parts, at = _objective(power, observation, scale), jnp.arange(len(vector))
     hessian = jax.hessian(parts.loss)(vector)
     covariance = sandwich(
         vector, hessian, parts.misfit, parts.penalty, at < COEFFICIENTS
@@ -143,7 +144,7 @@ def describe(
         _likely(draws(vector, covariance), vector, parts.loss, hessian, covariance)
     )
     kernel, spectrum = kernel_of(scale)(vector), spectrum_of(vector)
-    misfit = rms_misfit(kernel, spectrum, power, weights=weights, scale=scale)
+    misfit = rms_misfit(kernel, spectrum, power, observation=observation, scale=scale)
     half = kernel_of(2)(halved(vector))
     return tuple(Path(kernel, samples, spectrum, misfit, half))
 
@@ -211,12 +212,13 @@ class _Objective(NamedTuple):
     loss: Callable[[jax.Array], jax.Array]
 
 
-def _objective(power: jax.Array, weights: jax.Array, scale: int) -> _Objective:
+def _objective(power: jax.Array, observation: Observation, scale: int) -> _Objective:
     likelihood, kernel = spectral_likelihood(scale), kernel_of(scale)
 
     def misfit(vector: jax.Array) -> jax.Array:
-        each = likelihood.misfit(kernel(vector), spectrum_of(vector), power)
-        return weights * each / weights.sum()
+        kernel_, spectrum = kernel(vector), spectrum_of(vector)
+        each = likelihood.misfit(kernel_, spectrum, power, observation)
+        return observation.weights * each / observation.weights.sum()
 
     def penalty(vector: jax.Array) -> jax.Array:
         path = vector[:COEFFICIENTS] / _std(scale)

@@ -1,6 +1,8 @@
 """The mean periodogram of an image, and what else is measured in its gray values."""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -118,6 +120,33 @@ def mean_window_power(
       unusable: `H x W` bool: windows with such pixels are left out, if enough others
         remain.
     """
+    shares, powers = [], []
+    for share, spectra in part_spectra(gray, unusable):
+        shares.append(share)
+        powers.append((spectra.real**2 + spectra.imag**2).mean(0))
+    return root_mean(powers, shares)
+
+
+def root_mean(powers: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
+    """The square of the mean of square roots, with weights."""
+    roots, weight = np.zeros(SHAPE), 0.0
+    for power, share in zip(powers, shares, strict=True):
+        roots += share * np.sqrt(power)
+        weight += share
+    return (roots / weight) ** 2
+
+
+class Part(NamedTuple):
+    """The windows of a part of an image."""
+
+    share: float
+    """Share of its windows that are used."""
+    spectra: np.ndarray
+    """Their Fourier transforms, `n x SHAPE`."""
+
+
+def part_spectra(gray: np.ndarray, unusable: np.ndarray | None) -> Iterator[Part]:
+    """The spectra of an image's windows, part by part; arguments as above."""
     windows = _windows(gray)
     rows, columns = windows.shape[:2]
     stride = max(MIN_STRIDE, math.ceil(math.sqrt(rows * columns / MAX_WINDOWS)))
@@ -131,7 +160,6 @@ def mean_window_power(
     taper = np.outer(hann, hann)
     taper /= np.sqrt((taper**2).sum())
     parts_down, parts_across = (max(1, round(n / PART_SIDE)) for n in windows.shape[:2])
-    roots, weight = np.zeros(SHAPE), 0.0
     for down in _split(windows.shape[0], parts_down):
         for across in _split(windows.shape[1], parts_across):
             chosen = usable[down, across]
@@ -139,11 +167,7 @@ def mean_window_power(
                 continue
             tapered = windows[down, across][chosen] * taper
             tapered -= taper * (tapered.sum((1, 2), keepdims=True) / taper.sum())
-            spectra = scipy.fft.rfft2(tapered)
-            power = (spectra.real**2 + spectra.imag**2).mean(0)
-            roots += chosen.mean() * np.sqrt(power)
-            weight += chosen.mean()
-    return (roots / weight) ** 2
+            yield Part(float(chosen.mean()), scipy.fft.rfft2(tapered))
 
 
 def _split(count: int, parts: int) -> list[slice]:

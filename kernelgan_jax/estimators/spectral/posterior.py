@@ -41,7 +41,7 @@ from kernelgan_jax.estimators.spectral.families import (
     unpack,
 )
 from kernelgan_jax.estimators.spectral.fit import Fit, objective
-from kernelgan_jax.estimators.spectral.likelihood import FREQUENCY_WEIGHTS
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 
 MISFIT_FACTOR = 6.0
@@ -78,7 +78,7 @@ def posterior(
     periodogram: jax.Array,
     family: int | jax.Array,
     *,
-    weights: Any = FREQUENCY_WEIGHTS,
+    observation: Observation = UNCOMPRESSED,
     scale: int,
 ) -> jax.Array:
     """The covariance (1) of the unknowns: `11 x 11`; pure.
@@ -87,11 +87,11 @@ def posterior(
       fit: Result of `fit` for the same arguments.
       periodogram: `SHAPE`, gray levels^2, positive.
       family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
     """
-    parts = objective(periodogram, family, weights=weights, scale=scale)
-    free, weights = free_parameters(family), jnp.asarray(weights, jnp.float32)
+    parts = objective(periodogram, family, observation=observation, scale=scale)
+    free, weights = free_parameters(family), observation.weights
 
     def misfit(vector: jax.Array) -> jax.Array:
         return weights * parts.misfit(unpack(vector)) / weights.sum()

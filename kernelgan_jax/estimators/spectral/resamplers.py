@@ -48,13 +48,16 @@ def resampler_kernels(scale: int) -> np.ndarray:
     )
 
 
-def probabilities(losses: np.ndarray, family_loss: float) -> np.ndarray:
+def probabilities(
+    losses: np.ndarray, family_loss: float, *, clarity: float = 1.0
+) -> np.ndarray:
     """How likely each resampler is, against a family.
 
     Args:
       losses: Losses of the resamplers' fits: mean misfits of about
         `1 / (2 PRIOR_WEIGHT)` independent frequencies; not finite if a fit failed.
       family_loss: Loss of the family's fit.
+      clarity: `Observation.clarity`: losses differ less where JPEG hides the spectrum.
 
     Returns:
       As many numbers from 0 to 1.
@@ -63,8 +66,10 @@ def probabilities(losses: np.ndarray, family_loss: float) -> np.ndarray:
       >>> found = probabilities(np.array([0.012, 0.019, np.nan]), 0.0)
       >>> [round(float(p), 2) for p in found]
       [0.5, 0.08, 0.0]
+      >>> probabilities(np.full(3, 0.012), 0.0, clarity=0.5)[0] < 0.2
+      np.True_
     """
-    allowances = np.array([each.allowance for each in RESAMPLERS.values()])
+    allowances = clarity * np.array([each.allowance for each in RESAMPLERS.values()])
     family_loss = family_loss if np.isfinite(family_loss) else np.inf
     nats = (family_loss + allowances - losses) / (2 * PRIOR_WEIGHT)
     return np.where(np.isfinite(losses), expit(nats), 0.0)

@@ -19,6 +19,7 @@ from kernelgan_jax.estimators.spectral.families import (
     unpack,
 )
 from kernelgan_jax.estimators.spectral.fit import Fit, fit, fit_spectrum
+from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.posterior import posterior, sample
 from kernelgan_jax.estimators.spectral.resamplers import (
     MAX_NOISE,
@@ -38,7 +39,7 @@ tails, which only ever fitted the content of images."""
 
 
 def fit_families(
-    periodogram: jax.Array, weights: jax.Array, *, scale: int
+    periodogram: jax.Array, observation: Observation, *, scale: int
 ) -> tuple[Fit, jax.Array]:
     """Fits every family to one image and draws samples of each posterior.
 
@@ -46,7 +47,7 @@ def fit_families(
 
     Args:
       periodogram: `SHAPE`, gray levels^2, positive.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
 
     Returns:
@@ -54,19 +55,23 @@ def fit_families(
     """
 
     def one(family: jax.Array) -> tuple[Fit, jax.Array]:
-        found = fit(periodogram, family, weights=weights, scale=scale)
-        covariance = posterior(found, periodogram, family, weights=weights, scale=scale)
+        found = fit(periodogram, family, observation=observation, scale=scale)
+        covariance = posterior(
+            found, periodogram, family, observation=observation, scale=scale
+        )
         return found, sample(found, covariance, family, scale=scale)
 
     return jax.vmap(one)(jnp.arange(len(FAMILIES)))
 
 
-def fit_resamplers(periodogram: jax.Array, weights: jax.Array, *, scale: int) -> Fit:
+def fit_resamplers(
+    periodogram: jax.Array, observation: Observation, *, scale: int
+) -> Fit:
     """Fits the spectrum for the kernel of every resampler; pure, for one image.
 
     Args:
       periodogram: `SHAPE`, gray levels^2, positive.
-      weights: Weights of the frequencies, `SHAPE`.
+      observation: How the image shows its power.
       scale: Positive integer.
 
     Returns:
@@ -74,7 +79,7 @@ def fit_resamplers(periodogram: jax.Array, weights: jax.Array, *, scale: int) ->
     """
 
     def one(kernel: jax.Array) -> Fit:
-        return fit_spectrum(periodogram, kernel, weights=weights, scale=scale)
+        return fit_spectrum(periodogram, kernel, observation=observation, scale=scale)
 
     return jax.vmap(one)(jnp.asarray(resampler_kernels(scale), jnp.float32))
 
@@ -131,6 +136,7 @@ def choose(
     resampled: Fit | None,
     *,
     flat_noise_std: float = math.inf,
+    clarity: float = 1.0,
 ) -> Choice:
     """Chooses a family or a resampler.
 
@@ -139,6 +145,7 @@ def choose(
       samples: Their samples, with a leading axis.
       resampled: Fits of all resamplers, with a leading axis; None without resamplers.
       flat_noise_std: Most noise that the image can have, gray levels.
+      clarity: As `probabilities` takes it.
 
     Returns:
       The choice. Its samples are those of the family, and as many times the kernel of
@@ -150,7 +157,7 @@ def choose(
     if resampled is None or not min(noise_std, flat_noise_std) < MAX_NOISE:
         return Choice(chosen, samples[family], family)
     losses = np.where(resampled.converged, resampled.loss, np.nan)
-    likely = probabilities(losses, float(chosen.loss))
+    likely = probabilities(losses, float(chosen.loss), clarity=clarity)
     number = int(np.argmax(likely))
     best = jax.tree.map(lambda x: x[number], resampled)
     mixed = samples[family].copy()

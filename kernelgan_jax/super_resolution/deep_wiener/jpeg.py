@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax.jpeg_steps import LUMA_STEPS
+
 
 def smooth(image: jax.Array, amount: jax.Array | float) -> jax.Array:
     """A 3 x 3 binomial filter, `amount` of it."""
@@ -13,21 +15,6 @@ def smooth(image: jax.Array, amount: jax.Array | float) -> jax.Array:
     return image
 
 
-_LUMA_TABLE = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ],
-    np.float32,
-)
-"""Quantisation of luma at quality 50 (ITU-T T.81, table K.1)."""
-
 _CHROMA_TABLE = np.full((8, 8), 99, np.float32)
 _CHROMA_TABLE[:4, :4] = [
     [17, 18, 24, 47],
@@ -35,7 +22,7 @@ _CHROMA_TABLE[:4, :4] = [
     [24, 26, 56, 99],
     [47, 66, 99, 99],
 ]
-"""The same of the two colour differences (table K.2)."""
+"""Steps of the two colour differences at quality 50 (ITU-T T.81, table K.2)."""
 
 _TO_YCC = np.array(
     [
@@ -79,7 +66,7 @@ def jpeg(image: jax.Array, quality: jax.Array, subsample: jax.Array) -> jax.Arra
     # Blocks of halved colours span 16 pixels: their transform is that of the coarse
     # image, whose steps are found at every other frequency.
     scale = jnp.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    tables = np.stack([_LUMA_TABLE, _CHROMA_TABLE, _CHROMA_TABLE])
+    tables = np.stack([LUMA_STEPS, _CHROMA_TABLE, _CHROMA_TABLE])
     steps = jnp.clip(jnp.floor((tables * scale + 50) / 100), 1, 255)
     full = _quantise(ycc, steps)
     halved = _quantise(ycc[::2, ::2].at[..., 1:].set(coarse[::2, ::2]), steps)

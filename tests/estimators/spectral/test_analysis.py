@@ -28,6 +28,7 @@ from kernelgan_jax.estimators.spectral.families import (
 )
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.noise import JPEG_NOISE, channel_noise_std
+from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.periodogram import (
     SHAPE,
     to_gray,
@@ -264,7 +265,7 @@ def test_the_program_of_one_image_can_be_batched():
     """`fit_families` has no batch axis; `jax.vmap` gives it one."""
     many = jax.ShapeDtypeStruct((2, *SHAPE), np.float32)
     program = jax.vmap(functools.partial(fit_families, scale=1))
-    fits, samples = jax.eval_shape(program, many, many)
+    fits, samples = jax.eval_shape(program, many, Observation(*[many] * 4))
     assert fits.kernel.shape == (2, 3, 17, 17)
     assert samples.shape == (2, 3, SAMPLES, 17, 17)
 

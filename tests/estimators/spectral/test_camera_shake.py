@@ -29,7 +29,7 @@ def lr_image(hr, kernel):
 def candidates(measured, *, usual_loss):
     first = fit_measured(measured, scale=2)[1].paths
     return camera_shake.candidates(
-        first, measured.power, measured.weights, usual_loss=usual_loss, scale=2
+        first, measured.power, measured.observation, usual_loss=usual_loss, scale=2
     )
 
 

@@ -17,10 +17,8 @@ from kernelgan_jax.estimators.spectral.families import (
     unpack,
 )
 from kernelgan_jax.estimators.spectral.fit import fit, objective
-from kernelgan_jax.estimators.spectral.likelihood import (
-    FREQUENCY_WEIGHTS,
-    spectral_likelihood,
-)
+from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 
 pytestmark = pytest.mark.quick_compilation
@@ -83,7 +81,8 @@ def test_the_loss_is_the_weighted_misfit_and_the_penalties(vector):
     kernel = kinds.kernel(GENERALISED, shape)
     measured = 2 * likelihood.expected(kernel, spectrum)
     weights = np.random.default_rng(0).random(SHAPE).astype(np.float32)
-    parts = objective(measured, GENERALISED, weights=weights, scale=2)
+    observation = UNCOMPRESSED._replace(weights=weights)
+    parts = objective(measured, GENERALISED, observation=observation, scale=2)
     misfit = np.asarray(likelihood.misfit(kernel, spectrum, measured))
     expected = (weights * misfit).sum() / weights.sum()
     expected += likelihood.penalty(spectrum) + kinds.penalty(GENERALISED, shape)
@@ -93,7 +92,7 @@ def test_the_loss_is_the_weighted_misfit_and_the_penalties(vector):
 
 def test_a_steep_spectrum_does_not_overflow():
     """At frequency 0, which has no weight, it would."""
-    parts = objective(jnp.ones(SHAPE), GAUSSIAN, weights=FREQUENCY_WEIGHTS, scale=1)
+    parts = objective(jnp.ones(SHAPE), GAUSSIAN, scale=1)
     vector = jnp.array([1.2, 0, 1.2, 0, 2, 4.5, 0, 0, 0, 0, -1], jnp.float32)
 
     @jax.jit

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from kernelgan_jax.estimators.spectral.jpeg_strength import _gains, jpeg_strength
+from kernelgan_jax.estimators.spectral.jpeg_strength import _gains, find_jpeg
 from kernelgan_jax.pixels import luma
 
 SIDE = 160
@@ -44,14 +44,16 @@ def test_gains_are_mean_log_likelihoods() -> None:
 @pytest.mark.parametrize("quality", [30, 50, 75, 90, 94])
 def test_quality(photo: Image.Image, quality: int, corner: tuple[int, int]) -> None:
     pixels = compressed(photo, quality=quality, subsampling=2 if quality < 80 else 0)
-    found = jpeg_strength(luma(pixels)[corner[0] :, corner[1] :])
-    assert found == pytest.approx((100 - quality) / 100, abs=0.015)
+    found = find_jpeg(luma(pixels)[corner[0] :, corner[1] :])
+    assert found is not None
+    assert found.strength == pytest.approx((100 - quality) / 100, abs=0.015)
+    assert found.corner == (-corner[0] % 8, -corner[1] % 8)
 
 
 def test_what_was_never_compressed_or_was_resized(photo: Image.Image) -> None:
-    assert jpeg_strength(luma(np.asarray(photo, float))) == 0
+    assert find_jpeg(luma(np.asarray(photo, float))) is None
     pixels = compressed(photo, quality=60).astype(np.uint8)
     half = Image.fromarray(pixels).resize((SIDE // 2, SIDE // 2))
-    assert jpeg_strength(luma(np.asarray(half, float))) == 0
-    assert jpeg_strength(np.full((32, 40), 7.0)) == 0
-    assert jpeg_strength(np.eye(9)) == 0
+    assert find_jpeg(luma(np.asarray(half, float))) is None
+    assert find_jpeg(np.full((32, 40), 7.0)) is None
+    assert find_jpeg(np.eye(9)) is None

@@ -11,6 +11,7 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     PRIOR_WEIGHT,
     spectral_likelihood,
 )
+from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 
 pytestmark = pytest.mark.quick_compilation
@@ -49,6 +50,21 @@ def test_the_expected_spectrum_is_the_sum_over_aliases(scale):
                 total += np.abs(transfer.sum()) ** 2 * power
         expected = total / scale**2 + np.exp(SPECTRUM.log_noise)
         np.testing.assert_allclose(found[i, j], expected, rtol=1e-4)
+
+
+def test_what_jpeg_leaves_of_the_expected_spectrum():
+    """Formula (1) of observation.py."""
+    likelihood, true = spectral_likelihood(2), kernel(2)
+    whole = np.asarray(likelihood.expected(true, SPECTRUM))
+    noise = np.exp(SPECTRUM.log_noise)
+    rng = np.random.default_rng(0)
+    parts = (rng.random(SHAPE).astype(np.float32) for _ in range(4))
+    observation = Observation(*parts)
+    found = np.asarray(likelihood.expected(true, SPECTRUM, observation))
+    expected = observation.kept * (whole - noise) + observation.noise_kept * noise
+    np.testing.assert_allclose(found, expected + observation.added, rtol=1e-4)
+    misfit = likelihood.misfit(true, SPECTRUM, found, observation)
+    np.testing.assert_allclose(misfit, 0, atol=1e-6)
 
 
 def test_a_mirrored_kernel_is_as_likely():
