@@ -6,7 +6,8 @@ ring if they are sharpened with it. Two kinds are found, from the pixels alone:
 
 - drawn areas: pixels of exactly one colour that border on other colours with steps, not
   gradually as the flat parts of a picture and clipped highlights do;
-- isolated pixels, far from all of their neighbours.
+- isolated pixels, far from all of their neighbours, and small clusters of them that
+  stretch the image's range.
 
 If most of an image is drawn, it is no picture with something on it, and is left as it
 is.
@@ -20,6 +21,7 @@ import scipy.ndimage
 from kernelgan_jax import square_extremes
 from kernelgan_jax.pixels import from_array
 from kernelgan_jax.usable_pixels.drawn_areas import find_drawn, find_margins
+from kernelgan_jax.usable_pixels.hot_clusters import find_clusters
 from kernelgan_jax.usable_pixels.isolated_pixels import fill_isolated, find_isolated
 from kernelgan_jax.usable_pixels.smooth_fill import fill_smoothly
 from kernelgan_jax.usable_pixels.soft_edges import find_mixed
@@ -87,8 +89,9 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
     mixed = find_mixed(pixels, drawn) if drawn.any() else drawn
     if (drawn | mixed).mean() > MOST_COVERED:
         drawn = mixed = np.zeros_like(drawn)
-    isolated = find_isolated(pixels, drawn | mixed)
-    filled, areas = pixels, drawn | mixed
+    clusters = find_clusters(pixels, drawn | mixed)
+    filled, areas = pixels, drawn | mixed | clusters
+    isolated = find_isolated(pixels, areas) | clusters
     if unseen is not None:
         holes = areas | (unseen & ~_frames(unseen))
         areas = areas if holes.all() else holes
