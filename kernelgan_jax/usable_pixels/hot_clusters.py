@@ -6,6 +6,8 @@ Those that stay within the picture's range do little harm; those far outside of 
 the picture a part of its own range.
 """
 
+import math
+
 import numpy as np
 import scipy.ndimage
 
@@ -48,15 +50,15 @@ def find_clusters(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
 def _outermost(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """The clusters at one end of the range that the image has outside of areas."""
     none = np.zeros(areas.shape, bool)
-    inside = ~areas[..., None]
-    if not inside.any():
+    seen = pixels[~areas] if areas.any() else pixels
+    if not seen.size or seen.min() == seen.max():
         return none
-    low = float(pixels.min(where=inside, initial=pixels.max()))
-    high = float(pixels.max(where=inside, initial=pixels.min()))
+    low, high = float(seen.min()), float(seen.max())
     margin = (1 - LEAST_RANGE) * (high - low)
-    if not margin > 0:
-        return none
-    for outside in (pixels > high - margin, pixels < low + margin):
+    top, bottom = high - margin, low + margin
+    if pixels.dtype.kind in "ui":  # So that they are compared as they are.
+        top, bottom = math.floor(top), math.ceil(bottom)
+    for outside in (pixels > top, pixels < bottom):
         chosen = outside.any(axis=2) & ~areas
         if chosen.sum() > min(MOST_SHARE * chosen.size, MOST_PIXELS * MOST_CLUSTERS):
             continue
