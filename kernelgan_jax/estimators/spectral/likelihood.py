@@ -11,12 +11,12 @@ by s, plus white noise. Its spectrum is
     M = 1/s^2 (sum over the s^2 aliases of |K|^2 S) + sigma^2                        (2)
 
 JPEG changes M once more (`observation.py`). At each frequency the measured power P is M
-times a random factor. If the image were a
-stationary process, this factor would come from sampling alone, and the sum of
-`log M + P / M` would be the negative log-likelihood (Whittle 1953). In photographs the
-content moves P much further from M, and at some frequencies by a large factor. The
-misfit of a frequency is therefore a function of u = log(P / M) with heavy tails, which
-has the curvature of Whittle's near its minimum (Charbonnier 1994):
+times a random factor. If the image were a stationary process, this factor would come
+from sampling alone, and the sum of `log M + P / M` would be the negative log-likelihood
+(Whittle 1953). In photographs the content moves P much further from M, and at some
+frequencies by a large factor. The misfit of a frequency is therefore a function of u =
+log(P / M) with heavy tails, which has the curvature of Whittle's near its minimum
+(Charbonnier 1994):
 
     misfit(u) = h^2 (sqrt(1 + (u / h)^2) - 1),   h = HEAVY_TAIL                      (3)
 
