@@ -19,7 +19,7 @@ from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.spectral import camera_shake
 from kernelgan_jax.estimators.spectral.best import Fits, best
-from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
@@ -88,7 +88,7 @@ def fit_measured(
         return Fits(fits, samples, resampled, found)
 
     fits = fitted(measured)
-    other = with_steps(measured, fits, scale=scale)
+    other = measured.with_steps
     if other is None or were_drawn(fits, more := fitted(other), scale=scale):
         return measured, fits
     return other, more

@@ -18,7 +18,7 @@ from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
 from kernelgan_jax.estimators.spectral.best import Fits
-from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
@@ -91,7 +91,7 @@ def _with_steps(
     without: Sequence[tuple[Measured, Fits] | None], scale: int, rare: bool
 ) -> list[tuple[Measured, Fits] | None]:
     """Measurements with their fits, with unblurred steps where these belong to them."""
-    others = [pair and with_steps(*pair, scale=scale) for pair in without]
+    others = [pair and pair[0].with_steps for pair in without]
     fits = _fits(_chunks([m for m in others if m is not None]), scale, rare)
     pairs: list[tuple[Measured, Fits] | None] = []
     for old, other in zip(without, others, strict=True):

@@ -12,7 +12,7 @@ from PIL import ImageDraw, ImageFont
 from kernelgan_jax import analyse, metrics
 from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn, with_steps
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.unblurred_steps import find_unblurred_steps
 
@@ -107,34 +107,38 @@ def test_what_is_drawn_does_not_change_the_kernel(what):
     assert error < least + 0.15
 
 
-def fits(kernel):
+def fits(kernel, loss):
     """Fits of which only the Gaussian counts."""
-    families = types.SimpleNamespace(kernel=kernel[np.newaxis])
+    losses = np.array([loss, np.nan])
+    families = types.SimpleNamespace(kernel=kernel[np.newaxis], loss=losses)
     return types.SimpleNamespace(families=families)
 
 
-def test_steps_count_where_the_kernel_allows_them():
-    pixels = saved(DRAWN["a dark bar"](lr()))
-    measured = measure(pixels, scale=2)
+def test_kernels_are_fitted_with_steps_where_there_are_some():
+    measured = measure(saved(DRAWN["a dark bar"](lr())), scale=2)
     assert measured.with_steps is not None
     assert not np.array_equal(measured.power, measured.with_steps.power)
-    for kernel, expected in (
-        (KERNEL, None),
-        (NARROW, measured.with_steps),
-        (np.full((9, 9), np.nan), measured.with_steps),
-    ):
-        assert with_steps(measured, fits(kernel), scale=2) is expected
-    plain = measure(saved(lr()), scale=2)
-    assert with_steps(plain, fits(NARROW), scale=2) is None
+    assert measure(saved(lr()), scale=2).with_steps is None
 
 
 @pytest.mark.parametrize(
     "without, with_them, drawn",
-    [(0.9, 0.8, False), (0.9, 0.2, True), (0.3, 0.9, False)],
+    [(0.9, 0.8, False), (0.9, 0.2, True), (0.3, 0.9, False), (1.2, 1.1, True)],
 )
 def test_steps_that_are_sharper_than_the_rest_were_drawn(without, with_them, drawn):
-    both = (gaussian(11, variances=(2.0, v), scale=2) for v in (without, with_them))
-    assert were_drawn(*map(fits, both), scale=2) is drawn
+    """From a variance of 1 on the rest forbids them."""
+    both = [gaussian(11, variances=(2.0, v), scale=2) for v in (without, with_them)]
+    losses = [0.02, 0.04]
+    assert were_drawn(*map(fits, both, losses), scale=2) is drawn
+    # A picture with them is explained as well: they are its own.
+    assert not were_drawn(*map(fits, both, [0.02, 0.025]), scale=2)
+
+
+def test_fits_that_failed():
+    unknown, known = fits(np.full((9, 9), np.nan), np.nan), fits(KERNEL, 0.02)
+    assert were_drawn(known, unknown, scale=2)
+    assert not were_drawn(unknown, known, scale=2)
+    assert not were_drawn(unknown, unknown, scale=2)
 
 
 def test_sharp_pictures_keep_their_steps():
