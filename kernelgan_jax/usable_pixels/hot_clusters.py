@@ -51,9 +51,11 @@ def _outermost(pixels: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """The clusters at one end of the range that the image has outside of areas."""
     none = np.zeros(areas.shape, bool)
     seen = pixels[~areas] if areas.any() else pixels
-    if not seen.size or seen.min() == seen.max():
+    if not seen.size:
         return none
     low, high = float(seen.min()), float(seen.max())
+    if low == high:
+        return none
     margin = (1 - LEAST_RANGE) * (high - low)
     top, bottom = high - margin, low + margin
     if pixels.dtype.kind in "ui":  # So that they are compared as they are.

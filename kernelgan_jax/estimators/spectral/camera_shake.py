@@ -78,8 +78,7 @@ def preload(scale: int, *, compiling: bool = False) -> None:
     power = jax.ShapeDtypeStruct(SHAPE, np.float32)
     first = _starts(scale).preload(power, compiling=compiling)
     if first is not None:
-        observed = power, UNCOMPRESSED
-        _search(scale).preload(first, *observed, compiling=compiling)
+        _search(scale).preload(first, power, UNCOMPRESSED, compiling=compiling)
 
 
 def candidates(

@@ -216,8 +216,9 @@ def _objective(power: jax.Array, observation: Observation, scale: int) -> _Objec
     likelihood, kernel = spectral_likelihood(scale), kernel_of(scale)
 
     def misfit(vector: jax.Array) -> jax.Array:
-        kernel_, spectrum = kernel(vector), spectrum_of(vector)
-        each = likelihood.misfit(kernel_, spectrum, power, observation)
+        each = likelihood.misfit(
+            kernel(vector), spectrum_of(vector), power, observation
+        )
         return observation.weights * each / observation.weights.sum()
 
     def penalty(vector: jax.Array) -> jax.Array:

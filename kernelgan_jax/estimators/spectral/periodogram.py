@@ -9,6 +9,7 @@ import scipy.fft
 from numpy.typing import ArrayLike
 
 from kernelgan_jax import checks
+from kernelgan_jax.jpeg_steps import BLOCK
 from kernelgan_jax.pixels import check_structure, luma
 
 WINDOW = 32
@@ -38,10 +39,6 @@ MIN_RANGE = 1e-3
 
 LEAST_USABLE = 0.05
 """If fewer of the windows have usable pixels alone, all windows are used."""
-
-
-BLOCK = 8
-"""Side of the blocks of JPEG, pixels."""
 
 
 BLOCK_EXCESS = 0.08
