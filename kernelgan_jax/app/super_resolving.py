@@ -50,6 +50,7 @@ def super_resolve(
     image, format, more = image_encoding.fit(enlarged, job.format)
     frames: list[Callable[[], image_files.Image]] = []
     frame_notes: list[str] = []
+    said = set(more)
     if ready.image.frames > 1:
         notes.append(f"in all {ready.image.frames} frames")
         if planned.source == "estimated":
@@ -76,6 +77,10 @@ def super_resolve(
                 f"frame {frame + 1} of {picture.frames} is of another kind and cannot "
                 f"be written as --format={format}; use --format=tif"
             )
+        for lost in fitted.notes:
+            if lost not in said:  # Once, however many frames there are.
+                said.add(lost)
+                frame_notes.append(f"some frames {lost}")
         return fitted.image
 
     if ready.image.frames > 1:

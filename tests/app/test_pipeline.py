@@ -324,6 +324,24 @@ def test_a_first_frame_that_is_left_out_is_named(tmp_path, estimation):
     assert "without frame 1" in report["super_resolution"]["note"]
 
 
+def test_what_later_frames_lose_is_said_once(tmp_path):
+    pixels = np.full((40, 40, 4), 255, np.uint8)
+    pixels[..., :3] = helpers.noise(40, 40, 3)
+    opaque = pillow.fromarray(pixels.copy())
+    pixels[:9, :, 3] = 0
+    holes = [pillow.fromarray(pixels[turn]) for turn in (np.s_[:], np.s_[::-1])]
+    task = Task(tmp_path / "a.webp", tmp_path / "out" / "a")
+    opaque.save(task.path, save_all=True, append_images=holes, lossless=True)
+    task.folder.parent.mkdir()
+    wants = Config(estimator="bicubic", sr="bicubic")
+    assert statuses([task], Job(config=wants, figures=False, format="jpg")) == ["done"]
+    report = helpers.strict_json(task.folder / "report.json")
+    assert report["super_resolution"]["note"] == (
+        "in all 3 frames and each in a file of its own, as JPEG holds one; "
+        "some frames on white, as JPEG has no alpha"
+    )
+
+
 def test_an_animation_that_is_cut_off_is_damaged(tmp_path):
     pictures = [pillow.fromarray(helpers.noise(40, 40, 3, seed=i)) for i in range(3)]
     path = tmp_path / "a.png"

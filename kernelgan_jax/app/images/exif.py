@@ -63,16 +63,23 @@ def orientation_of_xmp(xmp: bytes | None) -> int:
     return int(found[1]) if found else 1
 
 
-def block_of(image: pillow.Image, notes: list[str]) -> bytes | None:
+def block_of(image: pillow.Image, notes: list[str], orientation: int) -> bytes | None:
     """The EXIF block of an image that is kept; see `kept_block`."""
     try:
-        return kept_block(image.getexif(), image.format, notes)
+        return kept_block(image.getexif(), image.format, notes, orientation)
     except (SyntaxError, ValueError, struct.error):
         return None  # It is noted already.
 
 
-def kept_block(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes | None:
-    """The EXIF block without orientation and TIFF layout; None if it is empty."""
+def kept_block(
+    exif: pillow.Exif, format: str | None, notes: list[str], orientation: int = 1
+) -> bytes | None:
+    """The EXIF block without orientation and TIFF layout; None if it is empty.
+
+    Pixels per inch become those of the picture as the orientation, 1 to 8, shows it.
+    """
+    if orientation >= 5:
+        _swap_resolutions(exif)
     for tag in list(exif):
         is_layout = format == "TIFF" and tag not in _TIFF_EXIF
         if is_layout or tag == ExifTags.Base.Orientation:
@@ -87,6 +94,13 @@ def kept_block(exif: pillow.Exif, format: str | None, notes: list[str]) -> bytes
     except Exception:  # Values of a wrong type make Pillow raise anything.
         notes.append("unreadable EXIF left out")
         return None
+
+
+def _swap_resolutions(exif: pillow.Exif) -> None:
+    """Exchanges the pixels per inch across and down, if there are both."""
+    across, down = ExifTags.Base.XResolution, ExifTags.Base.YResolution
+    if across in exif and down in exif:
+        exif[across], exif[down] = exif[down], exif[across]
 
 
 def _drop_layout_text(exif: pillow.Exif, notes: list[str]) -> None:

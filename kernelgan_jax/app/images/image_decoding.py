@@ -90,6 +90,8 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _image(*jpeg2000.read(_all_of(file), notes), notes, format="JPEG2000")
     if kind == "heic":
         return _decode_heic(file, frame, notes)
+    if kind in ("pnm", "pfm"):
+        file = netpbm.by_the_book(file)
     if kind == "pfm":
         decoded = Decoded(netpbm.read_floats(_all_of(file)))
         decoded.missing = missing_values(decoded.stored, notes)
@@ -140,15 +142,15 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if not decoded.keeps_profile:
         metadata.icc_profile = None
     order, is_bigtiff, place = tiff.exif_place(frame)
+    orientation = tiff.orientation(frame) or orientation_of_xmp(metadata.xmp)
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
     try:
         with own_pillow_settings(notes):
             exif.load_from_fp(file, place)
-            metadata.exif = kept_block(exif, "TIFF", notes)
+            metadata.exif = kept_block(exif, "TIFF", notes, orientation)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
-    orientation = tiff.orientation(frame) or orientation_of_xmp(metadata.xmp)
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format="TIFF", frame=frame, frames=frames)
 
@@ -262,7 +264,9 @@ def _decode_pillow(
         if decoded is None:
             decoded = Decoded(*_read_bands(image, notes))
             decoded.is_turned = image.format == "TIFF"
-        metadata.exif = block_of(image, notes)
+            if image.format == "WEBP" and decoded.has_alpha:
+                decoded = _without_opaque(decoded)
+        metadata.exif = block_of(image, notes, orientation)
         if tiff is not None:
             found = tiff.metadata(frame)
             metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
@@ -275,6 +279,16 @@ def _decode_pillow(
         image.close()
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format=format, frame=frame, frames=frames)
+
+
+def _without_opaque(decoded: Decoded) -> Decoded:
+    """Pixels without an alpha that hides nothing.
+
+    An animated WebP that stores only what changes has one, whatever is shown.
+    """
+    if decoded.stored[..., -1].min() < 255:
+        return decoded
+    return Decoded(decoded.stored[..., :-1])
 
 
 def _frames(image: ImageFile.ImageFile, notes: list[str]) -> int:

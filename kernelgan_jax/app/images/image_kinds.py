@@ -113,9 +113,9 @@ def kind_of(head: bytes) -> str:
         return _kind_of_box(head)
     if head[:2] in (b"PF", b"Pf") and head[2:3].isspace():
         return "pfm"
-    if head[:2] in (b"P2", b"P3", b"P5", b"P6") and head[2:3].isspace():
+    if head[:2] in (b"P2", b"P3", b"P4", b"P5", b"P6") and head[2:3].isspace():
         return "pnm"
-    if head.startswith(b"P7\n"):
+    if head.startswith((b"P7\n", b"P7\r\n")):
         return "pam"
     return "other"
 

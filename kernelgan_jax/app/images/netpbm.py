@@ -1,13 +1,16 @@
 """Reading what Pillow does not: PAM, PFM, and PGM and PPM with more than 8 bits."""
 
+import io
 import re
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
+from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images.image import GRAY_OR_COLOUR, UnusableError
+from kernelgan_jax.app.images.metadata import Spliced
 
-_SPACE, _GAP, _NUMBER = rb"\s+", rb"(?:\s|#[^\n]*\n)+", rb"([0-9]+)"
+_SPACE, _GAP, _NUMBER = rb"\s+", rb"(?:\s|#[^\r\n]*[\r\n])+", rb"([0-9]+)"
 _REAL = rb"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
 _HEADERS = (
     re.compile(rb"(P[14])" + 2 * (_GAP + _NUMBER) + rb"\s"),
@@ -15,7 +18,7 @@ _HEADERS = (
     re.compile(rb"(P[Ff])" + 2 * (_SPACE + _NUMBER) + _SPACE + _REAL + rb"\s"),
 )
 
-_PAM = re.compile(rb"P7\n((?:.*\n)*?)[ \t]*ENDHDR[ \t]*\n")
+_PAM = re.compile(rb"P7\r?\n((?:.*\n)*?)[ \t]*ENDHDR[ \t]*\r?\n")
 
 HEAD = 4096
 """Bytes of the longest header, with its comments, that is read."""
@@ -65,7 +68,7 @@ def _pam_header(found: re.Match[bytes]) -> Header | None:
     """The header of a PAM: a line for each value, in any order."""
     values: dict[str, str] = {}
     for line in found[1].decode("latin-1").splitlines():
-        name, _, value = line.strip().partition(" ")
+        name, value = (*line.split(None, 1), "", "")[:2]
         if name == "TUPLTYPE" and name in values:  # Further words of it.
             value = f"{values[name]} {value.strip()}"
         if name and not name.startswith("#"):
@@ -80,6 +83,28 @@ def _pam_header(found: re.Match[bytes]) -> Header | None:
         return None
     tuples = values.get("TUPLTYPE", "")
     return Header(b"P7", width, height, white, found.end(), depth, tuples)
+
+
+def by_the_book(file: IO[bytes]) -> IO[bytes]:
+    """A PBM, PGM, PPM or PFM with one byte of space between header and pixels.
+
+    Programs of Windows write two there, so that all samples would be one byte late:
+    the line feed would be the first. Which it is, the file's size says.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(HEAD)
+    found = header(head)
+    if found is None or head[found.end - 1 : found.end + 1] != b"\r\n":
+        return file
+    each = 4 if found.kind in (b"Pf", b"PF") else 2 if found.white > 255 else 1
+    row = found.width * found.channels * each
+    if found.kind == b"P4":
+        row = -(-found.width // 8)
+    if size != found.end + 1 + row * found.height:
+        return file
+    end = found.end
+    return Clipped(Spliced(file, [(0, end - 1), (end, size - end)]))
 
 
 def is_deep(data: bytes) -> bool:

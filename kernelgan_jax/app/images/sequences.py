@@ -83,6 +83,8 @@ def _timing(file: IO[bytes], image: Image, alpha: bool) -> Timing:
             if image.format in ("WEBP", "AVIF"):
                 opened.load()  # It is known afterwards.
             alpha |= image.format == "GIF" and opened.has_transparency_data
+            if image.format == "WEBP" and opened.mode == "RGBA":
+                alpha |= bool(np.asarray(opened)[..., 3].min() < 255)
             times.append(float(opened.info.get("duration", 0)))
         plays = int(opened.info.get("loop", 0))
         if image.format == "GIF" and "loop" not in opened.info:

@@ -286,6 +286,9 @@ def test_pam(file, tuples, channels, white):
     np.testing.assert_array_equal(image.pixels, expected)
     assert image.pixels.dtype == dtype and image.bands == (channels == 5)
     assert ("white level" in image.note) == (white != top)
+    lines = "\r\n".join(words).replace("WIDTH ", "WIDTH\t").encode()
+    same = image_files.read(file("windows.pam", lines + stored.tobytes()))
+    np.testing.assert_array_equal(same.pixels, image.pixels)
     fails(file("cut.pam", content[:-1]), "damaged")
     over = content.replace(f"MAXVAL {white}".encode(), b"MAXVAL 70000") + content
     fails(file("over.pam", over), "white level of 70000, which is not")
@@ -323,6 +326,32 @@ def test_pfm(file, order, scale, channels):
     np.testing.assert_array_equal(image.pixels, values)
     assert image.pixels.dtype == np.float32
     fails(file("cut.pfm", content[:-1]), "damaged")
+
+
+@pytest.mark.parametrize(
+    "kind, white, dtype, top",
+    [
+        ("P4", "", "u1", 255),
+        ("P5", " 255", "u1", 255),
+        ("P6", " 65535", ">u2", 65535),
+        ("Pf", " -1.0", "<f4", 1),
+    ],
+)
+def test_two_bytes_of_space_behind_a_header(file, kind, white, dtype, top):
+    shape = (8, 16, 3 if kind == "P6" else 1)
+    is_one = helpers.noise(*shape) > 127
+    samples = (is_one * top).astype(dtype)[:: -1 if kind == "Pf" else 1]
+    data = samples.tobytes()
+    if kind == "P4":  # Where 1 is black.
+        data = np.packbits(~is_one).tobytes()
+    comment = "" if kind == "Pf" else "# by hand\r\n"
+    content = f"{kind}\r\n{comment}16 8{white}\r\n".encode() + data
+    image = image_files.read(file("a.pnm", content))
+    np.testing.assert_array_equal(image.pixels, is_one * top)
+    # By the book the first sample may have the code of a line feed.
+    if kind == "P5":
+        image = image_files.read(file("b.pgm", content[:-1]))
+        np.testing.assert_array_equal(image.pixels.flat[:2], [10, data[0]])
 
 
 def test_32_bit_integers_are_kept(file):
@@ -560,7 +589,9 @@ TURNS = {
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif", "png16", "tif16"])
+@pytest.mark.parametrize(
+    "kind", ["jpg", "png", "webp", "avif", "tif", "png16", "tif16"]
+)
 def test_orientation(file, kind, orientation):
     upright = helpers.ramps(48, 32)
     if kind.endswith("16"):
@@ -572,10 +603,14 @@ def test_orientation(file, kind, orientation):
     elif kind == "tif16":
         path = file("a.tif", tiff(turned, orientation=orientation))
     else:
-        options = {"jpg": {"quality": 98}, "webp": {"lossless": True}}.get(kind, {})
+        options = {
+            "jpg": {"quality": 98},
+            "webp": {"lossless": True},
+            "avif": {"quality": 100, "subsampling": "4:4:4"},
+        }.get(kind, {})
         path = file(f"a.{kind}", pillow.fromarray(turned), exif=block, **options)
     image = image_files.read(path)
-    tolerance = 8 if kind == "jpg" else 0
+    tolerance = {"jpg": 8, "avif": 3}.get(kind, 0)
     np.testing.assert_allclose(image.pixels, upright.astype(int), atol=tolerance)
     assert image.pixels.flags.c_contiguous
     assert ("upright" in image.note) == (orientation != 1)
@@ -587,6 +622,23 @@ def test_orientation(file, kind, orientation):
         moment = {ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06"}
         assert kept.get_ifd(ExifTags.IFD.Exif) == moment
         assert set(kept) == {ExifTags.Base.Make, ExifTags.IFD.Exif}
+
+
+@pytest.mark.parametrize("kind", ["jpg", "tif", "tif16"])
+def test_pixels_per_inch_turn_with_the_picture(file, kind):
+    tags = {274: 6, 282: 100.0, 283: 200.0, 296: 2}
+    exif = pillow.Exif()
+    for tag, value in tags.items():
+        exif[tag] = value
+    picture = pillow.fromarray(helpers.ramps(16, 24))
+    if kind == "tif16":
+        picture = pillow.fromarray(helpers.ramps(16, 24)[..., 0] * np.uint16(257))
+    options = {"exif": exif, "dpi": (100, 200)}
+    image = image_files.read(file(f"a.{kind[:3]}", picture, **options))
+    assert image.pixels.shape[:2] == (24, 16) and image.dpi == (200, 100)
+    kept = pillow.Exif()
+    kept.load(image.exif)
+    assert dict(kept) == {282: 200.0, 283: 100.0, 296: 2}
 
 
 def test_orientation_that_makes_no_sense(file):
@@ -919,6 +971,23 @@ def test_find_reports_and_goes_on(folder, pattern, words):
     assert words in str(problem)
     assert pattern in str(problem)
     assert "\n" not in str(problem)
+
+
+@pytest.mark.parametrize("pattern", ["**", "**/*.webp", "*/*.webp"])
+def test_folders_that_may_not_be_searched_are_reported(folder, monkeypatch, pattern):
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    paths, problems = image_files.find([pattern])
+    assert "y.webp" in [path.name for path in paths]
+    (problem,) = (problem for problem in map(str, problems) if "closed" in problem)
+    assert problem == ("closed: cannot be looked up: Permission denied; it is left out")
 
 
 @pytest.mark.parametrize(

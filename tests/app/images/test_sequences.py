@@ -49,6 +49,20 @@ def test_animations_are_exact(tmp_path, format, alpha, plays):
     assert sequences.read_timing(path, image_files.read(path)) == timing
 
 
+def test_a_webp_whose_frames_are_opaque_has_no_alpha(tmp_path):
+    path = tmp_path / "a.webp"
+    first, *others = map(pillow.fromarray, FRAMES)
+    options = {"save_all": True, "append_images": others, "duration": 40}
+    first.save(path, lossless=True, **options)
+    with pillow.open(path) as opened:
+        assert opened.mode == "RGBA"  # The pixels that do not change are left out.
+    for number, frame in enumerate(FRAMES):
+        image = image_files.read(path, frame=number)
+        np.testing.assert_array_equal(image.pixels, frame)
+        assert image.alpha is None
+    assert not sequences.read_timing(path, image).has_alpha
+
+
 @pytest.mark.parametrize("disposal", [1, 2, 3])
 def test_disposal_of_a_gif(tmp_path, disposal):
     pictures = []
