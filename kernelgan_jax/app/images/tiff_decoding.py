@@ -129,6 +129,8 @@ class Tiff:
             return False
         if page.compression not in _OF_PILLOW:
             return False
+        if page.photometric == YCBCR and page.compression == 1:
+            return False  # Taken for RGB, of 4 bytes each.
         extras = _extras(page)
         if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
             return not extras
