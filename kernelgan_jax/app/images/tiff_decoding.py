@@ -132,6 +132,8 @@ class Tiff:
         if page.photometric == YCBCR and page.compression == 1:
             return False  # Taken for RGB, of 4 bytes each.
         extras = _extras(page)
+        if extras and page.planarconfig == 2:
+            return False  # Of the two planes of gray and alpha it misses one.
         if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
             return not extras
         if _NODATA in page.tags:

@@ -115,10 +115,12 @@ def test_alpha_is_found_by_its_tag(tiff, dtype):
     np.testing.assert_array_equal(image.pixels, pixels[..., :4])
     np.testing.assert_array_equal(image.alpha, pixels[..., 4])
     assert image.rgb_first and image.bands
-    gray = image_files.read(tiff(pixels[..., :2], extrasamples=["unassalpha"]))
-    np.testing.assert_array_equal(gray.pixels, pixels[..., :1])
-    np.testing.assert_array_equal(gray.alpha, pixels[..., 1])
-    assert not gray.bands
+    for planar in ("contig", "separate"):
+        options = {"extrasamples": ["unassalpha"], "planarconfig": planar}
+        gray = image_files.read(tiff(pixels[..., :2], **options))
+        np.testing.assert_array_equal(gray.pixels, pixels[..., :1])
+        np.testing.assert_array_equal(gray.alpha, pixels[..., 1])
+        assert not gray.bands
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
