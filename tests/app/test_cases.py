@@ -24,7 +24,7 @@ CASES = {
     "a flat frame": "app/test_cases.py::test_the_rest_of_the_picture",
     "text burnt in": "app/test_cases.py::test_the_rest_of_the_picture",
     "a grid of thin lines": "app/test_cases.py::test_the_rest_of_the_picture",
-    "screenshots, captions and collages": "estimators/spectral/test_unblurred_steps.py"
+    "screenshots, captions and collages": "estimators/spectral/test_drawn_steps.py"
     "::test_what_is_drawn_does_not_change_the_kernel",
     "hot pixels": "app/test_cases.py::test_the_rest_of_the_picture",
     "corners without data": "app/test_cases.py::test_the_rest_of_the_picture",

@@ -17,14 +17,14 @@ import numpy as np
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.spectral import camera_shake
+from kernelgan_jax.estimators.spectral import camera_shake, drawn_steps
 from kernelgan_jax.estimators.spectral.best import Fits, best
-from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
-from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
+from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
+from kernelgan_jax.estimators.spectral.search import fit_families, fit_spectra
 from kernelgan_jax.parallel import side_by_side
 
 
@@ -79,7 +79,7 @@ def fit_measured(
             found = camera_shake.first_search(*spectra, scale=scale)
             if scale == 1:  # Nothing was resampled.
                 return None, found
-            return jax.device_get(_resamplers(scale)(*spectra)), found
+            return jax.device_get(_spectra(scale)(*spectra, _resamplers(scale))), found
 
         if not rare:
             fits, samples = usual()
@@ -89,9 +89,31 @@ def fit_measured(
 
     fits = fitted(measured)
     other = measured.with_steps
-    if other is None or were_drawn(fits, more := fitted(other), scale=scale):
+    if other is None or were_drawn(measured, fits, more := fitted(other), scale=scale):
         return measured, fits
     return other, more
+
+
+def were_drawn(
+    measured: Measured, without: Fits, with_them: Fits, *, scale: int
+) -> bool:
+    """Whether the unblurred steps of an image were drawn on it.
+
+    Args:
+      measured: The measurements without their places.
+      without: Its fits.
+      with_them: The fits of `measured.with_steps`.
+      scale: As of the fits.
+    """
+    loss, own = drawn_steps.best_fit(without)
+    if drawn_steps.allows_steps(own, scale=scale):
+        return False
+    loss_with_them, kernel = drawn_steps.best_fit(with_them)
+    # As many kernels as resamplers, so that it is their program.
+    several = np.broadcast_to(kernel, _resamplers(scale).shape)
+    crossed = _spectra(scale)(measured.power, measured.observation, several)
+    crossed_loss = float(np.asarray(crossed.loss)[0])
+    return drawn_steps.were_drawn(loss, loss_with_them, crossed_loss)
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:
@@ -106,7 +128,8 @@ def preload(scale: int, *, compiling: bool = False) -> None:
     def unusual() -> None:
         camera_shake.preload(scale, compiling=compiling)
         if scale > 1:
-            _resamplers(scale).preload(power, UNCOMPRESSED, compiling=compiling)
+            known = power, UNCOMPRESSED, _resamplers(scale)
+            _spectra(scale).preload(*known, compiling=compiling)
 
     def usual() -> None:
         _families(scale).preload(power, UNCOMPRESSED, compiling=compiling)
@@ -122,10 +145,15 @@ def _families(scale: int) -> programs.Program[Any]:
 
 
 @functools.lru_cache(maxsize=16)
-def _resamplers(scale: int) -> programs.Program[Any]:
-    """`fit_resamplers` of a scale, compiled."""
-    fit = functools.partial(fit_resamplers, scale=scale)
-    return programs.jit(fit, name=f"resamplers x{scale}")
+def _spectra(scale: int) -> programs.Program[Any]:
+    """`fit_spectra` of a scale, compiled."""
+    fit = functools.partial(fit_spectra, scale=scale)
+    return programs.jit(fit, name=f"spectra x{scale}")
+
+
+def _resamplers(scale: int) -> np.ndarray:
+    """The kernels of the resamplers, as programs take them."""
+    return resampler_kernels(scale).astype(np.float32)
 
 
 def evidence(

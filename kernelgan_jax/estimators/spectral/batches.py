@@ -16,12 +16,12 @@ import numpy as np
 from kernelgan_jax import programs
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
-from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
+from kernelgan_jax.estimators.spectral.analysis import analyse, evidence, were_drawn
 from kernelgan_jax.estimators.spectral.best import Fits
-from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.observation import Observation
-from kernelgan_jax.estimators.spectral.search import fit_families, fit_resamplers
+from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
+from kernelgan_jax.estimators.spectral.search import fit_families, fit_spectra
 from kernelgan_jax.parallel import map_images
 
 BATCH = 32
@@ -96,7 +96,7 @@ def _with_steps(
     pairs: list[tuple[Measured, Fits] | None] = []
     for old, other in zip(without, others, strict=True):
         new = None if other is None else (other, next(fits))
-        if old and new and not were_drawn(old[1], new[1], scale=scale):
+        if old and new and not were_drawn(*old, new[1], scale=scale):
             pairs.append(new)
         else:
             pairs.append(old)
@@ -163,7 +163,8 @@ def fit_all(
     found = paths.search(first, power, observation, scale=scale)
     if scale == 1:  # Nothing was resampled.
         return Fits(fits, samples, None, found)
-    resampled = fit_resamplers(power, observation, scale=scale)
+    several = resampler_kernels(scale)
+    resampled = fit_spectra(power, observation, several, scale=scale)
     return Fits(fits, samples, resampled, found)
 
 

@@ -18,10 +18,10 @@ from kernelgan_jax.estimators.spectral.periodogram import (
     mean_window_power,
     to_gray,
 )
-from kernelgan_jax.estimators.spectral.unblurred_steps import find_unblurred_steps
 from kernelgan_jax.levels import Levels, count_steps, to_own_range
 from kernelgan_jax.pixels import luma, own_channels, to_unit
 from kernelgan_jax.usable_pixels import find_usable
+from kernelgan_jax.usable_pixels.unblurred_steps import find_unblurred_steps
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have

@@ -1,7 +1,7 @@
 """The fits of all families and resamplers to one image, and the choice."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,24 +64,25 @@ def fit_families(
     return jax.vmap(one)(jnp.arange(len(FAMILIES)))
 
 
-def fit_resamplers(
-    periodogram: jax.Array, observation: Observation, *, scale: int
+def fit_spectra(
+    periodogram: jax.Array, observation: Observation, several: Any, *, scale: int
 ) -> Fit:
-    """Fits the spectrum for the kernel of every resampler; pure, for one image.
+    """Fits the spectrum for each of several kernels; pure, for one image.
 
     Args:
       periodogram: `SHAPE`, gray levels^2, positive.
       observation: How the image shows its power.
+      several: `K x n x n` kernels, aligned.
       scale: Positive integer.
 
     Returns:
-      The fits, with a leading axis for the resamplers.
+      The fits, with a leading axis for the kernels.
     """
 
     def one(kernel: jax.Array) -> Fit:
         return fit_spectrum(periodogram, kernel, observation=observation, scale=scale)
 
-    return jax.vmap(one)(jnp.asarray(resampler_kernels(scale), jnp.float32))
+    return jax.vmap(one)(jnp.asarray(several, jnp.float32))
 
 
 def choose_family(fits: Fit) -> int:

@@ -12,9 +12,13 @@ from PIL import ImageDraw, ImageFont
 from kernelgan_jax import analyse, metrics
 from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
+from kernelgan_jax.estimators.spectral.drawn_steps import (
+    allows_steps,
+    best_fit,
+    were_drawn,
+)
 from kernelgan_jax.estimators.spectral.measured import measure
-from kernelgan_jax.estimators.spectral.unblurred_steps import find_unblurred_steps
+from kernelgan_jax.usable_pixels.unblurred_steps import find_unblurred_steps
 
 KERNEL = helpers.gaussian(2, size=11)
 NARROW = gaussian(11, variances=(0.4, 0.4), scale=2)
@@ -122,23 +126,30 @@ def test_kernels_are_fitted_with_steps_where_there_are_some():
 
 
 @pytest.mark.parametrize(
-    "without, with_them, drawn",
-    [(0.9, 0.8, False), (0.9, 0.2, True), (0.3, 0.9, False), (1.2, 1.1, True)],
+    "losses, drawn",
+    [
+        ((0.02, 0.02, 0.04), True),  # The rest rules out the kernel with them,
+        ((0.02, 0.05, 0.02), True),  # or it is explained much better.
+        ((0.02, 0.025, 0.02), False),  # They are the picture's own,
+        ((0.05, 0.02, 0.06), False),  # which is soft elsewhere.
+    ],
 )
-def test_steps_that_are_sharper_than_the_rest_were_drawn(without, with_them, drawn):
-    """From a variance of 1 on the rest forbids them."""
-    both = [gaussian(11, variances=(2.0, v), scale=2) for v in (without, with_them)]
-    losses = [0.02, 0.04]
-    assert were_drawn(*map(fits, both, losses), scale=2) is drawn
-    # A picture with them is explained as well: they are its own.
-    assert not were_drawn(*map(fits, both, [0.02, 0.025]), scale=2)
+def test_steps_that_the_rest_speaks_against_were_drawn(losses, drawn):
+    assert were_drawn(*losses) is drawn
+
+
+def test_narrow_kernels_allow_steps():
+    assert allows_steps(NARROW, scale=2) and not allows_steps(KERNEL, scale=2)
+    assert not allows_steps(np.full((9, 9), np.nan), scale=2)
 
 
 def test_fits_that_failed():
-    unknown, known = fits(np.full((9, 9), np.nan), np.nan), fits(KERNEL, 0.02)
-    assert were_drawn(known, unknown, scale=2)
-    assert not were_drawn(unknown, known, scale=2)
-    assert not were_drawn(unknown, unknown, scale=2)
+    assert were_drawn(0.02, np.inf, np.nan) and were_drawn(0.02, 0.02, np.nan)
+    assert not were_drawn(np.inf, 0.02, 0.02)
+    assert not were_drawn(np.inf, np.inf, np.nan)
+    loss, kernel = best_fit(fits(KERNEL, 0.02))
+    assert loss == 0.02 and np.array_equal(kernel, KERNEL)
+    assert best_fit(fits(KERNEL, np.nan))[0] == np.inf
 
 
 def test_sharp_pictures_keep_their_steps():
