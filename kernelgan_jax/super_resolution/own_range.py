@@ -16,7 +16,7 @@ from kernelgan_jax.pixels import OwnChannels, own_channels
 from kernelgan_jax.super_resolution.filling import fill_unusable, put_back
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.super_resolution.registry import Enlarge
-from kernelgan_jax.usable_pixels import UsablePixels, find_usable
+from kernelgan_jax.usable_pixels import UsablePixels
 
 
 class Own(NamedTuple):
@@ -48,14 +48,14 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
 
 
 def in_own_range(
-    enlarge: Enlarge, known: Sequence[UsablePixels | None], *, headroom: float
+    enlarge: Enlarge, usable: Sequence[UsablePixels], *, headroom: float
 ) -> Enlarge:
     """The function of a method, for images in the range of their types.
 
     Args:
       enlarge: The function; it is called with images in their own ranges, and with
         noise and spectra of these.
-      known: Usable pixels of the images that will come, or None where not known.
+      usable: Usable pixels of the images that will come.
       headroom: What the method needs free at both ends of the range.
     """
 
@@ -66,10 +66,6 @@ def in_own_range(
         *,
         progress: ProgressCallback | None = None,
     ) -> list[np.ndarray]:
-        usable = [
-            find_usable(image) if seen is None else seen
-            for image, seen in zip(images, known, strict=True)
-        ]
         mapped = [
             to_own(seen, planned, headroom=headroom)
             for seen, planned in zip(usable, plans, strict=True)

@@ -14,6 +14,7 @@ from kernelgan_jax.pixels import from_array, own_channels, to_unit
 from kernelgan_jax.super_resolution.own_range import in_own_range, to_own
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import find_method
+from kernelgan_jax.super_resolution.strokes import without_strokes
 from kernelgan_jax.super_resolution.varying import by_parts
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
 
@@ -205,8 +206,12 @@ def super_resolve_planned(
         return []
     method = find_method(methods[0])
     if method.uses_kernel:
+        seen = [
+            without_strokes(find_usable(pixels) if each is None else each, planned)
+            for each, pixels, planned in zip(known, checked, plans, strict=True)
+        ]
         enlarge = by_parts(method.load())
-        enlarge = in_own_range(enlarge, known, headroom=method.headroom)
+        enlarge = in_own_range(enlarge, seen, headroom=method.headroom)
         return enlarge(keys, checked, plans, progress=progress)
     channels = [own_channels(pixels) for pixels in checked]
     selected = [

@@ -96,7 +96,7 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
         holes = areas | (unseen & ~_frames(unseen))
         areas = areas if holes.all() else holes
     if areas.any() or isolated.any():
-        filled = _filled(pixels, areas, isolated & ~areas)
+        filled = fill(pixels, areas, isolated & ~areas)
         if filled.min() == filled.max():  # Nothing of a picture is left.
             filled, drawn, mixed, isolated = pixels, *np.zeros((3, *drawn.shape), bool)
     if unseen is not None and unseen.any():
@@ -105,12 +105,26 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
     return UsablePixels(filled, *map(_packed, (drawn, mixed, isolated)))
 
 
+def leave_out(usable: UsablePixels, more: np.ndarray) -> UsablePixels:
+    """The usable pixels of an image without some more, which are filled.
+
+    Args:
+      usable: The image's usable pixels.
+      more: `H x W` bool: pixels that are mixed with what was drawn.
+    """
+    mixed = usable.mixed | more
+    filled = fill(usable.image, usable.drawn | mixed)
+    return usable._replace(image=filled, mixed=_packed(mixed))
+
+
 def _packed(mask: np.ndarray) -> np.ndarray:
     """The same mask, which takes no memory if it is False everywhere."""
     return mask if mask.any() else np.broadcast_to(np.False_, mask.shape)
 
 
-def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.ndarray:
+def fill(
+    pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray | None = None
+) -> np.ndarray:
     """Fills areas, and isolated pixels from their neighbours.
 
     Areas are filled with the mirrored picture; those with picture all around, at their
@@ -119,9 +133,12 @@ def _filled(pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray) -> np.n
     Args:
       pixels: `H x W x C`.
       areas: `H x W` bool.
-      isolated: `H x W` bool.
+      isolated: `H x W` bool, or None.
     """
-    filled = fill_isolated(pixels, areas, isolated)
+    if isolated is None:
+        filled = pixels.copy()
+    else:
+        filled = fill_isolated(pixels, areas, isolated)
     if areas.any():
         rows, columns = np.nonzero(areas)
         nearest = scipy.ndimage.distance_transform_edt(

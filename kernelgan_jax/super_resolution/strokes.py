@@ -1,0 +1,98 @@
+"""Small text and soft edges that were drawn on a picture: found by its kernel.
+
+Few pixels of small or half-transparent letters have exactly one colour, so that
+`usable_pixels` does not find them; sharpened with the picture they ring far into it.
+But a picture that is blurred by a known kernel can be predicted from its neighbours,
+and letters differ from that.
+"""
+
+import numpy as np
+
+from kernelgan_jax import kernels, square_extremes
+from kernelgan_jax.pixels import luma
+from kernelgan_jax.super_resolution.closed_form import continued
+from kernelgan_jax.super_resolution.own_range import Own, to_own
+from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.usable_pixels.find import UsablePixels, fill, leave_out
+from kernelgan_jax.usable_pixels.unblurred_steps import REACH, find_unblurred_steps
+
+NEAR = 3
+"""Pixels from unblurred steps in which strokes are looked for."""
+
+STROKE = 7
+"""Strokes are narrower than this, pixels..."""
+
+LEAST = 0.06
+"""... and stand out from what is around them by this part of the image's range."""
+
+AROUND = 2
+"""Pixels from soft edges in which more of these are looked for."""
+
+APART = (0.25, 0.2, 0.15, 0.12, 0.1)
+"""How far strokes are from what the rest of the picture predicts, parts of its range.
+The prediction becomes better as pixels that agree with it are taken back, and the limit
+stricter."""
+
+
+def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
+    """Leaves out the strokes of letters, too, where an image has some.
+
+    After lossy compression nothing is left out: what it mixes with letters reaches
+    further than these.
+
+    Args:
+      usable: An image's usable pixels.
+      planned: How it is enlarged.
+
+    Returns:
+      The usable pixels, of which more are mixed with what was drawn.
+    """
+    evidence = planned.evidence
+    if evidence is None or evidence.jpeg or evidence.jpeg_strength:
+        return usable
+    if not evidence.text_share and not usable.mixed.any():
+        return usable
+    own = to_own(usable, planned, headroom=0.0)
+    candidates = square_extremes.maximum(usable.mixed, 2 * AROUND + 1)
+    if evidence.text_share:
+        candidates = candidates | _strokes(own.image, usable.unusable)
+    left_out = usable.drawn | usable.mixed
+    candidates &= ~left_out
+    if not candidates.any():
+        return usable
+    found = candidates
+    for limit in APART:
+        predicted = _predicted(own, left_out | found)
+        found = candidates & (np.abs(own.image - predicted).max(axis=2) > limit)
+    return leave_out(usable, square_extremes.maximum(found, 3) & ~usable.drawn)
+
+
+def _strokes(image: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
+    """Pixels near unblurred steps that stand out: `H x W` bool.
+
+    Args:
+      image: `H x W x C` in its own range.
+      unusable: `H x W` bool, or None.
+    """
+    steps = find_unblurred_steps(luma(image), unusable=unusable)
+    near = square_extremes.minimum(steps, 2 * (REACH - NEAR) + 1)
+    found: np.ndarray = np.zeros(near.shape, bool)
+    for channel in np.moveaxis(image, -1, 0):
+        dark = square_extremes.minimum(channel, STROKE)
+        bright = square_extremes.maximum(channel, STROKE)
+        found |= channel - square_extremes.maximum(dark, STROKE) >= LEAST
+        found |= square_extremes.minimum(bright, STROKE) - channel >= LEAST
+    return square_extremes.maximum(found & near, 3)
+
+
+def _predicted(own: Own, unknown: np.ndarray) -> np.ndarray:
+    """An image with what its kernel predicts where it is unknown: `H x W x C`."""
+    planned = own.plan
+    return continued(
+        fill(own.image, unknown),
+        kernels.centre(kernels.normalise(planned.stages[-1].kernel), planned.scale),
+        unknown,
+        scale=planned.scale,
+        noise_std=planned.noise_std,
+        spectrum=planned.evidence.spectrum if planned.evidence else None,
+    )
