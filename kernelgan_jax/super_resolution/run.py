@@ -129,6 +129,7 @@ def refine_plan(
     if not (method.refines and _may_be_refined(planned)):
         return planned
     seen = find_usable(pixels) if usable is None else usable
+    seen = without_strokes(seen, planned)
     own = to_own(seen, planned, headroom=method.headroom)
     refined = method.load("refine")(own.image, own.plan, seen)
     return planned._replace(

@@ -14,7 +14,11 @@ from kernelgan_jax.super_resolution.closed_form import continued
 from kernelgan_jax.super_resolution.own_range import Own, to_own
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.usable_pixels.find import UsablePixels, fill, leave_out
-from kernelgan_jax.usable_pixels.unblurred_steps import REACH, find_unblurred_steps
+from kernelgan_jax.usable_pixels.unblurred_steps import (
+    REACH,
+    allows_steps,
+    find_unblurred_steps,
+)
 
 NEAR = 3
 """Pixels from unblurred steps in which strokes are looked for."""
@@ -28,7 +32,7 @@ LEAST = 0.06
 AROUND = 2
 """Pixels from soft edges in which more of these are looked for."""
 
-APART = (0.25, 0.2, 0.15, 0.12, 0.1)
+APART = (0.3, 0.25, 0.2, 0.15)
 """How far strokes are from what the rest of the picture predicts, parts of its range.
 The prediction becomes better as pixels that agree with it are taken back, and the limit
 stricter."""
@@ -50,11 +54,9 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
     evidence = planned.evidence
     if evidence is None or evidence.jpeg or evidence.jpeg_strength:
         return usable
-    if not evidence.text_share and not usable.mixed.any():
-        return usable
     own = to_own(usable, planned, headroom=0.0)
     candidates = square_extremes.maximum(usable.mixed, 2 * AROUND + 1)
-    if evidence.text_share:
+    if not allows_steps(evidence.kernel, scale=evidence.scale):
         candidates = candidates | _strokes(own.image, usable.unusable)
     left_out = usable.drawn | usable.mixed
     candidates &= ~left_out

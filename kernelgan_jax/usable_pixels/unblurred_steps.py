@@ -10,7 +10,7 @@ fitted without these places shows that.
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax import square_extremes
+from kernelgan_jax import equivalent_gaussian, square_extremes
 
 STEP = 0.08
 """Least difference of two neighbours that is a step, of a range of 1."""
@@ -42,6 +42,10 @@ but the steps."""
 
 REACH = 8
 """Pixels over which compression spreads a step."""
+
+NARROW = 0.5
+"""Standard deviation of kernels that leave steps unblurred, LR pixels: two thirds of a
+step are then between two pixels."""
 
 
 def find_unblurred_steps(
@@ -78,6 +82,14 @@ def find_unblurred_steps(
     dense &= near >= LEAST_FACTOR * usual * near_all
     found = square_extremes.maximum(dense & (unblurred > 0), 2 * REACH + 1)
     return found if found.mean() >= LEAST_SHARE else np.zeros_like(found)
+
+
+def allows_steps(kernel: np.ndarray, *, scale: int) -> bool:
+    """Whether a kernel, `n x n`, leaves steps along rows or columns unblurred."""
+    if not np.isfinite(kernel).all():
+        return False
+    variances = np.diag(equivalent_gaussian.covariance(kernel, scale=scale))
+    return bool(variances.min() < (NARROW * scale) ** 2)
 
 
 def _steps(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
 from kernelgan_jax.estimators.spectral.search import fit_families, fit_spectra
 from kernelgan_jax.parallel import side_by_side
+from kernelgan_jax.usable_pixels.unblurred_steps import allows_steps
 
 
 def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
@@ -106,14 +107,16 @@ def were_drawn(
       scale: As of the fits.
     """
     loss, own = drawn_steps.best_fit(without)
-    if drawn_steps.allows_steps(own, scale=scale):
+    if allows_steps(own, scale=scale):
         return False
     loss_with_them, kernel = drawn_steps.best_fit(with_them)
     # As many kernels as resamplers, so that it is their program.
     several = np.broadcast_to(kernel, _resamplers(scale).shape)
     crossed = _spectra(scale)(measured.power, measured.observation, several)
     crossed_loss = float(np.asarray(crossed.loss)[0])
-    return drawn_steps.were_drawn(loss, loss_with_them, crossed_loss)
+    allowed = allows_steps(kernel, scale=scale)
+    losses = loss, loss_with_them, crossed_loss
+    return drawn_steps.were_drawn(*losses, allowed=allowed)
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:

@@ -13,12 +13,14 @@ from kernelgan_jax import analyse, metrics
 from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral.drawn_steps import (
-    allows_steps,
     best_fit,
     were_drawn,
 )
 from kernelgan_jax.estimators.spectral.measured import measure
-from kernelgan_jax.usable_pixels.unblurred_steps import find_unblurred_steps
+from kernelgan_jax.usable_pixels.unblurred_steps import (
+    allows_steps,
+    find_unblurred_steps,
+)
 
 KERNEL = helpers.gaussian(2, size=11)
 NARROW = gaussian(11, variances=(0.4, 0.4), scale=2)
@@ -126,16 +128,17 @@ def test_kernels_are_fitted_with_steps_where_there_are_some():
 
 
 @pytest.mark.parametrize(
-    "losses, drawn",
+    "losses, allowed, drawn",
     [
-        ((0.02, 0.02, 0.04), True),  # The rest rules out the kernel with them,
-        ((0.02, 0.05, 0.02), True),  # or it is explained much better.
-        ((0.02, 0.025, 0.02), False),  # They are the picture's own,
-        ((0.05, 0.02, 0.06), False),  # which is soft elsewhere.
+        ((0.02, 0.02, 0.04), True, True),  # The rest rules out the kernel with them,
+        ((0.02, 0.06, 0.02), True, True),  # or it is explained much better,
+        ((0.02, 0.025, 0.02), False, True),  # or this kernel forbids them, too.
+        ((0.02, 0.025, 0.02), True, False),  # They are the picture's own,
+        ((0.05, 0.02, 0.06), False, False),  # which is soft elsewhere.
     ],
 )
-def test_steps_that_the_rest_speaks_against_were_drawn(losses, drawn):
-    assert were_drawn(*losses) is drawn
+def test_steps_that_the_rest_speaks_against_were_drawn(losses, allowed, drawn):
+    assert were_drawn(*losses, allowed=allowed) is drawn
 
 
 def test_narrow_kernels_allow_steps():
@@ -144,9 +147,13 @@ def test_narrow_kernels_allow_steps():
 
 
 def test_fits_that_failed():
-    assert were_drawn(0.02, np.inf, np.nan) and were_drawn(0.02, 0.02, np.nan)
-    assert not were_drawn(np.inf, 0.02, 0.02)
-    assert not were_drawn(np.inf, np.inf, np.nan)
+    for losses, drawn in (
+        ((0.02, np.inf, np.nan), True),
+        ((0.02, 0.02, np.nan), True),
+        ((np.inf, 0.02, 0.02), False),
+        ((np.inf, np.inf, np.nan), False),
+    ):
+        assert were_drawn(*losses, allowed=True) is drawn
     loss, kernel = best_fit(fits(KERNEL, 0.02))
     assert loss == 0.02 and np.array_equal(kernel, KERNEL)
     assert best_fit(fits(KERNEL, np.nan))[0] == np.inf
