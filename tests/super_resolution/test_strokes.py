@@ -47,7 +47,7 @@ def test_strokes_are_found():
     assert found.mixed[~maximum_filter(text, 7)].mean() < 0.001
     # What stands in for them is close to the picture.
     apart = np.abs(found.image[..., 0].astype(int) - lr())
-    assert apart[left_out].mean() < 0.2 * step[left_out].mean()
+    assert apart[left_out].mean() < 0.3 * step[left_out].mean()
 
 
 def test_they_do_not_ring_in_the_rest_of_the_picture(monkeypatch):
