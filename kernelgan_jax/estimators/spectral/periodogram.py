@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
+import scipy.ndimage
 from numpy.typing import ArrayLike
 
 from kernelgan_jax import checks
@@ -15,40 +16,38 @@ from kernelgan_jax.pixels import check_structure, luma
 WINDOW = 32
 """Side of the windows whose periodograms are averaged, LR pixels."""
 
+HANN = np.hanning(WINDOW + 1)[:WINDOW]
+"""Taper of a row of a window."""
 
 MAX_WINDOWS = 4096
 """About the largest number of windows of an image, so that large photographs take no
 longer than small ones."""
 
-
 MIN_STRIDE = 4
 """Smallest distance between neighbouring windows, LR pixels."""
-
 
 PART_SIDE = 8
 """Windows along each side of a part of the image, over which power is averaged."""
 
-
 SHAPE = (WINDOW, WINDOW // 2 + 1)
 """Shape of spectra: the frequencies of `np.fft.rfft2`; the others mirror them."""
-
 
 MIN_RANGE = 1e-3
 """Smallest range of values of an image that has a structure, gray levels."""
 
+MOST_UNUSABLE = (0.02, 0.04)
+"""Share of a window's energy, as it is tapered, that unusable pixels may have; they are
+filled. The second counts where too few windows have less, as in grids of lines."""
 
 LEAST_USABLE = 0.05
-"""If fewer of the windows have usable pixels alone, all windows are used."""
-
+"""If fewer of the windows are usable, all windows are used."""
 
 BLOCK_EXCESS = 0.08
 """Steps between the blocks of JPEG are larger than other steps by at least this
 fraction..."""
 
-
 BLOCK_DEVIATIONS = 4
 """... and by at least this many standard deviations of the other steps."""
-
 
 MAX_BLOCK_SIDE = 2048
 """Side of the part of an image that blocks are looked for in, pixels."""
@@ -114,8 +113,8 @@ def mean_window_power(
 
     Args:
       gray: `H x W`.
-      unusable: `H x W` bool: windows with such pixels are left out, if enough others
-        remain.
+      unusable: `H x W` bool: windows with more than a few such pixels are left out,
+        if enough others remain.
     """
     shares, powers = [], []
     for share, spectra in part_spectra(gray, unusable):
@@ -150,11 +149,12 @@ def part_spectra(gray: np.ndarray, unusable: np.ndarray | None) -> Iterator[Part
     windows = windows[::stride, ::stride]
     usable = np.ones(windows.shape[:2], bool)
     if unusable is not None:
-        touched = np.asarray(_windows(unusable)[::stride, ::stride].any((2, 3)))
-        if touched.mean() <= 1 - LEAST_USABLE:
-            usable = ~touched
-    hann = np.hanning(WINDOW + 1)[:WINDOW]
-    taper = np.outer(hann, hann)
+        shares = _unusable_shares(unusable)[::stride, ::stride]
+        for most in MOST_UNUSABLE:
+            if (shares <= most).mean() >= LEAST_USABLE:
+                usable = shares <= most
+                break
+    taper = np.outer(HANN, HANN)
     taper /= np.sqrt((taper**2).sum())
     parts_down, parts_across = (max(1, round(n / PART_SIDE)) for n in windows.shape[:2])
     for down in _split(windows.shape[0], parts_down):
@@ -165,6 +165,16 @@ def part_spectra(gray: np.ndarray, unusable: np.ndarray | None) -> Iterator[Part
             tapered = windows[down, across][chosen] * taper
             tapered -= taper * (tapered.sum((1, 2), keepdims=True) / taper.sum())
             yield Part(float(chosen.mean()), scipy.fft.rfft2(tapered))
+
+
+def _unusable_shares(unusable: np.ndarray) -> np.ndarray:
+    """The share of each window's energy that unusable pixels have."""
+    shares = unusable.astype(np.float32)
+    for axis in (0, 1):
+        shares = scipy.ndimage.correlate1d(shares, HANN**2 / (HANN**2).sum(), axis)
+    half = WINDOW // 2  # Windows by their first pixels, not by those in the middle.
+    inside: np.ndarray = shares[half : len(shares) - half + 1, half : 1 - half]
+    return inside
 
 
 def _split(count: int, parts: int) -> list[slice]:

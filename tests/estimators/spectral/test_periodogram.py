@@ -50,7 +50,7 @@ def test_power_is_that_of_windows_one_by_one():
         powers = []
         for top, left in part.reshape(-1, 2):
             place = np.s_[top : top + 32, left : left + 32]
-            if not unusable[place].any():
+            if (unusable[place] * taper**2).sum() <= 0.02:  # of its energy
                 window = image[place] - (image[place] * taper).sum() / taper.sum()
                 powers.append(abs(np.fft.rfft2(window * taper)) ** 2)
         roots.append(np.sqrt(np.mean(powers, 0)))
