@@ -66,6 +66,8 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
     for limit in APART:
         predicted = _predicted(own, left_out | found)
         found = candidates & (np.abs(own.image - predicted).max(axis=2) > limit)
+    if not found.any():
+        return usable
     return leave_out(usable, square_extremes.maximum(found, 3) & ~usable.drawn)
 
 
