@@ -13,7 +13,13 @@ from kernelgan_jax.pixels import luma
 from kernelgan_jax.super_resolution.closed_form import continued
 from kernelgan_jax.super_resolution.own_range import Own, to_own
 from kernelgan_jax.super_resolution.planning import Plan
-from kernelgan_jax.usable_pixels.find import UsablePixels, fill, leave_out
+from kernelgan_jax.usable_pixels.find import (
+    MOST_COVERED,
+    RIM,
+    UsablePixels,
+    fill,
+    leave_out,
+)
 from kernelgan_jax.usable_pixels.unblurred_steps import (
     REACH,
     allows_steps,
@@ -33,16 +39,16 @@ AROUND = 2
 """Pixels from soft edges in which more of these are looked for."""
 
 APART = (0.3, 0.25, 0.2, 0.15)
-"""How far strokes are from what the rest of the picture predicts, parts of its range.
-The prediction becomes better as pixels that agree with it are taken back, and the limit
-stricter."""
+"""How far strokes are from what the rest of the picture predicts, parts of its range,
+in one round after the other. Those that are nearer are taken back, so that the others
+are predicted better."""
 
 
 def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
     """Leaves out the strokes of letters, too, where an image has some.
 
-    After lossy compression nothing is left out: what it mixes with letters reaches
-    further than these.
+    After JPEG nothing is left out: what it mixes with letters reaches further than
+    these. Where blur varies, no one kernel predicts the picture.
 
     Args:
       usable: An image's usable pixels.
@@ -54,13 +60,19 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
     evidence = planned.evidence
     if evidence is None or evidence.jpeg or evidence.jpeg_strength:
         return usable
+    if planned.kernel_map is not None:
+        return usable
+    # A refitted kernel has values of which its widths say little.
+    is_estimate = planned.source == "estimated"
+    kernel = evidence.kernel if is_estimate else planned.stages[-1].kernel
     own = to_own(usable, planned, headroom=0.0)
-    candidates = square_extremes.maximum(usable.mixed, 2 * AROUND + 1)
-    if not allows_steps(evidence.kernel, scale=evidence.scale):
+    near = square_extremes.maximum(usable.drawn, 2 * RIM + 1)
+    candidates = square_extremes.maximum(usable.mixed & near, 2 * AROUND + 1)
+    if not allows_steps(kernel, scale=planned.scale):
         candidates = candidates | _strokes(own.image, usable.unusable)
     left_out = usable.drawn | usable.mixed
     candidates &= ~left_out
-    if not candidates.any():
+    if not candidates.any() or (left_out | candidates).mean() > MOST_COVERED:
         return usable
     found = candidates
     for limit in APART:
@@ -79,6 +91,8 @@ def _strokes(image: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
       unusable: `H x W` bool, or None.
     """
     steps = find_unblurred_steps(luma(image), unusable=unusable)
+    if not steps.any():
+        return steps
     near = square_extremes.minimum(steps, 2 * (REACH - NEAR) + 1)
     found: np.ndarray = np.zeros(near.shape, bool)
     for channel in np.moveaxis(image, -1, 0):

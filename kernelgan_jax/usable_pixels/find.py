@@ -96,7 +96,7 @@ def find_usable(image: Any, *, unseen: np.ndarray | None = None) -> UsablePixels
         holes = areas | (unseen & ~_frames(unseen))
         areas = areas if holes.all() else holes
     if areas.any() or isolated.any():
-        filled = fill(pixels, areas, isolated & ~areas)
+        filled = fill(pixels, areas, isolated=isolated & ~areas)
         if filled.min() == filled.max():  # Nothing of a picture is left.
             filled, drawn, mixed, isolated = pixels, *np.zeros((3, *drawn.shape), bool)
     if unseen is not None and unseen.any():
@@ -114,7 +114,9 @@ def leave_out(usable: UsablePixels, more: np.ndarray) -> UsablePixels:
     """
     mixed = usable.mixed | more
     filled = fill(usable.image, usable.drawn | mixed)
-    return usable._replace(image=filled, mixed=_packed(mixed))
+    near = square_extremes.maximum(more, 2 * RIM + 1)[..., np.newaxis]
+    image = np.where(near, filled, usable.image)
+    return usable._replace(image=image, mixed=_packed(mixed))
 
 
 def _packed(mask: np.ndarray) -> np.ndarray:
@@ -123,7 +125,7 @@ def _packed(mask: np.ndarray) -> np.ndarray:
 
 
 def fill(
-    pixels: np.ndarray, areas: np.ndarray, isolated: np.ndarray | None = None
+    pixels: np.ndarray, areas: np.ndarray, *, isolated: np.ndarray | None = None
 ) -> np.ndarray:
     """Fills areas, and isolated pixels from their neighbours.
 

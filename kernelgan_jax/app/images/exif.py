@@ -66,13 +66,13 @@ def orientation_of_xmp(xmp: bytes | None) -> int:
 def block_of(image: pillow.Image, notes: list[str], orientation: int) -> bytes | None:
     """The EXIF block of an image that is kept; see `kept_block`."""
     try:
-        return kept_block(image.getexif(), image.format, notes, orientation)
+        return kept_block(image.getexif(), image.format, notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         return None  # It is noted already.
 
 
 def kept_block(
-    exif: pillow.Exif, format: str | None, notes: list[str], orientation: int = 1
+    exif: pillow.Exif, format: str | None, notes: list[str], *, orientation: int = 1
 ) -> bytes | None:
     """The EXIF block without orientation and TIFF layout; None if it is empty.
 

@@ -148,7 +148,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     try:
         with own_pillow_settings(notes):
             exif.load_from_fp(file, place)
-            metadata.exif = kept_block(exif, "TIFF", notes, orientation)
+            metadata.exif = kept_block(exif, "TIFF", notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
     parts = decoded, metadata, notes, orientation

@@ -107,9 +107,9 @@ def were_drawn(
       scale: As of the fits.
     """
     loss, own = drawn_steps.best_fit(without)
-    if allows_steps(own, scale=scale):
-        return False
     loss_with_them, kernel = drawn_steps.best_fit(with_them)
+    if np.isfinite(loss_with_them) and allows_steps(own, scale=scale):
+        return False
     # As many kernels as resamplers, so that it is their program.
     several = np.broadcast_to(kernel, _resamplers(scale).shape)
     crossed = _spectra(scale)(measured.power, measured.observation, several)

@@ -105,7 +105,7 @@ def measure(image: Any, *, scale: int) -> Measured:
         return measured
     unusable = drawn if unusable is None else unusable | drawn
     power = _power(gray, unusable)
-    if (power == measured.power).all():  # They are everywhere.
+    if (power == measured.power).all():  # They are everywhere, or at the rim.
         return measured
     return measured._replace(
         unusable=unusable,

@@ -36,8 +36,8 @@ MIN_RANGE = 1e-3
 """Smallest range of values of an image that has a structure, gray levels."""
 
 MOST_UNUSABLE = (0.02, 0.04)
-"""Share of a window's energy, as it is tapered, that unusable pixels may have; they are
-filled. The second counts where too few windows have less, as in grids of lines."""
+"""Share of a window's energy, as it is tapered, that unusable pixels may have; most of
+them are filled. The second counts where too few windows have less, as in grids."""
 
 LEAST_USABLE = 0.05
 """If fewer of the windows are usable, all windows are used."""
