@@ -26,16 +26,26 @@ def fill_unusable(image: np.ndarray, planned: Plan, usable: UsablePixels) -> np.
     unusable = usable.unusable
     if unusable is None:
         return image
+    return np.clip(predicted(image, planned, unusable), *planned.bounds)
+
+
+def predicted(image: np.ndarray, planned: Plan, unknown: np.ndarray) -> np.ndarray:
+    """An image with what the kernel of its plan predicts where it is unknown.
+
+    Args:
+      image: `H x W x C` float32 in its own range, roughly filled where it is unknown.
+      planned: How it is enlarged.
+      unknown: `H x W` bool.
+    """
     evidence, kernel = planned.evidence, planned.stages[-1].kernel
-    filled = continued(
+    return continued(
         image,
         kernels.centre(kernels.normalise(kernel), planned.scale),
-        unusable,
+        unknown,
         scale=planned.scale,
         noise_std=planned.noise_std,
         spectrum=None if evidence is None else evidence.spectrum,
     )
-    return np.clip(filled, *planned.bounds)
 
 
 def put_back(result: np.ndarray, image: np.ndarray, usable: UsablePixels) -> np.ndarray:

@@ -8,10 +8,10 @@ and letters differ from that.
 
 import numpy as np
 
-from kernelgan_jax import kernels, square_extremes
+from kernelgan_jax import square_extremes
 from kernelgan_jax.pixels import luma
-from kernelgan_jax.super_resolution.closed_form import continued
-from kernelgan_jax.super_resolution.own_range import Own, to_own
+from kernelgan_jax.super_resolution.filling import predicted
+from kernelgan_jax.super_resolution.own_range import to_own
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.usable_pixels.find import (
     MOST_COVERED,
@@ -65,10 +65,13 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
     # A refitted kernel has values of which its widths say little.
     is_estimate = planned.source == "estimated"
     kernel = evidence.kernel if is_estimate else planned.stages[-1].kernel
+    forbids_steps = not allows_steps(kernel, scale=planned.scale)
+    if not (forbids_steps or usable.drawn.any()):
+        return usable
     own = to_own(usable, planned, headroom=0.0)
     near = square_extremes.maximum(usable.drawn, 2 * RIM + 1)
     candidates = square_extremes.maximum(usable.mixed & near, 2 * AROUND + 1)
-    if not allows_steps(kernel, scale=planned.scale):
+    if forbids_steps:
         candidates = candidates | _strokes(own.image, usable.unusable)
     left_out = usable.drawn | usable.mixed
     candidates &= ~left_out
@@ -76,8 +79,9 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
         return usable
     found = candidates
     for limit in APART:
-        predicted = _predicted(own, left_out | found)
-        found = candidates & (np.abs(own.image - predicted).max(axis=2) > limit)
+        unknown = left_out | found
+        filled = predicted(fill(own.image, unknown), own.plan, unknown)
+        found = candidates & (np.abs(own.image - filled).max(axis=2) > limit)
     if not found.any():
         return usable
     return leave_out(usable, square_extremes.maximum(found, 3) & ~usable.drawn)
@@ -101,16 +105,3 @@ def _strokes(image: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
         found |= channel - square_extremes.maximum(dark, STROKE) >= LEAST
         found |= square_extremes.minimum(bright, STROKE) - channel >= LEAST
     return square_extremes.maximum(found & near, 3)
-
-
-def _predicted(own: Own, unknown: np.ndarray) -> np.ndarray:
-    """An image with what its kernel predicts where it is unknown: `H x W x C`."""
-    planned = own.plan
-    return continued(
-        fill(own.image, unknown),
-        kernels.centre(kernels.normalise(planned.stages[-1].kernel), planned.scale),
-        unknown,
-        scale=planned.scale,
-        noise_std=planned.noise_std,
-        spectrum=planned.evidence.spectrum if planned.evidence else None,
-    )

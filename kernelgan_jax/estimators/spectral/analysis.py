@@ -154,6 +154,7 @@ def _spectra(scale: int) -> programs.Program[Any]:
     return programs.jit(fit, name=f"spectra x{scale}")
 
 
+@functools.lru_cache(maxsize=16)
 def _resamplers(scale: int) -> np.ndarray:
     """The kernels of the resamplers, as programs take them."""
     return resampler_kernels(scale).astype(np.float32)
