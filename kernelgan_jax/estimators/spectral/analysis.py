@@ -17,14 +17,17 @@ import numpy as np
 import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.spectral import camera_shake, drawn_steps
+from kernelgan_jax.estimators.spectral import (
+    camera_shake,
+    drawn_steps,
+    given_kernels,
+)
 from kernelgan_jax.estimators.spectral.best import Fits, best
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
-from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
-from kernelgan_jax.estimators.spectral.search import fit_families, fit_spectra
+from kernelgan_jax.estimators.spectral.search import fit_families
 from kernelgan_jax.parallel import side_by_side
 from kernelgan_jax.usable_pixels.unblurred_steps import allows_steps
 
@@ -78,9 +81,7 @@ def fit_measured(
 
         def unusual() -> Any:
             found = camera_shake.first_search(*spectra, scale=scale)
-            if scale == 1:  # Nothing was resampled.
-                return None, found
-            return jax.device_get(_spectra(scale)(*spectra, _resamplers(scale))), found
+            return given_kernels.fit_resamplers(*spectra, scale=scale), found
 
         if not rare:
             fits, samples = usual()
@@ -110,13 +111,10 @@ def were_drawn(
     loss_with_them, kernel = drawn_steps.best_fit(with_them)
     if np.isfinite(loss_with_them) and allows_steps(own, scale=scale):
         return False
-    # As many kernels as resamplers, so that it is their program.
-    several = np.broadcast_to(kernel, _resamplers(scale).shape)
-    crossed = _spectra(scale)(measured.power, measured.observation, several)
-    crossed_loss = float(np.asarray(crossed.loss)[0])
+    spectra = measured.power, measured.observation
+    crossed = float(given_kernels.losses([kernel], *spectra, scale=scale)[0])
     allowed = allows_steps(kernel, scale=scale)
-    losses = loss, loss_with_them, crossed_loss
-    return drawn_steps.were_drawn(*losses, allowed=allowed)
+    return drawn_steps.were_drawn(loss, loss_with_them, crossed, allowed=allowed)
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:
@@ -131,8 +129,7 @@ def preload(scale: int, *, compiling: bool = False) -> None:
     def unusual() -> None:
         camera_shake.preload(scale, compiling=compiling)
         if scale > 1:
-            known = power, UNCOMPRESSED, _resamplers(scale)
-            _spectra(scale).preload(*known, compiling=compiling)
+            given_kernels.preload(scale, compiling=compiling)
 
     def usual() -> None:
         _families(scale).preload(power, UNCOMPRESSED, compiling=compiling)
@@ -145,19 +142,6 @@ def _families(scale: int) -> programs.Program[Any]:
     """`fit_families` of a scale, compiled."""
     fit = functools.partial(fit_families, scale=scale)
     return programs.jit(fit, name=f"spectral x{scale}")
-
-
-@functools.lru_cache(maxsize=16)
-def _spectra(scale: int) -> programs.Program[Any]:
-    """`fit_spectra` of a scale, compiled."""
-    fit = functools.partial(fit_spectra, scale=scale)
-    return programs.jit(fit, name=f"spectra x{scale}")
-
-
-@functools.lru_cache(maxsize=16)
-def _resamplers(scale: int) -> np.ndarray:
-    """The kernels of the resamplers, as programs take them."""
-    return resampler_kernels(scale).astype(np.float32)
 
 
 def evidence(

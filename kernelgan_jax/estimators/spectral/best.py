@@ -7,6 +7,7 @@ import numpy as np
 
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral import camera_shake
+from kernelgan_jax.estimators.spectral.agreement import mean_gain
 from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.measured import Measured
@@ -107,6 +108,8 @@ def _shaken(
     if vector is None:
         return None
     path = camera_shake.path(vector, *spectra, scale=scale)
+    if mean_gain(measured, path.kernel, usual, scale=scale) < camera_shake.MIN_AGREED:
+        return None
     return Best(*path, name=camera_shake.NAME)
 
 

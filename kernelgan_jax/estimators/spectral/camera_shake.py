@@ -42,10 +42,12 @@ MIN_CONTRAST = 0.01
 """By how much the picture of a path must be sparser than that of its mirror image, as
 a logarithm, for each unit of the two kernels' relative difference."""
 
-MAX_EXCESS = 0.002
-"""By how much it may be less sparse than with the families' kernel, as a logarithm. Of
-60 shaken photographs 37 had a path with a clear direction, 36 of them with less than
-this; of 48 that were blurred by Gaussians three had one, with 0.004 to 0.033."""
+MAX_EXCESS = 0.01
+"""By how much it may be less sparse than with the families' kernel, as a logarithm."""
+
+MIN_AGREED = 0.1
+"""How much smaller the loss of a path must be in the parts of the image
+(`agreement.mean_gain`)."""
 
 MIN_SIDE = 64
 """Smallest side of an image whose picture can decide, LR pixels."""

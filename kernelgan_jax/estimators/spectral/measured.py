@@ -85,7 +85,7 @@ def measure(image: Any, *, scale: int) -> Measured:
             return effect.observation(power)
         return WITH_BLOCKS if jpeg else UNCOMPRESSED
 
-    power = _power(gray, unusable)
+    power = window_power(gray, unusable)
     measured = Measured(
         unusable,
         usable.left_out,
@@ -104,7 +104,7 @@ def measure(image: Any, *, scale: int) -> Measured:
     if not drawn.any():
         return measured
     unusable = drawn if unusable is None else unusable | drawn
-    power = _power(gray, unusable)
+    power = window_power(gray, unusable)
     if (power == measured.power).all():  # They are everywhere, or at the rim.
         return measured
     return measured._replace(
@@ -116,7 +116,7 @@ def measure(image: Any, *, scale: int) -> Measured:
     )
 
 
-def _power(gray: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
+def window_power(gray: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
     """`Measured.power`."""
     power = mean_window_power(gray, unusable=unusable)
     return np.maximum(power, MIN_POWER_DENSITY).astype(np.float32)

@@ -7,8 +7,15 @@ import pytest
 
 from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral import camera_shake, estimate_spectral, paths
+from kernelgan_jax.estimators.spectral import (
+    agreement,
+    camera_shake,
+    estimate_spectral,
+    given_kernels,
+    paths,
+)
 from kernelgan_jax.estimators.spectral.analysis import fit_measured
+from kernelgan_jax.estimators.spectral.best import best
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
@@ -89,6 +96,47 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
 def test_no_path_where_the_families_do_as_well(shaken):
     measured = measure(shaken[0], scale=2)
     assert candidates(measured, usual_loss=1e-3) == []
+
+
+@pytest.fixture(scope="module")
+def partly_shaken(leaves, shaken):
+    """The measurements of an image of which a third is the shaken one."""
+    blur = blur_kernels.gaussian(17, variances=(2.5, 1.2), angle=0.3, scale=2)
+    image = lr_image(leaves, blur)
+    third = len(image) // 3
+    image[:third] = shaken[0][:third]
+    return measure(image, scale=2)
+
+
+def test_parts_agree_on_what_all_of_them_have(shaken, partly_shaken):
+    true = metrics.pad_to_frame(shake(), scale=2)
+    usual = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
+    whole = measure(shaken[0], scale=2)
+    gain = agreement.mean_gain(whole, true, usual, scale=2)
+    assert gain > 0.25
+    back = agreement.mean_gain(whole, usual, true, scale=2)
+    assert back == pytest.approx(-gain, abs=0.02)
+    assert agreement.mean_gain(partly_shaken, true, usual, scale=2) < 0
+
+
+def test_a_small_image_is_one_part(shaken):
+    true = metrics.pad_to_frame(shake(), scale=2)
+    usual = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
+    small = measure(shaken[0][:90, :90], scale=2)
+    one, other = given_kernels.losses(
+        [true, usual], small.power, small.observation, scale=2
+    )
+    expected = min(np.log(other / one), agreement.MOST)
+    gain = agreement.mean_gain(small, true, usual, scale=2)
+    assert gain == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken):
+    """The spectrum of the whole speaks for a path here, but two thirds do not."""
+    whole, fits = fit_measured(measure(shaken[0], scale=2), scale=2)
+    assert best(whole, fits, scale=2, rare=True).name == camera_shake.NAME
+    mixed = whole._replace(own=partly_shaken.own)
+    assert best(mixed, fits, scale=2, rare=True).name != camera_shake.NAME
 
 
 def test_starts_are_different_paths_and_their_neighbours_close(shaken):

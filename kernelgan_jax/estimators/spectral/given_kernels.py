@@ -1,0 +1,75 @@
+"""How well given kernels explain an image: the best spectrum for each of them.
+
+The resamplers are such kernels (`resamplers.py`), as are those that are found in one
+part of an image, or of its windows, and tried on another.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernelgan_jax import programs
+from kernelgan_jax.estimators.spectral.fit import Fit
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
+from kernelgan_jax.estimators.spectral.periodogram import SHAPE
+from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
+from kernelgan_jax.estimators.spectral.search import fit_spectra
+
+
+def fit_resamplers(
+    power: np.ndarray, observation: Observation, *, scale: int
+) -> Fit | None:
+    """The fits of all resamplers, as NumPy arrays; None at scale 1, which has none.
+
+    Args:
+      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
+      observation: How the image shows its power.
+      scale: Positive integer.
+    """
+    if scale == 1:  # Nothing was resampled.
+        return None
+    fits: Fit = jax.device_get(_spectra(scale)(power, observation, _resamplers(scale)))
+    return fits
+
+
+def losses(
+    kernels: list[np.ndarray],
+    power: np.ndarray,
+    observation: Observation,
+    *,
+    scale: int,
+) -> np.ndarray:
+    """The losses of some kernels, `n x n` each; further arguments as above.
+
+    Args:
+      kernels: At least one, at most as many as there are resamplers: it is their
+        program that is used.
+      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
+      observation: How the image shows its power.
+      scale: Positive integer.
+    """
+    several = np.resize(np.stack(kernels), _resamplers(scale).shape)
+    fits = _spectra(scale)(power, observation, several.astype(np.float32))
+    return np.asarray(fits.loss, np.float64)[: len(kernels)]
+
+
+def preload(scale: int, *, compiling: bool = False) -> None:
+    """Loads the program; arguments as of `analysis.preload`."""
+    power = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    known = power, UNCOMPRESSED, _resamplers(scale)
+    _spectra(scale).preload(*known, compiling=compiling)
+
+
+@functools.lru_cache(maxsize=16)
+def _spectra(scale: int) -> programs.Program[Any]:
+    """`fit_spectra` of a scale, compiled."""
+    fit = functools.partial(fit_spectra, scale=scale)
+    return programs.jit(fit, name=f"spectra x{scale}")
+
+
+@functools.lru_cache(maxsize=16)
+def _resamplers(scale: int) -> np.ndarray:
+    """The kernels of the resamplers, as programs take them."""
+    return resampler_kernels(scale).astype(np.float32)
