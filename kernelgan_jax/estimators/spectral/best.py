@@ -84,7 +84,7 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
 def _shaken(
     measured: Measured, fits: Fits, usual: np.ndarray, scale: int
 ) -> Best | None:
-    """The path of a shaken camera, where it explains much more than the usual kernel.
+    """The path of a shaken camera, where it explains more than the usual kernel.
 
     Args:
       measured: What is measured of an image.
@@ -104,11 +104,12 @@ def _shaken(
     picture = _picture(measured, scale)
     if np.isnan(picture).mean() > 0.5:
         return None
-    vector = camera_shake.sparsest(paths, picture, usual=usual, scale=scale)
-    if vector is None:
+    found = camera_shake.sparsest(paths, picture, usual=usual, scale=scale)
+    if found is None:
         return None
-    path = camera_shake.path(vector, *spectra, scale=scale)
-    if mean_gain(measured, path.kernel, usual, scale=scale) < camera_shake.MIN_AGREED:
+    path = camera_shake.path(found.vector, *spectra, scale=scale)
+    agreed = mean_gain(measured, path.kernel, usual, scale=scale)
+    if not camera_shake.is_believed(found.excess, agreed):
         return None
     return Best(*path, name=camera_shake.NAME)
 

@@ -7,7 +7,8 @@ soon.
 Power does not depend on phase: a path and its mirror image are equally likely, and a
 path may also fit what is peculiar to the scene. The picture decides (`restored.py`).
 With the true path it has sparser gradients than with the mirrored one; with a path that
-only fits the scene there is hardly a difference.
+only fits the scene there is hardly a difference, and the parts of the image do not
+agree on it (`agreement.py`).
 
 References:
   Fergus, Singh, Hertzmann, Roweis, Freeman, "Removing camera shake from a single
@@ -16,7 +17,7 @@ References:
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -34,20 +35,20 @@ NAME = "camera shake"
 ROUNDS, HOPPED = 3, 4
 """How often the neighbourhood of the best paths is searched, and of how many."""
 
-MIN_GAIN, MAX_RATIO = 0.004, 0.8
-"""By how much the loss of a path must be below that of the families, and how large it
-may be relative to theirs."""
+MIN_GAIN = 0.002
+"""By how much the loss of a path must be below that of the families."""
 
 MIN_CONTRAST = 0.01
 """By how much the picture of a path must be sparser than that of its mirror image, as
 a logarithm, for each unit of the two kernels' relative difference."""
 
-MAX_EXCESS = 0.01
-"""By how much it may be less sparse than with the families' kernel, as a logarithm."""
+MAX_EXCESS, MOST_EXCESS = 0.01, 0.02
+"""By how much it may be less sparse than with the families' kernel, as a logarithm; the
+second where the parts of the image agree well."""
 
-MIN_AGREED = 0.1
+MIN_AGREED, WELL_AGREED = 0.1, 0.2
 """How much smaller the loss of a path must be in the parts of the image
-(`agreement.mean_gain`)."""
+(`agreement.mean_gain`), and from where on they agree well."""
 
 MIN_SIDE = 64
 """Smallest side of an image whose picture can decide, LR pixels."""
@@ -91,7 +92,7 @@ def candidates(
     usual_loss: float,
     scale: int,
 ) -> list[np.ndarray]:
-    """The paths that explain a spectrum much better than the families do.
+    """The paths that explain a spectrum better than the families do.
 
     Args:
       first: What `first_search` has found.
@@ -114,8 +115,7 @@ def candidates(
         losses = np.concatenate([losses, found[1]])
     last = ends[np.argsort(losses)[: paths.STARTS]]
     ends, losses = _searched(last, power, observation, scale)
-    most = min(usual_loss - MIN_GAIN, MAX_RATIO * usual_loss)
-    return list(_different(ends, losses, most))
+    return list(_different(ends, losses, usual_loss - MIN_GAIN))
 
 
 def _searched(
@@ -142,10 +142,20 @@ def _different(
             yield ends[index]
 
 
+class Sparsest(NamedTuple):
+    """The path that makes the sparsest picture."""
+
+    vector: np.ndarray
+    """Its unknowns."""
+    excess: float
+    """By how much its picture is less sparse than with the families' kernel, as a
+    logarithm."""
+
+
 def sparsest(
     found: list[np.ndarray], gray: np.ndarray, *, usual: np.ndarray, scale: int
-) -> np.ndarray | None:
-    """The unknowns of the path that makes the sparsest picture.
+) -> Sparsest | None:
+    """The path that makes the sparsest picture.
 
     Args:
       found: Unknowns of paths, each of which may be mirrored.
@@ -154,20 +164,37 @@ def sparsest(
       scale: Positive integer.
 
     Returns:
-      None if no path makes a picture as sparse as that of the families' kernel, or
-      much sparser than its mirror image does.
+      None if no path makes a picture nearly as sparse as that of the families' kernel,
+      and much sparser than its mirror image does.
     """
     kernel_of = _kernel_of(scale)
-    chosen, least = None, log_sparsity(gray, usual, scale=scale) + MAX_EXCESS
+    others = log_sparsity(gray, usual, scale=scale)
+    chosen, least = None, MOST_EXCESS
     for vector in found:
         both = [vector, paths.mirrored(vector)]
         one, other = (np.asarray(kernel_of(v), np.float64) for v in both)
         values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
         difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
         clear = abs(values[0] - values[1]) >= MIN_CONTRAST * difference
-        if clear and min(values) < least:
-            chosen, least = both[int(np.argmin(values))], min(values)
+        if clear and min(values) - others < least:
+            least = min(values) - others
+            chosen = Sparsest(both[int(np.argmin(values))], least)
     return chosen
+
+
+def is_believed(excess: float, agreed: float) -> bool:
+    """Whether a path is believed.
+
+    Args:
+      excess: `Sparsest.excess`.
+      agreed: `agreement.mean_gain` of its kernel over the families'.
+
+    Example:
+      >>> is_believed(0.015, 0.15), is_believed(0.015, 0.25)
+      (False, True)
+    """
+    most = MOST_EXCESS if agreed > WELL_AGREED else MAX_EXCESS
+    return agreed >= MIN_AGREED and excess < most
 
 
 def path(
