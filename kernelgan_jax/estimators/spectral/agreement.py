@@ -12,41 +12,52 @@ from kernelgan_jax.estimators.spectral import given_kernels
 from kernelgan_jax.estimators.spectral.measured import Measured, window_power
 from kernelgan_jax.estimators.spectral.periodogram import to_gray
 
-PARTS, MIN_SIDE = 3, 48
-"""Parts along each side of an image, fewer where they would be smaller, LR pixels."""
+PARTS = 3
+"""Parts along each side of an image..."""
 
-MOST = 0.3
-"""Most that a part can say, as the logarithm of a ratio of losses: flat parts and those
-with little in them can say much, by chance."""
+MIN_PART_SIDE = 48
+"""... of which there are fewer where they would be smaller than this, LR pixels."""
+
+MOST_UNUSABLE = 0.5
+"""Parts with a larger share of unusable pixels do not count."""
+
+MOST_GAIN = 0.3
+"""Most that one part can say: in those that show little, losses differ much by chance.
+"""
 
 
 def mean_gain(
-    measured: Measured, kernel: np.ndarray, other: np.ndarray, *, scale: int
+    measured: Measured, kernel: np.ndarray, usual: np.ndarray, *, scale: int
 ) -> float:
-    """The mean logarithm of how much smaller a kernel's loss is in the parts.
+    """How much better a kernel explains the parts of an image, on average.
 
     Args:
       measured: What is measured of an image.
-      kernel: `n x n`, aligned for the scale, sum 1.
-      other: That it is compared with, likewise.
+      kernel: As `given_kernels.losses` takes kernels.
+      usual: The kernel that it is compared with, likewise.
       scale: Positive integer.
 
     Returns:
-      From `-MOST` to `MOST`: positive where the kernel is the better one.
+      The mean natural logarithm of the ratio of both losses, from `-MOST_GAIN` to
+      `MOST_GAIN`: positive where the kernel is the better one, 0 if no part counts.
     """
     gray, unusable = to_gray(measured.own), measured.unusable
     gains = []
     for place in itertools.product(*map(_slices, gray.shape)):
-        power = window_power(gray[place], None if unusable is None else unusable[place])
-        found = given_kernels.losses(
-            [kernel, other], power, measured.observation, scale=scale
-        )
-        gains.append(np.log(found[1] / found[0]))
-    known = np.array(gains)[np.isfinite(gains)]
-    return float(known.clip(-MOST, MOST).mean()) if known.size else 0.0
+        hidden = None if unusable is None else unusable[place]
+        if hidden is not None and hidden.mean() > MOST_UNUSABLE:
+            continue
+        power = window_power(gray[place], hidden)
+        # JPEG has added the same share of power as in the whole image.
+        added = measured.observation.added * power / measured.power
+        seen = measured.observation._replace(added=added)
+        own, other = given_kernels.losses([kernel, usual], power, seen, scale=scale)
+        if np.isfinite(own) and np.isfinite(other):
+            gains.append(np.log(other / own).clip(-MOST_GAIN, MOST_GAIN))
+    return float(np.mean(gains)) if gains else 0.0
 
 
 def _slices(side: int) -> list[slice]:
-    count = min(PARTS, max(1, side // MIN_SIDE))
+    count = min(PARTS, max(1, side // MIN_PART_SIDE))
     ends = [side * i // count for i in range(count + 1)]
     return list(itertools.starmap(slice, itertools.pairwise(ends)))

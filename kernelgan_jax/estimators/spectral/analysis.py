@@ -22,7 +22,7 @@ from kernelgan_jax.estimators.spectral import (
     drawn_steps,
     given_kernels,
 )
-from kernelgan_jax.estimators.spectral.best import Fits, best
+from kernelgan_jax.estimators.spectral.best import Fits, best, best_family
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
@@ -107,8 +107,8 @@ def were_drawn(
       with_them: The fits of `measured.with_steps`.
       scale: As of the fits.
     """
-    loss, own = drawn_steps.best_fit(without)
-    loss_with_them, kernel = drawn_steps.best_fit(with_them)
+    loss, own = best_family(without)
+    loss_with_them, kernel = best_family(with_them)
     if np.isfinite(loss_with_them) and allows_steps(own, scale=scale):
         return False
     spectra = measured.power, measured.observation
@@ -128,7 +128,7 @@ def preload(scale: int, *, compiling: bool = False) -> None:
 
     def unusual() -> None:
         camera_shake.preload(scale, compiling=compiling)
-        if scale > 1:
+        if scale > 1:  # Without resamplers it is rarely needed.
             given_kernels.preload(scale, compiling=compiling)
 
     def usual() -> None:

@@ -2,7 +2,8 @@
 
 A fit is a long row of small operations, for which a GPU takes as long as for those of
 many images. There all fits of a batch are one program by `vmap`, sharded over the
-devices; what is done to pixels before, and to kernels after, runs in threads.
+devices; what is done to pixels before, and to kernels after, runs in threads, as do the
+further searches in images whose camera may have shaken.
 """
 
 import functools

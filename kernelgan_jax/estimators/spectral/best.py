@@ -29,6 +29,14 @@ class Fits(NamedTuple):
     """What `camera_shake.first_search` found; None if no path is looked for."""
 
 
+def best_family(fits: Fits) -> tuple[float, np.ndarray]:
+    """Loss and kernel of the best family; the loss is infinite if there is none."""
+    losses = np.asarray(fits.families.loss)
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    best = int(np.argmin(losses))
+    return float(losses[best]), np.asarray(fits.families.kernel)[best]
+
+
 class Best(NamedTuple):
     """The kernel that explains an image best."""
 
@@ -66,7 +74,7 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
     if not (np.isfinite(fit.loss) and np.isfinite(fit.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
     kernel = np.asarray(fit.kernel)
-    if rare and (shaken := _shaken(measured, fits, kernel, scale)):
+    if rare and (shaken := _shaken(measured, fits, scale)):
         return shaken
     spectrum = jax.tree.map(np.asarray, unpack(fit.vector).spectrum)
     half = chosen.half_kernel() if scale == 4 else None
@@ -81,21 +89,18 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
     )
 
 
-def _shaken(
-    measured: Measured, fits: Fits, usual: np.ndarray, scale: int
-) -> Best | None:
-    """The path of a shaken camera, where it explains more than the usual kernel.
+def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
+    """The path of a shaken camera; None if none is better than the families.
 
     Args:
       measured: What is measured of an image.
       fits: What was fitted to it.
-      usual: The kernel that is taken otherwise, `n x n`.
       scale: Positive integer.
     """
     if min(measured.own.shape[:2]) < camera_shake.MIN_SIDE:
         return None
     spectra = measured.power, measured.observation
-    usual_loss = float(np.nanmin(fits.families.loss))
+    usual_loss, usual = best_family(fits)
     paths = camera_shake.candidates(
         fits.paths, *spectra, usual_loss=usual_loss, scale=scale
     )
@@ -104,14 +109,12 @@ def _shaken(
     picture = _picture(measured, scale)
     if np.isnan(picture).mean() > 0.5:
         return None
-    found = camera_shake.sparsest(paths, picture, usual=usual, scale=scale)
-    if found is None:
-        return None
-    path = camera_shake.path(found.vector, *spectra, scale=scale)
-    agreed = mean_gain(measured, path.kernel, usual, scale=scale)
-    if not camera_shake.is_believed(found.excess, agreed):
-        return None
-    return Best(*path, name=camera_shake.NAME)
+    for found in camera_shake.directed(paths, picture, usual=usual, scale=scale):
+        path = camera_shake.path(found.vector, *spectra, scale=scale)
+        agreed = mean_gain(measured, path.kernel, usual, scale=scale)
+        if camera_shake.is_shake(found.excess, agreed):
+            return Best(*path, name=camera_shake.NAME)
+    return None
 
 
 def _picture(measured: Measured, scale: int) -> np.ndarray:

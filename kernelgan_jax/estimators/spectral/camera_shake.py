@@ -24,6 +24,7 @@ import numpy as np
 
 from kernelgan_jax import programs
 from kernelgan_jax.estimators.spectral import paths
+from kernelgan_jax.estimators.spectral.agreement import MIN_PART_SIDE
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 from kernelgan_jax.estimators.spectral.paths import Path
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
@@ -42,16 +43,16 @@ MIN_CONTRAST = 0.01
 """By how much the picture of a path must be sparser than that of its mirror image, as
 a logarithm, for each unit of the two kernels' relative difference."""
 
-MAX_EXCESS, MOST_EXCESS = 0.01, 0.02
+MAX_EXCESS, MAX_EXCESS_IF_AGREED = 0.01, 0.02
 """By how much it may be less sparse than with the families' kernel, as a logarithm; the
 second where the parts of the image agree well."""
 
 MIN_AGREED, WELL_AGREED = 0.1, 0.2
-"""How much smaller the loss of a path must be in the parts of the image
+"""How much better a path must explain the parts of the image on average
 (`agreement.mean_gain`), and from where on they agree well."""
 
-MIN_SIDE = 64
-"""Smallest side of an image whose picture can decide, LR pixels."""
+MIN_SIDE = 2 * MIN_PART_SIDE
+"""Smallest side of an image whose picture and parts can decide, LR pixels."""
 
 MAX_SIDE = 768
 """About the largest side of a picture that decides, HR pixels."""
@@ -142,8 +143,8 @@ def _different(
             yield ends[index]
 
 
-class Sparsest(NamedTuple):
-    """The path that makes the sparsest picture."""
+class Directed(NamedTuple):
+    """A path whose direction the picture shows."""
 
     vector: np.ndarray
     """Its unknowns."""
@@ -152,10 +153,10 @@ class Sparsest(NamedTuple):
     logarithm."""
 
 
-def sparsest(
+def directed(
     found: list[np.ndarray], gray: np.ndarray, *, usual: np.ndarray, scale: int
-) -> Sparsest | None:
-    """The path that makes the sparsest picture.
+) -> list[Directed]:
+    """The paths whose direction the picture shows, the sparsest picture first.
 
     Args:
       found: Unknowns of paths, each of which may be mirrored.
@@ -164,36 +165,36 @@ def sparsest(
       scale: Positive integer.
 
     Returns:
-      None if no path makes a picture nearly as sparse as that of the families' kernel,
-      and much sparser than its mirror image does.
+      The paths that make a picture nearly as sparse as that of the families' kernel,
+      and much sparser than their mirror images do.
     """
     kernel_of = _kernel_of(scale)
-    others = log_sparsity(gray, usual, scale=scale)
-    chosen, least = None, MOST_EXCESS
+    usual_sparsity = log_sparsity(gray, usual, scale=scale)
+    chosen = []
     for vector in found:
         both = [vector, paths.mirrored(vector)]
         one, other = (np.asarray(kernel_of(v), np.float64) for v in both)
         values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
         difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
         clear = abs(values[0] - values[1]) >= MIN_CONTRAST * difference
-        if clear and min(values) - others < least:
-            least = min(values) - others
-            chosen = Sparsest(both[int(np.argmin(values))], least)
-    return chosen
+        excess = min(values) - usual_sparsity
+        if clear and excess < MAX_EXCESS_IF_AGREED:
+            chosen.append(Directed(both[int(np.argmin(values))], excess))
+    return sorted(chosen, key=lambda path: path.excess)
 
 
-def is_believed(excess: float, agreed: float) -> bool:
-    """Whether a path is believed.
+def is_shake(excess: float, agreed: float) -> bool:
+    """Whether a path is that of a camera, not what is peculiar to a scene.
 
     Args:
-      excess: `Sparsest.excess`.
+      excess: `Directed.excess`.
       agreed: `agreement.mean_gain` of its kernel over the families'.
 
     Example:
-      >>> is_believed(0.015, 0.15), is_believed(0.015, 0.25)
+      >>> is_shake(0.015, 0.15), is_shake(0.015, 0.25)
       (False, True)
     """
-    most = MOST_EXCESS if agreed > WELL_AGREED else MAX_EXCESS
+    most = MAX_EXCESS_IF_AGREED if agreed >= WELL_AGREED else MAX_EXCESS
     return agreed >= MIN_AGREED and excess < most
 
 

@@ -8,10 +8,6 @@ drawn, the spectrum with them is that of no picture, or the rest rules its kerne
 
 import math
 
-import numpy as np
-
-from kernelgan_jax.estimators.spectral.best import Fits
-
 LESS_LIKELY, FORBIDDEN = 1.65, 1.1
 """Steps were drawn if the loss of the rest grows by this factor with the kernel that is
 found with them; the second if this one, too, forbids them. How much larger the loss of
@@ -42,11 +38,3 @@ def were_drawn(
         return math.isfinite(without)
     limit = LESS_LIKELY if allowed else FORBIDDEN
     return not crossed * math.sqrt(with_them / without) <= limit * without
-
-
-def best_fit(fits: Fits) -> tuple[float, np.ndarray]:
-    """Loss and kernel of the best family; the loss is infinite if there is none."""
-    losses = np.asarray(fits.families.loss)
-    losses = np.where(np.isfinite(losses), losses, np.inf)
-    best = int(np.argmin(losses))
-    return float(losses[best]), np.asarray(fits.families.kernel)[best]

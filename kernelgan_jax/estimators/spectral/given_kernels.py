@@ -5,6 +5,7 @@ part of an image, or of its windows, and tried on another.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -35,24 +36,29 @@ def fit_resamplers(
 
 
 def losses(
-    kernels: list[np.ndarray],
+    several: Sequence[np.ndarray],
     power: np.ndarray,
     observation: Observation,
     *,
     scale: int,
 ) -> np.ndarray:
-    """The losses of some kernels, `n x n` each; further arguments as above.
+    """The losses of the best spectra for some kernels, by the resamplers' program.
 
     Args:
-      kernels: At least one, at most as many as there are resamplers: it is their
-        program that is used.
+      several: At least one kernel, at most as many as there are resamplers; each
+        `n x n` as the fits' kernels (`fit.Fit.kernel`), aligned, sum 1.
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       observation: How the image shows its power.
       scale: Positive integer.
+
+    Returns:
+      A float64 for each; not finite where a fit failed.
     """
-    several = np.resize(np.stack(kernels), _resamplers(scale).shape)
-    fits = _spectra(scale)(power, observation, several.astype(np.float32))
-    return np.asarray(fits.loss, np.float64)[: len(kernels)]
+    shape = _resamplers(scale).shape
+    again = np.arange(shape[0]) % len(several)
+    kernels = np.stack(several)[again].reshape(shape).astype(np.float32)
+    fits = _spectra(scale)(power, observation, kernels)
+    return np.asarray(fits.loss, np.float64)[: len(several)]
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:

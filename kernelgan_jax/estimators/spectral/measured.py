@@ -117,6 +117,11 @@ def measure(image: Any, *, scale: int) -> Measured:
 
 
 def window_power(gray: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
-    """`Measured.power`."""
+    """The power of an image's windows, or of a part's, as `Measured.power`.
+
+    Args:
+      gray: `H x W` gray levels.
+      unusable: Pixels that have no part in it, `H x W` bool, or None.
+    """
     power = mean_window_power(gray, unusable=unusable)
     return np.maximum(power, MIN_POWER_DENSITY).astype(np.float32)

@@ -9,13 +9,15 @@ from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral import (
     agreement,
+    best,
     camera_shake,
     estimate_spectral,
     given_kernels,
     paths,
 )
 from kernelgan_jax.estimators.spectral.analysis import fit_measured
-from kernelgan_jax.estimators.spectral.best import best
+from kernelgan_jax.estimators.spectral.fit import fit_spectrum
+from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
@@ -87,10 +89,10 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
     paths_found = candidates(measured, usual_loss=0.2)
     assert paths_found
     seen = measured.own[..., 0] * 255
-    assert camera_shake.sparsest(paths_found, seen, usual=usual, scale=2) is None
+    assert not camera_shake.directed(paths_found, seen, usual=usual, scale=2)
     # The same with edges: one is chosen.
     own = measure(shaken[0], scale=2).own[..., 0] * 255
-    assert camera_shake.sparsest(paths_found, own, usual=usual, scale=2) is not None
+    assert camera_shake.directed(paths_found, own, usual=usual, scale=2)
 
 
 def test_no_path_where_the_families_do_as_well(shaken):
@@ -108,35 +110,73 @@ def partly_shaken(leaves, shaken):
     return measure(image, scale=2)
 
 
+TRUE = metrics.pad_to_frame(shake(), scale=2)
+USUAL = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
+
+
 def test_parts_agree_on_what_all_of_them_have(shaken, partly_shaken):
-    true = metrics.pad_to_frame(shake(), scale=2)
-    usual = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
     whole = measure(shaken[0], scale=2)
-    gain = agreement.mean_gain(whole, true, usual, scale=2)
+    gain = agreement.mean_gain(whole, TRUE, USUAL, scale=2)
     assert gain > 0.25
-    back = agreement.mean_gain(whole, usual, true, scale=2)
-    assert back == pytest.approx(-gain, abs=0.02)
-    assert agreement.mean_gain(partly_shaken, true, usual, scale=2) < 0
+    back = agreement.mean_gain(whole, USUAL, TRUE, scale=2)
+    assert back == pytest.approx(-gain, abs=1e-6)
+    assert agreement.mean_gain(partly_shaken, TRUE, USUAL, scale=2) < 0
 
 
-def test_a_small_image_is_one_part(shaken):
-    true = metrics.pad_to_frame(shake(), scale=2)
-    usual = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
-    small = measure(shaken[0][:90, :90], scale=2)
-    one, other = given_kernels.losses(
-        [true, usual], small.power, small.observation, scale=2
+def test_parts_that_are_hidden_do_not_count(partly_shaken):
+    """The third that is shaken, and nothing."""
+    rows = np.arange(len(partly_shaken.own)) >= len(partly_shaken.own) // 3
+    hidden = np.broadcast_to(rows[:, None], partly_shaken.own.shape[:2])
+    some = partly_shaken._replace(unusable=hidden)
+    assert agreement.mean_gain(some, TRUE, USUAL, scale=2) > 0.25
+    none = partly_shaken._replace(unusable=np.ones_like(hidden))
+    assert agreement.mean_gain(none, TRUE, USUAL, scale=2) == 0
+
+
+def test_parts_have_their_share_of_what_jpeg_added(shaken):
+    """A part that is as the whole has the gain of the whole."""
+    whole = measure(shaken[0], scale=2)
+    q, power = 0.3 * np.ones_like(whole.power), whole.power
+    compressed = whole.observation._replace(added=q * power)
+    one, other = given_kernels.losses([TRUE, USUAL], power, compressed, scale=2)
+    small = whole._replace(own=whole.own[:90, :90], power=power, observation=compressed)
+    part = measure(shaken[0][:90, :90], scale=2).power
+    own = whole.observation._replace(added=q * part)
+    expected = np.log(
+        np.divide(*given_kernels.losses([USUAL, TRUE], part, own, scale=2))
     )
-    expected = min(np.log(other / one), agreement.MOST)
-    gain = agreement.mean_gain(small, true, usual, scale=2)
-    assert gain == pytest.approx(expected, abs=1e-6)
+    gain = agreement.mean_gain(small, TRUE, USUAL, scale=2)
+    assert gain == pytest.approx(min(expected, agreement.MOST_GAIN), abs=1e-3)
+    assert one < other
 
 
-def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken):
-    """The spectrum of the whole speaks for a path here, but two thirds do not."""
+@pytest.mark.parametrize("scale", [1, 2])
+def test_losses_of_given_kernels_are_those_of_their_spectra(shaken, scale):
+    measured = measure(shaken[0], scale=scale)
+    spectra = measured.power, measured.observation
+    size = spectral_likelihood(scale).size
+    several = [
+        blur_kernels.gaussian(size, variances=(v, 1.0), scale=scale) for v in (1, 2, 4)
+    ]
+    expected = [
+        fit_spectrum(spectra[0], k, observation=spectra[1], scale=scale).loss
+        for k in np.float32(several)
+    ]
+    for count in (1, 2, 3):
+        found = given_kernels.losses(several[:count], *spectra, scale=scale)
+        np.testing.assert_allclose(found, expected[:count], rtol=1e-4)
+
+
+def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken, monkeypatch):
+    """The spectrum and the picture speak for a path here, but two thirds do not."""
     whole, fits = fit_measured(measure(shaken[0], scale=2), scale=2)
-    assert best(whole, fits, scale=2, rare=True).name == camera_shake.NAME
+    assert best.best(whole, fits, scale=2, rare=True).name == camera_shake.NAME
+    picture = best._picture(whole, 2)
+    monkeypatch.setattr(best, "_picture", lambda *_: picture)
     mixed = whole._replace(own=partly_shaken.own)
-    assert best(mixed, fits, scale=2, rare=True).name != camera_shake.NAME
+    assert best.best(mixed, fits, scale=2, rare=True).name != camera_shake.NAME
+    monkeypatch.setattr(best, "mean_gain", lambda *_, **__: 0.3)
+    assert best.best(mixed, fits, scale=2, rare=True).name == camera_shake.NAME
 
 
 def test_starts_are_different_paths_and_their_neighbours_close(shaken):

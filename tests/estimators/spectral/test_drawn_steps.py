@@ -12,10 +12,8 @@ from PIL import ImageDraw, ImageFont
 from kernelgan_jax import analyse, metrics
 from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral.drawn_steps import (
-    best_fit,
-    were_drawn,
-)
+from kernelgan_jax.estimators.spectral.best import best_family
+from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.usable_pixels.unblurred_steps import (
     allows_steps,
@@ -154,9 +152,9 @@ def test_fits_that_failed():
         ((np.inf, np.inf, np.nan), False),
     ):
         assert were_drawn(*losses, allowed=True) is drawn
-    loss, kernel = best_fit(fits(KERNEL, 0.02))
+    loss, kernel = best_family(fits(KERNEL, 0.02))
     assert loss == 0.02 and np.array_equal(kernel, KERNEL)
-    assert best_fit(fits(KERNEL, np.nan))[0] == np.inf
+    assert best_family(fits(KERNEL, np.nan))[0] == np.inf
 
 
 def test_sharp_pictures_keep_their_steps():
