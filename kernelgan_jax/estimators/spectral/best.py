@@ -101,18 +101,24 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
         return None
     spectra = measured.power, measured.observation
     usual_loss, usual = best_family(fits)
-    paths = camera_shake.candidates(
+    found = camera_shake.candidates(
         fits.paths, *spectra, usual_loss=usual_loss, scale=scale
     )
-    if not paths:
+    if not found:
         return None
-    picture = _picture(measured, scale)
-    if np.isnan(picture).mean() > 0.5:
+    gray = _picture(measured, scale)
+    if np.isnan(gray).mean() > 0.5:
         return None
-    for found in camera_shake.directed(paths, picture, usual=usual, scale=scale):
-        path = camera_shake.path(found.vector, *spectra, scale=scale)
-        agreed = mean_gain(measured, path.kernel, usual, scale=scale)
-        if camera_shake.is_shake(found.excess, agreed):
+    pictures = [
+        (camera_shake.seen(vector, gray, usual=usual, scale=scale), loss / usual_loss)
+        for vector, loss in found
+    ]
+    for picture, ratio in sorted(pictures, key=lambda each: each[0].excess):
+        if not camera_shake.is_shake(picture, ratio=ratio):
+            continue
+        agreed = mean_gain(measured, picture.kernel, usual, scale=scale)
+        if camera_shake.is_shake(picture, ratio=ratio, agreed=agreed):
+            path = camera_shake.path(picture.vector, *spectra, scale=scale)
             return Best(*path, name=camera_shake.NAME)
     return None
 

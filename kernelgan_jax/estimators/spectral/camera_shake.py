@@ -16,6 +16,7 @@ References:
 """
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -39,17 +40,25 @@ ROUNDS, HOPPED = 3, 4
 MIN_GAIN = 0.002
 """By how much the loss of a path must be below that of the families."""
 
-MIN_CONTRAST = 0.01
-"""By how much the picture of a path must be sparser than that of its mirror image, as
-a logarithm, for each unit of the two kernels' relative difference."""
 
-MAX_EXCESS, MAX_EXCESS_IF_AGREED = 0.01, 0.02
-"""By how much it may be less sparse than with the families' kernel, as a logarithm; the
-second where the parts of the image agree well."""
+class Limits(NamedTuple):
+    """What a path must keep to be that of a camera."""
 
-MIN_AGREED, WELL_AGREED = 0.1, 0.2
-"""How much better a path must explain the parts of the image on average
-(`agreement.mean_gain`), and from where on they agree well."""
+    agreed: float
+    """How much better it must explain the parts of the image on average
+    (`agreement.mean_gain`)."""
+    ratio: float
+    """How large its loss may be, relative to the families'."""
+    contrast: float
+    """By how much its picture must be sparser than that of its mirror image, as a
+    logarithm, for each unit of the two kernels' relative difference."""
+    excess: float
+    """By how much its picture may be less sparse than with the families' kernel, as a
+    logarithm."""
+
+
+USUAL, WELL_AGREED = Limits(0.1, 0.85, 0.016, 0.01), Limits(0.2, 1.0, 0.01, 0.02)
+"""A path keeps one of these, the second where the parts of the image agree well."""
 
 MIN_SIDE = 2 * MIN_PART_SIDE
 """Smallest side of an image whose picture and parts can decide, LR pixels."""
@@ -92,7 +101,7 @@ def candidates(
     *,
     usual_loss: float,
     scale: int,
-) -> list[np.ndarray]:
+) -> list[tuple[np.ndarray, float]]:
     """The paths that explain a spectrum better than the families do.
 
     Args:
@@ -103,7 +112,7 @@ def candidates(
       scale: Positive integer.
 
     Returns:
-      The unknowns of up to `CANDIDATES` paths.
+      The unknowns and losses of up to `CANDIDATES` paths.
     """
     ends, losses = first
     if not (losses < usual_loss).any():
@@ -129,7 +138,7 @@ def _searched(
 
 def _different(
     ends: np.ndarray, losses: np.ndarray, most: float
-) -> Iterator[np.ndarray]:
+) -> Iterator[tuple[np.ndarray, float]]:
     """The lowest minima, each once, up to `most` and half of the lowest one's gain."""
     order = np.argsort(losses)
     limit = (losses[order[0]] + most) / 2
@@ -140,62 +149,66 @@ def _different(
             return
         if all(abs(loss - other) > 1e-4 for other in taken):
             taken.append(loss)
-            yield ends[index]
+            yield ends[index], loss
 
 
-class Directed(NamedTuple):
-    """A path whose direction the picture shows."""
+class Seen(NamedTuple):
+    """A path, and the picture that it makes of an image."""
 
     vector: np.ndarray
-    """Its unknowns."""
+    """Its unknowns, in the direction that makes the sparser picture."""
+    kernel: np.ndarray
+    """Its kernel, `n x n`."""
+    contrast: float
+    """As `Limits.contrast`."""
     excess: float
-    """By how much its picture is less sparse than with the families' kernel, as a
-    logarithm."""
+    """As `Limits.excess`."""
 
 
-def directed(
-    found: list[np.ndarray], gray: np.ndarray, *, usual: np.ndarray, scale: int
-) -> list[Directed]:
-    """The paths whose direction the picture shows, the sparsest picture first.
+def seen(
+    vector: np.ndarray, gray: np.ndarray, *, usual: np.ndarray, scale: int
+) -> Seen:
+    """Looks at the pictures that a path and its mirror image make.
 
     Args:
-      found: Unknowns of paths, each of which may be mirrored.
+      vector: Unknowns of a path.
       gray: The image, or a part of it, `H x W` gray levels; NaN where it is not used.
       usual: The families' kernel, `n x n`.
       scale: Positive integer.
-
-    Returns:
-      The paths that make a picture nearly as sparse as that of the families' kernel,
-      and much sparser than their mirror images do.
     """
-    kernel_of = _kernel_of(scale)
-    usual_sparsity = log_sparsity(gray, usual, scale=scale)
-    chosen = []
-    for vector in found:
-        both = [vector, paths.mirrored(vector)]
-        one, other = (np.asarray(kernel_of(v), np.float64) for v in both)
-        values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
-        difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
-        clear = abs(values[0] - values[1]) >= MIN_CONTRAST * difference
-        excess = min(values) - usual_sparsity
-        if clear and excess < MAX_EXCESS_IF_AGREED:
-            chosen.append(Directed(both[int(np.argmin(values))], excess))
-    return sorted(chosen, key=lambda path: path.excess)
+    both = [vector, paths.mirrored(vector)]
+    one, other = (np.asarray(_kernel_of(scale)(v), np.float64) for v in both)
+    values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
+    difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
+    contrast = abs(values[0] - values[1]) / difference
+    excess = min(values) - log_sparsity(gray, usual, scale=scale)
+    sparser = int(np.argmin(values))
+    return Seen(both[sparser], (one, other)[sparser], contrast, excess)
 
 
-def is_shake(excess: float, agreed: float) -> bool:
-    """Whether a path is that of a camera, not what is peculiar to a scene.
+def is_shake(picture: Seen, *, ratio: float, agreed: float = math.inf) -> bool:
+    """Whether a path is that of a camera, and not what is peculiar to a scene.
 
     Args:
-      excess: `Directed.excess`.
-      agreed: `agreement.mean_gain` of its kernel over the families'.
+      picture: The picture that it makes.
+      ratio: Its loss relative to the families'.
+      agreed: `agreement.mean_gain` of its kernel over the families'; by default, the
+        best that it could be.
 
     Example:
-      >>> is_shake(0.015, 0.15), is_shake(0.015, 0.25)
-      (False, True)
+      >>> picture = Seen(np.zeros(16), np.eye(25), contrast=0.012, excess=0.015)
+      >>> is_shake(picture, ratio=0.7, agreed=0.15)
+      False
+      >>> is_shake(picture, ratio=0.7, agreed=0.25)
+      True
     """
-    most = MAX_EXCESS_IF_AGREED if agreed >= WELL_AGREED else MAX_EXCESS
-    return agreed >= MIN_AGREED and excess < most
+    return any(
+        agreed >= limits.agreed
+        and ratio <= limits.ratio
+        and picture.contrast >= limits.contrast
+        and picture.excess < limits.excess
+        for limits in (USUAL, WELL_AGREED)
+    )
 
 
 def path(

@@ -31,6 +31,10 @@ def shake():
     return kernels.centre(blur_kernels.path(17, points=points, scale=2), 2)
 
 
+TRUE = metrics.pad_to_frame(shake(), scale=2)
+USUAL = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
+
+
 def lr_image(hr, kernel):
     return from_unit(np.clip(downscale(hr, kernel, 2)[8:-8, 8:-8], 0, 1), np.uint8)
 
@@ -88,11 +92,34 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
     usual = blur_kernels.gaussian(25, variances=(5.0, 2.5), scale=2)
     paths_found = candidates(measured, usual_loss=0.2)
     assert paths_found
-    seen = measured.own[..., 0] * 255
-    assert not camera_shake.directed(paths_found, seen, usual=usual, scale=2)
+
+    def believed(gray):
+        """Whether a path is taken if the spectrum and all parts speak for it."""
+        pictures = (
+            camera_shake.seen(vector, gray, usual=usual, scale=2)
+            for vector, _ in paths_found
+        )
+        return any(camera_shake.is_shake(each, ratio=0.1) for each in pictures)
+
+    assert not believed(measured.own[..., 0] * 255)
     # The same with edges: one is chosen.
-    own = measure(shaken[0], scale=2).own[..., 0] * 255
-    assert camera_shake.directed(paths_found, own, usual=usual, scale=2)
+    assert believed(measure(shaken[0], scale=2).own[..., 0] * 255)
+
+
+def test_limits_are_stricter_where_parts_do_not_agree_well():
+    path = np.zeros(paths.UNKNOWNS), TRUE
+    clear = camera_shake.Seen(*path, contrast=0.05, excess=0.0)
+    assert camera_shake.is_shake(clear, ratio=0.84, agreed=0.11)
+    assert not camera_shake.is_shake(clear, ratio=0.84, agreed=0.09)
+    for worse, ratio in (
+        (clear, 0.86),
+        (clear._replace(contrast=0.015), 0.5),
+        (clear._replace(excess=0.011), 0.5),
+    ):
+        assert not camera_shake.is_shake(worse, ratio=ratio, agreed=0.19)
+        assert camera_shake.is_shake(worse, ratio=ratio, agreed=0.2)
+    for bad in (clear._replace(contrast=0.009), clear._replace(excess=0.021)):
+        assert not camera_shake.is_shake(bad, ratio=0.1)
 
 
 def test_no_path_where_the_families_do_as_well(shaken):
@@ -108,10 +135,6 @@ def partly_shaken(leaves, shaken):
     third = len(image) // 3
     image[:third] = shaken[0][:third]
     return measure(image, scale=2)
-
-
-TRUE = metrics.pad_to_frame(shake(), scale=2)
-USUAL = blur_kernels.gaussian(25, variances=(3.5, 2.0), angle=0.3, scale=2)
 
 
 def test_parts_agree_on_what_all_of_them_have(shaken, partly_shaken):
