@@ -77,7 +77,8 @@ def main(_: list[str]) -> None:
             for hr in images:
                 kernel = kernel_of(kind, rng)
                 lr = from_unit(downscale(hr, kernel, SCALE).clip(0, 1), np.uint8)
-                gains.append(gain(changed(lr, change, rng), kernel))
+                bad = changed(lr, change, np.random.default_rng(1))
+                gains.append(gain(bad, kernel))
             paths = [each for each in gains if each is not None]
             told = f"{len(images)} | {len(paths)}"
             values = (np.mean(paths), min(paths), max(paths)) if paths else ()

@@ -90,7 +90,9 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
 
 
 def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
-    """The path of a shaken camera; None if none is better than the families.
+    """The path of a shaken camera; None if none is believed (`camera_shake.is_shake`).
+
+    It is compared with the families alone: no resampler has unknowns that fit a scene.
 
     Args:
       measured: What is measured of an image.

@@ -7,7 +7,7 @@ soon.
 Power does not depend on phase: a path and its mirror image are equally likely, and a
 path may also fit what is peculiar to the scene. The picture decides (`restored.py`).
 With the true path it has sparser gradients than with the mirrored one; with a path that
-only fits the scene there is hardly a difference, and the parts of the image do not
+only fits the scene there is hardly a difference, or the parts of the image do not
 agree on it (`agreement.py`).
 
 References:
@@ -59,6 +59,10 @@ class Limits(NamedTuple):
 
 USUAL, WELL_AGREED = Limits(0.1, 0.85, 0.016, 0.01), Limits(0.2, 1.0, 0.01, 0.02)
 """A path keeps one of these, the second where the parts of the image agree well."""
+
+MIN_DIFFERENCE = 0.01
+"""Relative difference of a kernel and its mirror image below which it has no direction.
+"""
 
 MIN_SIDE = 2 * MIN_PART_SIDE
 """Smallest side of an image whose picture and parts can decide, LR pixels."""
@@ -180,7 +184,8 @@ def seen(
     one, other = (np.asarray(_kernel_of(scale)(v), np.float64) for v in both)
     values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
     difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
-    contrast = abs(values[0] - values[1]) / difference
+    is_symmetric = difference < MIN_DIFFERENCE
+    contrast = 0.0 if is_symmetric else abs(values[0] - values[1]) / difference
     excess = min(values) - log_sparsity(gray, usual, scale=scale)
     sparser = int(np.argmin(values))
     return Seen(both[sparser], (one, other)[sparser], contrast, excess)

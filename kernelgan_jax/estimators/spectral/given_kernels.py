@@ -1,7 +1,7 @@
 """How well given kernels explain an image: the best spectrum for each of them.
 
-The resamplers are such kernels (`resamplers.py`), as are those that are found in one
-part of an image, or of its windows, and tried on another.
+The resamplers are such kernels (`resamplers.py`), as are those that were found in all
+windows of an image and are tried on some of them.
 """
 
 import functools
@@ -54,9 +54,8 @@ def losses(
     Returns:
       A float64 for each; not finite where a fit failed.
     """
-    shape = _resamplers(scale).shape
-    again = np.arange(shape[0]) % len(several)
-    kernels = np.stack(several)[again].reshape(shape).astype(np.float32)
+    again = np.arange(len(_resamplers(scale))) % len(several)
+    kernels = np.stack(several)[again].astype(np.float32)
     fits = _spectra(scale)(power, observation, kernels)
     return np.asarray(fits.loss, np.float64)[: len(several)]
 

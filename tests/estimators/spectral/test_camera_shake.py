@@ -157,20 +157,29 @@ def test_parts_that_are_hidden_do_not_count(partly_shaken):
 
 
 def test_parts_have_their_share_of_what_jpeg_added(shaken):
-    """A part that is as the whole has the gain of the whole."""
     whole = measure(shaken[0], scale=2)
-    q, power = 0.3 * np.ones_like(whole.power), whole.power
-    compressed = whole.observation._replace(added=q * power)
-    one, other = given_kernels.losses([TRUE, USUAL], power, compressed, scale=2)
-    small = whole._replace(own=whole.own[:90, :90], power=power, observation=compressed)
-    part = measure(shaken[0][:90, :90], scale=2).power
-    own = whole.observation._replace(added=q * part)
-    expected = np.log(
-        np.divide(*given_kernels.losses([USUAL, TRUE], part, own, scale=2))
-    )
-    gain = agreement.mean_gain(small, TRUE, USUAL, scale=2)
-    assert gain == pytest.approx(min(expected, agreement.MOST_GAIN), abs=1e-3)
-    assert one < other
+    share = 0.3 * np.ones_like(whole.power)
+    seen = whole.observation._replace(added=share * whole.power)
+    corner = whole._replace(own=whole.own[:90, :90], observation=seen)
+    power = measure(shaken[0][:90, :90], scale=2).power
+    own = seen._replace(added=share * power)
+    close = blur_kernels.gaussian(25, variances=(3.1, 2.0), angle=0.3, scale=2)
+
+    def expected(observation):
+        pair = given_kernels.losses([USUAL, close], power, observation, scale=2)
+        return np.log(pair[0] / pair[1])
+
+    gain = agreement.mean_gain(corner, close, USUAL, scale=2)
+    assert abs(expected(own)) < agreement.MOST_GAIN
+    assert gain == pytest.approx(expected(own), abs=1e-3)
+    assert gain != pytest.approx(expected(seen), abs=1e-2)
+
+
+def test_a_path_without_a_direction_is_none(shaken):
+    gray = measure(shaken[0], scale=2).own[..., 0] * 255
+    still = camera_shake.seen(np.zeros(paths.UNKNOWNS), gray, usual=USUAL, scale=2)
+    assert still.contrast == 0
+    assert not camera_shake.is_shake(still, ratio=0.1)
 
 
 @pytest.mark.parametrize("scale", [1, 2])
