@@ -8,13 +8,12 @@ how many are taken for camera shake, and what their kernels gain over those of t
 family, in dB of kernel PSNR.
 """
 
-import io
 import time
 
 import numpy as np
 from absl import app
 from drawings import text
-from jpeg import SCALE, hr_images, random_gaussian
+from jpeg import SCALE, compressed, hr_images, random_gaussian
 from PIL import Image
 
 from kernelgan_jax import metrics
@@ -44,9 +43,7 @@ def changed(lr: np.ndarray, change: str, rng: np.random.Generator) -> np.ndarray
     if change == "noise":
         return from_unit(to_unit(lr) + rng.normal(0, NOISE_STD, lr.shape), np.uint8)
     if change == "JPEG":
-        file = io.BytesIO()
-        Image.fromarray(lr).save(file, "JPEG", quality=QUALITY)
-        return np.asarray(Image.open(file))
+        return compressed(lr, QUALITY)
     if change == "subtitle":
         return np.asarray(text(18, "white")(Image.fromarray(lr)))
     return lr

@@ -8,13 +8,12 @@ super-resolved image loses by it more than 3 LR pixels away, in dB, and the cova
 error of the kernel.
 """
 
-import io
 from collections.abc import Callable
 
 import jax
 import numpy as np
 from absl import app, flags
-from jpeg import hr_images
+from jpeg import compressed, hr_images
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import maximum_filter
 
@@ -106,11 +105,8 @@ DRAWINGS = {
 
 
 def saved(image: Image.Image) -> np.ndarray:
-    if not _QUALITY.value:
-        return np.asarray(image)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=_QUALITY.value)
-    return np.asarray(Image.open(file))
+    pixels = np.asarray(image)
+    return compressed(pixels, _QUALITY.value) if _QUALITY.value else pixels
 
 
 def enlarged(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

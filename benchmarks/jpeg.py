@@ -67,13 +67,18 @@ def log_variances(kernel: np.ndarray) -> np.ndarray:
     return np.log(np.linalg.eigvalsh(covariance))
 
 
+def compressed(lr: np.ndarray, quality: int) -> np.ndarray:
+    """An image, uint8, after JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(lr).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
 def row(hr: np.ndarray, kernel: np.ndarray, quality: int) -> tuple[float, ...]:
     """Errors of the two log variances, gain, and gain with the true kernel."""
     lr = from_unit(np.clip(downscale(hr, kernel, SCALE), 0, 1), np.uint8)
     if quality < 100:
-        file = io.BytesIO()
-        Image.fromarray(lr).save(file, "JPEG", quality=quality)
-        lr = np.asarray(Image.open(file))
+        lr = compressed(lr, quality)
     found, key = estimate_spectral(lr, scale=SCALE), jax.random.key(0)
     plain = np.clip(bicubic_resize(to_unit(lr), SCALE), 0, 1)
     base = metrics.psnr_y(plain, hr, scale=SCALE)

@@ -12,6 +12,7 @@ from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.measured import Measured
 from kernelgan_jax.estimators.spectral.periodogram import to_gray
+from kernelgan_jax.estimators.spectral.restored import log_sparsity
 from kernelgan_jax.estimators.spectral.search import choose
 from kernelgan_jax.pixels import textured_window
 
@@ -111,8 +112,12 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
     gray = _picture(measured, scale)
     if np.isnan(gray).mean() > 0.5:
         return None
+    sparsity = log_sparsity(gray, usual, scale=scale)
     pictures = [
-        (camera_shake.seen(vector, gray, usual=usual, scale=scale), loss / usual_loss)
+        (
+            camera_shake.seen(vector, gray, usual_sparsity=sparsity, scale=scale),
+            loss / usual_loss,
+        )
         for vector, loss in found
     ]
     for picture, ratio in sorted(pictures, key=lambda each: each[0].excess):

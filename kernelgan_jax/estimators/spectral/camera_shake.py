@@ -170,14 +170,14 @@ class Seen(NamedTuple):
 
 
 def seen(
-    vector: np.ndarray, gray: np.ndarray, *, usual: np.ndarray, scale: int
+    vector: np.ndarray, gray: np.ndarray, *, usual_sparsity: float, scale: int
 ) -> Seen:
     """Looks at the pictures that a path and its mirror image make.
 
     Args:
       vector: Unknowns of a path.
       gray: The image, or a part of it, `H x W` gray levels; NaN where it is not used.
-      usual: The families' kernel, `n x n`.
+      usual_sparsity: `log_sparsity` with the families' kernel.
       scale: Positive integer.
     """
     both = [vector, paths.mirrored(vector)]
@@ -186,7 +186,7 @@ def seen(
     difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
     is_symmetric = difference < MIN_DIFFERENCE
     contrast = 0.0 if is_symmetric else abs(values[0] - values[1]) / difference
-    excess = min(values) - log_sparsity(gray, usual, scale=scale)
+    excess = min(values) - usual_sparsity
     sparser = int(np.argmin(values))
     return Seen(both[sparser], (one, other)[sparser], contrast, excess)
 

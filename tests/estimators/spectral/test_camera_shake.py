@@ -95,8 +95,9 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
 
     def believed(gray):
         """Whether a path is taken if the spectrum and all parts speak for it."""
+        sparsity = log_sparsity(gray, usual, scale=2)
         pictures = (
-            camera_shake.seen(vector, gray, usual=usual, scale=2)
+            camera_shake.seen(vector, gray, usual_sparsity=sparsity, scale=2)
             for vector, _ in paths_found
         )
         return any(camera_shake.is_shake(each, ratio=0.1) for each in pictures)
@@ -177,7 +178,9 @@ def test_parts_have_their_share_of_what_jpeg_added(shaken):
 
 def test_a_path_without_a_direction_is_none(shaken):
     gray = measure(shaken[0], scale=2).own[..., 0] * 255
-    still = camera_shake.seen(np.zeros(paths.UNKNOWNS), gray, usual=USUAL, scale=2)
+    still = camera_shake.seen(
+        np.zeros(paths.UNKNOWNS), gray, usual_sparsity=0.0, scale=2
+    )
     assert still.contrast == 0
     assert not camera_shake.is_shake(still, ratio=0.1)
 
