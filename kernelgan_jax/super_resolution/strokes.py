@@ -47,8 +47,7 @@ are predicted better."""
 def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
     """Leaves out the strokes of letters, too, where an image has some.
 
-    After JPEG nothing is left out: what it mixes with letters reaches further than
-    these. Where blur varies, no one kernel predicts the picture.
+    Where blur varies, no one kernel predicts the picture.
 
     Args:
       usable: An image's usable pixels.
@@ -58,9 +57,7 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
       The usable pixels, of which more are mixed with what was drawn.
     """
     evidence = planned.evidence
-    if evidence is None or evidence.jpeg or evidence.jpeg_strength:
-        return usable
-    if planned.kernel_map is not None:
+    if evidence is None or planned.kernel_map is not None:
         return usable
     # A refitted kernel has values of which its widths say little.
     is_estimate = planned.source == "estimated"

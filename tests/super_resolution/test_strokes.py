@@ -1,5 +1,7 @@
 """Small text that was drawn on a picture: it is found by the picture's kernel."""
 
+import io
+
 import helpers
 import jax
 import numpy as np
@@ -50,6 +52,21 @@ def test_strokes_are_found():
     assert apart[left_out].mean() < 0.3 * step[left_out].mean()
 
 
+def test_strokes_are_found_after_jpeg():
+    def compressed(pixels):
+        file = io.BytesIO()
+        pillow.fromarray(pixels).save(file, "JPEG", quality=90)
+        return np.asarray(pillow.open(file))
+
+    pixels, text = with_text(lr())
+    seen = find_usable(compressed(pixels))
+    assert not (seen.mixed | seen.drawn)[text].any()
+    found = without_strokes(seen, planned_for(compressed(lr()))).mixed
+    step = np.abs(pixels.astype(int) - lr())
+    assert found[step > 100].mean() > 0.98 and found[step > 40].mean() > 0.8
+    assert found[~maximum_filter(text, 7)].mean() < 0.001
+
+
 def test_they_do_not_ring_in_the_rest_of_the_picture(monkeypatch):
     pixels, text = with_text(lr())
     away = ~maximum_filter(text, 7).repeat(2, 0).repeat(2, 1)
@@ -74,9 +91,6 @@ def test_what_has_none_is_left_as_it_is():
     narrow = gaussian(11, variances=(0.4, 0.4), scale=2)
     text = find_usable(with_text(lr(narrow))[0])
     assert without_strokes(text, planned_for(lr(narrow), narrow)) is text
-    # So has what nothing is known of, and what was compressed.
+    # So has what nothing is known of.
     drawn = find_usable(with_text(lr())[0])
     assert without_strokes(drawn, plan(KERNEL, scale=2)) is drawn
-    known = planned_for(lr())
-    compressed = known._replace(evidence=known.evidence._replace(jpeg_strength=1.0))
-    assert without_strokes(drawn, compressed) is drawn

@@ -1,10 +1,12 @@
 """The kernel that explains an image best, of those that were fitted to it."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from kernelgan_jax import square_extremes
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral import camera_shake
 from kernelgan_jax.estimators.spectral.agreement import mean_gain
@@ -15,6 +17,11 @@ from kernelgan_jax.estimators.spectral.periodogram import to_gray
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
 from kernelgan_jax.estimators.spectral.search import choose
 from kernelgan_jax.pixels import textured_window
+from kernelgan_jax.usable_pixels.find import fill
+
+BETWEEN = 21
+"""Pixels between what was drawn, in which more of it is: letters that were not found.
+"""
 
 
 class Fits(NamedTuple):
@@ -109,13 +116,17 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
     )
     if not found:
         return None
-    gray = _picture(measured, scale)
-    if np.isnan(gray).mean() > 0.5:
+    shown = _picture(measured, scale)
+    if shown is None:
         return None
-    sparsity = log_sparsity(gray, usual, scale=scale)
+    gray, unusable = shown
+    sparsity = functools.partial(log_sparsity, gray, scale=scale, unusable=unusable)
+    usual_sparsity = sparsity(usual)
     pictures = [
         (
-            camera_shake.seen(vector, gray, usual_sparsity=sparsity, scale=scale),
+            camera_shake.seen(
+                vector, sparsity, usual_sparsity=usual_sparsity, scale=scale
+            ),
             loss / usual_loss,
         )
         for vector, loss in found
@@ -130,11 +141,27 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
     return None
 
 
-def _picture(measured: Measured, scale: int) -> np.ndarray:
-    """The part of an image with most detail, gray levels; NaN where it is not used."""
+def _picture(
+    measured: Measured, scale: int
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """The part of an image with most detail, gray levels, and its unusable pixels.
+
+    These are filled: what was drawn there is no part of the scene. None if they are
+    most of it.
+    """
     most = (camera_shake.MAX_SIDE // scale) ** 2
     rows, columns = textured_window(measured.own, 0, most, camera_shake.MIN_SIDE)
     gray = to_gray(measured.own[rows, columns]).astype(np.float64)
-    if measured.unusable is not None:
-        gray[measured.unusable[rows, columns]] = np.nan
-    return gray
+    if measured.unusable is None:
+        return gray, None
+    unusable = _closed(measured.unusable[rows, columns])
+    if unusable.mean() > 0.5:
+        return None
+    return fill(gray[..., None], unusable)[..., 0], unusable
+
+
+def _closed(areas: np.ndarray) -> np.ndarray:
+    """Areas, and what is between them."""
+    padded = np.pad(areas, BETWEEN)
+    closed = square_extremes.minimum(square_extremes.maximum(padded, BETWEEN), BETWEEN)
+    return closed[BETWEEN:-BETWEEN, BETWEEN:-BETWEEN]

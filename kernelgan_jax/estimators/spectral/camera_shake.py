@@ -1,8 +1,7 @@
 """Camera shake: the path that explains both an image's spectrum and its picture.
 
 The families of `families.py` are symmetric; the path of a camera that shakes is not.
-Where a path (`paths.py`) explains the spectrum no better than they do, the search ends
-soon.
+Where no path (`paths.py`) explains the spectrum better, the search ends soon.
 
 Power does not depend on phase: a path and its mirror image are equally likely, and a
 path may also fit what is peculiar to the scene. The picture decides (`restored.py`).
@@ -17,7 +16,7 @@ References:
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -29,7 +28,6 @@ from kernelgan_jax.estimators.spectral.agreement import MIN_PART_SIDE
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 from kernelgan_jax.estimators.spectral.paths import Path
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
-from kernelgan_jax.estimators.spectral.restored import log_sparsity
 
 NAME = "camera shake"
 """Name of this family of kernels."""
@@ -61,8 +59,7 @@ USUAL, WELL_AGREED = Limits(0.1, 0.85, 0.016, 0.01), Limits(0.2, 1.0, 0.01, 0.02
 """A path keeps one of these, the second where the parts of the image agree well."""
 
 MIN_DIFFERENCE = 0.01
-"""Relative difference of a kernel and its mirror image below which it has no direction.
-"""
+"""Relative difference of mirror images below which a kernel has no direction."""
 
 MIN_SIDE = 2 * MIN_PART_SIDE
 """Smallest side of an image whose picture and parts can decide, LR pixels."""
@@ -144,12 +141,11 @@ def _different(
     ends: np.ndarray, losses: np.ndarray, most: float
 ) -> Iterator[tuple[np.ndarray, float]]:
     """The lowest minima, each once, up to `most` and half of the lowest one's gain."""
-    order = np.argsort(losses)
-    limit = (losses[order[0]] + most) / 2
+    limit = min(most, (np.nanmin(losses) + most) / 2)
     taken: list[float] = []
-    for index in order:
+    for index in np.argsort(losses):
         loss = float(losses[index])
-        if not loss <= min(limit, most) or len(taken) == CANDIDATES:
+        if not loss <= limit or len(taken) == CANDIDATES:
             return
         if all(abs(loss - other) > 1e-4 for other in taken):
             taken.append(loss)
@@ -170,22 +166,26 @@ class Seen(NamedTuple):
 
 
 def seen(
-    vector: np.ndarray, gray: np.ndarray, *, usual_sparsity: float, scale: int
+    vector: np.ndarray,
+    sparsity: Callable[[np.ndarray], float],
+    *,
+    usual_sparsity: float,
+    scale: int,
 ) -> Seen:
     """Looks at the pictures that a path and its mirror image make.
 
     Args:
       vector: Unknowns of a path.
-      gray: The image, or a part of it, `H x W` gray levels; NaN where it is not used.
-      usual_sparsity: `log_sparsity` with the families' kernel.
+      sparsity: `log_sparsity` of an image with a kernel.
+      usual_sparsity: The same with the families' kernel.
       scale: Positive integer.
     """
     both = [vector, paths.mirrored(vector)]
     one, other = (np.asarray(_kernel_of(scale)(v), np.float64) for v in both)
-    values = [log_sparsity(gray, kernel, scale=scale) for kernel in (one, other)]
+    values = [sparsity(kernel) for kernel in (one, other)]
     difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
-    is_symmetric = difference < MIN_DIFFERENCE
-    contrast = 0.0 if is_symmetric else abs(values[0] - values[1]) / difference
+    apart = abs(values[0] - values[1])
+    contrast = apart / difference if difference >= MIN_DIFFERENCE else 0.0
     excess = min(values) - usual_sparsity
     sparser = int(np.argmin(values))
     return Seen(both[sparser], (one, other)[sparser], contrast, excess)

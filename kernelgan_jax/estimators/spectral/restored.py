@@ -22,13 +22,20 @@ BORDER = 16
 """Pixels at the borders that fade, and have no part in the measure."""
 
 
-def log_sparsity(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> float:
+def log_sparsity(
+    gray: np.ndarray,
+    kernel: np.ndarray,
+    *,
+    scale: int,
+    unusable: np.ndarray | None = None,
+) -> float:
     """Logarithm of the mean absolute gradient of the picture over its root mean square.
 
     Args:
-      gray: `H x W` gray levels, NaN where the image is not used.
+      gray: `H x W` gray levels; smooth where the image is not used.
       kernel: `n x n`, aligned for the scale, sum 1.
       scale: Positive integer.
+      unusable: Pixels that have no part in the measure, `H x W` bool.
 
     Returns:
       From below 0 (a few edges) to 0 (the same slope everywhere).
@@ -41,9 +48,8 @@ def log_sparsity(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> float:
       >>> log_sparsity(gray, true, scale=1) < log_sparsity(gray, wide, scale=1)
       True
     """
-    known = np.isfinite(gray)
-    filled = np.where(known, gray, gray[known].mean())
-    picture = _restore(filled, kernel, scale)
+    known = np.ones(gray.shape, bool) if unusable is None else ~unusable
+    picture = _restore(gray, kernel, scale)
     used = np.kron(_inside(known), np.ones((scale, scale), bool))
     slopes = [np.abs(np.diff(picture, axis=axis))[_both(used, axis)] for axis in (0, 1)]
     each = np.concatenate(slopes)

@@ -1,5 +1,7 @@
 """Camera shake: paths on images whose kernel is known."""
 
+import functools
+
 import helpers
 import jax
 import numpy as np
@@ -22,6 +24,7 @@ from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.restored import log_sparsity
 from kernelgan_jax.pixels import from_unit
+from kernelgan_jax.usable_pixels.find import fill
 
 
 def shake():
@@ -95,9 +98,9 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
 
     def believed(gray):
         """Whether a path is taken if the spectrum and all parts speak for it."""
-        sparsity = log_sparsity(gray, usual, scale=2)
+        sparsity = functools.partial(log_sparsity, gray, scale=2)
         pictures = (
-            camera_shake.seen(vector, gray, usual_sparsity=sparsity, scale=2)
+            camera_shake.seen(vector, sparsity, usual_sparsity=sparsity(usual), scale=2)
             for vector, _ in paths_found
         )
         return any(camera_shake.is_shake(each, ratio=0.1) for each in pictures)
@@ -179,7 +182,10 @@ def test_parts_have_their_share_of_what_jpeg_added(shaken):
 def test_a_path_without_a_direction_is_none(shaken):
     gray = measure(shaken[0], scale=2).own[..., 0] * 255
     still = camera_shake.seen(
-        np.zeros(paths.UNKNOWNS), gray, usual_sparsity=0.0, scale=2
+        np.zeros(paths.UNKNOWNS),
+        functools.partial(log_sparsity, gray, scale=2),
+        usual_sparsity=0.0,
+        scale=2,
     )
     assert still.contrast == 0
     assert not camera_shake.is_shake(still, ratio=0.1)
@@ -244,7 +250,9 @@ def test_sparsity_leaves_out_what_is_not_used(shaken):
     assert whole < 0
     scratched = gray.copy()
     scratched[40:44] = 255 * (np.indices(scratched[40:44].shape).sum(0) % 2)
-    unknown = scratched.copy()
-    unknown[40:44] = np.nan
-    assert abs(log_sparsity(unknown, found.kernel, scale=2) - whole) < 0.02
+    unusable = np.zeros(gray.shape, bool)
+    unusable[40:44] = True
+    filled = fill(scratched[..., None], unusable)[..., 0]
+    left_out = log_sparsity(filled, found.kernel, scale=2, unusable=unusable)
+    assert abs(left_out - whole) < 0.02
     assert log_sparsity(scratched, found.kernel, scale=2) < whole - 0.02
