@@ -35,6 +35,12 @@ def box(kind, *content):
     return struct.pack(">I4s", 8 + len(data), kind) + data
 
 
+def in_parts(jpegxl):
+    """A JPEG XL in a container, its headers in two boxes."""
+    parts = (bytes(4), jpegxl[:3]), (b"\x80\0\0\1", jpegxl[3:])
+    return box(b"JXL ", b"\r\n\x87\n") + b"".join(box(b"jxlp", *p) for p in parts)
+
+
 @pytest.mark.parametrize(
     "data, bits, compression",
     [
@@ -59,6 +65,8 @@ def box(kind, *content):
         (imagecodecs.jpegxl_encode(PIXELS[..., 0], lossless=True), 8, ""),
         (imagecodecs.jpegxl_encode(DEEP, usecontainer=True), 64, ""),
         (imagecodecs.jpegxl_encode(PIXELS / np.float32(255)), 96, ""),
+        (in_parts(imagecodecs.jpegxl_encode(DEEP >> 6, **TEN_BITS)), 64, ""),
+        (imagecodecs.jpegxl_encode(DEEP[..., 0][None].repeat(2, 0)), 16, ""),
         (encoded("PPM"), 24, "none"),
         (b"P5 # a\n10 6 4095\n" + bytes(120), 16, "none"),
         (b"P1 10 6\n" + 60 * b"1", 8, "none"),

@@ -34,6 +34,10 @@ CODESTREAM = b"\xff\x4f\xff\x51"
 """Start of the codestream of a JPEG 2000."""
 
 
+_JPEGXL = b"\xff\x0a"
+"""Start of the codestream of a JPEG XL."""
+
+
 JPEG_LS = 0xF7
 """Marker of the frame of a JPEG-LS."""
 
@@ -91,7 +95,7 @@ def read(file: IO[bytes]) -> Declared | None:
         if kind in ("avif", "heic"):
             return _heif(file)
         if kind == "jpegxl":
-            return _jpegxl(file, head)
+            return _jpegxl(file)
         if kind == "jpeg2000":
             file.seek(0)
             size = jpeg2000_size(file.read(_JPEG2000_HEAD))
@@ -277,15 +281,43 @@ def _heif(file: IO[bytes]) -> Declared | None:
     return Declared(width, height, 4 * (8 if depth <= 8 else 16))
 
 
-def _jpegxl(file: IO[bytes], head: bytes) -> Declared | None:
-    """The headers of a JPEG XL, bare or in a container."""
-    if head.startswith(b"\xff\x0a"):
-        return _codestream(head)
-    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
-        if kind in (b"jxlc", b"jxlp"):  # The first part of several has a number.
-            file.seek(start + 4 * (kind == b"jxlp"))
-            return _codestream(file.read(min(netpbm.HEAD, end - start)))
-    return None
+class JpegXl(NamedTuple):
+    """What the headers of a JPEG XL declare."""
+
+    width: int
+    height: int
+    depth: int
+    """Bits of a sample."""
+    channels: int
+    """Samples of a pixel; 1 stands for gray and nothing else."""
+
+
+def jpegxl_header(file: IO[bytes]) -> JpegXl | None:
+    """The headers of a JPEG XL, bare or in a container; None if there are none.
+
+    Raises:
+      ValueError: If they are cut off.
+    """
+    file.seek(0)
+    data = file.read(netpbm.HEAD)
+    if not data.startswith(_JPEGXL):
+        data = b""
+        for kind, start, end in boxes(file, 0, file.seek(0, 2)):
+            if kind in (b"jxlc", b"jxlp"):  # Each of several parts has a number.
+                start += 4 * (kind == b"jxlp")
+                file.seek(start)
+                data += file.read(min(netpbm.HEAD, max(end - start, 0)))
+            if len(data) >= netpbm.HEAD:
+                break
+    return _codestream(data) if data.startswith(_JPEGXL) else None
+
+
+def _jpegxl(file: IO[bytes]) -> Declared | None:
+    found = jpegxl_header(file)
+    if found is None:
+        return None
+    each = next(size for size in (8, 16, 32, 64) if found.depth <= size)
+    return Declared(found.width, found.height, each * found.channels)
 
 
 class _Bits:
@@ -313,20 +345,23 @@ _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Ratios of width and height that JPEG XL has numbers for."""
 
 
-def _codestream(data: bytes) -> Declared | None:
-    """Sides and depth of a JPEG XL's codestream."""
-    if data[:2] != b"\xff\x0a":
-        return None
-    bits = _Bits(data[2:66])
+def _codestream(data: bytes) -> JpegXl:
+    """The headers at the start of a JPEG XL's codestream."""
+    bits = _Bits(data[2:98])
     width, height = _jpegxl_sides(bits)
     if bits.read(1):  # All else is as usual.
-        return Declared(width, height, 24)
+        return JpegXl(width, height, 8, 3)
     if bits.read(1):
         bits.read(3)  # orientation
         if bits.read(1):
             _jpegxl_sides(bits)  # intrinsic size
-        if bits.read(1) or bits.read(1):  # A preview, or an animation.
-            return Declared(width, height, 24)
+        if bits.read(1):
+            _jpegxl_preview(bits)
+        if bits.read(1):  # An animation: its clock, repetitions and time codes.
+            bits.choice((100, 0), (1000, 0), (1, 10), (1, 30))
+            bits.choice((1, 0), (1001, 0), (1, 8), (1, 10))
+            bits.choice((0, 0), (0, 3), (0, 16), (0, 32))
+            bits.read(1)
     if bits.read(1):  # floating point
         depth = bits.choice((32, 0), (16, 0), (24, 0), (1, 6))
         bits.read(4)
@@ -337,9 +372,10 @@ def _codestream(data: bytes) -> Declared | None:
     is_gray = False
     if not more:
         bits.read(1)
-        is_gray = not bits.read(1) and not bits.read(1) and bits.read(2) == 1
-    each = next(size for size in (8, 16, 32, 64) if depth <= size)
-    return Declared(width, height, each * ((1 if is_gray else 3) + more))
+        if not bits.read(1):  # Not the usual colours; then whether of a profile.
+            bits.read(1)
+            is_gray = bits.read(2) == 1
+    return JpegXl(width, height, depth, (1 if is_gray else 3) + more)
 
 
 def _jpegxl_sides(bits: _Bits) -> tuple[int, int]:
@@ -353,3 +389,13 @@ def _jpegxl_sides(bits: _Bits) -> tuple[int, int]:
 
     height, ratio = side(), _RATIOS[bits.read(3)]
     return (height * ratio[0] // ratio[1] if ratio else side()), height
+
+
+def _jpegxl_preview(bits: _Bits) -> None:
+    """Reads past the sides of a preview in a JPEG XL."""
+    sizes = ((16, 0), (32, 0), (1, 5), (33, 9))
+    if not bits.read(1):  # Else in steps of 8 pixels.
+        sizes = ((1, 6), (65, 8), (321, 10), (1345, 12))
+    bits.choice(*sizes)
+    if not bits.read(3):  # No known ratio.
+        bits.choice(*sizes)

@@ -157,9 +157,14 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
 
 def _decode_jpegxl(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     """Decodes JPEG XL, which imagecodecs turns upright."""
-    if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:
+    found = declared.jpegxl_header(file)
+    if found is None:
+        raise ValueError("no codestream")
+    if found.width * found.height > MAX_PIXELS:
         raise pillow.DecompressionBombError
     stored = imagecodecs.jpegxl_decode(_all_of(file))
+    if stored.dtype.kind == "u":
+        stored = netpbm.whole_range(stored, found.depth, notes)
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
     frames = len(stored) if stored.ndim == 4 else 1
@@ -191,9 +196,7 @@ def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
     channels = stored.shape[2]
     if channels == 4 and not is_ls:
         raise UnusableError(f"is {name} in CMYK; export it as 16-bit TIFF")
-    if frame.bits not in (8, 16):
-        notes.append(f"{frame.bits}-bit samples scaled to {8 * stored.itemsize} bits")
-        stored = netpbm.full_range(stored, 2**frame.bits - 1)
+    stored = netpbm.whole_range(stored, frame.bits, notes)
     decoded = Decoded(stored, bands=channels not in GRAY_OR_COLOUR)
     return _image(decoded, Metadata(), notes, format="JPEG")
 
@@ -398,9 +401,7 @@ def _read_by_imagecodecs(
         stored = imagecodecs.avif_decode(data)
         stored = stored[frame] if stored.ndim == 4 else stored
         if stored.dtype == np.uint16:
-            bits = 12 if depth & 0x20 else 10
-            notes.append(f"{bits}-bit samples scaled to 16 bits")
-            stored = netpbm.full_range(stored, 2**bits - 1)
+            stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
     elif image.format == "WEBP" and frames == 1:
         stored = imagecodecs.webp_decode(_all_of(file))
     else:

@@ -10,7 +10,7 @@ from kernelgan_jax.app.images import declared
 from kernelgan_jax.app.images.image import GRAY_OR_COLOUR, UnusableError
 from kernelgan_jax.app.images.jpeg2000_tiles import tiles
 from kernelgan_jax.app.images.metadata import Metadata
-from kernelgan_jax.app.images.netpbm import full_range
+from kernelgan_jax.app.images.netpbm import whole_range
 from kernelgan_jax.app.images.tiff_decoding import Decoded
 
 _LUMA_AND_CHROMA = 18
@@ -39,10 +39,8 @@ def read(data: bytes, notes: list[str]) -> tuple[Decoded, Metadata]:
             has_alpha = (found.channels - 1, 1) in {entry[:2] for entry in entries}
     notes.append("metadata of JPEG 2000 left out")
     stored = _decode(data, found)
-    if stored.dtype.kind == "u" and found.depth < 8 * stored.itemsize:
-        if found.depth > 8:
-            notes.append(f"{found.depth}-bit samples scaled to 16 bits")
-        stored = full_range(stored, 2**found.depth - 1)
+    if stored.dtype.kind == "u":
+        stored = whole_range(stored, found.depth, notes)
     colours = stored.shape[2] - has_alpha
     bands = colours not in GRAY_OR_COLOUR
     if bands:

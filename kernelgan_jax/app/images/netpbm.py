@@ -182,6 +182,21 @@ def read_floats(data: bytes) -> np.ndarray:
     return _samples(data, found, order + "f4")[::-1].astype(np.float32)
 
 
+def whole_range(pixels: np.ndarray, bits: int, notes: list[str]) -> np.ndarray:
+    """Unsigned samples of so many bits, in place in the range of their type.
+
+    Args:
+      pixels: The samples; those that fill their type already stay as they are.
+      bits: Bits of a sample.
+      notes: Gets a note on more than 8 bits.
+    """
+    if bits >= 8 * pixels.itemsize:
+        return pixels
+    if bits > 8:
+        notes.append(f"{bits}-bit samples scaled to 16 bits")
+    return full_range(pixels, 2**bits - 1)
+
+
 def full_range(pixels: np.ndarray, white: int) -> np.ndarray:
     """Scales integers in [0, white] in place to the range of their unsigned type."""
     top = np.iinfo(pixels.dtype).max

@@ -17,7 +17,7 @@ from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
 from kernelgan_jax.app.images.metadata import GEO_TAGS, Metadata
-from kernelgan_jax.app.images.netpbm import full_range
+from kernelgan_jax.app.images.netpbm import whole_range
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 """Values of the tag PhotometricInterpretation."""
@@ -325,11 +325,9 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
         return stored.astype(np.uint8) * np.uint8(255)
     if stored.dtype.kind != "u" or page.photometric == PALETTE:
         return stored
-    if stored.dtype.itemsize > 2 or page.bitspersample == 8 * stored.dtype.itemsize:
+    if stored.dtype.itemsize > 2:
         return stored
-    if page.bitspersample > 8:
-        notes.append(f"{page.bitspersample}-bit samples scaled to 16 bits")
-    return full_range(stored, 2**page.bitspersample - 1)
+    return whole_range(stored, page.bitspersample, notes)
 
 
 def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:

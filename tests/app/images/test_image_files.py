@@ -463,14 +463,21 @@ def test_of_the_pictures_of_a_phone_the_first_is_used(file):
 # Newer formats.
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize(
+    "suffix, bits",
+    [("avif", 8), ("avif", 10), ("avif", 12), ("jxl", 4), ("jxl", 10), ("jxl", 15)],
+)
 @pytest.mark.parametrize("channels", [3, 4])
-def test_avif_keeps_its_bits(file, bits, channels):
+def test_newer_formats_keep_their_bits(file, suffix, bits, channels):
     top = 2**bits - 1
     ramp = np.linspace(0, top, 64 * 64).round().reshape(64, 64, 1)
     pixels = np.repeat(ramp, channels, axis=2).astype(np.uint16 if bits > 8 else "u1")
-    data = imagecodecs.avif_encode(pixels, level=100, bitspersample=bits)
-    image = image_files.read(file("a.avif", data))
+    if suffix == "avif":
+        data = imagecodecs.avif_encode(pixels, level=100, bitspersample=bits)
+    else:  # That of 15 bits in a container.
+        data = imagecodecs.jpegxl_encode(pixels, lossless=True, bitspersample=bits)
+    image = image_files.read(file(f"a.{suffix}", data))
+    assert (f"{bits}-bit samples scaled to 16" in image.note) == (bits > 8)
     assert image.pixels.dtype == (np.uint16 if bits > 8 else np.uint8)
     unit = image.pixels / np.iinfo(image.pixels.dtype).max
     np.testing.assert_allclose(unit, pixels[..., :3] / top, atol=2 / top)
