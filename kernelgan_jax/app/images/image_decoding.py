@@ -14,7 +14,7 @@ from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
 from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.images import declared, jpeg2000, netpbm
+from kernelgan_jax.app.images import declared, jpeg2000, jpegxl, netpbm
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.exif import (
     block_of,
@@ -83,7 +83,9 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "tiff":
         return _decode_tiff(file, frame, notes)
     if kind == "jpegxl":
-        return _decode_jpegxl(file, frame, notes)
+        decoded, frames = jpegxl.read(file, frame, notes)
+        parts = decoded, Metadata(), notes
+        return _image(*parts, format="JXL", frame=frame, frames=frames)
     if kind == "jpeg2000":
         if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:
             raise pillow.DecompressionBombError
@@ -153,26 +155,6 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
         notes.append("unreadable EXIF left out")
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format="TIFF", frame=frame, frames=frames)
-
-
-def _decode_jpegxl(file: IO[bytes], frame: int, notes: list[str]) -> Image:
-    """Decodes JPEG XL, which imagecodecs turns upright."""
-    found = declared.jpegxl_header(file)
-    if found is None:
-        raise ValueError("no codestream")
-    if found.width * found.height > MAX_PIXELS:
-        raise pillow.DecompressionBombError
-    stored = imagecodecs.jpegxl_decode(_all_of(file))
-    if stored.dtype.kind == "u":
-        stored = netpbm.whole_range(stored, found.depth, notes)
-    if stored.ndim == 2:
-        stored = stored[:, :, np.newaxis]
-    frames = len(stored) if stored.ndim == 4 else 1
-    if frames > 1:
-        stored = stored[frame]
-    notes.append("metadata of JPEG XL left out")
-    decoded = Decoded(stored, stored.shape[2] in (2, 4), stored.shape[2] > 4)
-    return _image(decoded, Metadata(), notes, format="JXL", frame=frame, frames=frames)
 
 
 def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
@@ -399,7 +381,7 @@ def _read_by_imagecodecs(
             _check_memory(Declared(*image.size, 64 * frames), len(data))
         # All frames at once: to decode one of them breaks the memory (2026.3.6).
         stored = imagecodecs.avif_decode(data)
-        stored = stored[frame] if stored.ndim == 4 else stored
+        stored = stored[frame] if frames > 1 else stored
         if stored.dtype == np.uint16:
             stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
     elif image.format == "WEBP" and frames == 1:

@@ -452,6 +452,33 @@ def test_every_frame_is_read(file, suffix):
         )
 
 
+@pytest.mark.parametrize("suffix", ["avif", "jxl"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_deep_frame_is_read(file, suffix, channels):
+    # As many frames as columns: they are not taken for rows.
+    frames = np.arange(16 * 12 * 16, dtype=np.uint16).reshape(16, 12, 16) % 1024
+    frames = frames.reshape(16, 12, 16, 1).repeat(channels, 3).squeeze()
+    if suffix == "avif":
+        data = imagecodecs.avif_encode(frames, level=100, bitspersample=10)
+    else:
+        data = imagecodecs.jpegxl_encode(frames, lossless=True, bitspersample=10)
+    path = file(f"a.{suffix}", data)
+    for number in (0, 15):
+        image = image_files.read(path, frame=number)
+        assert image.frames == 16 and not image.bands and image.alpha is None
+        expected = frames[number].reshape(12, 16, channels) / 1023
+        np.testing.assert_allclose(image.pixels / 65535, expected, atol=2 / 1023)
+
+
+def test_bands_of_jpeg_xl(file):
+    bands = helpers.noise(8, 9, 5, dtype=np.uint8)
+    options = {"planar": True, "photometric": "gray", "lossless": True}
+    data = imagecodecs.jpegxl_encode(np.moveaxis(bands, -1, 0), **options)
+    image = image_files.read(file("a.jxl", data))
+    np.testing.assert_array_equal(image.pixels, bands)
+    assert image.bands and "5 bands" in image.note
+
+
 def test_of_the_pictures_of_a_phone_the_first_is_used(file):
     pictures = [pillow.fromarray(helpers.ramps(32, 32)) for _ in range(2)]
     path = file("a.mpo", pictures[0], save_all=True, append_images=pictures[1:])
