@@ -2,6 +2,8 @@
 
 import re
 import struct
+from collections.abc import MutableMapping
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags
@@ -90,10 +92,41 @@ def kept_block(
     if not exif:
         return None
     try:
-        return exif.tobytes()
+        return to_bytes(exif)
     except Exception:  # Values of a wrong type make Pillow raise anything.
         notes.append("unreadable EXIF left out")
         return None
+
+
+class AsRead(str):
+    """A text of EXIF as Pillow reads it, by Latin-1, to be written as it was.
+
+    Pillow writes texts in ASCII, and question marks in place of other letters.
+    """
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:
+        """The bytes that it was read from."""
+        return super().encode("latin-1", "replace")
+
+
+def texts_as_read(tags: MutableMapping[int, Any]) -> None:
+    """Lets Pillow write the texts among some tags as they were read."""
+    for tag, value in list(tags.items()):
+        if isinstance(value, str):
+            tags[tag] = AsRead(value)
+
+
+def to_bytes(exif: pillow.Exif) -> bytes:
+    """The block of EXIF that was read, with the bytes of its texts.
+
+    Raises:
+      Exception: Nearly any, if there are values of a wrong type.
+    """
+    texts_as_read(exif)
+    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if tag in exif:
+            texts_as_read(exif.get_ifd(tag))
+    return exif.tobytes()
 
 
 def _swap_resolutions(exif: pillow.Exif) -> None:

@@ -16,6 +16,7 @@ from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import gif
+from kernelgan_jax.app.images.exif import AsRead, texts_as_read
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import (
     COLOUR_CHUNKS,
@@ -282,18 +283,24 @@ def tiff_page(image: Image) -> TiffPage:
     if image.exif is not None:
         exif.load(image.exif)
     tags: list[tuple[Any, ...]] = [
-        (tag, "s", 0, str(exif[tag]), True) for tag in _EXIF_TAGS if tag in exif
+        (tag, "s", 0, AsRead(exif[tag]).encode(), True)
+        for tag in _EXIF_TAGS
+        if tag in exif
     ]
     if image.xmp is not None:
         tags.append((700, "B", len(image.xmp), image.xmp, True))
     for tag, value in image.geo.items():
         count = 0 if GEO_TAGS[tag] == "s" else np.size(value)
+        if isinstance(value, str):
+            value = value.encode()
         tags.append((tag, GEO_TAGS[tag], count, value, True))
     below = {
         int(tag): ifd
         for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
         if (ifd := exif.get_ifd(tag))
     }
+    for ifd in below.values():
+        texts_as_read(ifd)
     # tifffile writes no pointers: neighbours of theirs are changed into them below.
     tags += [(tag + 1, "I", 1, 0, True) for tag in below]
     options = _resolution(image, exif)

@@ -11,6 +11,7 @@ from typing import IO, Any
 from PIL import ExifTags
 from PIL import Image as pillow
 
+from kernelgan_jax.app.images.exif import to_bytes
 from kernelgan_jax.app.images.image import Image
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
@@ -327,7 +328,7 @@ def enlarged_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
     for tag in sizes.keys() & set(inner):
         inner[tag] = sizes[tag]
         changed = True
-    return found.tobytes() if changed else exif
+    return to_bytes(found) if changed else exif
 
 
 def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:

@@ -15,7 +15,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app import enlarging
 from kernelgan_jax.app.images import image_encoding, image_files
-from kernelgan_jax.app.images.exif import orientation_of_xmp
+from kernelgan_jax.app.images.exif import AsRead, orientation_of_xmp
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import enlarged_xmp, split_png
 from kernelgan_jax.app.job import FORMATS
@@ -29,14 +29,19 @@ ORIENTATION_1 = struct.pack(">HHHIHHI", 1, ExifTags.Base.Orientation, 3, 1, 1, 0
 """The tags of an EXIF block that has nothing but the orientation."""
 
 
+COPYRIGHT = "© 2020 Müller".encode()
+
+
 def exif_block():
     exif = pillow.Exif()
     exif[ExifTags.Base.Artist] = "me"
+    exif[ExifTags.Base.Copyright] = COPYRIGHT
     exif[ExifTags.Base.ImageWidth] = 7
     exif[ExifTags.IFD.Exif] = {
         ExifTags.Base.ExifImageWidth: 7,
         ExifTags.Base.ExifImageHeight: 5,
         ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06",
+        ExifTags.Base.CameraOwnerName: AsRead("Jos\xe9"),
     }
     exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
     return exif.tobytes()
@@ -71,6 +76,7 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     assert inner[ExifTags.Base.ExifImageWidth] == 48
     assert inner[ExifTags.Base.ExifImageHeight] == 40
     assert exif.get_ifd(ExifTags.IFD.GPSInfo) == {ExifTags.GPS.GPSLatitudeRef: "N"}
+    assert COPYRIGHT + b"\0" in found.exif and b"Jos\xe9\0" in found.exif
     for text in (b'ImageWidth="48"', b'Orientation="1"', b"YDimension>40</"):
         assert text in found.xmp
     if wanted in ("png", "jpg", "tif"):
@@ -316,13 +322,13 @@ def ground(geo, column, row):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_georeference_is_kept_and_made_true(tmp_path, dtype, raster, tags):
     keys = (1, 1, 0, 1, 1025, 0, 1, raster)
-    geo = tags | {34735: keys, 42113: "0"}
+    geo = tags | {34735: keys, 42112: "<µm>", 42113: "0"}
     image = Image(helpers.noise(8, 9, 1, dtype=np.dtype(dtype)), geo=geo)
     stored, _, _ = written(tmp_path, image, "tif")
     assert {tag: tuple(v) for tag, v in stored.geo.items() if tag in tags} == tags
     larger = enlarging.as_stored(np.full((24, 27, 1), 0.5), stored, 3)
     found = written(tmp_path, larger, "tif")[0].geo
-    assert found[34735] == keys
+    assert found[34735] == keys and found[42112] == "<µm>"
     # The corner of the image is the same place; half a pixel off where points are.
     off = 0.5 if raster == 2 else 0.0
     before = ground(stored.geo, 5 - off, 4 - off)
