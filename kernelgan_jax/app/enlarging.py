@@ -161,7 +161,8 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
         else:
             known = np.nan_to_num(alpha.astype(np.float32))
             larger = bicubic_resize(known, scale)
-            alpha = np.clip(larger, known.min(), known.max()).astype(alpha.dtype)
+            np.clip(larger, known.min(), known.max(), out=larger)
+            alpha = np.stack([_in_type(row, alpha.dtype) for row in larger])
     return dataclasses.replace(
         image,
         pixels=pixels,
@@ -186,11 +187,17 @@ def _values(enlarged: np.ndarray, image: Image) -> np.ndarray:
     values = np.empty(enlarged.shape, dtype)
     for row in range(len(values)):
         unit = np.clip(enlarged[row].astype(np.float64), 0, 1)
-        mapped = np.maximum(low + unit * (high - low), bottom)
-        if dtype.kind in "ui":
-            limits = np.iinfo(dtype)
-            top = float(limits.max)  # Of 64 bits, the next number is beyond.
-            top = top if int(top) <= limits.max else np.nextafter(top, 0)
-            mapped = np.clip(np.rint(mapped), float(limits.min), top)
-        values[row] = mapped.astype(dtype)
+        values[row] = _in_type(np.maximum(low + unit * (high - low), bottom), dtype)
     return values
+
+
+def _in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values rounded, if the type is of integers, and clipped to what it holds."""
+    is_float = dtype.kind == "f"
+    limits = np.finfo(dtype) if is_float else np.iinfo(dtype)
+    top = float(limits.max)
+    if not is_float:
+        values = np.rint(values)
+        if top > limits.max:  # Rounded up: the largest integers of 64 bits.
+            top = np.nextafter(top, 0)
+    return np.clip(values.astype(np.float64), float(limits.min), top).astype(dtype)

@@ -51,10 +51,19 @@ def test_any_range_is_mapped_and_mapped_back(dtype, factor, offset, channels, ba
     np.testing.assert_allclose(result.pixels, expected, rtol=0, atol=2 * step)
 
 
-def test_whole_numbers_of_64_bits_do_not_wrap():
-    top = np.iinfo(np.int64).max
-    image = Image(np.array([-top, top, top, top]).reshape(2, 2, 1))
-    assert there_and_back(image).pixels[2:].min() > 0.5 * top
+@pytest.mark.parametrize(
+    "dtype", ["int32", "uint32", "int64", "uint64", "float16", "float32"]
+)
+def test_what_is_at_the_end_of_a_type_does_not_wrap(dtype):
+    limits = (np.finfo if dtype[0] == "f" else np.iinfo)(dtype)
+    top = np.dtype(dtype).type(limits.max)
+    pixels = np.array([0, top, top, top], dtype).reshape(2, 2, 1)
+    opaque = np.full((2, 2), 1 if dtype[0] == "f" else top, dtype)
+    larger = there_and_back(Image(pixels, opaque))
+    assert 0.5 * float(top) < larger.pixels[2:].min()
+    assert float(larger.pixels.max()) <= float(top)
+    expected = float(opaque[0, 0])
+    np.testing.assert_allclose(larger.alpha.astype(float), expected, rtol=1e-15)
 
 
 def test_floats_in_the_unit_range_stay_as_they_are():
