@@ -68,21 +68,22 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
 
     Filled are pixels without data or with an alpha of 0, from those with at least half
     of the full alpha if there are any: little remains of colour below a small alpha.
+    If nothing at all is seen, only pixels without data are filled, from all others.
     """
+    known = None if image.missing is None else ~image.missing
     if image.alpha is None:
-        known = None if image.missing is None else ~image.missing
         return image.missing, known
     alpha = image.alpha
     top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
     unseen = ~(alpha > 0)
     source = alpha >= top / 2
-    if image.missing is not None:
-        unseen, source = unseen | image.missing, source & ~image.missing
+    if known is not None:
+        unseen, source = unseen | ~known, source & known
     if not unseen.any():
         return None, None
     if not source.any():
         source = ~unseen
-    return (unseen, source) if source.any() else (None, None)
+    return (unseen, source) if source.any() else (image.missing, known)
 
 
 def for_estimation(

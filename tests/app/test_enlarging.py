@@ -140,6 +140,17 @@ def test_pixels_without_data_are_filled_and_put_back():
     assert there_and_back(image).alpha.max() == 1
 
 
+@pytest.mark.parametrize("columns", [0, 3])
+def test_pages_of_which_nobody_sees_any_data(columns):
+    pixels = np.full((4, 6, 1), np.nan, np.float32)
+    pixels[:, :columns] = SMOOTH[:4, :columns, :1] * 9
+    missing = np.isnan(pixels[..., 0])
+    image = Image(pixels, missing.astype(np.float32), missing=missing)
+    found = np.isnan(there_and_back(image).pixels[..., 0])
+    np.testing.assert_array_equal(found, missing.repeat(2, 0).repeat(2, 1))
+    assert enlarging.is_constant(image) == (columns == 0)
+
+
 def test_constant_images_are_known():
     flat = np.full((4, 4, 3), 30, np.uint8)
     flat[..., 1] = 99
