@@ -38,6 +38,9 @@ _NAMES = {
 _OF_PILLOW = {name.upper(): suffix for suffix, name in _NAMES.items()}
 """The suffix for each format, as Pillow names it, that is written again."""
 
+_OF_FRAMES = ("png", "webp", "gif")
+"""Formats that hold frames of one size; pages may differ."""
+
 _LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 """Pixels of the longest side that a format can have."""
 
@@ -75,7 +78,7 @@ def fit(image: Image, wanted: str) -> Fitted:
         held = f"{channels} bands"
     elif image.pixels.dtype not in (np.uint8, np.uint16):
         held = f"{image.pixels.dtype}"
-    elif image.frames > 1 and image.format == "TIFF" and kind in ("png", "gif"):
+    elif image.frames > 1 and image.format == "TIFF" and kind in _OF_FRAMES:
         held = "pages"
     if held and kind != "tif":
         notes.append(f"to a TIFF, as {_NAMES[kind]} cannot hold {held}")

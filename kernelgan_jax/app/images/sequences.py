@@ -132,10 +132,14 @@ def write(
 
 
 def _alike(frames: Iterable[Image], has_alpha: bool) -> Iterator[Image]:
-    """Frames that have alpha all or none."""
-    for image in frames:
+    """Frames of one size that have alpha all or none; ValueError if a size differs."""
+    size = None
+    for place, image in enumerate(frames):
+        pixels = image.pixels
+        size = size or pixels.shape[:2]
+        if pixels.shape[:2] != size:
+            raise ValueError(f"frame {place + 1} is of another size")
         if has_alpha and image.alpha is None:
-            pixels = image.pixels
             opaque = np.full(pixels.shape[:2], np.iinfo(pixels.dtype).max, pixels.dtype)
             yield image.with_alpha(opaque)
         else:
@@ -179,7 +183,7 @@ def _write_apng(
             moving = count - timing.starts_still
             file.write(png_chunk(b"acTL", struct.pack(">II", moving, timing.plays)))
         if chunks[0][1] != header:
-            raise ValueError(f"frame {place + 1} is of another size or kind")
+            raise ValueError(f"frame {place + 1} is of another kind")
         if place or not timing.starts_still:
             sides = header[:8]
             times = _fraction(timing.milliseconds[place])

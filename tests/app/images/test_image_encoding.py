@@ -120,6 +120,7 @@ GAMMA_AND_TEXT = ((b"gAMA", bytes(4)), (b"tEXt", b"a\0b"))
         (Image(np.zeros((2, 16384, 3), np.uint8)), "webp", "png", "too large"),
         (Image(BLACK, exif=bytes(70000)), "jpg", "jpg", "EXIF"),
         (Image(BLACK[..., :1], None, GRAY), "webp", "webp", "without its profile"),
+        (Image(BLACK, frames=2, format="TIFF"), "webp", "tif", "hold pages"),
         (Image(BLACK, chunks=GAMMA_AND_TEXT), "tif", "tif", "without gAMA, texts"),
     ],
 )  # fmt: skip

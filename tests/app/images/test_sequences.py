@@ -144,6 +144,13 @@ def test_16_bits_and_pages(tmp_path):
     assert times.milliseconds == (10.0, 70000.0)
 
 
+@pytest.mark.parametrize("format", ["png", "webp", "gif"])
+def test_frames_of_another_size_are_refused(tmp_path, format):
+    images = [Image(frame) for frame in (FRAMES[0], FRAMES[1][1:])]
+    with pytest.raises(ValueError, match="frame 2 is of another size"):
+        written(tmp_path / f"a.{format}", images, Timing(TIMES))
+
+
 def test_hundredths_of_a_gif_add_up(tmp_path):
     images = [Image(FRAMES[0] + np.uint8(i)) for i in range(12)]
     path = tmp_path / "a.gif"
