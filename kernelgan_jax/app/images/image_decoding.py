@@ -36,12 +36,8 @@ from kernelgan_jax.app.images.metadata import (
     read_avif_colours,
     split_png,
 )
-from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
+from kernelgan_jax.app.images.pillow_settings import open_pillow, own_pillow_settings
 from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff, missing_values
-
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "AVIF")
-"""The formats that are tried, whatever a file's suffix. Pillow knows others that run
-outside programs (EPS) or have no pixels."""
 
 _MODES = {
     "1": ("L", "1-bit expanded to 0 and 255"),
@@ -227,8 +223,7 @@ def _decode_pillow(
       tiff: The same file if it is a TIFF, which may have more images than frames.
     """
     with own_pillow_settings(notes):
-        file.seek(0)
-        image = pillow.open(file, formats=FORMATS)
+        image = open_pillow(file)
         frames = _frames(image, notes) if tiff is None else len(tiff.pages)
         place = frame if tiff is None else tiff.numbers[frame]
         if place:

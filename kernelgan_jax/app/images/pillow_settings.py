@@ -1,15 +1,22 @@
-"""Pillow's limits and warnings, which are global, while this package reads."""
+"""Pillow as this package reads with it: formats, and limits and warnings, which are
+global.
+"""
 
 import contextlib
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import IO
 
+from PIL import GifImagePlugin, ImageFile
 from PIL import Image as pillow
-from PIL import ImageFile
 
 from kernelgan_jax.app.images.image import MAX_PIXELS
 from kernelgan_jax.app.terminal import printable
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "AVIF")
+"""The formats that are tried, whatever a file's suffix. Pillow knows others that run
+outside programs (EPS) or have no pixels."""
 
 _PILLOW_LOCK = threading.Lock()
 """Held while Pillow's global limits are changed."""
@@ -32,3 +39,29 @@ def own_pillow_settings(notes: list[str]) -> Iterator[None]:
         finally:
             pillow.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
     notes.extend(printable(warning.message).strip() for warning in caught)
+
+
+class _ColourGif(GifImagePlugin.GifImageFile):
+    """A GIF of which all palettes are read as colours."""
+
+    has_colour = False
+    """Whether any palette that has been read is not gray."""
+
+    def _is_palette_needed(self, p: bytes) -> bool:
+        self.has_colour |= super()._is_palette_needed(p)
+        return True
+
+
+def open_pillow(file: IO[bytes]) -> ImageFile.ImageFile:
+    """An image file as Pillow opens it, all frames of a GIF in colour if any is.
+
+    Pillow alone fails for frames in colour behind a first one in gray.
+    """
+    file.seek(0)
+    image = pillow.open(file, formats=_FORMATS)
+    if image.format == "GIF" and image.mode == "L":
+        file.seek(0)
+        in_colour = _ColourGif(file)
+        if in_colour.n_frames > 1 and in_colour.has_colour:
+            return in_colour
+    return image

@@ -10,17 +10,15 @@ from typing import IO, NamedTuple
 
 import numpy as np
 import tifffile
-from PIL import Image as pillow
 
 from kernelgan_jax.app import files
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import gif, image_encoding, image_files
 from kernelgan_jax.app.images.image import Image
-from kernelgan_jax.app.images.image_decoding import FORMATS
 from kernelgan_jax.app.images.image_encoding import png_chunk
 from kernelgan_jax.app.images.image_kinds import PNG_START
 from kernelgan_jax.app.images.metadata import png_chunks, split_png
-from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
+from kernelgan_jax.app.images.pillow_settings import open_pillow, own_pillow_settings
 
 HELD_BY = frozenset(("png", "webp", "gif", "tif"))
 """Formats that hold all frames in one file."""
@@ -75,8 +73,7 @@ def _timing(file: IO[bytes], image: Image, alpha: bool) -> Timing:
     source = file
     if image.format == "PNG":
         source = Clipped(split_png(file, [])[0])
-    file.seek(0)
-    with pillow.open(source, formats=FORMATS) as opened:
+    with open_pillow(source) as opened:
         times = []
         for frame in range(image.frames):
             opened.seek(frame)

@@ -88,6 +88,21 @@ def test_disposal_of_a_gif(tmp_path, disposal):
         np.testing.assert_array_equal(image.pixels[new], colour[None].repeat(25, 0))
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_colour_behind_a_gray_frame_of_a_gif(tmp_path, alpha):
+    # Pillow takes a palette of all levels in order for none.
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    cover = np.where(gray[..., 0] < 200, np.uint8(255), 0) if alpha else None
+    frames = gray, gray // np.array([1, 2, 3], np.uint8), gray
+    images = [Image(frames[0]), Image(frames[1], cover), Image(frames[2])]
+    path = tmp_path / "a.gif"
+    for number, again in enumerate(written(path, images, Timing(TIMES))):
+        seen = np.s_[:] if cover is None or number != 1 else cover > 0
+        np.testing.assert_array_equal(again.pixels[seen], frames[number][seen])
+    timing = sequences.read_timing(path, image_files.read(path))
+    assert timing.milliseconds == TIMES
+
+
 def test_metadata_of_an_animation(tmp_path):
     exif = pillow.Exif()
     exif[271] = "Camera"
