@@ -44,6 +44,10 @@ _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
 
+_LEFT_OUT = (0, 0)
+"""Offset and bytes of a strip or tile that GDAL has left out, as it has only zeros or
+no data; tifffile fills it so."""
+
 _LEAST_RANGE = 1e-4
 """What float32 can still tell apart well, as a part of its range."""
 
@@ -127,7 +131,7 @@ class Tiff:
         bits = page.bitspersample
         if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
             return False
-        if page.compression not in _OF_PILLOW:
+        if page.compression not in _OF_PILLOW or _LEFT_OUT in _places(page):
             return False
         if page.photometric == YCBCR and page.compression == 1:
             return False  # Taken for RGB, of 4 bytes each.
@@ -152,6 +156,8 @@ class Tiff:
         page = self.pages[frame]
         photometric = int(page.photometric or 0)
         self._check(page)
+        if empty := _places(page).count(_LEFT_OUT):
+            notes.append(f"{empty} strips or tiles are empty")
         stored = _array(page)
         missing = _missing(stored, page, notes)
         if missing is not None and missing.all() and len(self.pages) == 1:
@@ -260,18 +266,19 @@ class Tiff:
                 f"is a TIFF of a layout that is not supported ({layout}); export it as "
                 "RGB"
             )
-        size = self._file.filehandle.size
-        counts, offsets = page.databytecounts, page.dataoffsets
         needed = int(np.prod(page.chunked)) if page.chunked else 1
-        ends = [a + b for a, b in zip(offsets, counts, strict=False)]
-        if len(ends) < needed or min(map(min, zip(offsets, counts, strict=False))) <= 0:
+        places = _places(page)
+        written = [place for place in places if place != _LEFT_OUT]
+        if len(places) < needed or not written or min(map(min, written)) <= 0:
             raise ValueError("strips or tiles are missing")
-        if max(ends) > size:
+        if max(map(sum, written)) > self._file.filehandle.size:
             raise ValueError("pixels lie behind the end of the file")
         limit = _EXPANSION.get(int(page.compression), _MAX_EXPANSION)
         promised = page.nbytes * min(page.bitspersample / 8 / dtype.itemsize, 1)
-        if promised > limit * sum(counts) + 2**16:
-            raise ValueError(f"{sum(counts)} bytes for {page.nbytes} bytes of pixels")
+        promised *= len(written) / len(places)
+        held = sum(count for _, count in written)
+        if promised > limit * held + 2**16:
+            raise ValueError(f"{held} bytes for {page.nbytes} bytes of pixels")
 
 
 def _is_raw(page: TiffPage) -> bool:
@@ -288,6 +295,11 @@ def _is_raw(page: TiffPage) -> bool:
 def _is_preview(page: TiffPage) -> bool:
     """Whether an image is a smaller copy of another one, or its mask."""
     return bool(int(page.subfiletype or 0) & 5)
+
+
+def _places(page: TiffPage) -> list[tuple[int, int]]:
+    """Offset and bytes of each strip or tile."""
+    return list(zip(page.dataoffsets, page.databytecounts, strict=False))
 
 
 def _extras(page: TiffPage) -> tuple[int, ...]:

@@ -185,6 +185,35 @@ def test_no_data_in_8_bits(tiff, channels, nodata, marked):
     assert image.missing is None or image.missing[0, 0]
 
 
+@pytest.mark.parametrize("compression", [None, "adobe_deflate"])
+@pytest.mark.parametrize("dtype, empty", [("uint8", 0), ("uint16", 7), ("int16", -5)])
+def test_tiles_that_gdal_leaves_out(tiff, dtype, empty, compression):
+    pixels = 2 * helpers.noise(64, 48, dtype=np.dtype(dtype))
+    tags = [(42113, "s", 0, str(empty), True)] if empty else []
+    path = tiff(pixels, tile=(16, 16), compression=compression, extratags=tags)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages.first.tags
+        places = [tags[name] for name in ("TileOffsets", "TileByteCounts")]
+
+    def leave_out(tiles):
+        for tag in places:
+            size = tiles * tag.valuebytecount // tag.count
+            content[tag.valueoffset : tag.valueoffset + size] = bytes(size)
+        path.write_bytes(content)
+
+    leave_out(1)
+    pixels[:16, :16] = empty
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels)
+    assert (0 if image.missing is None else image.missing.sum()) == (
+        256 if empty else 0
+    )
+    assert "1 strips or tiles are empty" in image.note
+    leave_out(12)
+    refused(path, "damaged")
+
+
 def test_previews_in_the_file_are_no_frames(tmp_path):
     frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
