@@ -131,7 +131,9 @@ class Tiff:
         bits = page.bitspersample
         if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
             return False
-        if page.compression not in _OF_PILLOW or _LEFT_OUT in _places(page):
+        if page.imagedepth != 1 or page.compression not in _OF_PILLOW:
+            return False
+        if _LEFT_OUT in _places(page):
             return False
         if page.photometric == YCBCR and page.compression == 1:
             return False  # Taken for RGB, of 4 bytes each.
@@ -243,7 +245,8 @@ class Tiff:
         name = getattr(page.photometric, "name", page.photometric)
         layout = (
             f"{page.samplesperpixel} samples of {page.bitspersample} bits, "
-            f"{getattr(page.dtype, 'name', 'unknown')}, colour {name}, compression "
+            f"{getattr(page.dtype, 'name', 'unknown')}, depth {page.imagedepth}, "
+            f"colour {name}, compression "
             f"{getattr(page.compression, 'name', page.compression)}"
         )
         pixels = page.imagewidth * page.imagelength

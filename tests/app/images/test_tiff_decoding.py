@@ -282,6 +282,14 @@ def test_layouts_that_are_not_read_are_named(tiff, photometric, dtype, words):
     refused(path, *words, "export it as RGB")
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_volumes_are_named(tmp_path, dtype):
+    volume = helpers.noise(16, 16, 32, dtype=np.dtype(dtype))
+    options = {"volumetric": True, "photometric": "minisblack", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", volume, tile=(16, 16, 16), **options)
+    refused(tmp_path / "a.tif", "depth 16", "export it")
+
+
 def test_complex_numbers_are_named(tiff):
     refused(tiff(np.ones((3, 4), np.complex64)), "complex64")
 
