@@ -41,10 +41,9 @@ def write(folder: Path, *, scale: int, least: str) -> tuple[Path, int]:
       OutputError: If it cannot be written, or no manifest read.
     """
     found = []
-    for _, record in sorted(manifest.read_folder(folder).items()):
+    for results, record in sorted(manifest.read_folder(folder).items()):
         if record.get("status") == "done":
-            # The folder's own kind of path: results may be at a URL, too.
-            entry = _entry(type(folder)(record["results"]), scale, least)
+            entry = _entry(folder / results, scale, least)
             if entry is not None:
                 found.append((record["image"], *entry))
     names, stack, levels, noise = zip(*found, strict=True) if found else ((),) * 4

@@ -1,5 +1,8 @@
 """The list of what became of every image: `manifest.jsonl`, one line per image.
 
+An image is known by the name of the folder of its results, which lies in that of the
+manifest: two images may well be called the same by those who name them.
+
 Any number of runs may write to it at once: a line is appended under a lock, after what
 others have appended was read. If an image has several lines, the last one counts;
 `tidy` removes the others, also under the lock, and only where locks work. A store of
@@ -16,7 +19,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, NamedTuple, Self
 
 from kernelgan_jax.app import files
@@ -80,7 +83,7 @@ class Manifest:
         """Adds a line for an image, unless it would say nothing new."""
         record = {
             "image": str(outcome.task.path),
-            "results": str(outcome.task.folder),
+            "results": outcome.task.folder.name,
             "status": "failed" if outcome.status == "failed" else "done",
             "seconds": round(outcome.seconds, 3),
             "error": outcome.error,
@@ -93,7 +96,7 @@ class Manifest:
         if isinstance(self.path, Path):
             self._append(record, is_kept=is_kept)
         elif self._is_new(record, is_kept=is_kept):
-            self._records[record["image"]] = self._own[record["image"]] = record
+            self._records[_name(record)] = self._own[_name(record)] = record
             if time.monotonic() > self._uploaded + UPLOAD_EVERY:
                 self._upload()
 
@@ -134,7 +137,7 @@ class Manifest:
                 new.append(record)
             if new:
                 _write(file, "".join(map(_line, new)).encode())
-            self._records |= {record["image"]: record for record in new}
+            self._records |= {_name(record): record for record in new}
             self._seen = (os.fstat(file.fileno()).st_ino, file.tell())
             self._waiting = []
             written = True
@@ -152,7 +155,7 @@ class Manifest:
 
     def _is_new(self, record: Record, *, is_kept: bool) -> bool:
         """Whether a line says something that the manifest does not say yet."""
-        before = self._records.get(record["image"], {})
+        before = self._records.get(_name(record), {})
         if is_kept:  # Earlier versions left out `report_values`.
             return before.get("status") != "done" or not before.keys() >= record.keys()
         if record["status"] == "failed":
@@ -184,7 +187,7 @@ class _Found(NamedTuple):
     """What a manifest holds."""
 
     records: dict[str, Record]
-    """The last line of each image."""
+    """The last line of each image, by the name of its folder."""
     lines: int
     """Number of all lines."""
     has_others: bool
@@ -192,7 +195,9 @@ class _Found(NamedTuple):
 
 
 def read(path: Path) -> dict[str, Record]:
-    """The last line of each image in one file; what is no line is skipped.
+    """The last line of each image in one file, by the name of its folder.
+
+    What is no line is skipped.
 
     Raises:
       OSError: If there is such a path, and it cannot be read.
@@ -210,6 +215,7 @@ def read(path: Path) -> dict[str, Record]:
 def read_folder(folder: Path) -> dict[str, Record]:
     """The last line of each image in all manifests of an output folder, merged.
 
+    They are found by the names of the images' folders, which lie in the output folder.
     Later runs come after earlier ones.
 
     Raises:
@@ -296,6 +302,11 @@ def _unused(path: str) -> str:
     return chosen
 
 
+def _name(record: Record) -> str:
+    """Name of an image's folder; up to 2026-11 there was a path before it."""
+    return PurePath(record["results"]).name
+
+
 def _line(record: Record) -> str:
     return json.dumps(record) + "\n"
 
@@ -316,7 +327,7 @@ def _parse_lines(lines: Iterator[bytes]) -> _Found:
             record = json.loads(line)
             if not all(isinstance(record[name], str) for name in ("image", "results")):
                 raise TypeError
-            records[record["image"]] = record
+            records[_name(record)] = record
         except (ValueError, KeyError, TypeError, RecursionError, MemoryError):
             was_cut_off = line.startswith(_START) or _START.startswith(line.rstrip())
             has_others |= not was_cut_off

@@ -29,10 +29,8 @@ def write(folder: Path) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    records = manifest.read_folder(folder)
-    for _, record in sorted(records.items()):
-        # The folder's own kind of path: results may be at a URL, too.
-        table.writerow(_row(record, type(folder)(record["results"])))
+    for results, record in sorted(manifest.read_folder(folder).items()):
+        table.writerow(_row(record | {"results": results}, folder / results))
     # Names of files may be no text at all.
     data = text.getvalue().encode(errors="backslashreplace")
     files.write_whole(folder / NAME, data)

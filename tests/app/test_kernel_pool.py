@@ -19,7 +19,9 @@ def add(folder, name, *, level=None, manifest="manifest.jsonl", **options):
     made = makers.result(folder / name, name=f"{name}.png", **options)
     made = dataclasses.replace(made, job=dataclasses.replace(made.job, figures=False))
     results.write(made)
-    record = {"image": f"{name}.png", "results": str(folder / name), "status": "done"}
+    # Earlier versions had the path as it was typed, of a folder that is gone by now.
+    before = "" if level else "results/"
+    record = {"image": f"{name}.png", "results": before + name, "status": "done"}
     with open(folder / manifest, "a") as file:
         file.write(json.dumps(record) + "\n")
 

@@ -25,6 +25,20 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+def test_images_of_one_name_have_rows_of_their_own(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--sr=bicubic", "--sr_kernel=bicubic", "--nofigures", "-o", "../out"]
+    for name in ("a", "b, or not"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (photos / f"{name}.png").rename(folder / "a.png")
+        monkeypatch.chdir(folder)
+        assert cli.main([*flags, "a.png"]) == 0
+    rows = [(row["image"], row["results"]) for row in rows_of(tmp_path / "out")]
+    assert rows == [("a.png", "a"), ("a.png", "a_2")]
+
+
 def test_all_images_of_the_folder(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,7 +57,7 @@ def test_all_images_of_the_folder(
     assert "bad.png" in rows[2]["error"] and rows[2]["scale"] == ""
     assert list(rows[0]) == list(summary_table.COLUMNS)
     assert rows[0]["files"] == "sr_x2.png"
-    record = manifest.read(out / "manifest.jsonl")[rows[1]["image"]]
+    record = manifest.read(out / "manifest.jsonl")[rows[1]["results"]]
     assert {
         n: "" if record[n] is None else str(record[n]) for n in report_values.VALUES
     } == {n: rows[1][n] for n in report_values.VALUES}
