@@ -157,7 +157,11 @@ def content_of(file: IO[bytes]) -> Content:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None if there is none, or the file is damaged."""
+    """The object in a JSON file, empty if the file has another value.
+
+    Returns:
+      None if there is no such file, or if it is damaged.
+    """
     try:
         if not isinstance(path, Path):
             found = json.loads(path.read_bytes())
@@ -168,7 +172,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
                 found = json.loads(file.read(LARGEST_JSON))
     except (OSError, ValueError, RecursionError, MemoryError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 # --- Locks ---

@@ -31,7 +31,7 @@ class Owner(NamedTuple):
     """The image whose results a folder holds, and the settings they were made with."""
 
     path: str
-    """Absolute path of the image."""
+    """Absolute path of the image; `another program` if no such run made the report."""
     content: files.Content | None
     """Size and digest of the image; None if the report does not say."""
     settings: dict[str, Any]
@@ -110,7 +110,10 @@ def safe_name(path: Path) -> str:
 
 
 def owner_of(folder: Path) -> Owner | None:
-    """The image whose results a folder holds; None if it holds no complete results."""
+    """The image whose results a folder holds; None if it holds no complete results.
+
+    A folder with a `report.json` of another program belongs to that.
+    """
     report = files.read_json(folder / REPORT)
     if report is None:
         return None
@@ -124,7 +127,7 @@ def owner_of(folder: Path) -> Owner | None:
             content = files.Content(int(owner["bytes"]), str(owner["sha256"]))
         return Owner(str(owner["path"]), content, settings)
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+        return Owner("another program", None, {})
 
 
 def different_settings(

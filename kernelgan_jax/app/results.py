@@ -141,8 +141,8 @@ def check_owner(folder: Path, path: Path) -> None:
     owner = owner_of(folder)
     if owner is not None and not owner.is_image(path):
         raise OutputError(
-            f"{folder}: meanwhile holds the results of {owner.path}, written by "
-            f"another run; run the same command again for {path}"
+            f"{folder}: meanwhile holds the results of {owner.path}; run the same "
+            f"command again for {path}"
         )
 
 

@@ -372,6 +372,19 @@ def test_a_folder_of_another_image_is_not_taken(tmp_path):
     assert chosen(tmp_path / "a.png") == ["a"]
 
 
+@pytest.mark.parametrize("report", ['{"mine": 1}', "[]", '{"config": {"scale": 2}}'])
+def test_a_folder_of_another_program_is_not_taken(tmp_path, report):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for name, text in (("report.json", report), ("kernel.png", "mine")):
+        (folder / name).write_text(text)
+    before = helpers.contents(folder)
+    assert folders.folders([Path("a.png")], tmp_path) == [tmp_path / "a_2"]
+    with pytest.raises(results.OutputError, match="holds the results of another prog"):
+        written(folder)
+    assert helpers.contents(folder) == before
+
+
 def test_a_linked_folder_is_not_written_through(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
