@@ -159,6 +159,7 @@ class _Tally:
     def add(self, outcome: Outcome) -> None:
         """Counts an outcome and prints a line for it."""
         self.counts[outcome.status] += 1
+        self.counts["without figures"] += self._lacks_figures(outcome)
         if outcome.status == "failed":
             terminal.print_error(outcome.error)
         elif outcome.status == "done" and outcome.summary is not None:
@@ -169,7 +170,10 @@ class _Tally:
             )
         elif len(self.tasks) == 1:
             path, folder = outcome.task
-            self._print(f"{path}: finished before{terminal.KEPT} -> {folder}")
+            text = f"{path}: finished before{terminal.KEPT}"
+            if self._lacks_figures(outcome):
+                text += ", without figures"
+            self._print(f"{text} -> {folder}")
         if outcome.summary and len(self.tasks) <= terminal.LONGEST_TABLE:
             self.summaries.append(outcome.summary)
 
@@ -182,9 +186,19 @@ class _Tally:
             parts = [f"{self.counts['done']} of {len(self.tasks)} images done"]
             if self.counts["kept"]:
                 parts.append(f"{self.counts['kept']} finished before{terminal.KEPT}")
+            if self.counts["without figures"]:
+                parts.append(f"{self.counts['without figures']} without figures")
             if self.counts["failed"]:
                 parts.append(f"{self.counts['failed']} failed")
             self._print(f"{', '.join(parts)} -> {manifest}")
+
+    def _lacks_figures(self, outcome: Outcome) -> bool:
+        """Whether an image was finished before without the figures of this run."""
+        if outcome.status != "kept" or not self.options.job.figures:
+            return False
+        values = outcome.summary and outcome.summary.values
+        drawn = {"kernel.png", "comparison.png"}
+        return values is not None and drawn.isdisjoint(values["files"])
 
     def _print(self, text: str, *, level: str = "info") -> None:
         if self.options.shows(level):

@@ -337,13 +337,13 @@ def test_levels_of_messages(tmp_path, capsys, estimation):
 
 def test_one_image_that_was_finished_before(tmp_path, capsys, estimation):
     image = save_image(tmp_path / "a.png")
-    arguments = [str(image), f"--output_dir={tmp_path / 'out'}", "--nofigures"]
-    assert cli.main(arguments) == cli.main(arguments) == 0
-    *_, line = capsys.readouterr().out.splitlines()
-    assert line == (
-        f"{image}: finished before with the same settings (--noresume does that again) "
-        f"-> {tmp_path / 'out' / 'a'}"
-    )
+    figures = [str(image), f"--output_dir={tmp_path / 'out'}"]
+    arguments = [*figures, "--nofigures"]
+    assert cli.main(arguments) == cli.main(arguments) == cli.main(figures) == 0
+    *_, line, lacking = capsys.readouterr().out.splitlines()
+    start = f"{image}: finished before with the same settings (--noresume does that "
+    assert line == f"{start}again) -> {tmp_path / 'out' / 'a'}"
+    assert lacking == f"{start}again), without figures -> {tmp_path / 'out' / 'a'}"
     assert estimation.sizes == [1]
     assert cli.main([*arguments, "--noresume"]) == 0
     assert estimation.sizes == [1, 1]
