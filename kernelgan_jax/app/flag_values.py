@@ -8,6 +8,7 @@ from typing import cast
 
 from kernelgan_jax.app import configuration
 from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.job import WITHOUT_QUALITY
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.kernel_formats import TOOLS
@@ -141,6 +142,23 @@ def shard(text: str) -> tuple[int, int]:
     if not found or int(found[1]) >= int(found[2]):
         raise UsageError(f"--shard={text}: it must be I/N, with I from 0 to N - 1")
     return int(found[1]), int(found[2])
+
+
+def check_written(given: Sequence[str], format: str, config: Config) -> None:
+    """Checks that flags on the super-resolved image have an effect.
+
+    Args:
+      given: Those of `format` and `quality` that were given.
+      format: The value of `--format`.
+      config: The settings of the run.
+    """
+    if given and config.chosen_method is None:
+        raise UsageError(
+            f"--{given[0]} is for super-resolved images, and here there are none; "
+            "leave it out"
+        )
+    if "quality" in given and format in WITHOUT_QUALITY:
+        raise UsageError(f"--quality has no effect with --format={format}")
 
 
 def check_pool(config: Config, *, elsewhere: bool, exports: Sequence[str]) -> None:

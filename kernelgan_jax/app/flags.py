@@ -260,6 +260,13 @@ def parse(argv: Sequence[str]) -> Options:
         values.export_confidence,
         estimates=config.chosen_estimator.estimates,
     )
+    given = [name for name in ("format", "quality") if values[name].present]
+    flag_values.check_written(given, values.format, config)
+    if values.cluster and values.device:
+        raise UsageError(
+            "--device and --cluster exclude each other; set JAX_PLATFORMS where the "
+            "workers are started"
+        )
     if values.pool:
         flag_values.check_pool(
             config, elsewhere=values.cluster or values.shard != "0/1", exports=exports

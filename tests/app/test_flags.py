@@ -59,7 +59,7 @@ def test_defaults():
 def test_all_flags():
     arguments = (
         "--image=a --image b --output_dir=out --seed=3 --quiet --sr=none "
-        "--batch_size=5 --noresume --nofigures --shard=1/3 --cluster=ray --device=cpu c"
+        "--batch_size=5 --noresume --nofigures --shard=1/3 --cluster=ray c"
     )
     job = Job(config=Config(sr="none"), seed=3, figures=False, resume=False)
     assert parse(arguments.split()) == Options(
@@ -70,10 +70,10 @@ def test_all_flags():
         shard=(1, 3),
         cluster="ray",
         log_level="error",
-        device="cpu",
     )
-    short = parse(["-o", "out", "-s", "4", "-i", "c"])
+    short = parse(["-o", "out", "-s", "4", "-i", "c", "--device=cpu"])
     assert (short.output_dir, short.images) == (Path("out"), ["c"])
+    assert short.device == "cpu"
     assert short.job.config.scale == 4
 
 
@@ -435,6 +435,9 @@ def test_single_settings_of_what_is_replaced_are_refused(
         (["--config.estimator=bicubic", "--sr=none"], "leave out --sr=none"),
         (["--sr_kernel=bicubic", "--band=2"], "--band is for kernels that are est"),
         (["--band=0"], "--band=0"),
+        (["--cluster=ray", "--device=cpu"], "--device and --cluster exclude each othe"),
+        (["--quality=9"], "--quality has no effect with --format=png"),
+        (["--sr=none", "--format=jpg"], "--format is for super-resolved images, and"),
     ],
 )
 def test_flags_that_exclude_each_other(capsys, flags, expected):
