@@ -44,6 +44,9 @@ _OF_FRAMES = ("png", "webp", "gif")
 _LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 """Pixels of the longest side that a format can have."""
 
+_HIGHEST_DENSITY = 65535
+"""Most pixels per inch that a JPEG can state."""
+
 _LONGEST_BLOCK = 65500
 """Bytes of the longest EXIF or XMP block in a JPEG."""
 
@@ -105,7 +108,7 @@ def fit(image: Image, wanted: str) -> Fitted:
     if kind == "jpg" and alpha is not None:
         notes.append("on white, as JPEG has no alpha")
         pixels, alpha = _on_white(pixels, alpha), None
-    exif, xmp, profile = image.exif, image.xmp, image.icc_profile
+    exif, xmp, profile, dpi = image.exif, image.xmp, image.icc_profile, image.dpi
     if kind in ("webp", "avif") and profile is not None and profile[16:20] == b"GRAY":
         notes.append(f"without its profile, as {_NAMES[kind]} is never gray")
         profile = None
@@ -115,8 +118,17 @@ def fit(image: Image, wanted: str) -> Fitted:
     if kind == "jpg" and xmp is not None and len(xmp) > _LONGEST_BLOCK:
         notes.append("without XMP, which is too long for JPEG")
         xmp = None
+    if kind == "jpg" and dpi is not None and max(dpi) > _HIGHEST_DENSITY:
+        notes.append("without pixels per inch, of which there are too many for JPEG")
+        dpi = None
     fitted = dataclasses.replace(
-        image, pixels=pixels, alpha=alpha, icc_profile=profile, exif=exif, xmp=xmp
+        image,
+        pixels=pixels,
+        alpha=alpha,
+        icc_profile=profile,
+        exif=exif,
+        xmp=xmp,
+        dpi=dpi,
     )
     return Fitted(fitted, kind, tuple(notes))
 

@@ -152,6 +152,14 @@ def test_quality(tmp_path):
     np.testing.assert_array_equal(lossless.pixels, image.pixels)
 
 
+@pytest.mark.parametrize("density, kept", [(65535.0, True), (70000.0, False)])
+def test_pixels_per_inch_that_a_jpeg_cannot_state(tmp_path, density, kept):
+    dpi = (density, density)
+    found, _, notes = written(tmp_path, Image(BLACK, dpi=dpi), "jpg")
+    assert found.dpi == (dpi if kept else None)
+    assert ("without pixels per inch" in " ".join(notes)) != kept
+
+
 def test_colour_below_alpha_is_on_white_in_a_jpeg(tmp_path):
     pixels = np.zeros((16, 32, 3), np.uint8)
     alpha = np.full((16, 32), 255, np.uint8)
