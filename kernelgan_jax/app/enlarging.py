@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.ndimage
 
+from kernelgan_jax.app.images import nodata
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -149,6 +150,7 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
     """
     height, width = enlarged.shape[:2]
     pixels = _values(enlarged, image)
+    nodata.avoid(pixels, nodata.stated_value(image.geo, pixels.dtype))
     if image.missing is not None:  # These stay as they are, each as s x s.
         rows, columns = np.nonzero(image.missing)
         for row in range(scale):

@@ -36,8 +36,9 @@ from kernelgan_jax.app.images.metadata import (
     read_avif_colours,
     split_png,
 )
+from kernelgan_jax.app.images.nodata import missing_values, stated_value
 from kernelgan_jax.app.images.pillow_settings import open_pillow, own_pillow_settings
-from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff, missing_values
+from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff
 
 _MODES = {
     "1": ("L", "1-bit expanded to 0 and 255"),
@@ -251,6 +252,8 @@ def _decode_pillow(
             found = tiff.metadata(frame)
             metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
             metadata.aspect = found.aspect
+            value = stated_value(found.geo, decoded.stored.dtype)
+            decoded.missing = missing_values(decoded.stored, notes, value=value)
         if image.mode in ("CMYK", "YCbCr"):
             decoded.keeps_profile = False
         if not decoded.keeps_profile:

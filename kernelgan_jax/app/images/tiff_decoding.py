@@ -3,7 +3,6 @@
 Pillow reads the common kinds of 8 bits, and this module all others.
 """
 
-import contextlib
 import dataclasses
 import logging
 import struct
@@ -13,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from tifffile import TIFF, TiffFile, TiffPage
 
+from kernelgan_jax.app.images import nodata
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
@@ -28,7 +28,6 @@ _CAMERA_RAW = {32803, 34892}
 _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
 _WIDTH = 256
 _SUB_IFDS, _ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 330, 34675, 700, (282, 283), 296
-_NODATA = 42113
 """Numbers of tags."""
 
 _COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
@@ -47,9 +46,6 @@ _MAX_EXPANSION = 50_000
 _LEFT_OUT = (0, 0)
 """Offset and bytes of a strip or tile that GDAL has left out, as it has only zeros or
 no data; tifffile fills it so."""
-
-_LEAST_RANGE = 1e-4
-"""What float32 can still tell apart well, as a part of its range."""
 
 _BUFFER = 2**22
 """Bytes of a file that are read at a time."""
@@ -140,10 +136,12 @@ class Tiff:
         extras = _extras(page)
         if extras and page.planarconfig == 2:
             return False  # Of the two planes of gray and alpha it misses one.
-        if page.photometric in (YCBCR, PALETTE, 8, 9, 10):
+        if page.photometric in (YCBCR, 8, 9, 10):
             return not extras
-        if _NODATA in page.tags:
+        if nodata.TAG in page.tags:
             return False
+        if page.photometric == PALETTE:
+            return not extras
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(int(page.photometric or 0), 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
@@ -171,8 +169,11 @@ class Tiff:
             notes.append("palette expanded")
             if page.colormap is None:
                 raise ValueError("no palette")
-            colours = np.moveaxis(page.colormap[:, stored[:, :, 0]], 0, -1)
-            return Decoded(np.ascontiguousarray(colours))
+            colormap = page.colormap
+            if page.bitspersample <= 8:  # As Pillow reads it.
+                colormap = (colormap >> 8).astype(np.uint8)
+            colours = np.take(colormap.T, stored[:, :, 0], axis=0)
+            return Decoded(colours, missing=missing)
         extras = _extras(page)
         alpha = _alpha_place(page, extras)
         if alpha is not None:
@@ -216,7 +217,7 @@ class Tiff:
             icc if isinstance(icc, bytes) and icc else None,
             xmp=xmp if isinstance(xmp, bytes) and xmp else None,
         )
-        found.geo = {tag: tags[tag].value for tag in GEO_TAGS if tag in tags}
+        found.geo = _georeference(self.pages[frame])
         per_inch = {2: 1.0, 3: 2.54}.get(int(tags.valueof(_RESOLUTION_UNIT, 2)))
         values = [tags.valueof(tag) for tag in _RESOLUTION]
         if all(isinstance(v, tuple) and all(v) for v in values):
@@ -335,7 +336,7 @@ def _array(page: TiffPage) -> np.ndarray:
 
 def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray:
     """Unsigned samples of fewer bits than their type, scaled to its range."""
-    if stored.dtype.kind == "b":
+    if stored.dtype.kind == "b" and page.photometric != PALETTE:
         notes.append("1-bit expanded to 0 and 255")
         return stored.astype(np.uint8) * np.uint8(255)
     if stored.dtype.kind != "u" or page.photometric == PALETTE:
@@ -347,63 +348,33 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
 
 def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:
     """Where the file has no data: NaN, infinity, or the value that GDAL names."""
-    value = None
-    with contextlib.suppress(ValueError), np.errstate(all="ignore"):
-        stated = float(page.tags.valueof(_NODATA, "nan"))
-        value = np.array(stated).astype(stored.dtype)
-        if stored.dtype.kind != "f" and value != stated:
-            value = None  # As -9999, which is no value of unsigned integers.
-    return missing_values(stored, notes, value=value)
+    value = nodata.stated_value(_geo_tags(page), stored.dtype)
+    return nodata.missing_values(stored, notes, value=value)
 
 
-def missing_values(
-    stored: np.ndarray, notes: list[str], *, value: np.ndarray | None = None
-) -> np.ndarray | None:
-    """Where samples are not finite, or have a value that stands for no data.
+def _geo_tags(page: TiffPage) -> dict[int, Any]:
+    return {tag: page.tags[tag].value for tag in GEO_TAGS if tag in page.tags}
 
-    That is the one which is named, and one so far from all others, as -3.4e38, that the
-    image's range would be nothing else.
 
-    Returns:
-      `H x W` of bool; None if there are data everywhere.
+def _georeference(page: TiffPage) -> dict[int, Any]:
+    """The tags of a GeoTIFF, with the value for no data as it is in `Decoded.stored`.
+
+    It is left out where that is not a single value.
     """
-    found = np.zeros(stored.shape[:2], bool)
-    for row in range(len(stored)):
-        if stored.dtype.kind == "f":
-            found[row] = ~np.isfinite(stored[row]).all(axis=-1)
-        if value is not None:
-            found[row] |= (stored[row] == value).all(axis=-1)
-    if stored.dtype.kind in "iuf" and stored.dtype not in (np.uint8, np.uint16):
-        for channel in np.moveaxis(stored, -1, 0):
-            _mark_far(found, channel)
-    if not found.any():
-        return None
-    notes.append(f"{int(found.sum())} pixels without data kept as they are")
+    found, dtype = _geo_tags(page), page.dtype
+    value = None if dtype is None else nodata.stated_value(found, dtype)
+    if value is None:
+        return found
+    bands = page.samplesperpixel - (_alpha_place(page, _extras(page)) is not None)
+    pixel = _whole_range(np.full((1, 1, bands), value), page, [])
+    if page.photometric == MINIMUM_IS_WHITE and pixel.dtype.kind != "f":
+        pixel = _inverted(pixel, None)
+    is_kept = page.photometric in (MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, YCBCR)
+    if not is_kept or (pixel != pixel[0, 0, 0]).any():
+        del found[nodata.TAG]
+    elif pixel[0, 0, 0] != value:
+        found[nodata.TAG] = str(pixel[0, 0, 0])
     return found
-
-
-def _mark_far(found: np.ndarray, values: np.ndarray) -> None:
-    """Marks the smallest value, the largest or both, if the range without is a small
-    part of that with them, and then the next.
-
-    Args:
-      found: `H x W` bool, where marks are added.
-      values: `H x W`.
-    """
-    low, high = _ends(values, ~found)
-    for far in ([low], [high], [low, high]):
-        is_far = np.isin(values, np.array(far, values.dtype))
-        bottom, top = _ends(values, ~found & ~is_far)
-        if 0 < float(top) - float(bottom) < _LEAST_RANGE * (float(high) - float(low)):
-            found |= is_far
-            return _mark_far(found, values)
-
-
-def _ends(values: np.ndarray, chosen: np.ndarray) -> tuple[Any, Any]:
-    """The smallest and the largest of chosen values; the first is larger if none is."""
-    limits = (np.finfo if values.dtype.kind == "f" else np.iinfo)(values.dtype)
-    low = values.min(where=chosen, initial=limits.max)
-    return low, values.max(where=chosen, initial=limits.min)
 
 
 def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image as pillow
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import image_files
+from kernelgan_jax.app.images import image_encoding, image_files
 
 SHAPE = (6, 9)
 TYPES = "uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()
@@ -212,6 +212,49 @@ def test_tiles_that_gdal_leaves_out(tiff, dtype, empty, compression):
     assert "1 strips or tiles are empty" in image.note
     leave_out(12)
     refused(path, "damaged")
+
+
+@pytest.mark.parametrize(
+    "dtype, nodata, options, written",
+    [
+        ("uint8", 0, {}, "0"),
+        ("uint8", 255, {}, "255"),
+        ("uint8", 0, {"photometric": "rgb"}, "0"),
+        ("uint8", 0, {"photometric": "rgb", "compression": "jpeg"}, "0"),
+        ("uint8", 0, {"photometric": "miniswhite"}, "255"),
+        ("uint16", 4095, {"bitspersample": 12}, "65535"),
+        ("int16", -9999, {"photometric": "miniswhite"}, "9998"),
+        ("float32", 0, {}, "0"),
+    ],
+)
+def test_the_value_for_no_data_stays_true(tiff, dtype, nodata, options, written):
+    pixels = np.full((16, 16, 3 if options.get("photometric") == "rgb" else 1), 1)
+    pixels[:8] = 250
+    pixels = np.where(pixels == nodata, 249, pixels).astype(dtype)
+    pixels[4:12, :8] = nodata
+    path = tiff(pixels, extratags=[(42113, "s", 0, str(nodata), True)], **options)
+    image = image_files.read(path)
+    assert image.missing.sum() == 64 and image.geo[42113] == written
+    # All valid pixels come out at the ends of their type, where the value may be.
+    ends = np.zeros((32, 32, pixels.shape[2]))
+    ends[:16] = 1
+    larger = image_encoding.encode(enlarging.as_stored(ends, image, 2), "tif")
+    path.write_bytes(larger)
+    found = image_files.read(path).missing
+    np.testing.assert_array_equal(found, image.missing.repeat(2, 0).repeat(2, 1))
+
+
+def test_no_data_in_a_palette(tiff):
+    places = helpers.noise(*SHAPE)
+    places[0, :2] = 255, 0
+    colours = helpers.noise(3, 256, dtype=np.uint16)
+    options = {"photometric": "palette", "colormap": colours, "planarconfig": None}
+    plain = image_files.read(tiff(places, **options))
+    tags = [(42113, "s", 0, "255", True)]
+    image = image_files.read(tiff(places, extratags=tags, **options))
+    np.testing.assert_array_equal(image.pixels, plain.pixels)
+    assert image.pixels.dtype == np.uint8 and 42113 not in image.geo
+    np.testing.assert_array_equal(image.missing, places == 255)
 
 
 def test_previews_in_the_file_are_no_frames(tmp_path):

@@ -1,0 +1,97 @@
+"""Pixels without data: where they are, and the value that stands for them."""
+
+import contextlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+TAG = 42113
+"""The tag of GDAL in a TIFF with the value, as a text."""
+
+_LEAST_RANGE = 1e-4
+"""What float32 can still tell apart well, as a part of its range."""
+
+
+def stated_value(tags: Mapping[int, Any], dtype: np.dtype) -> np.ndarray | None:
+    """The value that stands for no data in samples of a type.
+
+    Returns:
+      None if no value is named, or one that the type lacks, as -9999 for uint8.
+    """
+    with contextlib.suppress(ValueError, TypeError), np.errstate(all="ignore"):
+        stated = float(tags.get(TAG, "nan"))
+        found = np.array(stated).astype(dtype)
+        if found == stated or (dtype.kind == "f" and not math.isnan(stated)):
+            return found
+    return None
+
+
+def avoid(pixels: np.ndarray, value: np.ndarray | None) -> None:
+    """Moves pixels that have the value for no data off it by a step, in place.
+
+    Args:
+      pixels: `H x W x C`.
+      value: The value, if there is one; pixels have it if all of their samples do.
+    """
+    if value is None:
+        return
+    number = value.item()
+    if value.dtype.kind == "f":  # GDAL takes values that differ by less for equal.
+        limits = np.finfo(value.dtype)
+        step = max(8 * float(limits.eps) * abs(number), float(limits.tiny))
+    else:
+        step = 1 if number < np.iinfo(value.dtype).max else -1
+    for row in pixels:
+        row[(row == number).all(axis=-1)] = number + step
+
+
+def missing_values(
+    stored: np.ndarray, notes: list[str], *, value: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Where samples are not finite, or have a value that stands for no data.
+
+    That is the one which is named, and one so far from all others, as -3.4e38, that the
+    image's range would be nothing else.
+
+    Returns:
+      `H x W` of bool; None if there are data everywhere.
+    """
+    found = np.zeros(stored.shape[:2], bool)
+    for row in range(len(stored)):
+        if stored.dtype.kind == "f":
+            found[row] = ~np.isfinite(stored[row]).all(axis=-1)
+        if value is not None:
+            found[row] |= (stored[row] == value).all(axis=-1)
+    if stored.dtype.kind in "iuf" and stored.dtype not in (np.uint8, np.uint16):
+        for channel in np.moveaxis(stored, -1, 0):
+            _mark_far(found, channel)
+    if not found.any():
+        return None
+    notes.append(f"{int(found.sum())} pixels without data kept as they are")
+    return found
+
+
+def _mark_far(found: np.ndarray, values: np.ndarray) -> None:
+    """Marks the smallest value, the largest or both, if the range without is a small
+    part of that with them, and then the next.
+
+    Args:
+      found: `H x W` bool, where marks are added.
+      values: `H x W`.
+    """
+    low, high = _ends(values, ~found)
+    for far in ([low], [high], [low, high]):
+        is_far = np.isin(values, np.array(far, values.dtype))
+        bottom, top = _ends(values, ~found & ~is_far)
+        if 0 < float(top) - float(bottom) < _LEAST_RANGE * (float(high) - float(low)):
+            found |= is_far
+            return _mark_far(found, values)
+
+
+def _ends(values: np.ndarray, chosen: np.ndarray) -> tuple[Any, Any]:
+    """The smallest and the largest of chosen values; the first is larger if none is."""
+    limits = (np.finfo if values.dtype.kind == "f" else np.iinfo)(values.dtype)
+    low = values.min(where=chosen, initial=limits.max)
+    return low, values.max(where=chosen, initial=limits.min)
