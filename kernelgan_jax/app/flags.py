@@ -204,8 +204,8 @@ FLAGS = {
     "figures": Flag(
         flags.DEFINE_boolean,
         True,
-        "Draw kernel.png and comparison.png; --nofigures saves about a second of one "
-        "core per image.",
+        "Draw kernel.png and comparison.png; --nofigures saves about half a second of "
+        "one core per image.",
     ),
     "device": Flag(
         flags.DEFINE_enum,

@@ -70,8 +70,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="make a test set, LR images and true kernels, from HR images",
         description="Makes a test set from HR images: OUTPUT_DIR/hr, lr_xS and "
         "gt_k_xS. The same command makes the same files bit for bit.",
-        epilog="protocols (s is the scale, lengths are in HR pixels): "
-        + protocols.replace("%", "%%"),
+        epilog="protocols (s is the scale, lengths are in HR pixels): " + protocols,
         allow_abbrev=False,
     )
     _add_degrade_arguments(degrade)

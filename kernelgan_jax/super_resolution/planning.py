@@ -17,9 +17,10 @@ WIDTHS = (0.65, 1.0, 1.35)
 """Factors on the width of an estimated kernel that is not trusted.
 
 Estimates err in width by about this much, and a kernel that is too wide damages the
-result. The network is therefore trained on inputs made with all three widths: that
-costs little where the estimate is good, and leaves no image of the benchmark worse than
-bicubic enlargement (README of `benchmarks/`). Not part of ZSSR.
+result. ZSSR is therefore trained on inputs made with all three widths: that costs
+little where the estimate is good, and leaves no image of the benchmark that has
+KernelGAN's kernel worse than bicubic enlargement (`benchmarks/kodakrk.md`). Not part
+of its paper.
 """
 
 USUAL_WIDTH = 1.5

@@ -25,7 +25,7 @@ SCALES = [("sharpen only", 1), ("2 ×", 2), ("3 ×", 3), ("4 ×", 4)]
 _HEAD = """\
 # A larger, sharper picture
 Drop photographs, choose how much larger, and start. The blur that each was downscaled
-with is found from the picture itself. It is not for screenshots, drawings and text.
+with is found from the picture itself. It is not for drawings and text.
 Pictures are deleted when this page is closed.
 """
 

@@ -2,7 +2,7 @@
 
 The network restores what a linear filter cannot. At LR size, or half of it, it sees
 
-1. three Wiener filters of the image (`wiener.py`), for a third to ten times the noise:
+1. three Wiener filters of the image (`wiener.py`), for 0.7 to ten times the noise:
    what is noise in one place is detail in another;
 2. the LR image itself, and numbers: the noise, how uncertain the kernel is, the
    strength of JPEG, the kernel's covariance, the scale.
