@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from kernelgan_jax.pytrees import with_static_parts
+
 Level = Literal["high", "medium", "low"]
 
 
@@ -47,6 +49,7 @@ class Spectrum(NamedTuple):
     """log sigma^2, gray levels^2."""
 
 
+@with_static_parts
 class Confidence(NamedTuple):
     """How far a kernel may be off; see `estimators/spectral/confidence.py`.
 
@@ -102,6 +105,7 @@ class Confidence(NamedTuple):
         }
 
 
+@with_static_parts
 class Evidence(NamedTuple):
     """What an image's spectrum says about its kernel, its noise and itself.
 
@@ -163,6 +167,7 @@ class Evidence(NamedTuple):
         return float(np.exp(np.asarray(self.spectrum.log_noise) / 2))
 
 
+@with_static_parts
 class Diagnostics(NamedTuple):
     """What an estimator leaves for people who look into it."""
 
@@ -173,6 +178,7 @@ class Diagnostics(NamedTuple):
     if nothing was trained."""
 
 
+@with_static_parts
 class KernelMap(NamedTuple):
     """The kernels of the parts of an image whose blur varies."""
 
@@ -187,6 +193,7 @@ class KernelMap(NamedTuple):
     no structure."""
 
 
+@with_static_parts
 class KernelEstimate(NamedTuple):
     """The estimated kernel of one image.
 

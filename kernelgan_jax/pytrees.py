@@ -1,27 +1,43 @@
 """Results as pytrees of JAX: arrays and floats are leaves, all else is static.
 
 Texts, whole numbers and truth values cannot be traced; they are part of the structure,
-so that `jax.jit(f)(result)` works and compiles anew where they differ. The modules that
-make results import this one.
+so that `jax.jit(f)(result)` works and compiles anew where they differ.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
-from kernelgan_jax.estimate import (
-    Confidence,
-    Diagnostics,
-    Evidence,
-    KernelEstimate,
-    KernelMap,
-)
-
-TYPES: tuple[type, ...] = (Confidence, Diagnostics, Evidence, KernelEstimate, KernelMap)
-"""The types of results that have static parts."""
+Kind = TypeVar("Kind", bound=type)
 
 _TRACED = object()
 """Stands among the static parts for a leaf that can be traced."""
+
+
+def with_static_parts(kind: Kind) -> Kind:
+    """Registers a named tuple's type as such a pytree; a decorator.
+
+    Args:
+      kind: The type.
+
+    Returns:
+      The same.
+
+    Example:
+      >>> from typing import NamedTuple
+      >>> import jax
+      >>> from kernelgan_jax.pytrees import with_static_parts
+      >>> @with_static_parts
+      ... class Width(NamedTuple):
+      ...     value: float
+      ...     unit: str
+      >>> jax.tree.map(lambda x: 2 * x, Width(1.5, "pixels"))
+      Width(value=3.0, unit='pixels')
+    """
+    jax.tree_util.register_pytree_node(
+        kind, _flatten, lambda about, traced: _unflatten(kind, about, traced)
+    )
+    return kind
 
 
 def _flatten(result: tuple) -> tuple[list[Any], Any]:
@@ -36,13 +52,3 @@ def _unflatten(kind: type, about: Any, traced: Any) -> Any:
     rest = iter(traced)
     leaves = [next(rest) if x is _TRACED else x for x in static]
     return kind(*jax.tree.unflatten(structure, leaves))
-
-
-def _register(kind: type) -> None:
-    jax.tree_util.register_pytree_node(
-        kind, _flatten, lambda about, traced: _unflatten(kind, about, traced)
-    )
-
-
-for _kind in TYPES:
-    _register(_kind)

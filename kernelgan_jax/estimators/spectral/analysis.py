@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-import kernelgan_jax.pytrees  # noqa: F401 (makes pytrees of the results)
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.spectral import (
