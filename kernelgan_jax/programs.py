@@ -85,6 +85,7 @@ class Program(Generic[Result]):
 
     def __call__(self, *arguments: Any) -> Result:
         with single_precision():
+            arguments = jax.tree.map(_narrowed, arguments)
             return self._for(arguments)(*arguments)
 
     def preload(self, *arguments: Any, compiling: bool = False) -> Any:
@@ -128,6 +129,14 @@ def single_precision() -> Any:
       dtype('float32')
     """
     return jax.enable_x64(False)
+
+
+def _narrowed(leaf: Any) -> jax.Array:
+    """A leaf as an array in single precision. JAX itself narrows all but its arrays."""
+    dtype = jnp.result_type(leaf)
+    if not jax.dtypes.issubdtype(dtype, jax.dtypes.extended):  # such as random keys
+        dtype = jax.dtypes.canonicalize_dtype(dtype)
+    return jnp.asarray(leaf, dtype)
 
 
 def _shapes(arguments: Any) -> Any:

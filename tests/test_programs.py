@@ -85,7 +85,8 @@ def test_one_program_for_each_shape_and_type(folder: Path) -> None:
     for x in (np.zeros(3, np.float32), jnp.ones(3), np.zeros((2, 3), np.float32), 1.0):
         assert sine(x)[0].shape == np.shape(x)
     with jax.enable_x64(True):  # Programs are in single precision all the same.
-        assert sine(np.zeros(3))[0].dtype == np.float32
+        for zeros in (np.zeros(3), jnp.zeros(3)):
+            assert sine(zeros)[0].dtype == np.float32
     assert function.times == 3
 
 
