@@ -86,6 +86,8 @@ class Program(Generic[Result]):
     def __call__(self, *arguments: Any) -> Result:
         with single_precision():
             arguments = jax.tree.map(_narrowed, arguments)
+            if _no_compilation():
+                return self._function(*arguments)
             return self._for(arguments)(*arguments)
 
     def preload(self, *arguments: Any, compiling: bool = False) -> Any:
@@ -97,8 +99,10 @@ class Program(Generic[Result]):
 
         Returns:
           The `jax.ShapeDtypeStruct` of what the program returns; None if it is not
-          loaded.
+          loaded, as under `jax.disable_jit()`.
         """
+        if _no_compilation():
+            return None
         with single_precision():
             file = _file(self._name, _shapes(arguments))
             if not compiling and (file is None or not file.exists()):
@@ -129,6 +133,11 @@ def single_precision() -> Any:
       dtype('float32')
     """
     return jax.enable_x64(False)
+
+
+def _no_compilation() -> bool:
+    """Whether the caller has told JAX to run functions as they are, to debug them."""
+    return bool(jax.config.jax_disable_jit)  # type: ignore[attr-defined]
 
 
 def _narrowed(leaf: Any) -> jax.Array:

@@ -71,6 +71,18 @@ def test_traces_depend_on_the_source(
     assert changed.times == 1
 
 
+def test_without_compilation_the_function_is_called(folder: Path) -> None:
+    function = Traced()
+    sine = programs.jit(function, name="sine")
+    x = np.arange(3.0)
+    with jax.disable_jit():
+        assert sine.preload(x, compiling=True) is None
+        found, _ = sine(x)
+    assert found.dtype == np.float32 and function.times == 1
+    np.testing.assert_allclose(found, 2 * np.sin(x), rtol=1e-6)
+    assert not list(folder.iterdir())
+
+
 def test_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_folder", lambda: None)
     function = Traced()
