@@ -8,6 +8,7 @@ as StableHLO (`jax.export`), under a name that depends on all that it was made f
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import os
 import threading
 from collections.abc import Callable
@@ -27,6 +28,23 @@ from jax import export
 Result = TypeVar("Result")
 
 _SUFFIX = ".stablehlo"
+
+_LIBRARIES = ("flax", "jax", "jaxlib", "numpy", "optax", "scipy")
+"""Libraries whose code is part of traces, or makes the constants in them."""
+
+_SETTINGS = (
+    "jax_default_device",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_enable_x64",
+    "jax_high_dynamic_range_gumbel",
+    "jax_random_seed_offset",
+    "jax_softmax_custom_jvp",
+    "jax_threefry_partitionable",
+    "jax_use_direct_linearize",
+)
+"""Settings of JAX that change what programs compute, or where; None in versions that do
+not have them."""
 
 _TRACING = threading.Lock()
 """Programs are traced one after the other: tracing is Python's work, of which two at a
@@ -112,7 +130,7 @@ class Program(Generic[Result]):
     def _for(self, arguments: Any) -> Callable[..., Result]:
         shapes = _shapes(arguments)
         leaves, tree = jax.tree.flatten(shapes)
-        key = tree, *leaves
+        key = tree, *leaves, *_settings()
         with self._compiling:  # One thread compiles, and the others wait for it.
             if key not in self._compiled:
                 self._compiled[key] = _compiled(self._function, shapes, self._name)
@@ -197,13 +215,20 @@ def _folder() -> Path | None:
 
 def _digest(name: str, arguments: Any) -> str:
     """A name for a trace, which changes with all that it depends on."""
-    settings = (
-        jax.__version__,
-        jax.default_backend(),
-        jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
-    )
-    text = repr((name, arguments, settings, _source()))
+    text = repr((name, arguments, _settings(), _versions(), _source()))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _settings() -> tuple[Any, ...]:
+    """The backend and those of JAX's settings that programs depend on."""
+    values = jax.config.values  # type: ignore[attr-defined]
+    return jax.default_backend(), *map(values.get, _SETTINGS)
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """The versions of the libraries that programs depend on."""
+    return tuple(map(importlib.metadata.version, _LIBRARIES))
 
 
 @functools.cache

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import flax
 import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from kernelgan_jax import programs
@@ -61,14 +63,34 @@ def test_threads_that_compile_find_linear_algebra_imported() -> None:
     assert helpers.imported("import kernelgan_jax.programs", *both) == set(both)
 
 
-def test_traces_depend_on_the_source(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", ["_source", "_versions"])
+def test_traces_depend_on_the_source_and_on_libraries(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     run(Traced())
-    monkeypatch.setattr(programs, "_source", lambda: "changed")
+    monkeypatch.setattr(programs, part, lambda: "changed")
     changed = Traced()
     run(changed)
     assert changed.times == 1
+
+
+def test_versions_are_those_of_libraries_whose_code_is_traced() -> None:
+    assert {jax.__version__, flax.__version__, optax.__version__} <= set(
+        programs._versions()
+    )
+
+
+def test_programs_depend_on_settings_of_jax(folder: Path) -> None:
+    """In a process and between processes."""
+    key = jax.random.key(0)
+    drawn = programs.jit(jax.random.normal, name="normal")
+    for _ in range(2):
+        for partitionable in (True, False):
+            with jax.threefry_partitionable(partitionable):
+                expected = jax.random.normal(key)
+                assert drawn(key) == expected
+                assert programs.jit(jax.random.normal, name="normal")(key) == expected
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_without_compilation_the_function_is_called(folder: Path) -> None:
