@@ -137,7 +137,9 @@ def _project_forward(weight: jax.Array, x: jax.Array) -> Any:
 def _project_backward(residuals: Any, gradient: jax.Array) -> Any:
     weight, x = residuals
     transposed = jax.lax.optimization_barrier(weight.T)
-    return x @ gradient.T, _project(transposed, gradient)
+    of_weight, of_x = x @ gradient.T, _project(transposed, gradient)
+    # They differ where float32 crops meet the float64 weights of JAX's 64 bits.
+    return of_weight.astype(weight.dtype), of_x.astype(x.dtype)
 
 
 _project.defvjp(_project_forward, _project_backward)

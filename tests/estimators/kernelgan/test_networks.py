@@ -9,6 +9,7 @@ from helpers import discriminator_variables, generator_params
 from kernelgan_jax.estimators.kernelgan.networks import (
     PatchDiscriminator,
     _patches,
+    _project,
     downscale_x2,
 )
 from kernelgan_jax.priors.linear_network import DeepLinearGenerator, collapse
@@ -72,6 +73,22 @@ def test_gradient_flows_through_the_collapse():
             jax.grad(through_kernel)(filters),
             jax.grad(through_layers)(filters),
         )
+
+
+def test_crops_of_another_type_than_the_weights_have_a_gradient():
+    """As float32 crops and float64 weights where the caller enabled 64 bits."""
+
+    def loss(product):
+        return lambda weight, x: (product(weight, x) ** 2).sum()
+
+    with jax.enable_x64(True):
+        weight = jax.random.normal(jax.random.key(0), (5, 3), np.float64)
+        x = jax.random.normal(jax.random.key(1), (5, 4), np.float32)
+        found = jax.grad(loss(_project), (0, 1))(weight, x)
+        expected = jax.grad(loss(lambda w, x: w.T @ x), (0, 1))(weight, x)
+    for ours, theirs, of in zip(found, expected, (weight, x), strict=True):
+        assert ours.dtype == of.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 def test_downscaling_is_the_adjoint_pair_of_its_gradient():
