@@ -202,7 +202,8 @@ def estimate(
 ) -> list[KernelEstimate]:
     """Estimates kernels; at scale 4 they follow from the x2 kernels.
 
-    Deterministic. Arguments and result are those of `estimators/registry.py`.
+    Deterministic. If the iteration finds no kernel, `failure` says so. Arguments and
+    result are those of `estimators/registry.py`.
     """
     del keys, evidence
     first = _first_scale(scale)
@@ -210,12 +211,16 @@ def estimate(
     def one(i: int, image: np.ndarray, report: ProgressCallback) -> KernelEstimate:
         data = prepare(image, scale=first)
         run = _compiled(kernel_side(first))
-        kernel = np.asarray(run(data, config.iterations), np.float64)
+        kernel, failure = np.asarray(run(data, config.iterations), np.float64), ""
+        if not np.isfinite(kernel).all():  # as for some stripes of period 2
+            kernel = np.full_like(kernel, 1 / kernel.size)
+            failure = "no kernel was found"
         kernel = kernels.normalise(kernels.centre(kernel, first))
         report(Progress(image=i, phase="patch_recurrence", step=1, total=1))
         if first == scale:
-            return KernelEstimate(kernel, scale)
-        return KernelEstimate(kernels.kernel_x4(kernel), scale, ((first, kernel),))
+            return KernelEstimate(kernel, scale, failure=failure)
+        larger, smaller = kernels.kernel_x4(kernel), ((first, kernel),)
+        return KernelEstimate(larger, scale, smaller, failure=failure)
 
     return map_images(one, images, progress=progress)
 

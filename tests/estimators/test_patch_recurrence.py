@@ -4,12 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import photo
+from helpers import noise, photo
 
 from kernelgan_jax import blur_kernels, estimate_kernel, kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators import PatchRecurrenceConfig
 from kernelgan_jax.estimators.patch_recurrence import PATCH, Data, patch_recurrence
+from kernelgan_jax.estimators.patch_recurrence import (
+    estimate as patch_recurrence_estimate,
+)
 from kernelgan_jax.pixels import from_unit
 
 
@@ -111,6 +114,27 @@ def test_the_x4_kernel_follows_from_the_x2_kernel():
     np.testing.assert_array_equal(
         estimate(image, scale=4, config=config), kernels.kernel_x4(half)
     )
+
+
+def test_an_image_without_a_kernel_leaves_the_others_as_they_are():
+    """Of stripes of period 2, all pixels of the downscaled image are the same."""
+    good = noise(48, 48, 1) / np.float32(255)
+    stripes = np.tile(np.array([[[1], [0]]], np.float32), (48, 24, 1))
+
+    def found(*images):
+        return patch_recurrence_estimate(
+            [jax.random.key(0)] * len(images),
+            images,
+            scale=4,
+            config=PatchRecurrenceConfig(iterations=2),
+            evidence=[None] * len(images),
+        )
+
+    (alone,), (beside, failed) = found(good), found(good, stripes)
+    np.testing.assert_array_equal(beside.kernel, alone.kernel)
+    assert (beside.failure, failed.failure) == ("", "no kernel was found")
+    assert failed.scale == 4 and failed.intermediate[0][0] == 2
+    np.testing.assert_allclose(failed.kernel.sum(), 1)
 
 
 @pytest.mark.parametrize(
