@@ -36,6 +36,12 @@ def test_bicubic_size_and_constant(size, scale):
     np.testing.assert_allclose(ours, 0.3)
 
 
+def test_scales_that_are_integers_of_numpy_do_not_overflow():
+    image = np.linspace(0, 1, 300).reshape(2, 150)
+    found = bicubic_resize(image, np.uint8(2))
+    np.testing.assert_array_equal(found, bicubic_resize(image, 2))
+
+
 def test_cubic_interpolates_and_has_its_taps_sum_to_1():
     np.testing.assert_array_equal(cubic(np.arange(-3.0, 4)), [0, 0, 0, 1, 0, 0, 0])
     for offset in (0.1, 0.5, 0.9):

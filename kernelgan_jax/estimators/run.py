@@ -59,6 +59,7 @@ def estimate_kernel(
     """
     entry = find_estimator(estimator)
     config = entry.default_config(config)
+    scale = entry.check_scale(scale)
     pixels = check_image(image, scale=scale, entry=entry, config=config)
     keys = [_single_key(key)]
     return estimate_checked(

@@ -45,6 +45,13 @@ def test_an_image_that_was_analysed_is_not_analysed_again(monkeypatch):
     assert found.evidence is evidence and found.confidence is not None
 
 
+def test_the_scale_of_an_estimate_is_an_integer_of_python():
+    key, image = jax.random.key(0), noise(40, 40, 3)
+    found = estimate_kernel(key, image, scale=np.uint8(2), estimator="bicubic")
+    evidence = analyse(image, scale=np.int64(2))
+    assert type(found.scale) is int and type(evidence.scale) is int
+
+
 def test_refusals_name_the_image():
     key, image = jax.random.key(0), noise(90, 120, 3)
     with pytest.raises(ValueError, match=r"images\[1\]: image is 83x90"):

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels, programs
+from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.spectral import (
     camera_shake,
@@ -58,6 +58,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
       >>> evidence.samples.shape, evidence.scale, evidence.jpeg
       ((64, 25, 25), 2, False)
     """
+    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     measured = measure(image, scale=scale)
     measured, fits = fit_measured(measured, scale=scale, rare=rare)
     return evidence(measured, fits, scale=scale, rare=rare)
