@@ -43,6 +43,19 @@ def test_patches_are_drawn_where_something_is(tmp_path: Path) -> None:
         photographs.find(tmp_path.parent / tmp_path.name / "..")
 
 
+def test_more_pixels_than_their_places_can_count_are_refused(
+    photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert photographs.MAX_PIXELS == np.iinfo(np.int32).max
+    options = {"least": 100, "sizes": (1.0, 0.5), "pages": 2}
+    count = len(photographs.load(photos, **options).pixels)
+    monkeypatch.setattr(photographs, "MAX_PIXELS", count)
+    photographs.load(photos, **options)
+    monkeypatch.setattr(photographs, "MAX_PIXELS", count - 1)
+    with pytest.raises(ValueError, match=f"photos have {count} .* most {count - 1}:"):
+        photographs.load(photos, **options)
+
+
 def test_patches_are_parts_of_photographs(tmp_path: Path) -> None:
     # Each pixel tells where it is.
     rows, columns = np.mgrid[:160, :200]

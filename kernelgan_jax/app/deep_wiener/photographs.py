@@ -33,6 +33,9 @@ RENDERED = 0.06
 SIZES = (1.0, 0.5)
 """Sizes in which each photograph is used, relative to the file's."""
 
+MAX_PIXELS = 2**31 - 1
+"""Most pixels in memory, of all photographs at all sizes: int32 counts them."""
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
 
@@ -104,7 +107,8 @@ def load(
       pages: How many pages are rendered beside the photographs.
 
     Raises:
-      ValueError: If no image is large enough, or all are flat.
+      ValueError: If no image is large enough, all are flat, or they have more than
+        `MAX_PIXELS` pixels in all.
     """
     with ThreadPoolExecutor() as pool:
         pixels = [
@@ -136,10 +140,15 @@ def load(
         for row, column in np.ndindex(area.shape)
     ]
     pixels += rendered
-    sizes = [photo.shape[0] * photo.shape[1] for photo in pixels]
+    *starts, total = np.cumsum([0, *(photo.size // 3 for photo in pixels)])
+    if total > MAX_PIXELS:
+        raise ValueError(
+            f"photos have {total} pixels at the sizes {sizes}; they must have at most "
+            f"{MAX_PIXELS}: take fewer or smaller photographs"
+        )
     return Photographs(
         np.concatenate([photo.reshape(-1, 3) for photo in pixels]),
-        np.cumsum([0, *sizes[:-1]]).astype(np.int32),
+        np.array(starts, np.int32),
         np.array([photo.shape[:2] for photo in pixels], np.int32),
         np.array(cells, np.int32),
         np.cumsum(chances).astype(np.float32),
