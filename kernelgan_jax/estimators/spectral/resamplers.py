@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import softmax
 
 from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.estimators.spectral.likelihood import PRIOR_WEIGHT
@@ -38,6 +38,10 @@ MAX_NOISE = 3.0
 kernels; none is then taken."""
 
 
+_NEVER = 1e6
+"""Loss in place of those that are not finite."""
+
+
 def resampler_kernels(scale: int) -> np.ndarray:
     """The kernels of all resamplers, aligned: `R x n x n`, n the side of the frame."""
     return np.stack(
@@ -51,7 +55,7 @@ def resampler_kernels(scale: int) -> np.ndarray:
 def probabilities(
     losses: np.ndarray, family_loss: float, *, clarity: float = 1.0
 ) -> np.ndarray:
-    """How likely each resampler is, against a family.
+    """How likely a family and each resampler are.
 
     Args:
       losses: Losses of the resamplers' fits: mean misfits of about
@@ -60,16 +64,14 @@ def probabilities(
       clarity: `Observation.clarity`: losses differ less where JPEG hides the spectrum.
 
     Returns:
-      As many numbers from 0 to 1.
+      The family's number and the resamplers', from 0 to 1, of sum 1.
 
     Example:
       >>> found = probabilities(np.array([0.012, 0.019, np.nan]), 0.0)
       >>> [round(float(p), 2) for p in found]
-      [0.5, 0.08, 0.0]
-      >>> probabilities(np.full(3, 0.012), 0.0, clarity=0.5)[0] < 0.2
-      np.True_
+      [0.48, 0.48, 0.04, 0.0]
     """
     allowances = clarity * np.array([each.allowance for each in RESAMPLERS.values()])
-    family_loss = family_loss if np.isfinite(family_loss) else np.inf
-    nats = (family_loss + allowances - losses) / (2 * PRIOR_WEIGHT)
-    return np.where(np.isfinite(losses), expit(nats), 0.0)
+    equal = np.array([family_loss, *(losses - allowances)])
+    equal[~np.isfinite(equal)] = _NEVER
+    return softmax(-equal / (2 * PRIOR_WEIGHT))

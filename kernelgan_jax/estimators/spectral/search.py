@@ -1,5 +1,6 @@
 """The fits of all families and resamplers to one image, and the choice."""
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -150,7 +151,7 @@ def choose(
 
     Returns:
       The choice. Its samples are those of the family, and as many times the kernel of
-      the best resampler as it is likely.
+      each resampler as it is likely.
     """
     family = choose_family(fits)
     chosen = jax.tree.map(lambda x: x[family], fits)
@@ -158,11 +159,15 @@ def choose(
     if resampled is None or not min(noise_std, flat_noise_std) < MAX_NOISE:
         return Choice(chosen, samples[family], family)
     losses = np.where(resampled.converged, resampled.loss, np.nan)
-    likely = probabilities(losses, float(chosen.loss), clarity=clarity)
-    number = int(np.argmax(likely))
-    best = jax.tree.map(lambda x: x[number], resampled)
+    itself, *others = probabilities(losses, float(chosen.loss), clarity=clarity)
     mixed = samples[family].copy()
-    mixed[: round(likely[number] * len(mixed))] = best.kernel
-    if likely[number] > 0.5:
+    ends = np.rint(len(mixed) * np.cumsum([0, *others])).astype(int)
+    for kernel, (start, end) in zip(
+        resampled.kernel, itertools.pairwise(ends), strict=True
+    ):
+        mixed[start:end] = kernel
+    number = int(np.argmax(others))
+    if others[number] > itself:
+        best = jax.tree.map(lambda x: x[number], resampled)
         return Choice(best, mixed, family, number)
     return Choice(chosen, mixed, family)

@@ -62,21 +62,26 @@ def fits(losses, log_noise=0.0):
 
 
 @pytest.mark.parametrize(
-    ("losses", "resampler", "share"),
+    ("losses", "resampler", "shares"),
     [
-        ((0.112, 0.2, 0.2), None, 0.5),
-        ((0.111, 0.2, 0.2), 0, 0.56),
-        ((0.105, 0.1, 0.2), 1, 0.9),
-        ((0.2, 0.2, 0.2), None, 0.0),
-        ((np.nan, np.nan, 0.05), 2, 1.0),
+        ((0.112, 0.2, 0.2), None, (0.5, 0, 0)),
+        ((0.111, 0.2, 0.2), 0, (0.56, 0, 0)),
+        ((0.105, 0.1, 0.2), 1, (0.35, 0.58, 0)),
+        ((0.2, 0.2, 0.2), None, (0, 0, 0)),
+        ((np.nan, np.nan, 0.05), 2, (0, 0, 1)),
+        ((np.nan, np.nan, np.nan), None, (0, 0, 0)),
     ],
 )
-def test_samples_are_shared_as_the_kernels_are_likely(losses, resampler, share):
+def test_samples_are_shared_as_the_kernels_are_likely(losses, resampler, shares):
     family_fits = fits((0.1, 0.2, 0.2))
     samples = np.full((3, 64, 3, 3), 7.0)
     found = choose(family_fits, samples, fits(losses))
     assert found.resampler == resampler
-    assert (found.samples != 7).all((1, 2)).mean() == pytest.approx(share, abs=0.02)
+    for number, share in enumerate(shares):
+        with_it = (found.samples == number).all((1, 2)).mean()
+        assert with_it == pytest.approx(share, abs=0.02)
+    own = (found.samples == 7).all((1, 2)).mean()
+    assert own == pytest.approx(1 - sum(shares), abs=0.02)
     assert (samples == 7).all()
 
 
