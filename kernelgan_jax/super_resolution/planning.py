@@ -18,9 +18,8 @@ WIDTHS = (0.65, 1.0, 1.35)
 
 Estimates err in width by about this much, and a kernel that is too wide damages the
 result. ZSSR is therefore trained on inputs made with all three widths: that costs
-little where the estimate is good, and leaves no image of the benchmark that has
-KernelGAN's kernel worse than bicubic enlargement (`benchmarks/kodakrk.md`). Not part
-of its paper.
+little where the estimate is good, and leaves no image with KernelGAN's kernel worse
+than bicubic enlargement (`benchmarks/kodakrk.md`). Not part of its paper.
 """
 
 USUAL_WIDTH = 1.5
