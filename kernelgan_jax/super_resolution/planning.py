@@ -110,14 +110,14 @@ def plan(
       method: Name in `METHODS`.
       config: The method's settings, such as a `ZSSRConfig`; None for the defaults.
       evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it:
-        here, its noise and its power spectrum. None for those of the estimate.
+        here, its noise and power spectrum at `scale`. None for the estimate's.
       image_shape: Height and width of the LR image, if known, for the notes.
       image_span: The image's own range (`levels.Levels.span`); that of the evidence
         goes first.
 
     Raises:
-      ValueError: If the method is unknown, the settings are not its own, or there is no
-        kernel for the scale.
+      ValueError: If the method is unknown, the settings are not its own, there is no
+        kernel for the scale, or the evidence is of another scale.
 
     Example:
       >>> import numpy as np
@@ -151,6 +151,10 @@ def plan(
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
         noise_std = float(estimate.noise_std)
+    if evidence is not None:
+        if evidence.scale != scale:
+            raise ValueError(f"evidence.scale is {evidence.scale}; it must be {scale}")
+        noise_std = float(evidence.noise_std)
     kernel_map = getattr(estimate, "kernel_map", None) if chosen.uses_kernel else None
     if kernel_map is not None:
         rows, columns = kernel_map.kernels.shape[:2]
@@ -158,8 +162,6 @@ def plan(
         notes = (f"with a map of {rows}x{columns} kernels",)
     if chosen.uses_kernel and evidence is not None and evidence.left_out:
         notes = (*notes, f"apart from {evidence.left_out}")
-    if evidence is not None:
-        noise_std = float(evidence.noise_std)
     config = chosen.default_config(config)
     if config is not None:
         shape = None if image_shape is None else (image_shape[0], image_shape[1])
@@ -241,10 +243,6 @@ def width_std(samples: np.ndarray, *, scale: int) -> float:
       samples: `S x n x n` kernels of a posterior.
       scale: Their scale.
     """
-    widths = np.array(
-        [
-            equivalent_gaussian.widths(np.asarray(k, np.float64), scale=scale)[:2]
-            for k in samples
-        ]
-    )
+    exact = np.asarray(samples, np.float64)
+    widths = [equivalent_gaussian.widths(k, scale=scale)[:2] for k in exact]
     return 0.7 * float(np.log(np.maximum(widths, 0.05)).std(0).mean())

@@ -45,9 +45,9 @@ def super_resolve(
       method: Name in `METHODS`.
       config: The method's settings, such as a `DeepWienerConfig`; None for the
         defaults.
-      evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it;
-        its noise is used. None for the noise that the estimate reports; with a known
-        kernel the image then counts as free of noise.
+      evidence: What the image's spectrum says, as `kernelgan_jax.analyse` returns it at
+        this scale; its noise is used. None for the noise that the estimate reports;
+        with a known kernel the image then counts as free of noise.
       progress: Called now and then.
 
     Returns:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Spectrum
+from kernelgan_jax.estimators.spectral import spectral_likelihood
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import deep_wiener
 from kernelgan_jax.super_resolution.deep_wiener import (
@@ -252,6 +253,17 @@ def test_the_kernel_of_two_steps(scale: int) -> None:
     inner = np.s_[6:-6, 6:-6]
     error = np.abs(at_once - stepwise)[inner].max()
     assert error < 0.02 * np.ptp(np.asarray(at_once)[inner])
+    # The spectrum, too, is that of the half-size image: its LR image has the same.
+    spectrum = Spectrum(np.float32(4), np.float32(2.2), np.zeros(4), np.float32(-9))
+    asked = request.Request(at_once, kernel, scale, spectrum=spectrum)
+    first = request.first_step(asked)
+    power, again = (
+        spectral_likelihood(each.scale).expected(
+            metrics.pad_to_frame(each.kernel, scale=each.scale), each.spectrum
+        )
+        for each in (asked, first)
+    )
+    np.testing.assert_allclose(again, power, rtol=0.1)
 
 
 def test_a_network_that_fails_gives_way_to_the_filter(

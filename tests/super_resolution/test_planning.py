@@ -21,9 +21,9 @@ NOISY = KernelEstimate(K2, 2, noise_std=5 / 255, trusted=True)
 
 
 def evidence(noise_std, span=1.0):
-    """Evidence of which only the noise and the range are known."""
-    fields = dict.fromkeys(Evidence._fields) | {"noise_std": noise_std, "span": span}
-    return Evidence(**fields)
+    """Evidence at x2 of which only the noise and the range are known."""
+    known = {"scale": 2, "noise_std": noise_std, "span": span}
+    return Evidence(**(dict.fromkeys(Evidence._fields) | known))
 
 
 def test_a_known_kernel_is_used_as_it_is():
@@ -118,6 +118,10 @@ def test_the_kernels_of_a_stage_are_aligned_and_as_wide_as_it_says():
         (K2, {"scale": 2, "config": 1}, "config is 1; it must be a ZSSRConfig"),
         (None, {"scale": 2, "method": "bicubic", "config": ZSSRConfig()},
          "must be None, as the method bicubic has no settings"),
+        (K4, {"scale": 4, "evidence": evidence(0.0)},
+         "evidence.scale is 2; it must be 4"),
+        (GRADUAL._replace(evidence=evidence(0.0)), {},
+         "evidence.scale is 2; it must be 4"),
     ],
 )  # fmt: skip
 def test_arguments_that_are_refused(estimate, options, message):

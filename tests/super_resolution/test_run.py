@@ -64,7 +64,7 @@ def test_levels_change_nothing_but_the_levels(calls, a, b):
     spectrum = Spectrum(np.float32(3), np.float32(2), np.zeros(4), np.float32(-1))
     for factor, offset in ((1.0, 0.0), (a, b)):
         fields = dict.fromkeys(Evidence._fields)
-        fields |= {"noise_std": abs(factor) * 0.01, "spectrum": spectrum}
+        fields |= {"scale": 2, "noise_std": abs(factor) * 0.01, "spectrum": spectrum}
         fields |= {"span": abs(factor) * np.ptp(unit)}
         evidence = Evidence(**fields)
         image = factor * unit + offset

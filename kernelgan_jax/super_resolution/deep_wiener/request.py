@@ -27,7 +27,8 @@ class Request(NamedTuple):
     strength: float = 1.0
     """From 0, the cautious Wiener filter, to 1, the network."""
     spectrum: Spectrum | None = None
-    """The power spectrum that was fitted to the image, for the Wiener filter."""
+    """The power spectrum that was fitted to the image at `scale`, for the Wiener
+    filter."""
     bounds: tuple[float, float] = (0.0, 1.0)
     """The range of the result."""
     unusable: np.ndarray | None = None
@@ -53,7 +54,12 @@ TOLD = ("noise_std", "kernel_std", "jpeg")
 def first_step(request: Request) -> Request:
     """What the first of two steps is asked for; see `two_steps`."""
     kernel = half_kernel(request.kernel, request.scale)
-    return request._replace(kernel=kernel, scale=request.scale // 2)
+    spectrum = request.spectrum
+    if spectrum is not None:
+        # What the LR image shows is S / s^2 at every scale s (`likelihood.py`).
+        log_amplitude = spectrum.log_amplitude - np.float32(2 * np.log(2))
+        spectrum = spectrum._replace(log_amplitude=log_amplitude)
+    return request._replace(kernel=kernel, scale=request.scale // 2, spectrum=spectrum)
 
 
 def added_noise_std(noise_std: float) -> float:
