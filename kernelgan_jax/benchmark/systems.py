@@ -64,7 +64,11 @@ class UserMethod:
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A row of the table: an estimator, its settings, and a super-resolution method."""
+    """A row of the table: an estimator, its settings, and a super-resolution method.
+
+    Raises:
+      ValueError: If a map of kernels is asked for.
+    """
 
     name: str
     """Name of the system and of the folder of its images."""
@@ -85,6 +89,11 @@ class System:
     """Name of the system in tables of kernels; by default `title`."""
 
     def __post_init__(self) -> None:
+        if parts := getattr(self.config, "kernel_map", ""):
+            raise ValueError(
+                f"config.spectral.kernel_map is {parts!r}; it must be empty, as the "
+                "benchmark measures one kernel for each image"
+            )
         object.__setattr__(self, "kernel_name", self.kernel_name or self.name)
         object.__setattr__(self, "kernel_title", self.kernel_title or self.title)
 

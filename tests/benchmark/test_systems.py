@@ -275,6 +275,7 @@ def test_wrong_answers_of_the_user(data, plugs, tmp_path, name, words):
         ("{}/plugs.py", "name a function"),
         ("{}/broken.py:f", "SyntaxError"),
         ("{}/config.py", "no_setting"),
+        ("{}/mapped.py", "kernel_map is '2x2'; it must be empty"),
     ],
 )
 def test_systems_that_cannot_be_loaded(plugs, text, words):
@@ -283,6 +284,9 @@ def test_systems_that_cannot_be_loaded(plugs, text, words):
         "from ml_collections import ConfigDict\n"
         "def get_config():\n"
         "    return ConfigDict({'no_setting': 1})\n"
+    )
+    (plugs.parent / "mapped.py").write_text(
+        "def get_config():\n    return {'spectral': {'kernel_map': '2x2'}}\n"
     )
     with pytest.raises(ValueError, match=words):
         load_systems(text.format(plugs.parent))
