@@ -147,7 +147,7 @@ def test_vmap_equals_a_loop_and_gradients_are_finite(
         )
         np.testing.assert_allclose(results[i], alone, atol=1e-4)
 
-    @functools.partial(jax.grad, argnums=(0, 1, 2))
+    @functools.partial(jax.grad, argnums=(0, 1, 2, 3))
     def slope(params: deep_wiener.Params, *x: jax.Array) -> jax.Array:
         image, kernel, std = x
         made = enlarge(params, image, kernel, scale=2, noise_std=std, kernel_std=std)

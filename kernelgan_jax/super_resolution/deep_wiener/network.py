@@ -242,6 +242,7 @@ def _numbers(
     moments = [(kernel * m).sum() / scale**2 for m in (rows**2, columns**2)]
     moments.append((kernel * rows * columns).sum() / scale**2)
     one_hot = [jnp.float32(scale == s) for s in SCALES]
-    return jnp.stack(
-        [0.3 * jnp.log(noise * 255), 3 * jnp.sqrt(kernel_std), jpeg, *moments, *one_hot]
-    )
+    # The root has no derivative at 0.
+    uncertain = kernel_std > 0
+    root = jnp.where(uncertain, jnp.sqrt(jnp.where(uncertain, kernel_std, 1)), 0)
+    return jnp.stack([0.3 * jnp.log(noise * 255), 3 * root, jpeg, *moments, *one_hot])
