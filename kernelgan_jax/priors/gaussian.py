@@ -14,6 +14,9 @@ from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 MIN_VARIANCE = 0.1
 """Smallest variance of a Gaussian, pixels^2: narrower ones fall between the pixels."""
 
+LARGEST_POWER = 1e30
+"""Limit of `q^b` of a generalised Gaussian, so that float32 holds its derivatives."""
+
 
 class Covariance(NamedTuple):
     """The three values of a 2 x 2 covariance of (row, column), pixels^2."""
@@ -104,9 +107,11 @@ def generalised_gaussian(
         return {**normal.init(key), "log_power": jnp.zeros(())}
 
     def kernel(params: Params) -> jax.Array:
-        q = square(params["cholesky"], params["shift"])
-        # Away from 0, where a power has no derivative.
-        power = jnp.maximum(q, 1e-6) ** jnp.exp(params["log_power"])
+        q, b = square(params["cholesky"], params["shift"]), jnp.exp(params["log_power"])
+        # Away from 0, where a power has no derivative, and from where its derivatives
+        # are infinite; the kernel is 0 long before.
+        most = jax.lax.stop_gradient(LARGEST_POWER ** (1 / b))
+        power = jnp.clip(q, 1e-6, most) ** b
         return jax.nn.softmax(-power / 2, axis=(0, 1))
 
     return KernelPrior(init, kernel, normal.penalty)

@@ -55,6 +55,12 @@ NARROW = {
     "simplex": 20 * jax.random.normal(jax.random.key(0), (9, 12)),
 }
 """Parameters of kernels that are next to an impulse."""
+STEEP = {
+    "cholesky": jnp.array([1.0, 0.0, 0.5]),
+    "shift": jnp.zeros(2),
+    "log_power": jnp.float32(2.75),
+}
+"""Those of a generalised Gaussian with powers beyond float32's range."""
 
 
 @pytest.fixture(params=PRIORS)
@@ -124,6 +130,22 @@ def test_gradient_of_the_kernel_against_finite_differences(name):
         ours = along(f(params)[1], direction)
         expected = slope(lambda p: f(p)[0], params, direction)
         np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_a_steep_kernel_has_the_derivatives_of_float64():
+    model = generalised_gaussian(25)
+
+    def loss(params):
+        return (model.kernel(params) ** 2).sum()
+
+    slopes, curved = jax.jit(
+        lambda p: (jax.grad(loss)(p), jax.jvp(jax.grad(loss), (p,), (p,))[1])
+    )(STEEP)
+    with jax.enable_x64(True):
+        exact = jax.grad(loss)(jax.tree.map(lambda x: jnp.asarray(x, float), STEEP))
+    for name, found in slopes.items():
+        np.testing.assert_allclose(found, exact[name], rtol=1e-3, atol=1e-5)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(curved))
 
 
 @pytest.mark.parametrize("params_name", [*PRIORS, *(f"{n}, narrow" for n in NARROW)])
