@@ -67,8 +67,11 @@ def curved_motion(
 
     def init(key: jax.Array) -> Params:
         usual = scale * jnp.asarray(usual_std(degree), jnp.float32)
-        path = usual[None] * jax.random.normal(key, (2, degree))
-        return {"path": path, "width": jnp.asarray(0.15 * scale), "shift": jnp.zeros(2)}
+        return {
+            "path": usual[None] * jax.random.normal(key, (2, degree), jnp.float32),
+            "width": jnp.float32(0.15 * scale),
+            "shift": jnp.zeros(2, jnp.float32),
+        }
 
     def kernel(params: Params) -> jax.Array:
         path, width, shift = params["path"], params["width"], params["shift"]

@@ -60,10 +60,10 @@ def gaussian(
     square = quadratic_form(shape, scale)
 
     def init(key: jax.Array) -> Params:
-        noise = 0.1 * jax.random.normal(key, (3,))
+        noise = 0.1 * jax.random.normal(key, (3,), jnp.float32)
         return {
-            "cholesky": jnp.array([1.5, 0.0, 1.5]) + noise,
-            "shift": jnp.zeros(2),
+            "cholesky": jnp.array([1.5, 0.0, 1.5], jnp.float32) + noise,
+            "shift": jnp.zeros(2, jnp.float32),
         }
 
     def kernel(params: Params) -> jax.Array:
@@ -104,7 +104,7 @@ def generalised_gaussian(
     square = quadratic_form(check_shape("shape", shape), scale)
 
     def init(key: jax.Array) -> Params:
-        return {**normal.init(key), "log_power": jnp.zeros(())}
+        return {**normal.init(key), "log_power": jnp.zeros((), jnp.float32)}
 
     def kernel(params: Params) -> jax.Array:
         q, b = square(params["cholesky"], params["shift"]), jnp.exp(params["log_power"])

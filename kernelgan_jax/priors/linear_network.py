@@ -36,7 +36,7 @@ class DeepLinearGenerator(nn.Module):
                 1 if first else self.channels,
                 1 if last else self.channels,
             )
-            filters.append(self.param(f"filter_{i}", _XAVIER, shape))
+            filters.append(self.param(f"filter_{i}", _XAVIER, shape, jnp.float32))
         return collapse(filters, strides=self.strides)
 
 

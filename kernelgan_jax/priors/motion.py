@@ -45,8 +45,11 @@ def motion(
     rows, columns = np.indices(shape) - kernels.alignment(shape, scale)[:, None, None]
 
     def init(key: jax.Array) -> Params:
-        line = scale * jax.random.normal(key, (2,))
-        return {"line": line, "width": jnp.asarray(0.3 * scale), "shift": jnp.zeros(2)}
+        return {
+            "line": scale * jax.random.normal(key, (2,), jnp.float32),
+            "width": jnp.float32(0.3 * scale),
+            "shift": jnp.zeros(2, jnp.float32),
+        }
 
     def kernel(params: Params) -> jax.Array:
         line, width, shift = params["line"], params["width"], params["shift"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from kernelgan_jax.priors.base import KernelPrior, Params, check_shape
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
@@ -37,7 +38,7 @@ def simplex(
     shape = check_shape("shape", shape)
 
     def init(key: jax.Array) -> Params:
-        return 0.01 * jax.random.normal(key, shape)
+        return 0.01 * jax.random.normal(key, shape, jnp.float32)
 
     def kernel(params: Params) -> jax.Array:
         if params.shape != shape:

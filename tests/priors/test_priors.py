@@ -106,6 +106,12 @@ def test_sizes_and_sums(name):
         np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
 
 
+def test_parameters_are_float32_in_every_mode(name):
+    with jax.enable_x64(True):
+        params = jax.eval_shape(PRIORS[name].init, jax.random.key(0))
+    assert {x.dtype for x in jax.tree.leaves(params)} == {np.dtype(np.float32)}
+
+
 @pytest.mark.parametrize("name", POSITIVE)
 def test_kernels_are_not_negative(name):
     many = jax.tree.map(

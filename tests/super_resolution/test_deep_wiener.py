@@ -49,6 +49,13 @@ def params() -> deep_wiener.Params:
             for k, v in made.items()}  # fmt: skip
 
 
+def test_parameters_are_float32_in_every_mode() -> None:
+    init = functools.partial(deep_wiener.init, network=TINY)
+    with jax.enable_x64(True):
+        made = jax.eval_shape(init, jax.random.key(0))
+    assert {x.dtype for x in jax.tree.leaves(made)} == {np.dtype(np.float32)}
+
+
 enlarge = jax.jit(
     functools.partial(deep_wiener.apply, network=TINY), static_argnames="scale"
 )

@@ -66,7 +66,7 @@ def flow(
 
     def init(key: jax.Array) -> Params:
         if start is None:
-            return jax.random.normal(key, (model.size,))
+            return jax.random.normal(key, (model.size,), jnp.float32)
         noise = jax.random.uniform(key, model.shape, jnp.float32, *START_NOISE)
         return model.latent(jnp.asarray(start) * (1 + noise))[0]
 

@@ -131,7 +131,7 @@ class DeepWiener(nn.Module):
         gates = 1 + told(count * channels, "gates").reshape(count, channels)
         trusts = told(self.stages, "trusts")
         ones = nn.initializers.constant(1.0)
-        slopes = self.param(f"slopes_{trunk}", ones, (self.stages,))
+        slopes = self.param(f"slopes_{trunk}", ones, (self.stages,), jnp.float32)
 
         lr = periodic.wrap(image, inner)
         blurred = periodic.blur(kernel, grid, scale=scale)
