@@ -256,6 +256,31 @@ def finite(name: str, array: Any) -> None:
         raise ValueError(f"{name} has values that are not finite")
 
 
+def unit_sum(name: str, array: Any) -> None:
+    """Checks that a kernel sums to 1, or is traced.
+
+    A tenth more or less is legal: `kernels.centre` cuts a little off narrow kernels.
+
+    Args:
+      name: The argument's name.
+      array: Its value: an array of real numbers.
+
+    Raises:
+      ValueError: If it does not.
+
+    Example:
+      >>> unit_sum("kernel", np.ones((3, 1)))
+      Traceback (most recent call last):
+        ...
+      ValueError: kernel sums to 3; it must be 1
+    """
+    if traced(array):
+        return
+    total = float(np.asarray(array, np.float64).sum())
+    if not abs(total - 1) < 0.1:
+        raise ValueError(f"{name} sums to {total:.3g}; it must be 1")
+
+
 def sequence(name: str, value: Any) -> None:
     """Checks that a value is a list or the like, not empty.
 

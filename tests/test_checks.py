@@ -18,6 +18,7 @@ def test_legal_values_pass():
     checks.finite("kernel", jnp.eye(3))
     for dtype in ("float16", "bfloat16", "float32"):
         checks.floating("image", jnp.ones((2, 3), dtype), (2, 3))
+        checks.unit_sum("kernel", jnp.full((5, 5), 0.04, dtype))
         checks.floating("image", np.ones((2, 3, 1), jnp.dtype(dtype)), (2, 3))
 
 
@@ -30,6 +31,7 @@ def test_traced_values_pass():
         seen.append(checks.traced(x))
         checks.number("weight", x[0], positive=True)
         checks.finite("kernel", x)
+        checks.unit_sum("kernel", x)
         checks.floating("kernel", x, (1,))
         return x
 
@@ -60,6 +62,8 @@ def test_traced_values_pass():
         (lambda: checks.floating("image", np.ones((0, 2)), (2,)), "must not be empty"),
         (lambda: checks.finite("kernel", np.array([np.inf])), "kernel has values that"),
         (lambda: checks.finite("kernel", jnp.array([jnp.nan])), "are not finite"),
+        (lambda: checks.unit_sum("kernel", jnp.ones(3)), "kernel sums to 3; .* be 1"),
+        (lambda: checks.unit_sum("kernel", np.zeros(3)), "kernel sums to 0; .* be 1"),
     ],
 )
 def test_illegal_values_are_named(call, message):

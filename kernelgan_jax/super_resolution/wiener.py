@@ -60,7 +60,8 @@ def wiener_filter(
       `scale*H x scale*W x C`, not clipped, of the image's dtype.
 
     Raises:
-      ValueError: If an argument is out of range or the kernel too large.
+      ValueError: If an argument is out of range, or the kernel too large, not finite or
+        of another sum.
 
     Example:
       >>> import numpy as np
@@ -73,7 +74,7 @@ def wiener_filter(
     """
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)
-    check_room(image, kernel, scale)
+    check_kernel(image, kernel, scale)
     height, width = image.shape[:2]
     inner = (
         periodic.wrapped_size(height, scale=scale),
@@ -103,7 +104,7 @@ def check(image: Any, kernel: Any, scale: int, **numbers: Any) -> None:
 
     Args:
       image: Must be `H x W x C`, C 1 or 3, floating point.
-      kernel: Must be `h x w`, floating point.
+      kernel: Must be `h x w`, floating point, finite if it is not traced.
       scale: Must be a positive integer.
       **numbers: Each must be one finite number, at least 0.
 
@@ -115,15 +116,16 @@ def check(image: Any, kernel: Any, scale: int, **numbers: Any) -> None:
     if image.shape[2] not in (1, 3):
         raise ValueError(f"image has {image.shape[2]} channels; it must have 1 or 3")
     checks.floating("kernel", kernel, (2,))
+    checks.finite("kernel", kernel)
     for name, value in numbers.items():
         checks.number(name, value)
 
 
-def check_room(image: Any, kernel: Any, scale: int) -> None:
-    """Checks that a kernel is no larger than the HR image.
+def check_kernel(image: Any, kernel: Any, scale: int) -> None:
+    """Checks that a kernel sums to 1, if known, and is no larger than the HR image.
 
     Raises:
-      ValueError: If it is.
+      ValueError: If it is larger or has another sum.
     """
     largest = tuple(scale * side for side in image.shape[:2])
     if any(k > n for k, n in zip(kernel.shape, largest, strict=True)):
@@ -131,3 +133,4 @@ def check_room(image: Any, kernel: Any, scale: int) -> None:
             f"kernel is {kernel.shape}; it must be no larger than the HR image, "
             f"{largest}"
         )
+    checks.unit_sum("kernel", kernel)

@@ -172,6 +172,8 @@ def test_vmap_equals_a_loop_and_gradients_are_finite(
         ({"kernel": np.ones((43, 3)) / 129}, r"kernel is \(43, 3\).*at most 41"),
         ({"kernel": np.ones(3) / 3}, "kernel has 1 axes; it must have 2"),
         ({"image": np.zeros((30, 30, 4))}, "image has 4 channels.*1 or 3"),
+        ({"kernel": np.full((3, 3), np.nan)}, "kernel has values that are not finite"),
+        ({"kernel": np.ones((1, 3))}, "kernel sums to 3; it must be 1"),
         ({"noise_std": -0.1}, "noise_std is -0.1; .*at least 0"),
         ({"kernel_std": np.inf}, "kernel_std is inf; .*finite"),
         ({"jpeg": "x"}, "jpeg is 'x'; .*number"),

@@ -165,6 +165,8 @@ def test_gradients_are_finite_and_vmap_equals_a_loop() -> None:
         ({"image": np.zeros((8, 8, 2))}, "image has 2 channels; it must have 1 or 3"),
         ({"image": np.zeros((8, 8, 3), int)}, "image holds int.*floating point"),
         ({"kernel": np.zeros((17, 3))}, r"kernel is \(17, 3\).*no larger.*\(16, 16\)"),
+        ({"kernel": np.full((3, 3), np.nan)}, "kernel has values that are not finite"),
+        ({"kernel": np.ones((1, 3))}, "kernel sums to 3; it must be 1"),
         ({"noise_std": -1}, "noise_std is -1; it must be a finite number, at least 0"),
         ({"kernel_std": np.nan}, "kernel_std is nan; it must be a finite number"),
     ],

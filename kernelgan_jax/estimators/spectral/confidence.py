@@ -79,6 +79,10 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
       The confidence. If the posterior could not be computed, its level is low and the
       expected errors are infinite.
 
+    Raises:
+      ValueError: If the kernel is no matrix of finite numbers of sum 1, or the evidence
+        is something else.
+
     Example:
       >>> import numpy as np
       >>> from kernelgan_jax.blur_kernels import gaussian
@@ -97,7 +101,8 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     """
     if not isinstance(evidence, Evidence):
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
-    kernel = checks.matrix("kernel", kernel, sums=True)
+    kernel = checks.matrix("kernel", kernel)
+    checks.unit_sum("kernel", kernel)
     scale = evidence.scale
     framed = metrics.pad_to_frame(kernel, scale=scale)
     finite = np.isfinite(evidence.samples).all((1, 2))

@@ -91,7 +91,7 @@ def apply(
         raise ValueError(
             f"kernel is {kernel.shape}; it must be at most {MAX_KERNEL} at each side"
         )
-    wiener.check_room(image, kernel, scale)
+    wiener.check_kernel(image, kernel, scale)
     unit = FACTORS[scale] // scale
     if wraps and any(side % unit for side in image.shape[:2]):
         raise ValueError(

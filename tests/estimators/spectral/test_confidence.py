@@ -176,6 +176,8 @@ def test_a_kernel_is_rated_by_its_distance_from_the_spectrum():
     assert far.kernel_psnr < near.kernel_psnr < own.kernel_psnr
     assert far.sr_loss > near.sr_loss > own.sr_loss
     assert own.sr_loss == pytest.approx(0, abs=0.02)
+    with pytest.raises(ValueError, match="kernel sums to 3; it must be 1"):
+        judge(3 * found.kernel, found)
 
 
 def test_without_a_posterior_the_confidence_is_low():
