@@ -53,6 +53,7 @@ def fitted_spectrum(spectrum: Any, shape: tuple[int, int], *, scale: int) -> jax
             jnp.asarray(spectrum.direction, jnp.float32),
             jnp.asarray(harmonics, jnp.float32),
             1,
+            precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
         )
     )
     return jnp.exp(log_power) / 255**2

@@ -1,5 +1,6 @@
 """Curved motions, as of a camera that shakes: a pixel that moves along a path."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,8 @@ def curved_motion(
         for n, middle in zip(shape, kernels.alignment(shape, scale), strict=True)
     )
     basis = path_basis(degree)
+    # By default GPUs and TPUs round the factors to fewer bits.
+    matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
     def init(key: jax.Array) -> Params:
         usual = scale * jnp.asarray(usual_std(degree), jnp.float32)
@@ -75,7 +78,7 @@ def curved_motion(
 
     def kernel(params: Params) -> jax.Array:
         path, width, shift = params["path"], params["width"], params["shift"]
-        places = path @ jnp.asarray(basis, path.dtype) + shift[:, None]
+        places = matmul(path, jnp.asarray(basis, path.dtype)) + shift[:, None]
         root = jnp.sqrt(2 * (width**2 + 1e-3))
 
         def covered(positions: np.ndarray, at: jax.Array) -> jax.Array:
@@ -84,7 +87,7 @@ def curved_motion(
             upper, lower = away + scale / 2, away - scale / 2
             return jax.lax.erf(upper / root) - jax.lax.erf(lower / root)
 
-        values = covered(rows, places[0]) @ covered(columns, places[1]).T
+        values = matmul(covered(rows, places[0]), covered(columns, places[1]).T)
         return values / values.sum()
 
     return KernelPrior(init, kernel, bind_penalty(scale, weights))

@@ -190,7 +190,11 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
             return restore(image, noise_std=known.noise_std)
         # Luma has less noise than each channel, and can be restored further than the
         # colour differences.
-        gray = (image @ jnp.asarray(LUMA, image.dtype))[..., None]
+        gray = jnp.matmul(
+            image,
+            jnp.asarray(LUMA, image.dtype),
+            precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
+        )[..., None]
         gray_noise_std = known.noise_std * np.float32(np.linalg.norm(LUMA))
         restored = restore(gray, noise_std=gray_noise_std)
         return restored + restore(image - gray, noise_std=known.noise_std)

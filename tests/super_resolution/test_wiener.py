@@ -9,6 +9,7 @@ import pytest
 
 from kernelgan_jax import kernels, metrics
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.power_spectra import fitted_spectrum, natural_spectrum
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form, periodic, plan
@@ -124,6 +125,16 @@ def test_fitted_spectrum_of_a_power_law() -> None:
     # One quarter of a cycle per HR pixel is half a cycle per LR pixel.
     np.testing.assert_allclose(found[16, 0] * 255**2, 400.0, rtol=1e-4)
     assert natural_spectrum((8, 12)).shape == (8, 12)
+
+
+def test_no_product_is_rounded_to_fewer_bits_on_gpus() -> None:
+    zero = np.float32(0)
+    known = closed_form._Known(zero, zero, Spectrum(zero, zero, np.zeros(4), zero))
+    program = jax.make_jaxpr(closed_form._compiled(2, False))(
+        picture(8), gaussian(2), known
+    )
+    assert str(program).count("dot_general[") == 3  # luma; the spectrum, twice
+    assert str(program).count("Precision.HIGHEST") == 6
 
 
 def test_noise_alone_keeps_its_mean() -> None:

@@ -31,6 +31,7 @@ References:
     of cortical cells", JOSA A, 1987 (the power law).
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -68,6 +69,10 @@ count as much as such a prior."""
 
 QUANTISATION_VARIANCE = 1 / 12
 """Variance of the rounding to 8 bits, gray levels^2."""
+
+
+# By default GPUs and TPUs round the factors to fewer bits.
+_matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 class Likelihood(NamedTuple):
@@ -152,14 +157,17 @@ def spectral_likelihood(scale: int) -> Likelihood:
 
     def transfer(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Real and imaginary part of K: `32 s x 17 s`."""
-        even, odd = jnp.matmul(row_cos, kernel), jnp.matmul(row_sin, kernel)
-        real = even @ column_cos.T - odd @ column_sin.T
-        return real, -(odd @ column_cos.T + even @ column_sin.T)
+        even, odd = _matmul(row_cos, kernel), _matmul(row_sin, kernel)
+        real = _matmul(even, column_cos.T) - _matmul(odd, column_sin.T)
+        return real, -(_matmul(odd, column_cos.T) + _matmul(even, column_sin.T))
 
     def power(spectrum: Spectrum) -> jax.Array:
         """S of (1): `32 s x 17 s`."""
         log_power = spectrum.log_amplitude - spectrum.exponent * log_radius
-        return jnp.exp(log_power + jnp.tensordot(spectrum.direction, harmonics, 1))
+        turned = jnp.tensordot(
+            spectrum.direction, harmonics, 1, precision=jax.lax.Precision.HIGHEST
+        )
+        return jnp.exp(log_power + turned)
 
     def mean_of_aliases(values: jax.Array) -> jax.Array:
         """`32 s x 17 s` to `SHAPE`."""

@@ -26,6 +26,7 @@ References:
     autocorrelation consistent covariance matrix", Econometrica, 1987.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,13 @@ SAMPLES = 64
 
 DRAWS = Path(__file__).parent / "draws.npz"
 """`quasi_normal` for the numbers of unknowns that fits have, by that number."""
+
+
+# By default GPUs and TPUs round the factors to fewer bits.
+_matmul, _einsum = (
+    functools.partial(product, precision=jax.lax.Precision.HIGHEST)
+    for product in (jnp.matmul, jnp.einsum)
+)
 
 
 def posterior(
@@ -123,14 +131,15 @@ def sandwich(
     """
     slopes = jax.jacfwd(misfit)(vector)
     near_rows, near_columns = _pair_weights()
-    smoothed = jnp.einsum("rs,cd,sdj->rcj", near_rows, near_columns, slopes)
-    inner = MISFIT_FACTOR * jnp.einsum("rci,rcj->ij", slopes, smoothed)
+    smoothed = _einsum("rs,cd,sdj->rcj", near_rows, near_columns, slopes)
+    inner = MISFIT_FACTOR * _einsum("rci,rcj->ij", slopes, smoothed)
     inner += PENALTY_FACTOR * jax.hessian(penalty)(vector)
     values, axes = jnp.linalg.eigh(hessian)
-    inverse = (axes / jnp.maximum(values, MIN_CURVATURE)[None]) @ axes.T
+    inverse = _matmul(axes / jnp.maximum(values, MIN_CURVATURE)[None], axes.T)
     # Relative deviations of lengths are half as large as those of variances.
     wider = jnp.where(is_length, SHARPNESS_STD / 2 * vector, 0)
-    return inverse @ inner @ inverse + jnp.outer(wider, wider)  # (1)
+    both = _matmul(_matmul(inverse, inner), inverse)
+    return both + jnp.outer(wider, wider)  # (1)
 
 
 def _pair_weights() -> tuple[jax.Array, jax.Array]:
@@ -176,8 +185,8 @@ def draws(mean: jax.Array, covariance: jax.Array) -> jax.Array:
     values, axes = jnp.linalg.eigh(covariance)
     # The symmetric root: it does not depend on the signs of the axes, which differ from
     # one machine to another.
-    root = (axes * jnp.sqrt(jnp.maximum(values, 0))[None]) @ axes.T
-    return mean[None] + _standard_draws(mean) @ root.T
+    root = _matmul(axes * jnp.sqrt(jnp.maximum(values, 0))[None], axes.T)
+    return mean[None] + _matmul(_standard_draws(mean), root.T)
 
 
 def _standard_draws(vector: jax.Array) -> jax.Array:

@@ -21,6 +21,8 @@ from kernelgan_jax.estimators.spectral.likelihood import (
     FREQUENCY_WEIGHTS,
     spectral_likelihood,
 )
+from kernelgan_jax.estimators.spectral.newton import minimise
+from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.posterior import (
     DRAWS,
@@ -39,6 +41,19 @@ def test_the_kept_draws_are_those_of_scipy():
         assert set(kept) == {str(PARAMETERS), str(paths.UNKNOWNS)}
         for name, draws in kept.items():
             np.testing.assert_allclose(draws, quasi_normal(int(name)), rtol=1e-12)
+
+
+def test_no_product_is_rounded_to_fewer_bits_on_gpus():
+    """As TF32 would: neither those of fits nor those of the posterior."""
+
+    def made(power, start):
+        path = paths.describe(start, power, UNCOMPRESSED, scale=2)
+        return path, minimise(lambda x: (x**2).sum(), start)
+
+    start = np.ones(paths.UNKNOWNS, np.float32)
+    program = str(jax.make_jaxpr(made)(np.ones(SHAPE, np.float32), start))
+    products = program.count("dot_general[")
+    assert products > 50 and program.count("Precision.HIGHEST") == 2 * products
 
 
 def test_the_posterior_is_the_sandwich(vector, fit_two):
