@@ -41,7 +41,7 @@ def write(folder: Path, *, scale: int, least: str) -> tuple[Path, int]:
       OutputError: If it cannot be written, or no manifest read.
     """
     found = []
-    for results, record in sorted(manifest.read_folder(folder).items()):
+    for (results, _), record in sorted(manifest.read_folder(folder).items()):
         if record.get("status") == "done":
             entry = _entry(folder / results, scale, least)
             if entry is not None:

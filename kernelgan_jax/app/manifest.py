@@ -1,13 +1,14 @@
 """The list of what became of every image: `manifest.jsonl`, one line per image.
 
-An image is known by the name of the folder of its results, which lies in that of the
-manifest: two images may well be called the same by those who name them.
+Results are known by the name of their folder, which lies in that of the manifest: two
+images may well be called the same by those who name them. A failure is known by that
+and the image, as the folder may get the results of another one. Of several such lines
+the last one counts, and results end the failure of their image.
 
 Any number of runs may write to it at once: a line is appended under a lock, after what
-others have appended was read. If an image has several lines, the last one counts;
-`tidy` removes the others, also under the lock, and only where locks work. A store of
-objects has neither locks nor files that grow, so there each run has a file of its own;
-`read_folder` merges them all.
+others have appended was read. `tidy` removes lines that do not count any more, also
+under the lock, and only where locks work. A store of objects has neither locks nor
+files that grow, so there each run has a file of its own; `read_folder` merges them all.
 """
 
 import contextlib
@@ -38,6 +39,10 @@ _START = b'{"image": '
 Record = dict[str, Any]
 """One line: an image and what became of it."""
 
+Records = dict[tuple[str, str], Record]
+"""The lines that count: by the name of the folder and, of a failure, the image, which
+is empty for results."""
+
 
 class Manifest:
     """Adds a line when an image ends, so that nothing is lost if the run is killed.
@@ -55,10 +60,10 @@ class Manifest:
         """Why lines could not be written; empty if all were."""
         self.note = ""
         """What was unusual, in one line; empty if nothing was."""
-        self._records: dict[str, Record] = {}
+        self._records: Records = {}
         self._waiting: list[Record] = []
         self._seen = (0, 0)  # Number of the file and bytes of it that were read.
-        self._own: dict[str, Record] = {}
+        self._own: Records = {}
         self._uploaded = 0.0
         if not isinstance(path, Path):
             self._records = read_folder(path.parent)
@@ -96,12 +101,13 @@ class Manifest:
         if isinstance(self.path, Path):
             self._append(record, is_kept=is_kept)
         elif self._is_new(record, is_kept=is_kept):
-            self._records[_name(record)] = self._own[_name(record)] = record
+            _add(self._records, record)
+            _add(self._own, record)
             if time.monotonic() > self._uploaded + UPLOAD_EVERY:
                 self._upload()
 
     def tidy(self) -> None:
-        """Leaves one line per image, the last one, in one step."""
+        """Leaves the lines that count, in one step."""
         if self._waiting or not (isinstance(self.path, Path) and self.path.is_file()):
             return
         with self._keeping_problem(), _opened(self.path) as (file, is_locked):
@@ -137,7 +143,7 @@ class Manifest:
                 new.append(record)
             if new:
                 _write(file, "".join(map(_line, new)).encode())
-            self._records |= {_name(record): record for record in new}
+            _add(self._records, *new)
             self._seen = (os.fstat(file.fileno()).st_ino, file.tell())
             self._waiting = []
             written = True
@@ -151,16 +157,15 @@ class Manifest:
         number, end = self._seen
         if number != status.st_ino or end > status.st_size:
             self._records, end = {}, 0
-        self._records |= _parse(file, start=end).records
+        _add(self._records, *_parse(file, start=end).records.values())
 
     def _is_new(self, record: Record, *, is_kept: bool) -> bool:
         """Whether a line says something that the manifest does not say yet."""
-        before = self._records.get(_name(record), {})
+        before = self._records.get(_key(record), {})
         if is_kept:  # Earlier versions left out `report_values`.
-            return before.get("status") != "done" or not before.keys() >= record.keys()
-        if record["status"] == "failed":
-            return any(before.get(n) != record[n] for n in ("status", "error"))
-        return True
+            lacks = not before.keys() >= record.keys()
+            return lacks or _failure(record) in self._records
+        return record["status"] != "failed" or before.get("error") != record["error"]
 
     def _upload(self) -> None:
         """Writes this run's lines, all of them, to its own object."""
@@ -186,16 +191,16 @@ class Manifest:
 class _Found(NamedTuple):
     """What a manifest holds."""
 
-    records: dict[str, Record]
-    """The last line of each image, by the name of its folder."""
+    records: Records
+    """Those that count."""
     lines: int
     """Number of all lines."""
     has_others: bool
     """Whether some are no lines of a manifest, not even cut off."""
 
 
-def read(path: Path) -> dict[str, Record]:
-    """The last line of each image in one file, by the name of its folder.
+def read(path: Path) -> Records:
+    """The lines of one file that count.
 
     What is no line is skipped.
 
@@ -212,21 +217,20 @@ def read(path: Path) -> dict[str, Record]:
         return _parse(file).records
 
 
-def read_folder(folder: Path) -> dict[str, Record]:
-    """The last line of each image in all manifests of an output folder, merged.
+def read_folder(folder: Path) -> Records:
+    """The lines that count of all manifests of an output folder, merged.
 
-    They are found by the names of the images' folders, which lie in the output folder.
     Later runs come after earlier ones.
 
     Raises:
       OutputError: If one of them, or the folder, cannot be read.
     """
-    records: dict[str, Record] = {}
+    records: Records = {}
     try:
         if folder.exists():
             names = sorted(p.name for p in folder.iterdir() if is_manifest(p.name))
             for name in sorted(names, key=lambda name: name != "manifest.jsonl"):
-                records |= read(folder / name)
+                _add(records, *read(folder / name).values())
     except OSError as error:
         path, reason = error.filename or folder, error.strerror or error
         raise OutputError(f"{path}: cannot be read: {reason}") from error
@@ -302,9 +306,23 @@ def _unused(path: str) -> str:
     return chosen
 
 
-def _name(record: Record) -> str:
-    """Name of an image's folder; up to 2026-11 there was a path before it."""
-    return PurePath(record["results"]).name
+def _add(records: Records, *new: Record) -> None:
+    """Adds lines in their order, and removes those that do not count any more."""
+    for record in new:
+        if record.get("status") != "failed":
+            records.pop(_failure(record), None)
+        records[_key(record)] = record
+
+
+def _key(record: Record) -> tuple[str, str]:
+    folder, image = _failure(record)
+    return folder, image if record.get("status") == "failed" else ""
+
+
+def _failure(record: Record) -> tuple[str, str]:
+    """By what a failure of a line's image is found."""
+    # Up to 2026-11 there was a path before the name of the folder.
+    return PurePath(record["results"]).name, record["image"]
 
 
 def _line(record: Record) -> str:
@@ -319,7 +337,7 @@ def _parse(file: IO[bytes], *, start: int = 0) -> _Found:
 
 
 def _parse_lines(lines: Iterator[bytes]) -> _Found:
-    records: dict[str, Record] = {}
+    records: Records = {}
     count, has_others = 0, False
     for line in lines:
         count += 1
@@ -327,7 +345,7 @@ def _parse_lines(lines: Iterator[bytes]) -> _Found:
             record = json.loads(line)
             if not all(isinstance(record[name], str) for name in ("image", "results")):
                 raise TypeError
-            records[_name(record)] = record
+            _add(records, record)
         except (ValueError, KeyError, TypeError, RecursionError, MemoryError):
             was_cut_off = line.startswith(_START) or _START.startswith(line.rstrip())
             has_others |= not was_cut_off

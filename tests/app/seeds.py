@@ -136,7 +136,7 @@ def read(path):
             found = image_files.read(path).pixels
             assert found.ndim == 3
         elif path.suffix == ".jsonl":
-            assert all(isinstance(image, str) for image in manifest.read(path))
+            assert all(isinstance(image, str) for _, image in manifest.read(path))
         elif path.suffix == ".json":
             files.read_json(path)
             folders.owner_of(path.parent)

@@ -33,10 +33,10 @@ def test_a_line_that_was_cut_off_costs_nothing(tmp_path):
         again.add(outcome("b", "kept"))
         again.add(outcome("d", "kept"))
     records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [r["image"] for r in records] == ["a", "b", "d"]
+    assert [r["image"] for r in records] == ["b", "a", "d"]
     assert [r["status"] for r in records] == ["done"] * 3
     assert [r["seconds"] for r in records] == [1.5, 1.5, 1.5]
-    assert read(path)["a"]["error"] == ""
+    assert read(path)["a", ""]["error"] == ""
     assert [p.name for p in tmp_path.iterdir()] == ["manifest.jsonl"]
 
 
@@ -47,7 +47,7 @@ def test_what_a_line_has(tmp_path):
         run.add(outcome("b", failure="it diverged"))
         run.add(outcome("c"))
         run.add(outcome("d", "failed", "d: is empty"))
-    assert read(path)["a"] == {
+    assert read(path)["a", ""] == {
         "image": "a",
         "results": "a",
         "status": "done",
@@ -55,12 +55,32 @@ def test_what_a_line_has(tmp_path):
         "error": "",
         "converged": True,
     }
-    assert read(path)["b"]["converged"] is False
-    assert "converged" not in read(path)["c"]
-    assert (read(path)["d"]["status"], read(path)["d"]["error"]) == (
-        "failed",
-        "d: is empty",
+    assert read(path)["b", ""]["converged"] is False
+    assert "converged" not in read(path)["c", ""]
+    failure = read(path)["d", "d"]
+    assert (failure["status"], failure["error"]) == ("failed", "d: is empty")
+
+
+def test_an_image_takes_no_line_of_another_one_of_the_same_folder(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    bad, good = Path("d1/a.png"), Path("d2/a.png")
+    failure, results = (
+        Outcome(Task(bad, Path("out/a")), "failed", error="d1/a.png: is empty"),
+        Outcome(Task(good, Path("out/a")), "done"),
     )
+    for outcomes in ([failure, results], [results, failure]):
+        path.unlink(missing_ok=True)
+        with Manifest(path) as run:
+            for each in outcomes:
+                run.add(each)
+        found = {r["image"]: r["status"] for r in read(path).values()}
+        assert found == {str(bad): "failed", str(good): "done"}
+        assert len(path.read_text().splitlines()) == 2
+    # Its own results end a failure.
+    with Manifest(path) as run:
+        run.add(failure._replace(status="kept", error=""))
+    (record,) = read(path).values()
+    assert (record["image"], record["status"]) == (str(bad), "done")
 
 
 def test_no_images_no_manifest(tmp_path):
@@ -123,7 +143,7 @@ def test_runs_in_turn_read_what_the_other_wrote(tmp_path):
     one.tidy()
     other.add(outcome("c"))
     one.add(outcome("d"))
-    assert list(read(path)) == ["a", "b", "c", "d"]
+    assert [folder for folder, _ in read(path)] == ["a", "b", "c", "d"]
 
 
 def test_without_locks_nothing_is_rewritten(tmp_path, monkeypatch):
@@ -138,7 +158,7 @@ def test_without_locks_nothing_is_rewritten(tmp_path, monkeypatch):
         with Manifest(path) as other:
             other.add(outcome("b"))
     assert len(path.read_text().splitlines()) == 3
-    assert read(path)["a"]["status"] == "done" and one.problem == ""
+    assert read(path)["a", ""]["status"] == "done" and one.problem == ""
 
 
 def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
@@ -157,7 +177,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
             assert run.problem == f"{path}: cannot be written: {reason}"
         run.add(outcome("d"))
         assert run.problem == ""
-    assert list(read(path)) == ["a", "b", "c", "d"]
+    assert [folder for folder, _ in read(path)] == ["a", "b", "c", "d"]
 
 
 def test_a_line_is_written_whole_or_not_at_all(tmp_path):
@@ -195,7 +215,7 @@ def test_a_damaged_manifest_is_kept_aside(tmp_path, content):
     )
     with Manifest(path) as run:
         run.add(outcome("b"))
-    assert list(read(path)) == ["a", "b"]
+    assert [folder for folder, _ in read(path)] == ["a", "b"]
     aside = tmp_path / "manifest.jsonl.damaged"
     assert aside.read_bytes().endswith(content)
     assert str(aside) in run.note and run.problem == ""

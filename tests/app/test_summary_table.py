@@ -57,7 +57,7 @@ def test_all_images_of_the_folder(
     assert "bad.png" in rows[2]["error"] and rows[2]["scale"] == ""
     assert list(rows[0]) == list(summary_table.COLUMNS)
     assert rows[0]["files"] == "sr_x2.png"
-    record = manifest.read(out / "manifest.jsonl")[rows[1]["results"]]
+    record = manifest.read(out / "manifest.jsonl")[rows[1]["results"], ""]
     assert {
         n: "" if record[n] is None else str(record[n]) for n in report_values.VALUES
     } == {n: rows[1][n] for n in report_values.VALUES}
