@@ -324,6 +324,9 @@ def _alpha_place(page: TiffPage, extras: tuple[int, ...]) -> int | None:
 
 def _array(page: TiffPage) -> np.ndarray:
     """The samples as they are stored, `H x W x C`."""
+    value = None if page.dtype is None else _no_data(page, page.dtype)
+    if value is not None:  # tifffile reads 0 of texts such as "-9999.0" for int16.
+        page.nodata = value.item()
     stored = page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
     # Planes, depth, rows, columns, samples.
     pixels = (
@@ -348,8 +351,12 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
 
 def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:
     """Where the file has no data: NaN, infinity, or the value that GDAL names."""
-    value = nodata.stated_value(_geo_tags(page), stored.dtype)
+    value = _no_data(page, stored.dtype)
     return nodata.missing_values(stored, notes, value=value)
+
+
+def _no_data(page: TiffPage, dtype: np.dtype) -> np.ndarray | None:
+    return nodata.stated_value(_geo_tags(page), dtype)
 
 
 def _geo_tags(page: TiffPage) -> dict[int, Any]:

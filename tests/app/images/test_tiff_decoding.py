@@ -186,10 +186,21 @@ def test_no_data_in_8_bits(tiff, channels, nodata, marked):
 
 
 @pytest.mark.parametrize("compression", [None, "adobe_deflate"])
-@pytest.mark.parametrize("dtype, empty", [("uint8", 0), ("uint16", 7), ("int16", -5)])
-def test_tiles_that_gdal_leaves_out(tiff, dtype, empty, compression):
-    pixels = 2 * helpers.noise(64, 48, dtype=np.dtype(dtype))
-    tags = [(42113, "s", 0, str(empty), True)] if empty else []
+@pytest.mark.parametrize(
+    "dtype, tag",
+    [
+        ("uint8", ""),
+        ("uint16", "7"),
+        ("int16", "-5"),
+        ("uint8", "255.0"),
+        ("int16", "-9999.0"),
+        ("float32", "-3.4028234663852886e+38"),
+    ],
+)
+def test_tiles_that_gdal_leaves_out(tiff, dtype, tag, compression):
+    empty = float(tag or 0)
+    pixels = 2 * helpers.noise(64, 48).astype(dtype)
+    tags = [(42113, "s", 0, tag, True)] if tag else []
     path = tiff(pixels, tile=(16, 16), compression=compression, extratags=tags)
     content = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
