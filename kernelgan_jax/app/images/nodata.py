@@ -31,6 +31,9 @@ def stated_value(tags: Mapping[int, Any], dtype: np.dtype) -> np.ndarray | None:
 def avoid(pixels: np.ndarray, value: np.ndarray | None) -> None:
     """Moves pixels that have the value for no data off it by a step, in place.
 
+    The step leads down where the type ends above. Of floating point, values closer than
+    a step count as equal, as GDAL has it.
+
     Args:
       pixels: `H x W x C`.
       value: The value, if there is one; pixels have it if all of their samples do.
@@ -38,13 +41,17 @@ def avoid(pixels: np.ndarray, value: np.ndarray | None) -> None:
     if value is None:
         return
     number = value.item()
-    if value.dtype.kind == "f":  # GDAL takes values that differ by less for equal.
+    if value.dtype.kind == "f":
         limits = np.finfo(value.dtype)
         step = max(8 * float(limits.eps) * abs(number), float(limits.tiny))
+        top = float(limits.max)
     else:
-        step = 1 if number < np.iinfo(value.dtype).max else -1
+        step, top = 1, np.iinfo(value.dtype).max
+    # Of 64 bits, which hold both, whatever the type of the pixels.
+    low, high = np.array([number - step, number + step])
     for row in pixels:
-        row[(row == number).all(axis=-1)] = number + step
+        is_near = ((low < row) & (row < high)).all(axis=-1)
+        row[is_near] = high if high <= top else low
 
 
 def missing_values(

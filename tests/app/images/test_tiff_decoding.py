@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image as pillow
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import image_encoding, image_files
+from kernelgan_jax.app.images import image_encoding, image_files, nodata
 
 SHAPE = (6, 9)
 TYPES = "uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()
@@ -253,6 +253,29 @@ def test_the_value_for_no_data_stays_true(tiff, dtype, nodata, options, written)
     path.write_bytes(larger)
     found = image_files.read(path).missing
     np.testing.assert_array_equal(found, image.missing.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "dtype, value, moved",
+    [
+        ("uint8", 255, 254),
+        ("int32", -(2**31), 1 - 2**31),
+        ("float32", -9999, -9999 * (1 - 2**-20)),
+        ("float32", 3.4028234663852886e38, 3.4028234663852886e38 * (1 - 2**-20)),
+        ("float16", 65504, 65504 * (1 - 2**-7)),
+        ("float64", -np.finfo(float).max, -np.finfo(float).max * (1 - 2**-49)),
+        ("float32", 0, np.finfo(np.float32).tiny),
+    ],
+)
+def test_valid_pixels_keep_away_from_the_value_for_no_data(dtype, value, moved):
+    value = np.array(value, dtype)
+    # GDAL takes the next value for the same.
+    close = np.nextafter(value, value * 0) if value.dtype.kind == "f" else value
+    pixels = np.array([[[value, close], [value, 1]]], dtype)
+    nodata.avoid(pixels, value)
+    expected = np.array([[[moved, moved], [value, 1]]], dtype)
+    np.testing.assert_array_equal(pixels, expected)
 
 
 def test_no_data_in_a_palette(tiff):
