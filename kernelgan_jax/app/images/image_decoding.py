@@ -94,8 +94,6 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "pfm":
         decoded = Decoded(netpbm.read_floats(_all_of(file)))
         decoded.missing = missing_values(decoded.stored, notes)
-        if decoded.missing is not None and decoded.missing.all():
-            raise UnusableError("has no data in any pixel")
         return _image(decoded, Metadata(), notes, format="PFM")
     if kind == "pnm" and netpbm.is_deep(_all_of(file)):
         decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
@@ -298,6 +296,9 @@ def _image(
 ) -> Image:
     """The image of its parts, turned upright."""
     stored, missing = decoded.stored, decoded.missing
+    # A page without data does not cost the others.
+    if missing is not None and missing.all() and frames == 1:
+        raise UnusableError("has no data in any pixel")
     dpi, aspect = metadata.dpi, metadata.aspect
     conversions = "; ".join(notes)
     if frames > 1:

@@ -160,8 +160,6 @@ class Tiff:
             notes.append(f"{empty} strips or tiles are empty")
         stored = _array(page)
         missing = _missing(stored, page, notes)
-        if missing is not None and missing.all() and len(self.pages) == 1:
-            raise UnusableError("has no data in any pixel")
         stored = _whole_range(stored, page, notes)
         if photometric == MINIMUM_IS_WHITE:
             stored = _inverted(stored, missing)
@@ -390,7 +388,7 @@ def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
         np.subtract(np.iinfo(stored.dtype).max, stored[..., :1], out=stored[..., :1])
     elif stored.dtype.kind == "i":
         np.invert(stored[..., :1], out=stored[..., :1])
-    else:
+    elif missing is None or not missing.all():
         gray = stored[..., 0]
         known = slice(None) if missing is None else ~missing
         low, high = gray[known].min(), gray[known].max()

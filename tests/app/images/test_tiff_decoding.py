@@ -161,9 +161,13 @@ def test_pixels_without_data_are_marked(tiff):
     pixels[0, :3] = 0.0, 1e3, -1e3
     assert image_files.read(tiff(pixels)).missing is None
     empty = np.full((3, 3), np.nan, np.float32)
-    refused(tiff(empty), "no data")
+    refused(tiff(empty, photometric="miniswhite"), "no data")
+    black, tags = np.zeros((16, 16, 3), np.uint8), [(42113, "s", 0, "0", True)]
+    options = {"photometric": "rgb", "compression": "jpeg"}
+    refused(tiff(black, extratags=tags, **options), "no data")
     # A page without data does not cost the others.
-    path = tiff(np.stack([empty, empty + 1, np.ones_like(empty)]), planarconfig=None)
+    pages = np.stack([empty, empty + 1, np.ones_like(empty)])
+    path = tiff(pages, planarconfig=None, photometric="miniswhite")
     page = image_files.read(path)
     assert page.missing.all() and image_files.read(path, frame=2).missing is None
     assert enlarging.is_constant(page) and not enlarging.usual_pixels(page).any()
