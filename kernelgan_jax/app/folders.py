@@ -30,8 +30,8 @@ RESULT_IMAGE = re.compile(
 class Owner(NamedTuple):
     """The image whose results a folder holds, and the settings they were made with."""
 
-    path: str
-    """Absolute path of the image; `another program` if no such run made the report."""
+    path: str | None
+    """Absolute path of the image; None if the report is of another program."""
     content: files.Content | None
     """Size and digest of the image; None if the report does not say."""
     settings: dict[str, Any]
@@ -127,7 +127,7 @@ def owner_of(folder: Path) -> Owner | None:
             content = files.Content(int(owner["bytes"]), str(owner["sha256"]))
         return Owner(str(owner["path"]), content, settings)
     except (KeyError, TypeError, ValueError, AttributeError):
-        return Owner("another program", None, {})
+        return Owner(None, None, {})
 
 
 def different_settings(

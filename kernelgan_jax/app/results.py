@@ -140,8 +140,9 @@ def check_owner(folder: Path, path: Path) -> None:
     """
     owner = owner_of(folder)
     if owner is not None and not owner.is_image(path):
+        whose = owner.path or "another program"
         raise OutputError(
-            f"{folder}: meanwhile holds the results of {owner.path}; run the same "
+            f"{folder}: meanwhile holds the results of {whose}; run the same "
             f"command again for {path}"
         )
 
