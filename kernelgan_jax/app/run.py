@@ -197,8 +197,9 @@ class _Tally:
         if outcome.status != "kept" or not self.options.job.figures:
             return False
         values = outcome.summary and outcome.summary.values
-        drawn = {"kernel.png", "comparison.png"}
-        return values is not None and drawn.isdisjoint(values["files"])
+        if not values or not values["files"]:  # Another program has replaced it.
+            return False
+        return {"kernel.png", "comparison.png"}.isdisjoint(values["files"])
 
     def _print(self, text: str, *, level: str = "info") -> None:
         if self.options.shows(level):

@@ -1,6 +1,7 @@
 """The command from end to end: what it writes and prints, and its exit status."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -335,7 +336,7 @@ def test_levels_of_messages(tmp_path, capsys, estimation):
     assert "$problem" in makers.error_line(capsys)
 
 
-def test_one_image_that_was_finished_before(tmp_path, capsys, estimation):
+def test_one_image_that_was_finished_before(tmp_path, capsys, monkeypatch, estimation):
     image = save_image(tmp_path / "a.png")
     figures = [str(image), f"--output_dir={tmp_path / 'out'}"]
     arguments = [*figures, "--nofigures"]
@@ -345,8 +346,13 @@ def test_one_image_that_was_finished_before(tmp_path, capsys, estimation):
     assert line == f"{start}again) -> {tmp_path / 'out' / 'a'}"
     assert lacking == f"{start}again), without figures -> {tmp_path / 'out' / 'a'}"
     assert estimation.sizes == [1]
-    assert cli.main([*arguments, "--noresume"]) == 0
+    assert cli.main([*figures, "--noresume"]) == cli.main(figures) == 0
     assert estimation.sizes == [1, 1]
+    report = tmp_path / "out" / "a" / "report.json"
+    report.write_text(json.dumps(json.loads(report.read_text()) | {"files": 3}))
+    monkeypatch.setattr(results, "is_finished", lambda *_: True)
+    assert cli.main(figures) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [line, line]
 
 
 @pytest.mark.parametrize("flags, shown", [((), True), (("--quiet",), False)])
