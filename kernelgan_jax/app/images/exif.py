@@ -101,7 +101,8 @@ def kept_block(
 class AsRead(str):
     """A text of EXIF as Pillow reads it, by Latin-1, to be written as it was.
 
-    Pillow writes texts in ASCII, and question marks in place of other letters.
+    Pillow writes texts in ASCII, and question marks in place of other letters. So
+    `encode` ignores its arguments, and returns Latin-1 whatever they are.
     """
 
     def encode(self, encoding: str = "", errors: str = "") -> bytes:

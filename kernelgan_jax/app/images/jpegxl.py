@@ -25,6 +25,8 @@ def read(file: IO[bytes], frame: int, notes: list[str]) -> tuple[Decoded, int]:
 
     Raises:
       DecompressionBombError: If it is too large.
+      ValueError: If it has no codestream.
+      JpegxlError: If the codestream is damaged.
     """
     found = declared.jpegxl_header(file)
     if found is None:
