@@ -228,7 +228,14 @@ def _settings() -> tuple[Any, ...]:
 @functools.cache
 def _versions() -> tuple[str, ...]:
     """The versions of the libraries that programs depend on."""
-    return tuple(map(importlib.metadata.version, _LIBRARIES))
+    return tuple(map(_version, _LIBRARIES))
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:  # As in frozen applications.
+        return ""
 
 
 @functools.cache

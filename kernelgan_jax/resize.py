@@ -63,8 +63,8 @@ def bicubic_resize(image: Any, scale: float) -> Any:
       (3, 4, 3)
     """
     checks.number("scale", scale, positive=True, static=True)
-    if isinstance(scale, np.integer):
-        scale = int(scale)  # NumPy's may overflow.
+    if isinstance(scale, np.integer | jax.Array):
+        scale = scale.item()  # Small types may overflow.
     checks.floating("image", image, (2, 3))
     sides = [round(scale * side, 6) for side in image.shape[:2]]
     if not (0 < min(sides) and max(sides) <= _MAX_SIDE):

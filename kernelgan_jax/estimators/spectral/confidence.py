@@ -47,7 +47,7 @@ MEDIUM_ERROR = 0.22
 """The level is at most medium if the expected covariance error exceeds this."""
 
 
-MEDIUM_SR_LOSS = 0.5
+MEDIUM_SR_LOSS = 0.25
 """The level is at most medium from this expected loss of super-resolution on, dB."""
 
 

@@ -38,10 +38,6 @@ MAX_NOISE = 3.0
 kernels; none is then taken."""
 
 
-_NEVER = 1e6
-"""Loss in place of those that are not finite."""
-
-
 def resampler_kernels(scale: int) -> np.ndarray:
     """The kernels of all resamplers, aligned: `R x n x n`, n the side of the frame."""
     return np.stack(
@@ -73,5 +69,7 @@ def probabilities(
     """
     allowances = clarity * np.array([each.allowance for each in RESAMPLERS.values()])
     equal = np.array([family_loss, *(losses - allowances)])
-    equal[~np.isfinite(equal)] = _NEVER
-    return softmax(-equal / (2 * PRIOR_WEIGHT))
+    if not np.isfinite(equal).any():
+        return np.eye(1, len(equal))[0]
+    nats = np.where(np.isfinite(equal), -equal / (2 * PRIOR_WEIGHT), -np.inf)
+    return softmax(nats)
