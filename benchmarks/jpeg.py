@@ -39,15 +39,15 @@ _SHRINK = flags.DEFINE_integer("shrink", 1, "By how much they are shrunk first."
 _SIDE = flags.DEFINE_integer("side", 512, "Largest side of the HR images, pixels.")
 
 
-def hr_images() -> list[np.ndarray]:
-    """The middle of each photograph, in [0, 1]."""
+def hr_images(*, multiple: int = SCALE) -> list[np.ndarray]:
+    """The middle of each photograph, in [0, 1]; sides are multiples of this."""
     kinds = (".jpg", ".png", ".tif")
     files = sorted(f for f in Path(_IMAGES.value).iterdir() if f.suffix in kinds)
     chosen = np.linspace(0, len(files) - 1, min(_COUNT.value, len(files)))
     images = []
     for file in (files[round(place)] for place in chosen):
         image = Image.open(file).convert("RGB").reduce(_SHRINK.value)
-        sides = [min(side // SCALE * SCALE, _SIDE.value) for side in image.size]
+        sides = [min(side // multiple * multiple, _SIDE.value) for side in image.size]
         left, top = ((a - b) // 2 for a, b in zip(image.size, sides, strict=True))
         image = image.crop((left, top, left + sides[0], top + sides[1]))
         images.append(to_unit(np.asarray(image)))
