@@ -59,7 +59,7 @@ class Confidence(NamedTuple):
 
     level: Level
     """`high`: super-resolved images mostly come close to those of the true kernel:
-    within 1 dB in 19 of 20 cases that were measured.
+    within 0.5 dB in 19 of 20 cases that were measured.
     `low`: the kernel should not be trusted."""
     reason: str
     """Why the level is not `high`, in a few words; empty if it is."""
