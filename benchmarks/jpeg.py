@@ -47,7 +47,7 @@ def hr_images(*, multiple: int = SCALE) -> list[np.ndarray]:
     images = []
     for file in (files[round(place)] for place in chosen):
         image = Image.open(file).convert("RGB").reduce(_SHRINK.value)
-        sides = [min(side // multiple * multiple, _SIDE.value) for side in image.size]
+        sides = [min(a, _SIDE.value) // multiple * multiple for a in image.size]
         left, top = ((a - b) // 2 for a, b in zip(image.size, sides, strict=True))
         image = image.crop((left, top, left + sides[0], top + sides[1]))
         images.append(to_unit(np.asarray(image)))

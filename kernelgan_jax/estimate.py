@@ -30,8 +30,7 @@ class Progress(NamedTuple):
 
 
 ProgressCallback = Callable[[Progress], None]
-"""Called now and then during long work, possibly from several threads. An exception
-that it raises ends the work."""
+"""Called now and then in long work, from any thread; an exception ends the work."""
 
 
 class Spectrum(NamedTuple):
@@ -162,8 +161,7 @@ class Evidence(NamedTuple):
 
     @property
     def gray_noise_std(self) -> float:
-        """Standard deviation of the white noise of the gray image, in gray levels of
-        its own range."""
+        """Standard deviation of the gray image's noise, levels of its own range."""
         return float(np.exp(np.asarray(self.spectrum.log_noise) / 2))
 
 
@@ -174,8 +172,7 @@ class Diagnostics(NamedTuple):
     raw_kernel: np.ndarray
     """The kernel as trained or fitted, before it was cleaned and centred."""
     losses: Mapping[str, np.ndarray] = {}
-    """Losses by name (see `kernelgan.Info`), one value for each training step; empty
-    if nothing was trained."""
+    """Losses by name (see `kernelgan.Info`), a value for each step; may be empty."""
 
 
 @with_static_parts
@@ -210,19 +207,15 @@ class KernelEstimate(NamedTuple):
     scale: int
     """The scale that was asked for."""
     intermediate: tuple[tuple[int, np.ndarray], ...] = ()
-    """(scale, kernel) of smaller scales that lead to `scale`, as x2 for x4; used by
-    gradual super-resolution."""
+    """(scale, kernel) of smaller scales that lead to `scale`, as x2 for x4."""
     confidence: Confidence | None = None
-    """Confidence in the kernel; None if the image's spectrum could not be analysed, or
-    if the kernel was given."""
+    """Confidence in the kernel; None if that is given, or no spectrum was analysed."""
     failure: str = ""
     """Why the estimate cannot be used, in a few words; empty if it can."""
     trusted: bool = False
-    """Whether super-resolution takes the kernel as it is. If not, it is trained with
-    several widths around it."""
+    """Whether super-resolution takes it as it is, not with several widths."""
     noise_std: float = 0.0
-    """Standard deviation of the noise in each channel of the LR image, as a fraction of
-    the range; 0 if unknown."""
+    """Standard deviation of each channel's noise, part of the range; 0 if unknown."""
     diagnostics: Diagnostics | None = None
     """The raw kernel and the losses, where the estimator has them."""
     evidence: Evidence | None = None

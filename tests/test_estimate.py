@@ -81,6 +81,8 @@ def test_results_go_through_jit_and_the_functions_on_trees():
     again = jax.tree.unflatten(structure, leaves)
     assert repr(again) == repr(estimate)
     assert not any(isinstance(leaf, str | int) for leaf in leaves)
+    types = [type(x) for x in (again, again.confidence, again.evidence)]
+    assert types == [KernelEstimate, Confidence, Evidence]
 
 
 def test_results_are_pytrees_in_whatever_order_is_imported():

@@ -53,8 +53,8 @@ COMPILED = {
 }
 """Files of the library that compile, batch or place on devices."""
 
-LONG = {"app", "benchmark", "blur_kernels", "checks", "config", "estimate", "kernels",
-        "metrics", "pixels", "presets"}  # fmt: skip
+LONG = {"app", "benchmark", "blur_kernels", "checks", "config", "kernels", "metrics",
+        "pixels", "presets"}  # fmt: skip
 """Rooms whose files are not algorithms but collections: up to 450 lines."""
 
 

@@ -363,7 +363,8 @@ def _draw_confidence(
         drawn: np.ndarray = (centre + ellipse(covariance))[::-1].T
         return drawn
 
-    others = [outline(sample) for sample in confidence.samples[:32]]
+    # Those of a family and of resamplers come one after the other.
+    others = [outline(sample) for sample in confidence.samples[::2]]
     lines = LineCollection(others, color="deepskyblue", lw=0.6, alpha=0.35)
     axes.add_collection(lines, autolim=False)
     axes.plot(*outline(kernel).T, color="white", lw=1.5)

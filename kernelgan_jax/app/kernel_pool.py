@@ -41,9 +41,9 @@ def write(folder: Path, *, scale: int, least: str) -> tuple[Path, int]:
       OutputError: If it cannot be written, or no manifest read.
     """
     found = []
-    for (results, _), record in sorted(manifest.read_folder(folder).items()):
+    for record in manifest.by_folder(folder):
         if record.get("status") == "done":
-            entry = _entry(folder / results, scale, least)
+            entry = _entry(folder / manifest.folder_of(record), scale, least)
             if entry is not None:
                 found.append((record["image"], *entry))
     names, stack, levels, noise = zip(*found, strict=True) if found else ((),) * 4

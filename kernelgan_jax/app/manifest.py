@@ -1,9 +1,9 @@
 """The list of what became of every image: `manifest.jsonl`, one line per image.
 
 Results are known by the name of their folder, which lies in that of the manifest: two
-images may well be called the same by those who name them. A failure is known by that
-and the image, as the folder may get the results of another one. Of several such lines
-the last one counts, and results end the failure of their image.
+images may well be called the same by those who name them. A failure is known by the
+image's absolute path, as its folder may get the results of another one. The last line
+of an image counts, and the last one of a folder's results.
 
 Any number of runs may write to it at once: a line is appended under a lock, after what
 others have appended was read. `tidy` removes lines that do not count any more, also
@@ -40,8 +40,8 @@ Record = dict[str, Any]
 """One line: an image and what became of it."""
 
 Records = dict[tuple[str, str], Record]
-"""The lines that count: by the name of the folder and, of a failure, the image, which
-is empty for results."""
+"""The lines that count: by the name of the folder and nothing, those of failures by
+nothing and the image's path."""
 
 
 class Manifest:
@@ -88,6 +88,7 @@ class Manifest:
         """Adds a line for an image, unless it would say nothing new."""
         record = {
             "image": str(outcome.task.path),
+            "path": os.path.abspath(outcome.task.path),
             "results": outcome.task.folder.name,
             "status": "failed" if outcome.status == "failed" else "done",
             "seconds": round(outcome.seconds, 3),
@@ -164,7 +165,7 @@ class Manifest:
         before = self._records.get(_key(record), {})
         if is_kept:  # Earlier versions left out `report_values`.
             lacks = not before.keys() >= record.keys()
-            return lacks or _failure(record) in self._records
+            return lacks or bool(_failures(record) & self._records.keys())
         return record["status"] != "failed" or before.get("error") != record["error"]
 
     def _upload(self) -> None:
@@ -235,6 +236,16 @@ def read_folder(folder: Path) -> Records:
         path, reason = error.filename or folder, error.strerror or error
         raise OutputError(f"{path}: cannot be read: {reason}") from error
     return records
+
+
+def by_folder(folder: Path) -> list[Record]:
+    """The lines of `read_folder`, sorted by the names of the images' folders.
+
+    Raises:
+      OutputError: As `read_folder`.
+    """
+    lines = read_folder(folder).values()
+    return sorted(lines, key=lambda record: (folder_of(record), record["image"]))
 
 
 def is_manifest(name: str) -> bool:
@@ -309,20 +320,39 @@ def _unused(path: str) -> str:
 def _add(records: Records, *new: Record) -> None:
     """Adds lines in their order, and removes those that do not count any more."""
     for record in new:
-        if record.get("status") != "failed":
-            records.pop(_failure(record), None)
+        of_folder = records.get(_of_results(record))
+        if not _has_failed(record):
+            for key in _failures(record):
+                records.pop(key, None)
+        elif of_folder and _failures(of_folder) & _failures(record):
+            del records[_of_results(record)]
         records[_key(record)] = record
 
 
+def folder_of(record: Record) -> str:
+    """The name of the folder of a line's image."""
+    # Up to 2026-11 there was a path before it.
+    return PurePath(record["results"]).name
+
+
 def _key(record: Record) -> tuple[str, str]:
-    folder, image = _failure(record)
-    return folder, image if record.get("status") == "failed" else ""
+    if _has_failed(record):
+        return "", str(record.get("path", record["image"]))
+    return _of_results(record)
 
 
-def _failure(record: Record) -> tuple[str, str]:
-    """By what a failure of a line's image is found."""
-    # Up to 2026-11 there was a path before the name of the folder.
-    return PurePath(record["results"]).name, record["image"]
+def _of_results(record: Record) -> tuple[str, str]:
+    return folder_of(record), ""
+
+
+def _failures(record: Record) -> set[tuple[str, str]]:
+    """The keys that a failure of a line's image may have."""
+    # Up to 2026-11 it had no path.
+    return {("", str(record.get("path", record["image"]))), ("", record["image"])}
+
+
+def _has_failed(record: Record) -> bool:
+    return record.get("status") == "failed"
 
 
 def _line(record: Record) -> str:
@@ -343,7 +373,8 @@ def _parse_lines(lines: Iterator[bytes]) -> _Found:
         count += 1
         try:
             record = json.loads(line)
-            if not all(isinstance(record[name], str) for name in ("image", "results")):
+            texts = record["image"], record["results"], record.get("path", "")
+            if not all(isinstance(text, str) for text in texts):
                 raise TypeError
             _add(records, record)
         except (ValueError, KeyError, TypeError, RecursionError, MemoryError):

@@ -29,7 +29,8 @@ def write(folder: Path) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for (results, _), record in sorted(manifest.read_folder(folder).items()):
+    for record in manifest.by_folder(folder):
+        results = manifest.folder_of(record)
         table.writerow(_row(record | {"results": results}, folder / results))
     # Names of files may be no text at all.
     data = text.getvalue().encode(errors="backslashreplace")

@@ -51,6 +51,12 @@ def test_any_range_is_mapped_and_mapped_back(dtype, factor, offset, channels, ba
     np.testing.assert_allclose(result.pixels, expected, rtol=0, atol=2 * step)
 
 
+def test_whole_numbers_of_64_bits_do_not_wrap():
+    top = np.iinfo(np.int64).max
+    image = Image(np.array([-top, top, top, top]).reshape(2, 2, 1))
+    assert there_and_back(image).pixels[2:].min() > 0.5 * top
+
+
 @pytest.mark.parametrize(
     "dtype", ["int32", "uint32", "int64", "uint64", "float16", "float32"]
 )

@@ -49,6 +49,7 @@ def test_what_a_line_has(tmp_path):
         run.add(outcome("d", "failed", "d: is empty"))
     assert read(path)["a", ""] == {
         "image": "a",
+        "path": os.path.abspath("a"),
         "results": "a",
         "status": "done",
         "seconds": 1.5,
@@ -57,7 +58,7 @@ def test_what_a_line_has(tmp_path):
     }
     assert read(path)["b", ""]["converged"] is False
     assert "converged" not in read(path)["c", ""]
-    failure = read(path)["d", "d"]
+    failure = read(path)["", os.path.abspath("d")]
     assert (failure["status"], failure["error"]) == ("failed", "d: is empty")
 
 
@@ -76,11 +77,31 @@ def test_an_image_takes_no_line_of_another_one_of_the_same_folder(tmp_path):
         found = {r["image"]: r["status"] for r in read(path).values()}
         assert found == {str(bad): "failed", str(good): "done"}
         assert len(path.read_text().splitlines()) == 2
-    # Its own results end a failure.
+    # An image has one line: its results, wherever they are, or its failure.
     with Manifest(path) as run:
-        run.add(failure._replace(status="kept", error=""))
+        run.add(Outcome(Task(bad, Path("out/a_2")), "done"))
+        assert [r["status"] for r in read(path).values()] == ["done"] * 2
+        run.add(failure)
+    found = {r["image"]: r["status"] for r in read(path).values()}
+    assert found[str(good)] == "done"
+
+
+def test_a_failure_takes_the_place_of_the_image_s_results(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    with Manifest(path) as run:
+        for status in ("done", "failed", "kept", "failed", "done", "failed"):
+            run.add(outcome("a", status, "is empty" if status == "failed" else ""))
+            (record,) = read(path).values()
+            assert record["status"] == {"kept": "done"}.get(status, status)
+
+
+def test_a_failure_of_before_ends_with_its_image(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"image": "a", "results": "out/a", "status": "failed"}\n')
+    with Manifest(path) as run:
+        run.add(outcome("a"))
     (record,) = read(path).values()
-    assert (record["image"], record["status"]) == (str(bad), "done")
+    assert record["status"] == "done"
 
 
 def test_no_images_no_manifest(tmp_path):
@@ -143,7 +164,7 @@ def test_runs_in_turn_read_what_the_other_wrote(tmp_path):
     one.tidy()
     other.add(outcome("c"))
     one.add(outcome("d"))
-    assert [folder for folder, _ in read(path)] == ["a", "b", "c", "d"]
+    assert [r["image"] for r in read(path).values()] == ["a", "b", "c", "d"]
 
 
 def test_without_locks_nothing_is_rewritten(tmp_path, monkeypatch):
@@ -177,7 +198,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
             assert run.problem == f"{path}: cannot be written: {reason}"
         run.add(outcome("d"))
         assert run.problem == ""
-    assert [folder for folder, _ in read(path)] == ["a", "b", "c", "d"]
+    assert [r["image"] for r in read(path).values()] == ["a", "b", "c", "d"]
 
 
 def test_a_line_is_written_whole_or_not_at_all(tmp_path):
@@ -210,12 +231,10 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path):
 )
 def test_a_damaged_manifest_is_kept_aside(tmp_path, content):
     path = tmp_path / "manifest.jsonl"
-    path.write_bytes(
-        b'{"image": "c", "results": "out/a", "status": "done"}\n' + content
-    )
+    path.write_bytes(b'{"image": "a", "results": "o", "status": "done"}\n' + content)
     with Manifest(path) as run:
         run.add(outcome("b"))
-    assert [folder for folder, _ in read(path)] == ["a", "b"]
+    assert [r["image"] for r in read(path).values()] == ["a", "b"]
     aside = tmp_path / "manifest.jsonl.damaged"
     assert aside.read_bytes().endswith(content)
     assert str(aside) in run.note and run.problem == ""

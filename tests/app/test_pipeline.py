@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+from pathlib import Path
 
 import helpers
 import numpy as np
@@ -637,6 +638,6 @@ def test_shards_make_the_whole(tmp_path, estimation):
     names = []
     for part in range(2):
         records = read(tmp_path / "results" / f"manifest-{part}-of-2.jsonl")
-        names += [folder for folder, _ in records]
-    assert sorted(names) == [task.path.stem for task in tasks]
+        names += [Path(record["image"]).name for record in records.values()]
+    assert sorted(names) == [task.path.name for task in tasks]
     assert sum(estimation.sizes) == 5

@@ -66,6 +66,9 @@ def probabilities(
       >>> found = probabilities(np.array([0.012, 0.019, np.nan]), 0.0)
       >>> [round(float(p), 2) for p in found]
       [0.48, 0.48, 0.04, 0.0]
+      >>> unclear = probabilities(np.full(3, 0.012), 0.0, clarity=0.5)
+      >>> unclear[1] < 0.2
+      np.True_
     """
     allowances = clarity * np.array([each.allowance for each in RESAMPLERS.values()])
     equal = np.array([family_loss, *(losses - allowances)])

@@ -135,6 +135,8 @@ def test_the_angle_of_a_round_kernel_is_unknown():
         ({"jpeg": True}, "medium", "the image shows the blocks of JPEG"),
         ({"noise": 3.0}, "medium", "the image is noisy"),
         ({"spread": 0.35}, "medium", "several kernels explain the spectrum"),
+        ({"spread": 0.1}, "high", ""),  # Expected losses of 0.15 and 0.33 dB.
+        ({"spread": 0.15}, "medium", "small errors of this kernel would show"),
         (
             {"kernel": gaussian(5, 4), "spread": 0.2},
             "medium",
