@@ -1,4 +1,4 @@
-"""The x2 kernel alone: seconds of compilation, then 0.2 s for each image.
+"""The x2 kernel alone: seconds of compilation, then 0.5 s for each image.
 
 python main.py --config=configs/x2_spectral.py --image=photo.png
 """
