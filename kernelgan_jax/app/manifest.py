@@ -324,7 +324,7 @@ def _add(records: Records, *new: Record) -> None:
         if not _has_failed(record):
             for key in _failures(record):
                 records.pop(key, None)
-        elif of_folder and _failures(of_folder) & _failures(record):
+        elif of_folder and _path(of_folder) == _path(record):
             del records[_of_results(record)]
         records[_key(record)] = record
 
@@ -337,7 +337,7 @@ def folder_of(record: Record) -> str:
 
 def _key(record: Record) -> tuple[str, str]:
     if _has_failed(record):
-        return "", str(record.get("path", record["image"]))
+        return "", _path(record)
     return _of_results(record)
 
 
@@ -347,8 +347,12 @@ def _of_results(record: Record) -> tuple[str, str]:
 
 def _failures(record: Record) -> set[tuple[str, str]]:
     """The keys that a failure of a line's image may have."""
-    # Up to 2026-11 it had no path.
-    return {("", str(record.get("path", record["image"]))), ("", record["image"])}
+    return {("", _path(record)), ("", record["image"])}
+
+
+def _path(record: Record) -> str:
+    """The absolute path of a line's image; up to 2026-11, as it was typed."""
+    return str(record.get("path", record["image"]))
 
 
 def _has_failed(record: Record) -> bool:

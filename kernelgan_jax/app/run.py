@@ -159,7 +159,8 @@ class _Tally:
     def add(self, outcome: Outcome) -> None:
         """Counts an outcome and prints a line for it."""
         self.counts[outcome.status] += 1
-        self.counts["without figures"] += self._lacks_figures(outcome)
+        lacks_figures = self._lacks_figures(outcome)
+        self.counts["without figures"] += lacks_figures
         if outcome.status == "failed":
             terminal.print_error(outcome.error)
         elif outcome.status == "done" and outcome.summary is not None:
@@ -171,7 +172,7 @@ class _Tally:
         elif len(self.tasks) == 1:
             path, folder = outcome.task
             text = f"{path}: finished before{terminal.KEPT}"
-            if self._lacks_figures(outcome):
+            if lacks_figures:
                 text += ", without figures"
             self._print(f"{text} -> {folder}")
         if outcome.summary and len(self.tasks) <= terminal.LONGEST_TABLE:

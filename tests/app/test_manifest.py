@@ -86,6 +86,16 @@ def test_an_image_takes_no_line_of_another_one_of_the_same_folder(tmp_path):
     assert found[str(good)] == "done"
 
 
+def test_images_that_are_typed_alike_are_told_apart(tmp_path, monkeypatch):
+    path = tmp_path / "manifest.jsonl"
+    for status, folder in (("done", "d1"), ("failed", "d2")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        with Manifest(path) as run:
+            run.add(outcome("a.png", status, "is empty" if status == "failed" else ""))
+    assert [r["status"] for r in read(path).values()] == ["done", "failed"]
+
+
 def test_a_failure_takes_the_place_of_the_image_s_results(tmp_path):
     path = tmp_path / "manifest.jsonl"
     with Manifest(path) as run:
