@@ -7,6 +7,7 @@ kernel that explains the pair best is found. Prints the PSNR of these kernels, a
 them in FOLDER/recover_kernel.png (results/ by default).
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def true_kernels() -> dict[str, np.ndarray]:
     }
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def recover(model: KernelPrior, rate: float, hr, lr):
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, STEPS))
 
@@ -52,8 +54,8 @@ def recover(model: KernelPrior, rate: float, hr, lr):
 
     params = model.init(jax.random.key(0))
     state = (params, optimizer.init(params))
-    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, length=STEPS))(state)
-    return np.asarray(model.kernel(params))
+    (params, _), _ = jax.lax.scan(step, state, length=STEPS)
+    return model.kernel(params)
 
 
 def main(folder: Path) -> dict[tuple[str, str], float]:
@@ -63,7 +65,7 @@ def main(folder: Path) -> dict[tuple[str, str], float]:
         rows.append([(f"true: {name}", true)])
         lr = downscale(hr, jnp.asarray(true), 2)
         for prior_name, (model, rate) in PRIORS.items():
-            kernel = recover(model, rate, hr, lr)
+            kernel = np.asarray(recover(model, rate, hr, lr))
             psnr = found[name, prior_name] = metrics.kernel_psnr(kernel, true, scale=2)
             print(f"{name} kernel, {prior_name} prior: {psnr:.1f} dB")
             rows[-1].append((f"{prior_name}: {psnr:.1f} dB", kernel))

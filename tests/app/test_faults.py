@@ -21,7 +21,7 @@ from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import Job, Outcome, Task
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 
-SETTINGS = helpers.TINY_KERNELGAN | {"iterations": 30}
+SETTINGS = helpers.TINY_KERNELGAN | {"iterations": 10}
 FLAGS = [
     "--config.estimator=kernelgan",
     *helpers.flags("kernelgan", SETTINGS),
@@ -73,7 +73,7 @@ def compiled():
     return {
         "PYTHONPATH": str(helpers.ROOT),
         "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
 
 
