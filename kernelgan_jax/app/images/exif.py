@@ -124,10 +124,21 @@ def to_bytes(exif: pillow.Exif) -> bytes:
       Exception: Nearly any, if there are values of a wrong type.
     """
     texts_as_read(exif)
-    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if tag in exif:
-            texts_as_read(exif.get_ifd(tag))
+    folders_below(exif)
     return exif.tobytes()
+
+
+def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
+    """The tags of the camera and of the place, which EXIF keeps in folders of their
+    own, by the tag that points to them; their texts are written as they were read."""
+    below = {
+        int(tag): folder
+        for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        if tag in exif and (folder := exif.get_ifd(tag))
+    }
+    for folder in below.values():
+        texts_as_read(folder)
+    return below
 
 
 def _swap_resolutions(exif: pillow.Exif) -> None:

@@ -16,7 +16,7 @@ from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import gif
-from kernelgan_jax.app.images.exif import AsRead, texts_as_read
+from kernelgan_jax.app.images.exif import AsRead, folders_below
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import (
     COLOUR_CHUNKS,
@@ -309,13 +309,7 @@ def tiff_page(image: Image) -> TiffPage:
         if isinstance(value, str):
             value = value.encode()
         tags.append((tag, GEO_TAGS[tag], count, value, True))
-    below = {
-        int(tag): ifd
-        for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-        if (ifd := exif.get_ifd(tag))
-    }
-    for ifd in below.values():
-        texts_as_read(ifd)
+    below = folders_below(exif)
     # tifffile writes no pointers: neighbours of theirs are changed into them below.
     tags += [(tag + 1, "I", 1, 0, True) for tag in below]
     options = _resolution(image, exif)
