@@ -45,8 +45,13 @@ TOLERANCE = 0.03
 """What the pixels of a margin that went through lossy compression differ from its
 colour at most, as a fraction of the image's range."""
 
+FLATNESS = 0.008
+"""The same where no block of the compression reaches into the picture: a sky that is
+less flat is no margin."""
+
 BLOCK = 8
-"""Pixels over which lossy compression blurs the border of a margin."""
+"""Pixels over which lossy compression blurs the border of a margin; twice as many in
+colour."""
 
 NEAR = 8
 """Pixels from drawn areas to others of their colours that belong to them."""
@@ -176,13 +181,16 @@ def find_margins(pixels: np.ndarray) -> np.ndarray:
 def _margin(pixels: np.ndarray, span: float) -> int:
     """Rows of a margin at the top; 0 if there is none."""
     colour = np.median(pixels[0].astype(np.float32), axis=0)
-    row = 0
+    apart: list[float] = []
     for line in pixels[: len(pixels) // 2]:
-        apart = np.abs(line.astype(np.float32) - colour).max(axis=1)
-        if np.percentile(apart, 98) > TOLERANCE * span:
+        off = np.abs(line.astype(np.float32) - colour).max(axis=1)
+        apart.append(float(np.percentile(off, 98)))
+        if apart[-1] > TOLERANCE * span:
             break
-        row += 1
     else:
+        return 0
+    row = len(apart) - 1
+    if max(apart[: max(row - 2 * BLOCK, 0)], default=0) > FLATNESS * span:
         return 0
     beyond = pixels[min(row + BLOCK // 2, len(pixels) - 1)].astype(np.float32)
     is_step = np.abs(beyond - colour).max(axis=1) >= STEP * span

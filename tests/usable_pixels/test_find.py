@@ -126,6 +126,13 @@ def test_margins_are_found_after_lossy_compression(where, name, colour):
     assert found.sum() <= 1.2 * where.sum()
 
 
+def test_a_sky_over_a_straight_horizon_is_no_margin():
+    rng = np.random.default_rng(0)
+    sky = np.clip(rng.normal(200, 1.2, (*PICTURE.shape[:2], 1)).round(), 195, 205)
+    pixels = np.where((ROWS < 40)[..., None], sky, PICTURE // 2).astype(np.uint8)
+    assert not find_usable(pixels).drawn.any()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
     power, noise, blocks = spectrum(KINDS[kind][0])
