@@ -207,16 +207,17 @@ def downscale_inverse(
     if not checks.traced(spectrum):
         checks.finite("spectrum", spectrum)
         least, largest = np.min(spectrum), np.max(spectrum)
-        if not 0 <= least <= largest < np.inf:
+        if not 0 <= least <= largest <= jnp.finfo(exact).max:
             raise ValueError(
                 f"spectrum has values from {least} to {largest}; they must be at least "
-                "0 and finite"
+                f"0 and finite in {exact}"
             )
     noise, spectrum = jnp.asarray(noise_variance, exact), jnp.asarray(spectrum, exact)
     wide = (height, width, *image.shape[2:])
     guess = jnp.zeros(wide, exact) if guess is None else jnp.asarray(guess, exact)
     if guess.shape != wide:
         raise ValueError(f"guess has shape {guess.shape}; it must be {wide}")
+    checks.finite("guess", guess)
 
     # x = guess + P K* (K P K* + noise)^-1 (image - K guess), K with subsampling.
     missing = image.astype(exact) - downscale(guess, kernel, scale, boundary="wrap")

@@ -15,6 +15,9 @@ UNIT_SLACK = 1e-6
 """Distance from [0, 1] that rounding errors may take a value to."""
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
+_OTHER_COLOURS = ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
+"""Modes of Pillow whose numbers are neither gray nor RGB."""
+
 CONSTANT = "image is constant: it has no structure that could show a kernel"
 """What `check_structure` says of an image without structure."""
 
@@ -44,9 +47,13 @@ def from_array(array: Any) -> np.ndarray:
       ValueError: image has values from 300 to 300; scale them to [0, 1], without NaN
     """
     checks.known("image", array)
+    if getattr(array, "mode", None) in _OTHER_COLOURS and hasattr(array, "getbands"):
+        raise ValueError(
+            f"image is of Pillow's mode {array.mode}; pass image.convert('RGB')"
+        )
     try:
         pixels = np.asarray(array)
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"image is not an array: {error}") from error
     if np.ma.is_masked(array):
         raise ValueError("image has masked values; fill them from their neighbours")

@@ -353,6 +353,7 @@ def inverse(image=None, kernel=None, scale=2, **options):
         (lambda: inverse(noise_variance=1e-40), "noise_variance"),
         (lambda: inverse(scale=0), "scale"),
         (lambda: inverse(spectrum=np.inf), "spectrum"),
+        (lambda: inverse(spectrum=1e300), "spectrum"),
         (lambda: inverse(guess=np.ones((4, 4))), "guess"),
         (lambda: inverse(spectrum=np.ones((4, 4))), "spectrum"),
     ],

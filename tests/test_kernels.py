@@ -35,6 +35,13 @@ def test_centre_moves_the_centre_of_mass_to_the_alignment(scale, shape):
     np.testing.assert_allclose(centred.sum(), 1, atol=1e-3)
 
 
+def test_kernels_whose_values_cancel_or_that_would_be_huge_are_refused():
+    with pytest.raises(ValueError, match="kernel has its centre of mass outside"):
+        kernels.centre(np.array([[1, -0.999999], [0, 0]]), 2)
+    with pytest.raises(ValueError, match="factor is 1000000.0; a kernel of"):
+        kernels.scale_width(np.eye(3), 1e6)
+
+
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
 def test_scale_width_changes_the_width_and_keeps_the_place(factor):
     kernel = blur_kernels.gaussian(21, variances=(6.0, 3.0), angle=0.4, scale=2)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import noise
+from PIL import Image
 
 from kernelgan_jax.pixels import (
     LUMA,
@@ -37,6 +38,23 @@ def test_from_array(convert, shape, dtype):
 def test_from_array_does_not_copy():
     for array in noise(4, 5), noise(4, 5, 3), noise(4, 5, 3) / 255:
         assert np.shares_memory(from_array(array), array)
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "HSV"])
+def test_pictures_of_pillow_that_are_neither_gray_nor_rgb(mode):
+    picture = Image.fromarray(np.zeros((4, 5, 3), np.uint8))
+    assert from_array(picture).shape == (4, 5, 3)
+    with pytest.raises(ValueError, match=f"mode {mode}; pass image.convert"):
+        from_array(picture.convert(mode))
+
+
+def test_what_another_library_refuses_to_convert_is_no_image():
+    class OnDevice:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("it requires a gradient")
+
+    with pytest.raises(ValueError, match="image is not an array: it requires"):
+        from_array(OnDevice())
 
 
 def test_from_array_bool():

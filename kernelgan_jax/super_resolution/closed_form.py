@@ -50,7 +50,7 @@ def wiener(
         results.append(
             enlarge(
                 image,
-                kernels.centre(kernels.normalise(stage.kernel), planned.scale),
+                kernels.normalise(kernels.centre(stage.kernel, planned.scale)),
                 scale=planned.scale,
                 noise_std=planned.noise_std,
                 kernel_std=float(np.std(stage.widths)),

@@ -40,7 +40,7 @@ def predicted(image: np.ndarray, planned: Plan, unknown: np.ndarray) -> np.ndarr
     evidence, kernel = planned.evidence, planned.stages[-1].kernel
     return continued(
         image,
-        kernels.centre(kernels.normalise(kernel), planned.scale),
+        kernels.normalise(kernels.centre(kernel, planned.scale)),
         unknown,
         scale=planned.scale,
         noise_std=planned.noise_std,

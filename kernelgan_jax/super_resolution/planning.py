@@ -43,10 +43,8 @@ class Stage(NamedTuple):
 
     def aligned_kernels(self) -> tuple[np.ndarray, ...]:
         """The kernel at each width: sum 1, aligned for the scale."""
-        return tuple(
-            kernels.centre(kernels.scale_width(self.kernel, width), self.scale)
-            for width in self.widths
-        )
+        wider = (kernels.scale_width(self.kernel, width) for width in self.widths)
+        return tuple(kernels.normalise(kernels.centre(k, self.scale)) for k in wider)
 
 
 class Plan(NamedTuple):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from kernelgan_jax import (
     KernelEstimate,
+    analyse,
     blur_kernels,
     degradation,
     estimate_kernel,
@@ -130,6 +131,23 @@ def test_what_is_no_picture_has_no_part(
     assert barred.unusable is not None and barred.unusable[40:50].all()
     used = sum(refinement._halves(barred))
     assert not used[34:56].any() and used[20:30, 20:100].any()
+
+
+def test_what_was_no_picture_of_another_image_has_its_part(
+    hr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(method, "refit", lambda _, request: asked.append(request))
+    image = np.rint(255 * hr[:100, :120]).astype(np.uint8)
+    framed = image.copy()
+    framed[:, :24] = 255
+    evidence = analyse(framed, scale=2)
+    assert evidence.unusable is not None
+    planned = plan(TRUSTED)._replace(kernel_std=0.1, evidence=evidence)
+    refine_plan(framed, planned)
+    refine_plan(image[:90], planned)
+    own, other = asked
+    assert own.unusable is not None and other.unusable is None
 
 
 def test_window_has_the_most_detail() -> None:

@@ -129,8 +129,10 @@ def to_bytes(exif: pillow.Exif) -> bytes:
 
 
 def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
-    """The tags of the camera and of the place, which EXIF keeps in folders of their
-    own, by the tag that points to them; their texts are written as they were read."""
+    """The tags of the camera and of the place, by the tag that points to them.
+
+    EXIF keeps them in folders of their own; their texts are written as they were read.
+    """
     below = {
         int(tag): folder
         for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)

@@ -113,6 +113,8 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
         return planned
     part = UsablePixels(*(each[place] for each in usable))
     seen = None if planned.evidence is None else planned.evidence.unusable
+    if seen is not None and seen.shape != image.shape[:2]:
+        seen = None  # The estimate is another image's.
     masks = [part.unusable, None if seen is None else seen[place]]
     known = [mask for mask in masks if mask is not None]
     asked = asked._replace(
@@ -135,11 +137,11 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
 
 def _request(image: np.ndarray, planned: Plan) -> Request:
     """What the network is given of an image."""
-    kernel = kernels.normalise(planned.stages[-1].kernel)
+    kernel = kernels.centre(planned.stages[-1].kernel, planned.scale)
     evidence = planned.evidence
     return Request(
         image,
-        _cropped(kernels.centre(kernel, planned.scale)),
+        _cropped(kernels.normalise(kernel)),
         planned.scale,
         noise_std=added_noise_std(planned.noise_std),
         kernel_std=max(planned.kernel_std, planned.config.kernel_std),
