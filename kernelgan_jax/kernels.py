@@ -278,12 +278,12 @@ def scale_width(kernel: np.ndarray, factor: float) -> np.ndarray:
             f"{MAX_SIDE} pixels"
         )
     pad = math.ceil(max(factor - 1, 0) * max(kernel.shape) / 2)
-    padded = np.pad(kernel, pad)
+    padded = np.pad(kernel, pad + 1)  # Zeros to interpolate with behind the edge.
     centre = np.array(centre_of_mass(padded))
     scaled = scipy.ndimage.affine_transform(
         padded, np.eye(2) / factor, offset=centre - centre / factor, order=1
     )
-    return normalise(scaled)
+    return normalise(scaled[1:-1, 1:-1])
 
 
 def trim(kernel: np.ndarray) -> np.ndarray:

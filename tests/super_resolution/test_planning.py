@@ -110,7 +110,7 @@ def test_the_kernels_of_a_stage_are_aligned_and_as_wide_as_it_says():
 @pytest.mark.parametrize("scale", [2, 3, 4, 6])
 @pytest.mark.parametrize("kernel", [[[1.0]], [[0.25, 0.5, 0.25]], [[1, 1], [1, 1]]])
 def test_kernels_with_sharp_edges_keep_their_sum(kernel, scale):
-    stage = Stage(scale, np.array(kernel, float), (1.0, 1.35))
+    stage = Stage(scale, np.array(kernel, float), (0.65, 1.0, 1.35))
     np.testing.assert_allclose([each.sum() for each in stage.aligned_kernels()], 1)
 
 
