@@ -19,37 +19,31 @@ from jax import export
 from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
 from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
+from kernelgan_jax.estimators.spectral.noise import jpeg_noise_std
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 
 MIN_CONTRAST = 2.0
 """Standard deviation of an image that is not almost flat, gray levels."""
 
-
 MAX_MISFIT = 0.55
 """Misfit up to which a kernel explains a spectrum (`Evidence.misfit`)."""
-
 
 MAX_PHOTOGRAPH_MISFIT = 1.2
 """Misfit beyond which a spectrum is unlike that of photographs, whatever the kernel.
 Motions of 15 to 21 pixels at x2 had misfits of 0.3 to 0.9, drawings and text of 0.5 to
 9."""
 
-
 MAX_NOISE = 2.5
 """Standard deviation of noise up to which an image is not noisy, gray levels."""
-
 
 LOW_ERROR = 0.45
 """The level is low if the expected covariance error exceeds this."""
 
-
 MEDIUM_ERROR = 0.22
 """The level is at most medium if the expected covariance error exceeds this."""
 
-
 MEDIUM_SR_LOSS = 0.25
 """The level is at most medium from this expected loss of super-resolution on, dB."""
-
 
 SR_LOSS_FACTORS = {1: 3.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
@@ -57,11 +51,9 @@ Wiener filter does, by scale; above 4 as at 4. It makes more of an exact kernel.
 Measured on photographs at 2 and 4 (docs/spectral.md, "Confidence"); assumed at 1 and
 3."""
 
-
 NARROW = 0.6
 """Kernels of a smaller width are narrower than a pixel, pixels. A kernel halfway
 between two pixels has a width of at least 0.5."""
-
 
 ANY_ANGLE = 52.0
 """Standard deviation of directions that are all equally likely, degrees."""
@@ -115,7 +107,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     mse = ((framed - samples) ** 2).mean((1, 2))
     losses = np.asarray(
         _sr_losses(scale)(
-            framed.astype(np.float32), samples.astype(np.float32), evidence.spectrum
+            framed.astype(np.float32), samples.astype(np.float32), _spectrum(evidence)
         )
     )
     expected = _Expected(
@@ -156,6 +148,16 @@ class _Expected(NamedTuple):
     kernel_psnr: float
     covariance_error: float
     sr_loss: float
+
+
+def _spectrum(evidence: Evidence) -> Spectrum:
+    """The spectrum of an image, with the noise that its super-resolution assumes: what
+    JPEG has hidden is lost with the true kernel, too."""
+    spectrum = evidence.spectrum
+    if not (assumed := jpeg_noise_std(evidence.jpeg_strength)):
+        return spectrum
+    noise = np.maximum(spectrum.log_noise, np.float32(2 * np.log(assumed)))
+    return spectrum._replace(log_noise=noise)
 
 
 def _network_loss(loss: float, scale: int) -> float:

@@ -89,9 +89,18 @@ def channel_noise_std(spectrum: Spectrum, image: np.ndarray, *, jpeg: float) -> 
     Args:
       spectrum: Fitted spectrum of the gray image.
       image: `H x W x C`.
-      jpeg: Strength of JPEG compression; from `FULL_JPEG` on the noise is at least
-        `JPEG_NOISE`, below it in proportion.
+      jpeg: Strength of JPEG compression; the noise is at least `jpeg_noise_std`.
     """
     gray_noise = float(np.exp(spectrum.log_noise / 2))
     noise = gray_noise / (1 if _is_gray(image) else LUMA_NORM)
-    return max(noise, JPEG_NOISE * min(jpeg / FULL_JPEG, 1)) / 255
+    return max(noise, jpeg_noise_std(jpeg)) / 255
+
+
+def jpeg_noise_std(strength: float) -> float:
+    """Noise that super-resolution assumes after JPEG, gray levels.
+
+    Args:
+      strength: Of the compression; from `FULL_JPEG` on the noise is `JPEG_NOISE`, below
+        it in proportion.
+    """
+    return JPEG_NOISE * min(strength / FULL_JPEG, 1)

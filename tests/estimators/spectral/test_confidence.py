@@ -208,3 +208,15 @@ def test_noise_of_the_gray_image_counts():
     """Colour images have more noise in each channel than in gray."""
     rated = judge(gaussian(2.0, 1.0), evidence(noise=2.4, noise_std=3.6 / 255))
     assert rated.level == "high"
+
+
+def test_what_jpeg_hides_is_no_loss_of_the_kernel():
+    kernel = gaussian(2.6, 1.6)
+    found = [
+        judge(kernel, evidence(jpeg_strength=strength)).sr_loss
+        for strength in (0.0, 0.05, 0.15, 0.4)
+    ]
+    assert found[0] > 1.5 * found[1] > 2 * found[2] > 0
+    assert found[2] == found[3]
+    noisy = judge(kernel, evidence(noise=3.0)).sr_loss
+    assert found[2] == pytest.approx(noisy, rel=1e-4)
