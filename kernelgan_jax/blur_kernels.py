@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from kernelgan_jax import checks
-from kernelgan_jax.kernels import MAX_SIDE, alignment, normalise
+from kernelgan_jax.kernels import alignment, normalise
 from kernelgan_jax.resize import cubic
+
+MAX_SIDE = 1024
+"""Longest side of a kernel that is made, pixels."""
 
 _FINE = 8
 """Points a pixel and axis at which shapes with sharp edges are sampled."""

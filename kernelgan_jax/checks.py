@@ -12,6 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
+CANCELLED = 1e-3
+"""A sum is nearly 0 if it is a smaller share of that of the absolute values."""
+
 MAX_VALUE = 1e30
 """Largest value of a kernel; its sums and moments then stay within float32's range."""
 
@@ -51,7 +54,7 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
     Args:
       name: The argument's name.
       value: Its value, of any type.
-      sums: Whether a sum of 0 is refused.
+      sums: Whether a sum of nearly 0 is refused: its centre of mass lies anywhere.
 
     Returns:
       `h x w`, of the value's dtype if that is float32 or float64; float16 and the like
@@ -89,8 +92,9 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
         raise ValueError(
             f"{name} has values up to {largest:g}; they must be at most {MAX_VALUE:g}"
         )
-    if sums and not array.sum(dtype=np.float64) != 0:
-        raise ValueError(f"{name} sums to 0; it must not")
+    total, whole = (part.sum(dtype=np.float64) for part in (array, np.abs(array)))
+    if sums and not abs(total) > CANCELLED * whole:
+        raise ValueError(f"{name} sums to {total:g}, nearly 0; it must not")
     return array
 
 

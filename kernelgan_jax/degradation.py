@@ -205,7 +205,6 @@ def downscale_inverse(
             f"{(height, width)}"
         )
     if not checks.traced(spectrum):
-        checks.finite("spectrum", spectrum)
         least, largest = np.min(spectrum), np.max(spectrum)
         if not 0 <= least <= largest <= jnp.finfo(exact).max:
             raise ValueError(

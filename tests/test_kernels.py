@@ -36,9 +36,9 @@ def test_centre_moves_the_centre_of_mass_to_the_alignment(scale, shape):
 
 
 def test_kernels_whose_values_cancel_or_that_would_be_huge_are_refused():
-    with pytest.raises(ValueError, match="kernel has its centre of mass outside"):
+    with pytest.raises(ValueError, match="kernel sums to 1e-06, nearly 0"):
         kernels.centre(np.array([[1, -0.999999], [0, 0]]), 2)
-    with pytest.raises(ValueError, match="factor is 1000000.0; a kernel of"):
+    with pytest.raises(ValueError, match="factor is 1000000.0; .* at most 100"):
         kernels.scale_width(np.eye(3), 1e6)
 
 

@@ -50,7 +50,7 @@ def wiener(
         results.append(
             enlarge(
                 image,
-                kernels.normalise(kernels.centre(stage.kernel, planned.scale)),
+                stage.aligned_kernel(),
                 scale=planned.scale,
                 noise_std=planned.noise_std,
                 kernel_std=float(np.std(stage.widths)),

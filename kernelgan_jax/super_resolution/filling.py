@@ -7,7 +7,6 @@ blurred together with the picture, by its kernel.
 
 import numpy as np
 
-from kernelgan_jax import kernels
 from kernelgan_jax.pixels import to_unit
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.closed_form import continued
@@ -37,10 +36,10 @@ def predicted(image: np.ndarray, planned: Plan, unknown: np.ndarray) -> np.ndarr
       planned: How it is enlarged.
       unknown: `H x W` bool.
     """
-    evidence, kernel = planned.evidence, planned.stages[-1].kernel
+    evidence = planned.evidence
     return continued(
         image,
-        kernels.normalise(kernels.centre(kernel, planned.scale)),
+        planned.stages[-1].aligned_kernel(),
         unknown,
         scale=planned.scale,
         noise_std=planned.noise_std,

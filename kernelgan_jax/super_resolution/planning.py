@@ -41,10 +41,14 @@ class Stage(NamedTuple):
     widths: tuple[float, ...] = (1.0,)
     """Equally likely factors on the kernel's width."""
 
+    def aligned_kernel(self) -> np.ndarray:
+        """The kernel: sum 1, aligned for the scale."""
+        return kernels.normalise(kernels.centre(self.kernel, self.scale))
+
     def aligned_kernels(self) -> tuple[np.ndarray, ...]:
         """The kernel at each width: sum 1, aligned for the scale."""
         wider = (kernels.scale_width(self.kernel, width) for width in self.widths)
-        return tuple(kernels.normalise(kernels.centre(k, self.scale)) for k in wider)
+        return tuple(Stage(self.scale, each).aligned_kernel() for each in wider)
 
 
 class Plan(NamedTuple):

@@ -78,12 +78,13 @@ def super_resolve(
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
     known = evidence or getattr(estimate, "evidence", None)
     usable = None
-    if known is None or find_method(method).uses_kernel:
+    if known is None:
         usable = find_usable(pixels)
-    if known is not None:
-        span = known.span
-    elif usable is not None:
         span = find_levels(own_channels(usable.image).select(usable.image)).span
+    else:
+        span = known.span
+        if find_method(method).uses_kernel:
+            usable = find_usable(pixels)
     planned = plan(
         estimate,
         scale=scale,

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import programs
+from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
 from kernelgan_jax.estimators.spectral.analysis import analyse, evidence, were_drawn
@@ -49,6 +49,9 @@ def analyse_images(
     Returns:
       For each image what `analyse` returns, or None where it raises a ValueError.
 
+    Raises:
+      ValueError: If the scale is out of range.
+
     Example:
       >>> import numpy as np
       >>> from kernelgan_jax.estimators.spectral import analyse_images
@@ -57,6 +60,7 @@ def analyse_images(
       >>> [found is not None for found in analyse_images(images, scale=2)]
       [True, False, False]
     """
+    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
 
     def each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """The results of the items; None where there is none, or an error."""

@@ -137,11 +137,10 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
 
 def _request(image: np.ndarray, planned: Plan) -> Request:
     """What the network is given of an image."""
-    kernel = kernels.centre(planned.stages[-1].kernel, planned.scale)
     evidence = planned.evidence
     return Request(
         image,
-        _cropped(kernels.normalise(kernel)),
+        _cropped(planned.stages[-1].aligned_kernel()),
         planned.scale,
         noise_std=added_noise_std(planned.noise_std),
         kernel_std=max(planned.kernel_std, planned.config.kernel_std),

@@ -36,7 +36,7 @@ def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
     (network,) = _networks(planned.config, planned.scale)
     noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
     room = min(kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2]))
-    kernel = padded(_aligned(planned), room)
+    kernel = padded(planned.stages[-1].aligned_kernel(), room)
     run = _usrnet(network.denoiser, planned.scale)
     weights = network.params, network.hyper
     return lambda tile: run(weights, tile, kernel, np.float32(noise))
@@ -47,7 +47,8 @@ def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
     del image
     weights, pca = _networks(planned.config, planned.scale)
     noise = added_noise_std(planned.noise_std)
-    numbers = srmd_network.code(_aligned(planned), pca, scale=planned.scale)
+    kernel = planned.stages[-1].aligned_kernel()
+    numbers = srmd_network.code(kernel, pca, scale=planned.scale)
     run = _srmd(weights.network, weights.takes_noise)
     return lambda tile: run(weights.params, tile, numbers, np.float32(noise))
 
@@ -66,12 +67,6 @@ def _onnx_of(image: np.ndarray, planned: Plan) -> Restore:
     (weights,) = _networks(planned.config, planned.scale)
     peak = planned.config.peak
     return lambda tile: onnx_network.apply(weights, tile, peak=peak)
-
-
-def _aligned(planned: Plan) -> np.ndarray:
-    """The kernel of a plan: sum 1, aligned for the scale."""
-    kernel = kernels.normalise(planned.stages[-1].kernel)
-    return np.asarray(kernels.centre(kernel, planned.scale))
 
 
 def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enlarge:
