@@ -251,7 +251,8 @@ def _decode_pillow(
             metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
             metadata.aspect = found.aspect
             value = stated_value(found.geo, decoded.stored.dtype)
-            decoded.missing = missing_values(decoded.stored, notes, value=value)
+            samples = decoded.stored[..., :-1] if decoded.has_alpha else decoded.stored
+            decoded.missing = missing_values(samples, notes, value=value)
         if image.mode in ("CMYK", "YCbCr"):
             decoded.keeps_profile = False
         if not decoded.keeps_profile:

@@ -42,6 +42,18 @@ def tiff(tmp_path):
     return write
 
 
+def change_tag(path, name, *, number=None, value=None):
+    """Gives a tag of 16 bits of a TIFF another number or value."""
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages.first.tags[name]
+    if number is not None:
+        struct.pack_into("<H", content, tag.offset, number)
+    if value is not None:
+        struct.pack_into("<H", content, tag.valueoffset, value)
+    path.write_bytes(content)
+
+
 def refused(path, *words):
     with pytest.raises(image_files.ImageError) as caught:
         image_files.read(path)
@@ -151,13 +163,13 @@ def test_pixels_without_data_are_marked(tiff):
     image = image_files.read(tiff(pixels, extratags=nodata))
     expected = np.zeros(SHAPE, bool)
     expected[0, :3] = True
-    np.testing.assert_array_equal(image.missing, expected)
+    np.testing.assert_array_equal(image.missing[..., 0], expected)
     np.testing.assert_array_equal(image.pixels[..., 0], pixels)
     assert "3 pixels without data" in image.note
     # Far from all others, they need no tag.
     pixels[0, :3] = np.nan, 3.4e38, -3.4e38
     image = image_files.read(tiff(pixels))
-    np.testing.assert_array_equal(image.missing, expected)
+    np.testing.assert_array_equal(image.missing[..., 0], expected)
     pixels[0, :3] = 0.0, 1e3, -1e3
     assert image_files.read(tiff(pixels)).missing is None
     empty = np.full((3, 3), np.nan, np.float32)
@@ -187,6 +199,34 @@ def test_no_data_in_8_bits(tiff, channels, nodata, marked):
     np.testing.assert_array_equal(image.pixels, pixels)
     assert (0 if image.missing is None else image.missing.sum()) == marked
     assert image.missing is None or image.missing[0, 0]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("dtype, value", [("uint16", 0), ("float32", -9999)])
+def test_bands_lack_data_each_for_itself(tiff, dtype, value, alpha):
+    pixels = np.maximum(values(4 + alpha, dtype), 1)
+    pixels[2:4, 3:5, 1] = value
+    extras = ["unspecified"] * 3 + ["unassalpha"] * alpha
+    tags = [(42113, "s", 0, str(value), True)]
+    path = tiff(pixels, extratags=tags, extrasamples=extras)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.missing, pixels[..., :4] == value)
+    assert "4 pixels without data in some bands kept" in image.note
+    # Other samples that would get the value come out beside it.
+    none = np.zeros((2 * SHAPE[0], 2 * SHAPE[1], 4))
+    larger = enlarging.as_stored(none, image, 2).pixels == value
+    np.testing.assert_array_equal(larger, image.missing.repeat(2, 0).repeat(2, 1))
+    # In colours a 0 is a level of its channel, but not in all of them.
+    pixels[0, 0, :3] = value
+    options = {"photometric": "rgb", "extrasamples": ["unassalpha"] * alpha}
+    path = tiff(pixels[..., [0, 1, 2, 4][: 3 + alpha]], extratags=tags, **options)
+    missing = image_files.read(path).missing
+    assert missing.shape == (*SHAPE, 1) and missing[0, 0] and missing.sum() == 1
+    # Bands of which all lack data in the same places are enlarged together.
+    pixels[..., :4] = np.maximum(pixels[..., :4], 1)
+    pixels[2, 3, :4] = value
+    path = tiff(pixels, extratags=tags, extrasamples=extras)
+    assert image_files.read(path).missing.shape == (*SHAPE, 1)
 
 
 @pytest.mark.parametrize("compression", [None, "adobe_deflate"])
@@ -292,7 +332,44 @@ def test_no_data_in_a_palette(tiff):
     image = image_files.read(tiff(places, extratags=tags, **options))
     np.testing.assert_array_equal(image.pixels, plain.pixels)
     assert image.pixels.dtype == np.uint8 and 42113 not in image.geo
-    np.testing.assert_array_equal(image.missing, places == 255)
+    np.testing.assert_array_equal(image.missing[..., 0], places == 255)
+
+
+@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_palette_with_alpha(tiff, kind, bits):
+    pixels = helpers.noise(*SHAPE, 2) >> (8 - bits)
+    colours = helpers.noise(3, 2**bits, dtype=np.uint16)
+    tags = [(320, "H", colours.size, colours.ravel().tolist(), True)]
+    path = tiff(pixels, extrasamples=[kind], extratags=tags, bitspersample=bits)
+    change_tag(path, "PhotometricInterpretation", value=3)
+    image = image_files.read(path)
+    # As GIMP writes it, colours are multiplied with neither kind of alpha.
+    expected = np.moveaxis(colours[:, pixels[..., 0]] >> 8, 0, -1)
+    np.testing.assert_array_equal(image.pixels, expected)
+    np.testing.assert_array_equal(image.alpha, pixels[..., 1] * (255 // (2**bits - 1)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "channels, extras, kind",
+    [
+        (1, 0, "minisblack"),
+        (2, 1, "minisblack"),
+        (3, 0, "rgb"),
+        (4, 1, "rgb"),
+        (4, 0, "separated"),
+    ],
+)
+def test_without_a_kind_of_colour_black_is_zero(tiff, dtype, channels, extras, kind):
+    pixels = values(channels, dtype)
+    alpha = ["unassalpha"] if extras else None
+    path = tiff(pixels, photometric=kind, extrasamples=alpha)
+    change_tag(path, "PhotometricInterpretation", number=263)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, pixels[..., : channels - extras])
+    assert image.is_colour == (channels - extras == 3)
+    assert image.bands == (channels == 4 and not extras)
 
 
 def test_previews_in_the_file_are_no_frames(tmp_path):
