@@ -75,7 +75,7 @@ class Tiff:
       max_pixels: The largest image that is read.
 
     Raises:
-      UnusableError: If it is a camera's raw file.
+      UnusableError: If it is a camera's raw file, or of a depth that is not read.
     """
 
     def __init__(self, file: IO[bytes], *, max_pixels: int):
@@ -91,9 +91,20 @@ class Tiff:
         self.numbers = whole or [0]
         """Places of the images in the file, without previews and masks."""
         self.pages = [pages[i] for i in self.numbers]
+        for page in self.pages:
+            _check_depth(page)
         self.left_out = len(pages) - len(self.pages)
         self.is_cut_off = self._is_followed(file, pages[-1])
         """Whether what follows the last image is damaged or missing."""
+        self._is_stack = False
+        """Whether only the first of the images has tags."""
+        if len(pages) == 1 and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
+            start, size = pages[0].dataoffsets[0], pages[0].nbytes
+            held = max((self._file.filehandle.size - start) // size, 1)
+            self.is_cut_off |= held < count
+            self._is_stack = True
+            self.numbers *= min(held, count)
+            self.pages *= min(held, count)
 
     def _is_followed(self, file: IO[bytes], page: TiffPage) -> bool:
         """Whether an image says that another one follows."""
@@ -114,6 +125,8 @@ class Tiff:
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""
         page = self.pages[frame]
+        if self._is_stack:
+            return False
         bits = page.bitspersample
         if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
             return False
@@ -146,6 +159,8 @@ class Tiff:
           UnusableError: If its layout is not supported.
         """
         page = self.pages[frame]
+        if self._is_stack:
+            page = tiff_pages.behind(page, frame)
         kind = tiff_pages.photometric(page)
         self._check(page)
         if empty := tiff_pages.places(page).count(LEFT_OUT):
@@ -286,6 +301,20 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
     if stored.dtype.kind != "u" or stored.dtype.itemsize > 2:
         return stored
     return whole_range(stored, page.bitspersample, notes)
+
+
+def _check_depth(page: TiffPage) -> None:
+    """Raises an error if samples have depths that tifffile reads wrong."""
+    bits: Any = page.bitspersample
+    problem = ""
+    if not isinstance(bits, int):
+        problem = f"samples of different depths ({', '.join(map(str, bits))} bits)"
+    elif bits == 24 and page.dtype is not None and page.dtype.kind in "ui":
+        problem = "integers of 24 bits"
+    if problem:
+        raise UnusableError(
+            f"is a TIFF with {problem}; export it with 8 or 16 bits for each sample"
+        )
 
 
 def _alpha_last(stored: np.ndarray, page: TiffPage) -> tuple[np.ndarray, int]:

@@ -1,5 +1,7 @@
 """The pages of a TIFF file, and what their tags say of the samples."""
 
+import copy
+
 from tifffile import TiffFile, TiffPage
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
@@ -28,6 +30,22 @@ def whole_pages(file: TiffFile) -> list[TiffPage]:
             break
         pages.append(page)
     return pages
+
+
+def stacked(file: TiffFile, page: TiffPage) -> int:
+    """The number of pictures that lie one behind the other, where only the first one
+    has tags: stacks of ImageJ of more than 4 GB, and of tifffile on demand."""
+    if not (page.is_contiguous and (file.is_imagej or file.is_shaped)):
+        return 1
+    found = file.series[0]
+    return found.size // page.size if found.is_truncated and page.size else 1
+
+
+def behind(page: TiffPage, number: int) -> TiffPage:
+    """The page of a picture in such a stack, counted from 0."""
+    found = copy.copy(page)
+    found.dataoffsets = tuple(at + number * page.nbytes for at in page.dataoffsets)
+    return found
 
 
 def is_raw(page: TiffPage) -> bool:

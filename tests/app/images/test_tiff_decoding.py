@@ -383,6 +383,37 @@ def test_previews_in_the_file_are_no_frames(tmp_path):
         assert image.frames == 2 and "1 previews or masks" in image.note
 
 
+@pytest.mark.parametrize(
+    "dtype, photometric", [("uint8", "rgb"), (">u2", "minisblack")]
+)
+def test_pictures_without_tags_of_their_own(tmp_path, dtype, photometric):
+    shape = (2, 3, *SHAPE, 3)[: 5 if photometric == "rgb" else 4]
+    stack = helpers.noise(*shape, dtype=np.dtype(dtype).newbyteorder("="))
+    path = tmp_path / "a.tif"
+    options = {"photometric": photometric, "byteorder": ">"}
+    tifffile.imwrite(path, stack, truncate=True, **options)
+    frames = stack.reshape(6, *SHAPE, -1)
+    for number in range(6):
+        image = image_files.read(path, frame=number)
+        np.testing.assert_array_equal(image.pixels, frames[number])
+        assert image.frames == 6 and image.pixels.dtype.isnative
+    path.write_bytes(path.read_bytes()[: -stack[0, 0].nbytes - 1])
+    image = image_files.read(path)
+    assert image.frames == 4 and "what follows page 4 is damaged" in image.note
+
+
+def test_stacks_of_imagej_with_one_page(tmp_path):
+    stack = helpers.noise(3, *SHAPE, dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    options = {"description": "ImageJ=1.54f\nimages=3\nslices=3\n", "metadata": None}
+    tifffile.imwrite(path, stack[0], photometric="minisblack", **options)
+    with open(path, "ab") as file:
+        stack[1:].tofile(file)
+    image = image_files.read(path, frame=2)
+    np.testing.assert_array_equal(image.pixels[..., 0], stack[2])
+    assert image.frames == 3
+
+
 def test_metadata_of_deep_tiff(tiff):
     tags = [(315, "s", 0, "me", True), (700, "B", 5, b"<xmp>", True)]
     options = {"extratags": tags, "iccprofile": b"profile", "byteorder": ">"}
@@ -446,6 +477,20 @@ def test_volumes_are_named(tmp_path, dtype):
     options = {"volumetric": True, "photometric": "minisblack", "metadata": None}
     tifffile.imwrite(tmp_path / "a.tif", volume, tile=(16, 16, 16), **options)
     refused(tmp_path / "a.tif", "depth 16", "export it")
+
+
+@pytest.mark.parametrize(
+    "bits, words",
+    [((5, 6, 5), "different depths (5, 6, 5 bits)"), ((24,) * 3, "integers of 24")],
+)
+def test_depths_that_are_not_read_are_named(tiff, bits, words):
+    path = tiff(values(3, "uint16"), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags["BitsPerSample"].valueoffset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<3H", content, place, *bits)
+    path.write_bytes(content)
+    refused(path, words, "export it with 8 or 16 bits")
 
 
 def test_complex_numbers_are_named(tiff):
