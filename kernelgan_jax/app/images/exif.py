@@ -2,12 +2,28 @@
 
 import re
 import struct
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import IO, Any
 
 import numpy as np
 from PIL import ExifTags
 from PIL import Image as pillow
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+OTHER_TEXTS = (
+    ExifTags.Base.DocumentName,
+    ExifTags.Base.PageName,
+    ExifTags.Base.HostComputer,
+)
+RATINGS = (ExifTags.Base.Rating, ExifTags.Base.RatingPercent)
+TEXTS_OF_WINDOWS = (
+    ExifTags.Base.XPTitle,
+    ExifTags.Base.XPComment,
+    ExifTags.Base.XPAuthor,
+    ExifTags.Base.XPKeywords,
+    ExifTags.Base.XPSubject,
+)
+"""Tags that programs write beside those of EXIF: texts, numbers of 16 bits, bytes."""
 
 _TIFF_EXIF = frozenset(
     {
@@ -21,6 +37,9 @@ _TIFF_EXIF = frozenset(
         ExifTags.Base.DateTime,
         ExifTags.Base.Artist,
         ExifTags.Base.Copyright,
+        *OTHER_TEXTS,
+        *RATINGS,
+        *TEXTS_OF_WINDOWS,
         ExifTags.IFD.Exif,
         ExifTags.IFD.GPSInfo,
     }
@@ -31,6 +50,12 @@ _TIFF_EXIF = frozenset(
 _OF_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
 """The orientation in an XMP packet, as an attribute or an element."""
 
+
+_FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+"""The tags that point to those of the camera and of the place."""
+
+_OF_64_BITS = (16, 17, 18)
+"""Types of a BigTIFF: integers, and pointers to tags."""
 
 _LAYOUT_TEXTS = (('{"shape":', ""), ("ImageJ=", "ImageJ"), ("<OME", "OME"))
 """What programs write into the description of a TIFF about its layout, which is
@@ -65,10 +90,62 @@ def orientation_of_xmp(xmp: bytes | None) -> int:
     return int(found[1]) if found else 1
 
 
-def block_of(image: pillow.Image, notes: list[str], orientation: int) -> bytes | None:
+def of_big_tiff(file: IO[bytes], place: int, *, order: str) -> pillow.Exif:
+    """The EXIF of a BigTIFF, which Pillow reads in one order of bytes alone.
+
+    Args:
+      file: The file.
+      place: Where the tags of the image are.
+      order: The order of bytes, "<" or ">".
+
+    Raises:
+      Exception: Any of several, if they are damaged.
+    """
+    prefix = b"II" if order == "<" else b"MM"
+
+    def read(place: int, group: int | None = None) -> ImageFileDirectory_v2:
+        found = ImageFileDirectory_v2(b"II\x2b\0" + bytes(12), prefix, group)
+        file.seek(place)
+        found.load(file)
+        return found
+
+    exif = pillow.Exif()
+    exif.endian = order
+    exif.update(read(place))
+    for tag, below in _pointers(file, place, order).items():
+        exif.pop(tag, None)
+        folder = exif.get_ifd(tag)
+        folder.update(read(below, tag))
+        folder.pop(ExifTags.IFD.Interop, None)  # A pointer.
+        exif[tag] = folder
+    return exif
+
+
+def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
+    """What some tags of a BigTIFF say of where the folders of EXIF are.
+
+    Pillow does not know all of their types.
+    """
+    found = {}
+    file.seek(place)
+    (count,) = struct.unpack(order + "Q", file.read(8))
+    for _ in range(count):
+        tag, kind, _, value = struct.unpack(order + "HHQ8s", file.read(20))
+        if tag in _FOLDERS:
+            code = "Q" if kind in _OF_64_BITS else "I"
+            (found[tag],) = struct.unpack_from(order + code, value)
+    return found
+
+
+def block_of(
+    read: Callable[[], pillow.Exif],
+    format: str | None,
+    notes: list[str],
+    orientation: int,
+) -> bytes | None:
     """The EXIF block of an image that is kept; see `kept_block`."""
     try:
-        return kept_block(image.getexif(), image.format, notes, orientation=orientation)
+        return kept_block(read(), format, notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         return None  # It is noted already.
 
@@ -133,9 +210,12 @@ def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
     own, by the tag that points to them; their texts are written as they were read."""
     below = {
         int(tag): folder
-        for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        for tag in _FOLDERS
         if tag in exif and (folder := exif.get_ifd(tag))
     }
+    camera = below.get(ExifTags.IFD.Exif, {})
+    if ExifTags.IFD.Interop in camera:  # A pointer, and then what it points to.
+        camera[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
     for folder in below.values():
         texts_as_read(folder)
     return below

@@ -138,13 +138,10 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     metadata = tiff.metadata(frame)
     if not decoded.keeps_profile:
         metadata.icc_profile = None
-    order, is_bigtiff, place = tiff.exif_place(frame)
     orientation = tiff.orientation(frame) or orientation_of_xmp(metadata.xmp)
-    exif = pillow.Exif()
-    exif.endian, exif.bigtiff = order, is_bigtiff
     try:
         with own_pillow_settings(notes):
-            exif.load_from_fp(file, place)
+            exif = tiff.exif(file, frame)
             metadata.exif = kept_block(exif, "TIFF", notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
@@ -232,7 +229,7 @@ def _decode_pillow(
                 f"has colour mode {image.mode}, which is not supported; export it as "
                 "RGB"
             )
-        metadata = of_pillow(image, image.format)
+        metadata = tiff.metadata(frame) if tiff else of_pillow(image, image.format)
         if png is not None:
             metadata = png
         if image.format == "AVIF":
@@ -245,12 +242,10 @@ def _decode_pillow(
             decoded.is_turned = image.format == "TIFF"
             if image.format == "WEBP" and decoded.has_alpha:
                 decoded = _without_opaque(decoded)
-        metadata.exif = block_of(image, notes, orientation)
+        exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
+        metadata.exif = block_of(exif, image.format, notes, orientation)
         if tiff is not None:
-            found = tiff.metadata(frame)
-            metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
-            metadata.aspect = found.aspect
-            value = stated_value(found.geo, decoded.stored.dtype)
+            value = stated_value(metadata.geo, decoded.stored.dtype)
             samples = decoded.stored[..., :-1] if decoded.has_alpha else decoded.stored
             decoded.missing = missing_values(samples, notes, value=value)
         if image.mode in ("CMYK", "YCbCr"):

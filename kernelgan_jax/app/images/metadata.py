@@ -24,6 +24,7 @@ GEO_TAGS = {
     34735: "H",  # GeoKeyDirectory
     34736: "d",
     34737: "s",
+    50844: "d",  # RPCCoefficient
     42112: "s",  # Metadata of GDAL
     42113: "s",  # The value that stands for no data
 }
@@ -31,6 +32,10 @@ GEO_TAGS = {
 
 _RASTER_TYPE, _IS_POINT = 1025, 2
 """The key, and its value if coordinates are of the pixels' centres."""
+
+_RPC, _RPC_OFFSETS, _RPC_SCALES = 50844, slice(2, 4), slice(7, 9)
+"""The tag of a camera model by rational polynomials (NGA's RPC00B, as GDAL writes it),
+and its values for lines and samples of the image, which are of the pixels' centres."""
 
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -372,4 +377,10 @@ def enlarged_geo(geo: Mapping[int, Any], scale: int) -> dict[int, Any]:
             matrix[row : row + 2] = [m / scale for m in matrix[row : row + 2]]
             matrix[row + 3] -= shift * (matrix[row] + matrix[row + 1])
         found[34264] = tuple(matrix)
+    if _RPC in geo and len(geo[_RPC]) > _RPC_SCALES.stop:
+        model = list(geo[_RPC])
+        centre = (scale - 1) / 2
+        model[_RPC_OFFSETS] = [scale * at + centre for at in model[_RPC_OFFSETS]]
+        model[_RPC_SCALES] = [scale * part for part in model[_RPC_SCALES]]
+        found[_RPC] = tuple(model)
     return found

@@ -94,7 +94,7 @@ def missing_values(
             _mark_far(found[..., channel if bands else 0], values)
     if not found.any():
         return None
-    if (found == found[..., :1]).all():
+    if all((band == found[..., 0]).all() for band in np.moveaxis(found, -1, 0)):
         found = np.ascontiguousarray(found[..., :1])
     where = " in some bands" if found.shape[2] > 1 else ""
     count = int(found.any(axis=-1).sum())

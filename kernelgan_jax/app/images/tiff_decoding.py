@@ -10,9 +10,10 @@ from fractions import Fraction
 from typing import IO, Any
 
 import numpy as np
+from PIL import Image as pillow
 from tifffile import TIFF, TiffFile, TiffPage
 
-from kernelgan_jax.app.images import nodata, tiff_pages
+from kernelgan_jax.app.images import exif, nodata, tiff_pages
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
@@ -29,6 +30,7 @@ from kernelgan_jax.app.images.tiff_pages import (
 )
 
 _ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 34675, 700, (282, 283), 296
+_IPTC, _PHOTOSHOP = 33723, (34377, 37724)
 """Numbers of tags."""
 
 _EXPANSION = {1: 1, 5: 1500, 32773: 130, 8: 1100, 32946: 1100, 50013: 1100}
@@ -211,6 +213,10 @@ class Tiff:
             xmp=xmp if isinstance(xmp, bytes) and xmp else None,
         )
         found.geo = _georeference(self.pages[frame])
+        found.left_out = (
+            "IPTC" if _IPTC in tags else "",
+            "data of Photoshop" if any(tag in tags for tag in _PHOTOSHOP) else "",
+        )
         per_inch = {2: 1.0, 3: 2.54}.get(int(tags.valueof(_RESOLUTION_UNIT, 2)))
         values = [tags.valueof(tag) for tag in _RESOLUTION]
         if all(isinstance(v, tuple) and all(v) for v in values):
@@ -230,9 +236,19 @@ class Tiff:
             return None
         return int(value) if value in range(1, 9) else 1
 
-    def exif_place(self, frame: int) -> tuple[str, bool, int]:
-        """Byte order, whether it is a BigTIFF, and where the tags of an image are."""
-        return self._file.byteorder, self._file.is_bigtiff, self.pages[frame].offset
+    def exif(self, file: IO[bytes], frame: int) -> pillow.Exif:
+        """The tags of an image in the open file, as Pillow reads them.
+
+        Raises:
+          Exception: Any of several, if they are damaged.
+        """
+        page, order = self.pages[frame], self._file.byteorder
+        if self._file.is_bigtiff:
+            return exif.of_big_tiff(file, page.offset, order=order)
+        found = pillow.Exif()
+        found.endian = order
+        found.load_from_fp(file, page.offset)
+        return found
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""

@@ -29,6 +29,7 @@ ORIENTATION_1 = struct.pack(">HHHIHHI", 1, ExifTags.Base.Orientation, 3, 1, 1, 0
 """The tags of an EXIF block that has nothing but the orientation."""
 
 
+TITLE = "Müller\0".encode("utf-16-le")
 COPYRIGHT = "© 2020 Müller".encode()
 
 
@@ -36,12 +37,17 @@ def exif_block():
     exif = pillow.Exif()
     exif[ExifTags.Base.Artist] = "me"
     exif[ExifTags.Base.Copyright] = COPYRIGHT
+    exif[ExifTags.Base.DocumentName] = "a name"
+    exif[ExifTags.Base.HostComputer] = "a host"
+    exif[ExifTags.Base.Rating] = 4
+    exif[ExifTags.Base.XPTitle] = TITLE
     exif[ExifTags.Base.ImageWidth] = 7
     exif[ExifTags.IFD.Exif] = {
         ExifTags.Base.ExifImageWidth: 7,
         ExifTags.Base.ExifImageHeight: 5,
         ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06",
         ExifTags.Base.CameraOwnerName: AsRead("Jos\xe9"),
+        ExifTags.IFD.Interop: {1: "R98"},
     }
     exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
     return exif.tobytes()
@@ -71,6 +77,10 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     exif = pillow.Exif()
     exif.load(found.exif)
     assert exif[ExifTags.Base.Artist] == "me"
+    assert exif[ExifTags.Base.DocumentName] == "a name"
+    assert exif[ExifTags.Base.HostComputer] == "a host"
+    assert (exif[ExifTags.Base.Rating], exif[ExifTags.Base.XPTitle]) == (4, TITLE)
+    assert exif.get_ifd(ExifTags.IFD.Interop) == {1: "R98"}
     inner = exif.get_ifd(ExifTags.IFD.Exif)
     assert inner[ExifTags.Base.DateTimeOriginal] == "2020:02:03 04:05:06"
     assert inner[ExifTags.Base.ExifImageWidth] == 48
@@ -304,6 +314,8 @@ def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
     image = Image(helpers.noise(5, 7, 3), exif=exif.tobytes())
     path = tmp_path / "a.tif"
     image_encoding.write(path, image, "tif")
+    with pillow.open(path) as file:
+        assert file.getexif().get_ifd(ExifTags.IFD.Interop) == {1: "R98"}
     with tifffile.TiffFile(path) as file:
         tags = file.pages.first.tags
         assert tags["ExifTag"].value["PixelXDimension"] == 7
@@ -344,3 +356,17 @@ def test_a_georeference_is_kept_and_made_true(tmp_path, dtype, raster, tags):
     after = ground(found, 15 - off, 12 - off)
     np.testing.assert_allclose(after, before, rtol=1e-12)
     assert "the georeference" in " ".join(image_encoding.fit(larger, "png").notes)
+
+
+def test_the_camera_model_of_a_satellite_is_made_true(tmp_path):
+    # Errors, offsets of lines, samples, latitude, ..., their scales, coefficients.
+    model = (-1.0, -1.0, 3.5, 4.5, *range(3), 4.0, 5.0, *range(3), *range(80))
+    image = Image(helpers.noise(8, 9, 1), geo={50844: tuple(map(float, model))})
+    stored, _, notes = written(tmp_path, image, "tif")
+    assert stored.geo[50844] == model and not notes
+    larger = enlarging.as_stored(np.full((24, 27, 1), 0.5), stored, 3)
+    found = larger.geo[50844]
+    # The centres of the pixels 0, 1, ... are at 1, 4, ... of the larger image.
+    assert found[2:4] == (11.5, 14.5) and found[7:9] == (12, 15)
+    assert found[:2] + found[4:7] + found[9:] == model[:2] + model[4:7] + model[9:]
+    assert "the georeference" in image_encoding.fit(larger, "png").notes[0]

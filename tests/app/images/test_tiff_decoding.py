@@ -423,6 +423,35 @@ def test_metadata_of_deep_tiff(tiff):
     assert b"me\0" in image.exif
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [13, 16, 18])
+def test_exif_of_a_big_tiff(tiff, dtype, order, kind):
+    tags = [(315, "s", 0, "somebody else", True), (34666, "Q", 1, 0, True)]
+    options = {"bigtiff": True, "byteorder": order, "extratags": tags}
+    path = tiff(values(1, dtype), **options)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags[34666].offset
+    end, text = len(content), b"2020:02:03 04:05:06\0"
+    value = struct.pack(order + ("Q" if kind > 13 else "Ixxxx"), end)
+    struct.pack_into(order + "HHQ8s", content, place, 34665, kind, 1, value)
+    folder = struct.pack(order + "QHHQQQ", 1, 0x9003, 2, len(text), end + 36, 0)
+    path.write_bytes(content + folder + text)
+    image = image_files.read(path)
+    exif = pillow.Exif()
+    exif.load(image.exif)
+    assert exif[315] == "somebody else" and "EXIF" not in image.note
+    assert exif.get_ifd(34665)[0x9003] == text[:-1].decode()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_what_is_lost_of_a_tiff_is_said(tiff, dtype):
+    tags = [(tag, "B", 9, b"something", True) for tag in (33723, 34377)]
+    image = image_files.read(tiff(values(1, dtype), extratags=tags))
+    assert image.note == "IPTC and data of Photoshop left out"
+
+
 @pytest.mark.parametrize(
     "resolution, aspect",
     [
