@@ -53,6 +53,9 @@ _MAX_CHUNK = 2**26
 _MAX_PROFILE = 2**26
 """Bytes of the longest ICC profile that is kept."""
 
+_MOST_NAMED = 8
+"""Chunks that are left out of which each is named."""
+
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 
 _EXIF_KEYWORD = b"Raw profile type exif\0"
@@ -143,6 +146,8 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
         here, at = at, at + 12 + length
         if kind in _PLAIN_CHUNKS or at > size:
             plain.append((here, min(at, size) - here))
+            if kind == b"IEND":  # Whatever lies behind is no part of the picture.
+                at = size
             continue
         if length > _MAX_CHUNK:
             left_out.append(f"{length:,} bytes of {kind.decode('latin-1')}")
@@ -175,7 +180,10 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
             left_out.append(f"the chunk {kind.decode('latin-1')}")
     plain.append((at, max(size - at, 0)))
     found.chunks = tuple(chunks)
-    notes.extend(f"{text} left out" for text in left_out)
+    named = list(dict.fromkeys(left_out))
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED:] = [f"{len(named) - _MOST_NAMED:,} kinds of other chunks"]
+    notes.extend(f"{text} left out" for text in named)
     return Spliced(file, plain), found
 
 

@@ -291,10 +291,14 @@ def test_damaged_metadata_of_a_png_are_left_out(tmp_path):
     data = png(helpers.noise(5, 7, 3), COLOUR)
     damaged = data.replace(struct.pack(">I", 100000), struct.pack(">I", 100001))
     notes = []
-    plain, found = split_png(io.BytesIO(damaged), notes)
+    # Behind the end of a picture nothing is looked at.
+    plain, found = split_png(io.BytesIO(damaged + bytes(1200)), notes)
     assert plain.read() == png(helpers.noise(5, 7, 3), density=None)
     assert found.chunks == COLOUR[1:]
     assert notes == ["damaged gAMA left out"]
+    others = [image_encoding.png_chunk(b"ab%02d" % (n // 2), b"") for n in range(100)]
+    split_png(io.BytesIO(damaged[:33] + b"".join(others) + damaged[33:]), notes := [])
+    assert len(notes) == 9 and notes[-1] == "43 kinds of other chunks left out"
 
 
 def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
