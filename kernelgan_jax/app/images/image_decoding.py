@@ -32,6 +32,7 @@ from kernelgan_jax.app.images.image import (
 from kernelgan_jax.app.images.image_kinds import RAW, kind_of
 from kernelgan_jax.app.images.metadata import (
     Metadata,
+    colour_chunks,
     of_pillow,
     read_avif_colours,
     split_png,
@@ -197,6 +198,10 @@ def _decode_heic(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
     metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
+    colours = opened.info.get("nclx_profile")
+    if colours and metadata.icc_profile is None:
+        codes = colours["color_primaries"], colours["transfer_characteristics"]
+        metadata.chunks = colour_chunks(*map(int, codes))
     if block := opened.info.get("exif"):
         exif = pillow.Exif()
         exif.load(block)

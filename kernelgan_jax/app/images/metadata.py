@@ -266,10 +266,15 @@ def read_avif_colours(file: IO[bytes], found: Metadata) -> None:
     place = head.find(_AVIF_COLOURS, 0, -4)
     if place < 0 or found.icc_profile is not None:
         return
-    primaries, transfer = struct.unpack_from(">HH", head, place + len(_AVIF_COLOURS))
-    if not (primaries in (1, 2) and transfer in _AS_SRGB):
-        body = bytes([primaries & 255, transfer & 255, 0, 1])  # RGB, full range
-        found.chunks = ((b"cICP", body),)
+    codes = struct.unpack_from(">HH", head, place + len(_AVIF_COLOURS))
+    found.chunks = colour_chunks(*codes)
+
+
+def colour_chunks(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The chunk of a PNG for colours by their codes in ITU-T H.273; none for sRGB."""
+    if primaries in (1, 2) and transfer in _AS_SRGB:
+        return ()
+    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # Full range.
 
 
 def with_avif_colours(avif: bytes, image: Image) -> bytes:

@@ -599,8 +599,11 @@ def test_heic(file):
     pixels = helpers.ramps(64, 48)
     encoded = pillow_heif.from_bytes("RGB", (48, 64), pixels.tobytes())
     data = io.BytesIO()
-    encoded.save(data, quality=100, exif=exif_block(1), chroma=444)
+    p3 = {"color_primaries": 12, "transfer_characteristics": 13}
+    p3["matrix_coefficients"] = 6
+    encoded.save(data, quality=100, exif=exif_block(1), chroma=444, **p3)
     image = image_files.read(file("a.heic", data.getvalue()))
+    assert image.chunks == ((b"cICP", bytes([12, 13, 0, 1])),)
     np.testing.assert_allclose(image.pixels, pixels.astype(int), atol=6)
     assert b"Camera" in image.exif and image.format == "HEIF"
     fails(file("b.heic", heic()), "damaged")
