@@ -181,7 +181,7 @@ class Tiff:
                 stored = np.concatenate([others, stored[:, :, [alpha]]], axis=2)
             if premultiplied:
                 notes.append("premultiplied alpha divided out")
-                stored = _straight(stored)
+                stored = straight(stored)
         colours = stored.shape[2] - (alpha is not None)
         if photometric == SEPARATED and colours == 4:
             notes.append("CMYK converted to RGB without its colour profile")
@@ -397,7 +397,7 @@ def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     return stored
 
 
-def _straight(stored: np.ndarray) -> np.ndarray:
+def straight(stored: np.ndarray) -> np.ndarray:
     """Colour that was multiplied with alpha, the last channel, divided by it."""
     for row in range(len(stored)):
         alpha = stored[row, :, -1:]

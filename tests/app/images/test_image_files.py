@@ -571,22 +571,47 @@ def test_jpeg_2000_is_decoded_tile_by_tile(file, monkeypatch, options, channels)
     fails(file("cut.jp2", data.getvalue()[:-900]), "damaged")
 
 
-def test_jpeg_2000_with_alpha_and_12_bits(file):
+def with_box(data, box):
+    """A JPEG 2000 with another box in its header."""
+    at = data.index(b"jp2h") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    start = struct.pack(">I", size + len(box))
+    return data[:at] + start + data[at + 4 : at + size] + box + data[at + size :]
+
+
+@pytest.mark.parametrize("opacity", [1, 2])
+def test_jpeg_2000_with_alpha_and_12_bits(file, opacity):
     pixels = helpers.noise(32, 40, 4, dtype=np.uint16) >> 4
     options = {"codecformat": "jp2", "level": 0, "reversible": True}
     data = imagecodecs.jpeg2k_encode(pixels, bitspersample=12, **options)
-    meaning = struct.pack(">H12H", 4, 0, 0, 1, 1, 0, 2, 2, 0, 3, 3, 1, 0)
-    at = data.index(b"jp2h") - 4
-    (size,) = struct.unpack_from(">I", data, at)
-    if b"cdef" not in data:
-        box = struct.pack(">I4s", 8 + len(meaning), b"cdef") + meaning
-        start = struct.pack(">I", size + len(box))
-        data = data[:at] + start + data[at + 4 : at + size] + box + data[at + size :]
+    assert b"cdef" not in data
+    meaning = struct.pack(">H12H", 4, 0, 0, 1, 1, 0, 2, 2, 0, 3, 3, opacity, 0)
+    data = with_box(data, struct.pack(">I4s", 8 + len(meaning), b"cdef") + meaning)
     image = image_files.read(file("a.jp2", data))
     expected = np.rint(pixels * (65535 / 4095))
-    np.testing.assert_array_equal(image.pixels, expected[..., :3])
     np.testing.assert_array_equal(image.alpha, expected[..., 3])
+    colour = expected[..., :3]
+    if opacity == 2:  # Premultiplied.
+        colour = np.minimum(65535 * colour / np.maximum(expected[..., 3:], 1), 65535)
+    np.testing.assert_allclose(image.pixels, colour, atol=0.51)
     assert "12-bit" in image.note and not image.bands
+    assert ("divided out" in image.note) == (opacity == 2)
+
+
+def test_jpeg_2000_that_is_neither_gray_nor_rgb(file):
+    options = {"codecformat": "jp2", "level": 0}
+    data = imagecodecs.jpeg2k_encode(helpers.noise(32, 40, 3), **options)
+    colours = b"colr\1\0\0" + struct.pack(">I", 16)
+    assert colours in data
+    for number, name in ((3, "YCC"), (12, "inks"), (14, "CIELab"), (18, "YCC")):
+        other = data.replace(colours, colours[:7] + struct.pack(">I", number))
+        fails(file("a.jp2", other), f"JPEG 2000 in {name}")
+    profile = b"colr\2\0\0" + bytes(16) + b"CMYK" + bytes(108)
+    box = struct.pack(">I", 4 + len(profile)) + profile
+    fails(file("a.jp2", with_box(data, box)), "a profile for CMYK")
+    box = box.replace(b"CMYK", b"RGB ")
+    image = image_files.read(file("a.jp2", with_box(data, box)))
+    assert image.icc_profile == profile.replace(b"CMYK", b"RGB ")[7:]
 
 
 def test_heic_needs_an_extra(file, monkeypatch):
