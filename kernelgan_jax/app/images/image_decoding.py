@@ -14,7 +14,7 @@ from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
 from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.images import declared, jpeg2000, jpegxl, netpbm
+from kernelgan_jax.app.images import declared, interlaced, jpeg2000, jpegxl, netpbm
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.exif import (
     block_of,
@@ -358,23 +358,21 @@ def _read_by_imagecodecs(
 ) -> Decoded | None:
     """Reads what Pillow would cut, misses or needs much memory for; else None.
 
-    These are PNG and AVIF of more than 8 bits, gray PNG of less than 8 bits with a
-    transparent level, which Pillow misses, and single pictures of AVIF and WebP, for
-    which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
-    animated PNG.
+    These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
+    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
+    animated PNG whose frames are parts.
     """
     if image.format == "PNG":
         file.seek(24)  # In the header chunk, always first.
-        depth, colour = file.read(2)
-        is_deep = depth == 16
-        if frames > 1:
-            if is_deep and not image.mode.startswith("I"):
-                notes.append("frames of 16 bits reduced to 8")
+        depth, _, _, _, is_interlaced = file.read(5)
+        if depth < 16 or frames > 1:
+            _scale_key(image, depth, notes)
             return None
-        has_key = colour == 0 and "transparency" in image.info
-        if not is_deep and not (has_key and depth < 8):
-            return None
-        stored = imagecodecs.png_decode(_all_of(file))
+        stored = (
+            interlaced.read(file)
+            if is_interlaced
+            else imagecodecs.png_decode(_all_of(file))
+        )
     elif image.format == "AVIF":
         data = _all_of(file)
         place = data.find(b"av1C")
@@ -394,6 +392,20 @@ def _read_by_imagecodecs(
         return None
     stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
     return Decoded(stored, stored.shape[2] in (2, 4))
+
+
+def _scale_key(image: ImageFile.ImageFile, depth: int, notes: list[str]) -> None:
+    """Makes the level or colour of a PNG that is transparent one of Pillow's pixels.
+
+    Pillow scales these to 8 bits, but not their key.
+    """
+    if depth == 16:
+        if not image.mode.startswith("I"):
+            notes.append("frames of 16 bits reduced to 8")
+        if image.info.pop("transparency", None) is not None:
+            notes.append("the transparent colour of frames of 16 bits left out")
+    elif image.mode == "L" and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2**depth - 1)
 
 
 def _read_bands(

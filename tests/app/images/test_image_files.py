@@ -17,7 +17,7 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import image_decoding, image_files, netpbm
+from kernelgan_jax.app.images import image_decoding, image_files, interlaced, netpbm
 
 HEIGHT, WIDTH = 5, 7
 
@@ -422,18 +422,55 @@ def test_transparent_colour_becomes_alpha(file, dtype, channels):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_a_transparent_gray_of_few_bits(file, bits):
+@pytest.mark.parametrize("is_animated", [False, True])
+def test_a_transparent_gray_of_few_bits(file, bits, is_animated):
     samples = np.arange(16, dtype=np.uint8).reshape(2, 8) % 2**bits
     rows = np.unpackbits(samples[..., None], axis=2)[..., 8 - bits :].reshape(2, -1)
     data = zlib.compress(b"".join(b"\0" + bytes(row) for row in np.packbits(rows, 1)))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0))
     key = chunk(b"tRNS", b"\0\1")
+    frames = chunk(b"IDAT", data)
+    if is_animated:
+        first, second = (
+            chunk(b"fcTL", struct.pack(">5I2H2B", n, 8, 2, 0, 0, 1, 9, 0, 0))
+            for n in (0, 1)
+        )
+        frames = chunk(b"acTL", struct.pack(">II", 2, 0)) + first + frames + second
+        frames += chunk(b"fdAT", struct.pack(">I", 2) + data)
     start = png(helpers.noise(2, 2))[:8]
-    content = start + header + key + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    image = image_files.read(file("a.png", content))
+    path = file("a.png", start + header + key + frames + chunk(b"IEND", b""))
     white = 255 // (2**bits - 1)
-    np.testing.assert_array_equal(image.pixels[..., 0], samples * white)
-    np.testing.assert_array_equal(image.alpha, np.where(samples == 1, 0, 255))
+    for frame in range(1 + is_animated):
+        image = image_files.read(path, frame=frame)
+        np.testing.assert_array_equal(image.pixels[..., 0], samples * white)
+        np.testing.assert_array_equal(image.alpha, np.where(samples == 1, 0, 255))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(11, 13), (1, 3)])
+def test_interlaced_16_bits(file, capfd, channels, shape):
+    pixels = helpers.noise(*shape, channels, dtype=np.uint16)
+    rows = [
+        b"\0" + row.astype(">u2").tobytes()
+        for top, left, down, across in interlaced._PASSES
+        for row in pixels[top::down, left::across]
+        if row.size
+    ]
+    data = png(pixels)
+    header = data[16:28] + b"\1"
+    key = b""
+    if channels in (1, 3):
+        key = chunk(b"tRNS", pixels[0, 1].astype(">u2").tobytes())
+    packed = chunk(b"IDAT", zlib.compress(b"".join(rows)))
+    content = data[:8] + chunk(b"IHDR", header) + key + packed + data[-12:]
+    image = image_files.read(file("a.png", content))
+    colours = channels - (channels in (2, 4))
+    np.testing.assert_array_equal(image.pixels, pixels[..., :colours])
+    is_key = (pixels == pixels[0, 1]).all(axis=-1)
+    alpha = np.where(is_key, 0, 65535) if key else pixels[..., -1]
+    np.testing.assert_array_equal(image.alpha, alpha)
+    fails(file("cut.png", content[:-20]), "damaged")
+    assert capfd.readouterr() == ("", "")  # Nor anything from the decoder.
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])
