@@ -14,13 +14,20 @@ from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
 from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.images import declared, interlaced, jpeg2000, jpegxl, netpbm
+from kernelgan_jax.app.images import (
+    declared,
+    heic,
+    interlaced,
+    jpeg2000,
+    jpegxl,
+    netpbm,
+    xmp_packets,
+)
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.exif import (
     block_of,
     kept_block,
     orientation_of,
-    orientation_of_xmp,
     upright,
 )
 from kernelgan_jax.app.images.image import (
@@ -32,7 +39,6 @@ from kernelgan_jax.app.images.image import (
 from kernelgan_jax.app.images.image_kinds import RAW, kind_of
 from kernelgan_jax.app.images.metadata import (
     Metadata,
-    colour_chunks,
     of_pillow,
     read_avif_colours,
     split_png,
@@ -89,7 +95,7 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
             raise pillow.DecompressionBombError
         return _image(*jpeg2000.read(_all_of(file), notes), notes, format="JPEG2000")
     if kind == "heic":
-        return _decode_heic(file, frame, notes)
+        return _image(*heic.read(file, notes), notes, format="HEIF", frame=frame)
     if kind in ("pnm", "pfm"):
         file = netpbm.by_the_book(file)
     if kind == "pfm":
@@ -140,7 +146,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     if not decoded.keeps_profile:
         metadata.icc_profile = None
     order, is_bigtiff, place = tiff.exif_place(frame)
-    orientation = tiff.orientation(frame) or orientation_of_xmp(metadata.xmp)
+    orientation = tiff.orientation(frame) or xmp_packets.orientation_of(metadata.xmp)
     exif = pillow.Exif()
     exif.endian, exif.bigtiff = order, is_bigtiff
     try:
@@ -177,37 +183,6 @@ def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
     stored = netpbm.whole_range(stored, frame.bits, notes)
     decoded = Decoded(stored, bands=channels not in GRAY_OR_COLOUR)
     return _image(decoded, Metadata(), notes, format="JPEG")
-
-
-def _decode_heic(file: IO[bytes], frame: int, notes: list[str]) -> Image:
-    """Decodes HEIC with all its bits, by an extra package."""
-    try:
-        import pillow_heif
-    except ImportError:
-        raise UnusableError(
-            'is HEIC, which needs pip install "kernelgan-jax[heic]"; or export it as '
-            "JPEG or PNG"
-        ) from None
-    file.seek(0)
-    opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
-    if opened.size[0] * opened.size[1] > MAX_PIXELS:
-        raise pillow.DecompressionBombError
-    if len(opened) > 1:
-        notes.append(f"only the main one of its {len(opened)} pictures used")
-    stored = np.asarray(opened)
-    if stored.ndim == 2:
-        stored = stored[:, :, np.newaxis]
-    metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
-    colours = opened.info.get("nclx_profile")
-    if colours and metadata.icc_profile is None:
-        codes = colours["color_primaries"], colours["transfer_characteristics"]
-        metadata.chunks = colour_chunks(*map(int, codes))
-    if block := opened.info.get("exif"):
-        exif = pillow.Exif()
-        exif.load(block)
-        metadata.exif = kept_block(exif, "HEIF", notes)
-    decoded = Decoded(stored, stored.shape[2] in (2, 4), is_turned=True)
-    return _image(decoded, metadata, notes, format="HEIF")
 
 
 def _decode_pillow(
@@ -315,6 +290,7 @@ def _image(
             stored = upright(stored, orientation)
             if missing is not None:
                 missing = np.ascontiguousarray(upright(missing, orientation))
+        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation)
         if orientation >= 5:
             dpi = dpi and (dpi[1], dpi[0])
             aspect = aspect and (aspect[1], aspect[0])
@@ -419,11 +395,6 @@ def _read_bands(
     mode, change = _MODES[image.mode]
     if change:
         notes.append(change)
-    if image.format == "PPM" and image.mode == "RGB":
-        # The decoder's arguments are a raw mode and, if not 255, the white level.
-        arguments = image.tile[0].args
-        if isinstance(arguments, tuple) and arguments[1] > 255:
-            notes.append("colour of more than 8 bits reduced to 8")
     image.load()
     has_alpha = image.has_transparency_data and mode in ("L", "RGB")
     if has_alpha:

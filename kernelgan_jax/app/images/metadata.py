@@ -2,16 +2,13 @@
 
 import dataclasses
 import io
-import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from PIL import ExifTags
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images.exif import to_bytes
 from kernelgan_jax.app.images.image import Image
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
@@ -318,46 +315,7 @@ def _is_density(dpi: object) -> bool:
     return isinstance(dpi, tuple) and len(dpi) == 2 and all(1 < x < 1e6 for x in dpi)
 
 
-# --- An enlarged image ---
-
-
-def enlarged_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """The EXIF block with the size of the image that it is written into.
-
-    Tags for the size are changed if they are there, and not added.
-    """
-    if exif is None:
-        return None
-    found = pillow.Exif()
-    found.load(exif)
-    Base = ExifTags.Base
-    sizes = {Base.ImageWidth: width, Base.ImageLength: height}
-    changed = False
-    for tag in sizes.keys() & set(found):
-        found[tag] = sizes[tag]
-        changed = True
-    inner = found.get_ifd(ExifTags.IFD.Exif)
-    sizes = {Base.ExifImageWidth: width, Base.ExifImageHeight: height}
-    for tag in sizes.keys() & set(inner):
-        inner[tag] = sizes[tag]
-        changed = True
-    return to_bytes(found) if changed else exif
-
-
-def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
-    """The XMP packet with the size of the image that it is written into, upright."""
-    if xmp is None:
-        return None
-    values = {
-        rb"(?:tiff:ImageWidth|exif:PixelXDimension)": width,
-        rb"(?:tiff:ImageLength|exif:PixelYDimension)": height,
-        rb"tiff:Orientation": 1,
-    }
-    for name, value in values.items():
-        text = b"%d" % value
-        xmp = re.sub(rb"(%b\s*=\s*[\"']\s*)\d+" % name, rb"\g<1>" + text, xmp)
-        xmp = re.sub(rb"(<%b\s*>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
-    return xmp
+# --- A georeference ---
 
 
 def enlarged_geo(geo: Mapping[int, Any], scale: int) -> dict[int, Any]:

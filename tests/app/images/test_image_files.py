@@ -729,15 +729,31 @@ def test_pixels_per_inch_turn_with_the_picture(file, kind):
     exif = pillow.Exif()
     for tag, value in tags.items():
         exif[tag] = value
+    exif[ExifTags.IFD.Exif] = {0x9214: (3, 4, 5), 0xA20E: 7.0, 0xA20F: 8.0}
+    exif.load(exif.tobytes())
     picture = pillow.fromarray(helpers.ramps(16, 24))
     if kind == "tif16":
         picture = pillow.fromarray(helpers.ramps(16, 24)[..., 0] * np.uint16(257))
     options = {"exif": exif, "dpi": (100, 200)}
+    if kind == "jpg":
+        options["xmp"] = (
+            b"<tiff:XResolution>1</tiff:XResolution><exif:SubjectArea>2"
+            b'</exif:SubjectArea><x stDim:w="3" exif:FocalPlaneYResolution="4/1"/>'
+        )
     image = image_files.read(file(f"a.{kind[:3]}", picture, **options))
     assert image.pixels.shape[:2] == (24, 16) and image.dpi == (200, 100)
     kept = pillow.Exif()
     kept.load(image.exif)
+    # The subject's place is that in the pixels as they were.
+    assert kept.get_ifd(ExifTags.IFD.Exif) == {0xA20E: 8.0, 0xA20F: 7.0}
+    del kept[ExifTags.IFD.Exif]
     assert dict(kept) == {282: 200.0, 283: 100.0, 296: 2}
+    assert "place of the subject left out" in image.note
+    if kind == "jpg":
+        assert image.xmp == (
+            b"<tiff:YResolution>1</tiff:YResolution>"
+            b'<x stDim:h="3" exif:FocalPlaneXResolution="4/1"/>'
+        )
 
 
 def test_orientation_that_makes_no_sense(file):
