@@ -39,6 +39,7 @@ from kernelgan_jax.app.images.image import (
 from kernelgan_jax.app.images.image_kinds import RAW, kind_of
 from kernelgan_jax.app.images.metadata import (
     Metadata,
+    bmp_profile,
     of_pillow,
     read_avif_colours,
     split_png,
@@ -98,11 +99,13 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _image(*heic.read(file, notes), notes, format="HEIF", frame=frame)
     if kind in ("pnm", "pfm"):
         file = netpbm.by_the_book(file)
+    if kind in ("pnm", "pam") and netpbm.is_followed(file):
+        notes.append("only the first of its pictures used")
     if kind == "pfm":
         decoded = Decoded(netpbm.read_floats(_all_of(file)))
         decoded.missing = missing_values(decoded.stored, notes)
         return _image(decoded, Metadata(), notes, format="PFM")
-    if kind == "pnm" and netpbm.is_deep(_all_of(file)):
+    if kind == "pnm" and netpbm.is_scaled(_all_of(file)):
         decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
         return _image(decoded, Metadata(), notes, format="PPM")
     if kind == "pam":
@@ -215,6 +218,8 @@ def _decode_pillow(
         metadata = of_pillow(image, image.format)
         if png is not None:
             metadata = png
+        if image.format == "BMP":
+            metadata.icc_profile = bmp_profile(file)
         if image.format == "AVIF":
             read_avif_colours(file, metadata)
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.

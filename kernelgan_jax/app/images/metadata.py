@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from PIL import Image as pillow
 
+from kernelgan_jax.app.images import xmp_packets
 from kernelgan_jax.app.images.image import Image
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
@@ -283,6 +284,24 @@ def with_avif_colours(avif: bytes, image: Image) -> bytes:
     return avif[:place] + struct.pack(">HH", *cicp[:2]) + avif[place + 4 :]
 
 
+# --- BMP ---
+
+_BMP_EMBEDDED = b"DEBM"
+"""What a BMP of version 5 has as its colour space if a profile is in the file."""
+
+
+def bmp_profile(file: IO[bytes]) -> bytes | None:
+    """The ICC profile in a BMP; None if there is none that can be one."""
+    file.seek(14)
+    header = file.read(124)
+    if len(header) < 124 or header[56:60] != _BMP_EMBEDDED or header[0] < 124:
+        return None
+    start, length = struct.unpack_from("<II", header, 112)
+    file.seek(14 + start)
+    profile = file.read(min(length, _MAX_PROFILE))
+    return profile if profile[36:40] == b"acsp" else None
+
+
 # --- What the formats of Pillow say ---
 
 
@@ -293,8 +312,10 @@ def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
     xmp = info.get("xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    found.xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    found.xmp = xmp and xmp_packets.alone(xmp)
     found.left_out = (
+        "what XMP has beyond its first packet" if found.xmp != xmp else "",
         "IPTC and data of Photoshop" if info.get("photoshop") else "",
         "a comment" if info.get("comment") else "",
     )

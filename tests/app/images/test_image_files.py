@@ -344,14 +344,31 @@ def test_two_bytes_of_space_behind_a_header(file, kind, white, dtype, top):
     data = samples.tobytes()
     if kind == "P4":  # Where 1 is black.
         data = np.packbits(~is_one).tobytes()
-    comment = "" if kind == "Pf" else "# by hand\r\n"
-    content = f"{kind}\r\n{comment}16 8{white}\r\n".encode() + data
+    content = f"{kind}\r\n# by hand\r\n16 8{white}\r\n".encode() + data
     image = image_files.read(file("a.pnm", content))
     np.testing.assert_array_equal(image.pixels, is_one * top)
     # By the book the first sample may have the code of a line feed.
     if kind == "P5":
         image = image_files.read(file("b.pgm", content[:-1]))
         np.testing.assert_array_equal(image.pixels.flat[:2], [10, data[0]])
+
+
+@pytest.mark.parametrize("content", [b"P5 2 1 100\n\0\x64", b"P2 2 1 100\n0 100 "])
+def test_a_white_level_below_255(file, content):
+    image = image_files.read(file("a.pgm", content))
+    np.testing.assert_array_equal(image.pixels[..., 0], [[0, 255]])
+    assert image.pixels.dtype == np.uint8 and "white level 100" in image.note
+    over = content.replace(b"\x64", b"\x65").replace(b" 100 ", b" 101 ")
+    assert over != content
+    fails(file("over.pgm", over), "samples above its white level")
+
+
+@pytest.mark.parametrize("head", ["P4 8 1\n", "P5 1 1 255\n", "P6 1 1 65535\n"])
+def test_of_several_pictures_of_a_pnm_the_first_is_used(file, head):
+    one = head.encode() + bytes(6 if "6" in head[:2] else 1)
+    for name, content, is_said in (("a", one, False), ("b", one + one, True)):
+        image = image_files.read(file(f"{name}.pnm", content))
+        assert ("only the first of its pictures" in image.conversions) == is_said
 
 
 def test_32_bit_integers_are_kept(file):
@@ -777,6 +794,35 @@ def test_icc_profile_is_kept(file, suffix):
     assert image_files.read(path).icc_profile == b"profile"
 
 
+def bmp(fields, rest=b""):
+    """A BMP of version 5 with a pixel of 32 bits, and some fields of its header."""
+    header = bytearray(struct.pack("<IiiHHI", 124, 1, 1, 1, 32, 3).ljust(124, b"\0"))
+    for place, data in fields.items():
+        header[place : place + len(data)] = data
+    start = struct.pack("<2sIII", b"BM", 142 + len(rest), 0, 138)
+    return start + bytes(header) + b"\1\2\3\4" + rest
+
+
+def test_profile_of_a_bmp_and_10_bits(file):
+    masks = struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
+    profile = bytes(36) + b"acsp" + bytes(88)
+    place = struct.pack("<II", 128, len(profile))
+    fields = {40: masks, 56: b"DEBM", 112: place}
+    image = image_files.read(file("a.bmp", bmp(fields, profile)))
+    assert image.icc_profile == profile
+    np.testing.assert_array_equal(image.pixels, [[[3, 2, 1]]])
+    fields[40] = struct.pack("<3I", 0x3FF00000, 0xFFC00, 0x3FF)
+    message = fails(file("b.bmp", bmp(fields)), "a BMP of a layout", "as PNG")
+    assert "damaged" not in message
+
+
+def test_the_rest_of_a_long_xmp_is_left_out(file):
+    xmp = b'<x a="1" xmpNote:HasExtendedXMP="0123ABCD" b="2"/>'
+    path = file("a.jpg", pillow.new("RGB", (8, 8)), xmp=xmp)
+    image = image_files.read(path)
+    assert image.xmp == b'<x a="1" b="2"/>' and "beyond its first" in image.note
+
+
 @pytest.mark.parametrize(
     "suffix, block",
     [("png", b"rubbish rubbish"), ("jpg", b"II*\0\x08\0\0\0\xff\xff\0")],
@@ -818,6 +864,7 @@ def test_not_an_image(file, content):
         (bytes(128) + b"DICM", "a DICOM file"),
         (b"%PDF-1.4", "a PDF"),
         (b"\0\0\0\x18ftypmp42" + bytes(99), "a video"),
+        (b"\0\0\0\x18ftypmif1" + bytes(4) + b"avif" + bytes(9), "an AVIF that is"),
         (b"8BPS\0\1", "a Photoshop file"),
         (b"II\xbc\1", "a JPEG XR"),
         (b"\0\0\1\0\1\0", "an icon"),
@@ -826,7 +873,7 @@ def test_not_an_image(file, content):
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):
-    assert "damaged" not in fails(file("a.png", content), f"but {words}")
+    fails(file("a.png", content), f"is not an image that can be read, but {words}")
 
 
 def test_colour_mode_that_is_not_supported(file):
