@@ -140,6 +140,7 @@ GAMMA_AND_TEXT = ((b"gAMA", bytes(4)), (b"tEXt", b"a\0b"))
         (Image(BLACK[..., :1], None, GRAY), "webp", "webp", "without its profile"),
         (Image(BLACK, frames=2, format="TIFF"), "webp", "tif", "hold pages"),
         (Image(BLACK, chunks=GAMMA_AND_TEXT), "tif", "tif", "without gAMA, texts"),
+        (Image(BLACK, dpi=(300, 300)), "webp", "webp", "without pixels per inch"),
     ],
 )  # fmt: skip
 def test_what_a_format_cannot_hold_is_said(image, wanted, kind, word):
