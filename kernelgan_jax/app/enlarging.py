@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax.app.images import nodata
+from kernelgan_jax.app.images import exif, nodata, xmp_packets
 from kernelgan_jax.app.images.image import Image
-from kernelgan_jax.app.images.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
+from kernelgan_jax.app.images.metadata import enlarged_geo
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 
@@ -207,8 +207,8 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
         pixels=pixels,
         alpha=alpha,
         missing=None,
-        exif=enlarged_exif(image.exif, width, height),
-        xmp=enlarged_xmp(image.xmp, width, height),
+        exif=exif.enlarged(image.exif, width, height, scale),
+        xmp=xmp_packets.enlarged(image.xmp, width, height, scale),
         geo=enlarged_geo(image.geo, scale),
         note="",
         conversions="",

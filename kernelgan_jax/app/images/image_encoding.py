@@ -53,6 +53,9 @@ _LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 _HIGHEST_DENSITY = 65535
 """Most pixels per inch that a JPEG can state."""
 
+_OF_SCREENS = (72, 96)
+"""Pixels per inch that programs state where nobody has chosen any."""
+
 _LONGEST_BLOCK = 65500
 """Bytes of the longest EXIF or XMP block in a JPEG."""
 
@@ -221,8 +224,11 @@ def _lost(image: Image, kind: str) -> list[str]:
         lost.append("texts")
     dpi = image.dpi or (1, 1)
     is_square = image.aspect is None and math.isclose(*dpi, rel_tol=0.01)
-    if kind not in ("png", "jpg", "tif") and not is_square:
-        lost.append("the shape of a pixel")
+    if kind not in ("png", "jpg", "tif"):
+        if not is_square:
+            lost.append("the shape of a pixel")
+        elif image.dpi and round(dpi[0]) not in _OF_SCREENS and not _has_density(image):
+            lost.append("pixels per inch")
     if kind != "tif" and not image.geo.keys() <= {42112, 42113}:
         lost.append("the georeference")
     if kind == "gif":
@@ -232,6 +238,13 @@ def _lost(image: Image, kind: str) -> list[str]:
     if not lost:
         return []
     return [f"without {', '.join(lost)}, which {_NAMES[kind]} cannot hold"]
+
+
+def _has_density(image: Image) -> bool:
+    """Whether EXIF has the pixels per inch, too."""
+    exif = pillow.Exif()
+    exif.load(image.exif or b"")
+    return ExifTags.Base.XResolution in exif
 
 
 def _to_8_bits(stored: np.ndarray) -> np.ndarray:

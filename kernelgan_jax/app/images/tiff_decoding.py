@@ -187,7 +187,7 @@ class Tiff:
             stored = _inverted(stored, missing)
         if alpha == 1:
             notes.append("premultiplied alpha divided out")
-            stored = _straight(stored)
+            stored = straight(stored)
         if kind == SEPARATED and not bands:
             notes.append("CMYK converted to RGB without its colour profile")
             stored = _rgb_of_inks(stored)
@@ -412,7 +412,7 @@ def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     return stored
 
 
-def _straight(stored: np.ndarray) -> np.ndarray:
+def straight(stored: np.ndarray) -> np.ndarray:
     """Colour that was multiplied with alpha, the last channel, divided by it."""
     for row in range(len(stored)):
         alpha = stored[row, :, -1:]
