@@ -6,13 +6,14 @@ anything else: they have no part in the kernel, the noise or the colours at the 
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
 
-from kernelgan_jax.app.images import nodata
+from kernelgan_jax.app.images import exif, nodata, xmp_packets
 from kernelgan_jax.app.images.image import Image
-from kernelgan_jax.app.images.metadata import enlarged_exif, enlarged_geo, enlarged_xmp
+from kernelgan_jax.app.images.metadata import enlarged_geo
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
 
@@ -41,31 +42,56 @@ def usual_pixels(image: Image) -> np.ndarray:
         low, high = image.levels()
         unit = np.empty(image.pixels.shape, np.float32)
         for row in range(len(unit)):
-            with np.errstate(invalid="ignore"):  # Infinity is without data.
+            with np.errstate(invalid="ignore", over="ignore"):  # Where none are seen.
                 values = image.pixels[row].astype(np.float64)
                 unit[row] = (values - low) / (high - low)
     if unseen is not None and source is not None:
-        if not source.any():  # A page without data.
-            return np.zeros_like(unit)
-        rows, columns = scipy.ndimage.distance_transform_edt(
-            ~source, return_distances=False, return_indices=True
-        )
-        unit[unseen] = unit[rows[unseen], columns[unseen]]
-        # The seams between the fills of different neighbours would be taken for noise.
-        for channel in range(unit.shape[2]):
-            smooth = scipy.ndimage.gaussian_filter(unit[:, :, channel], _SMOOTHING)
-            unit[unseen, channel] = smooth[unseen]
+        _fill(unit, unseen, source)
     return unit
 
 
-def unseen(image: Image) -> np.ndarray | None:
-    """Where `usual_pixels` are filled: `H x W` bool, or None."""
+def _fill(unit: np.ndarray, unseen: np.ndarray, source: np.ndarray) -> None:
+    """Fills `H x W x C` pixels in place; see `_unseen`. Bands without data become 0."""
+    for channel, values in enumerate(np.moveaxis(unit, -1, 0)):
+        if channel < unseen.shape[2]:  # The others are as this one.
+            hidden, known = unseen[..., channel], source[..., channel]
+            if not known.any():
+                known = ~hidden
+            rows, columns = scipy.ndimage.distance_transform_edt(
+                ~known, return_distances=False, return_indices=True
+            )
+        if not known.any():
+            values[...] = 0
+            continue
+        values[hidden] = values[rows[hidden], columns[hidden]]
+        # The seams between the fills of different neighbours would be taken for noise.
+        smooth = scipy.ndimage.gaussian_filter(values, _SMOOTHING)
+        values[hidden] = smooth[hidden]
+
+
+def unseen(image: Image, *, band: int | None = None) -> np.ndarray | None:
+    """Where `usual_pixels` are filled: `H x W` bool, or None.
+
+    Args:
+      image: The image.
+      band: In this band or channel, counted from 1; else in any that has data.
+    """
     found, source = _unseen(image)
-    return None if source is None else found
+    if found is None or source is None:
+        return None
+    if band is not None:
+        return found[..., min(band, found.shape[2]) - 1]
+    with_data = source.any(axis=(0, 1))
+    anywhere: np.ndarray = np.any(found[:, :, with_data], axis=2)
+    if anywhere.all():  # Bands that have nowhere data in common.
+        anywhere = np.all(found, axis=2)
+    return anywhere
 
 
 def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Where nothing is seen, and where there are pixels that it is filled from.
+
+    Both are `H x W x 1`, or `H x W x C` if bands differ.
 
     Filled are pixels without data or with an alpha of 0, from those with at least half
     of the full alpha if there are any: little remains of colour below a small alpha.
@@ -74,7 +100,7 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     known = None if image.missing is None else ~image.missing
     if image.alpha is None:
         return image.missing, known
-    alpha = image.alpha
+    alpha: Any = image.alpha[..., np.newaxis]
     top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
     unseen = ~(alpha > 0)
     source = alpha >= top / 2
@@ -114,29 +140,39 @@ def is_constant(image: Image) -> bool:
     unseen, _ = _unseen(image)
     if unseen is None:
         return bool(all((row == pixels[0, 0]).all() for row in pixels))
-    seen = pixels[~unseen]
-    return bool((seen == seen[:1]).all())
+    unseen = np.broadcast_to(unseen, pixels.shape)
+    for values, hidden in zip(pixels.T, unseen.T, strict=True):
+        seen = values[~hidden]
+        if (seen != seen[:1]).any():
+            return False
+    return True
 
 
 def enlarge_groups(
-    pixels: np.ndarray, enlarge: Callable[[np.ndarray], np.ndarray]
+    pixels: np.ndarray,
+    enlarge: Callable[[np.ndarray, int], np.ndarray],
+    *,
+    alone: bool = False,
 ) -> np.ndarray:
     """Enlarges any number of bands, a group at a time.
 
     Args:
       pixels: `H x W x C`, of any C.
-      enlarge: Enlarges gray (C = 1) and colour (C = 3).
+      enlarge: Enlarges gray (C = 1) and colour (C = 3); takes the number of the first
+        band, too, counted from 1.
+      alone: Whether each band is enlarged by itself.
     """
+    size = 1 if alone else _GROUP
     channels = pixels.shape[2]
-    if channels in (1, _GROUP):
-        return enlarge(pixels)
+    if channels in (1, size):
+        return enlarge(pixels, 1)
     parts = []
-    for first in range(0, channels, _GROUP):
-        group = pixels[:, :, first : first + _GROUP]
+    for first in range(0, channels, size):
+        group = pixels[:, :, first : first + size]
         count = group.shape[2]
         if count == 2:  # Three are as fast as two.
             group = np.concatenate([group, group[:, :, 1:]], axis=2)
-        parts.append(enlarge(np.ascontiguousarray(group))[:, :, :count])
+        parts.append(enlarge(np.ascontiguousarray(group), first + 1)[:, :, :count])
     return np.concatenate(parts, axis=2)
 
 
@@ -150,13 +186,13 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
     """
     height, width = enlarged.shape[:2]
     pixels = _values(enlarged, image)
-    nodata.avoid(pixels, nodata.stated_value(image.geo, pixels.dtype))
+    value = nodata.stated_value(image.geo, pixels.dtype)
+    nodata.avoid(pixels, value, bands=image.bands)
     if image.missing is not None:  # These stay as they are, each as s x s.
-        rows, columns = np.nonzero(image.missing)
         for row in range(scale):
             for column in range(scale):
-                place = scale * rows + row, scale * columns + column
-                pixels[place] = image.pixels[rows, columns]
+                part = pixels[row::scale, column::scale]
+                np.copyto(part, image.pixels, where=image.missing)
     alpha = image.alpha
     if alpha is not None:
         if alpha.dtype in (np.uint8, np.uint16):
@@ -171,8 +207,8 @@ def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
         pixels=pixels,
         alpha=alpha,
         missing=None,
-        exif=enlarged_exif(image.exif, width, height),
-        xmp=enlarged_xmp(image.xmp, width, height),
+        exif=exif.enlarged(image.exif, width, height, scale),
+        xmp=xmp_packets.enlarged(image.xmp, width, height, scale),
         geo=enlarged_geo(image.geo, scale),
         note="",
         conversions="",
@@ -185,8 +221,8 @@ def _values(enlarged: np.ndarray, image: Image) -> np.ndarray:
     if dtype in (np.uint8, np.uint16):
         return from_unit(enlarged, dtype)
     low, high = image.levels()
-    known = image.pixels if image.missing is None else image.pixels[~image.missing]
-    bottom = 0.0 if (known >= 0).all() else -np.inf  # Counts stay positive.
+    is_positive = (image.pixels >= 0).all(where=image.counted())
+    bottom = 0.0 if is_positive else -np.inf  # Counts stay positive.
     values = np.empty(enlarged.shape, dtype)
     for row in range(len(values)):
         unit = np.clip(enlarged[row].astype(np.float64), 0, 1)

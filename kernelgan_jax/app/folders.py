@@ -27,6 +27,10 @@ RESULT_IMAGE = re.compile(
 """Names of the images that a run writes into a folder."""
 
 
+_KERNELS = re.compile(r"(kernel_pool|pooled_kernel)_x[0-9]+\.[a-z]+")
+"""Names of the files in which a run writes kernels of all images."""
+
+
 class Owner(NamedTuple):
     """The image whose results a folder holds, and the settings they were made with."""
 
@@ -90,8 +94,10 @@ def safe_name(path: Path) -> str:
     Example:
       >>> safe_name(Path("x/a.b.png")), safe_name(Path("x/...png"))
       ('a.b', '_')
-      >>> safe_name(Path("manifest.jsonl.png"))
-      'manifest.jsonl_'
+      >>> safe_name(Path("manifest.jsonl.png")), safe_name(Path("Summary.csv.png"))
+      ('manifest.jsonl_', 'Summary.csv_')
+      >>> safe_name(Path("kernel_pool_x2.npz.png")), safe_name(Path("kernel_pool.png"))
+      ('kernel_pool_x2.npz_', 'kernel_pool')
     """
     stem = path.name.rpartition(".")[0] or path.name  # The same in every Python.
     name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in stem)
@@ -99,14 +105,18 @@ def safe_name(path: Path) -> str:
     name = name.rstrip(" .") or "_"
     if name.startswith("."):
         name = f"_{name[1:]}"
-    folded = name.casefold()
-    if (
-        is_manifest(folded)
-        or ".jsonl.damaged" in folded
-        or folded == summary_table.NAME
-    ):
-        name += "_"
-    return name
+    return f"{name}_" if is_of_the_program(name) else name
+
+
+def is_of_the_program(name: str) -> bool:
+    """Whether a file beside the folders of results has this name, in any case."""
+    name = name.casefold()
+    return (
+        is_manifest(name)
+        or ".jsonl.damaged" in name
+        or name == summary_table.NAME
+        or _KERNELS.fullmatch(name) is not None
+    )
 
 
 def owner_of(folder: Path) -> Owner | None:

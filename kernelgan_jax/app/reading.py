@@ -44,7 +44,7 @@ class Sample(NamedTuple):
         if self.usable is not None:
             return self.usable
         pixels = enlarging.for_estimation(self.image, band=job.band)
-        return find_usable(pixels, unseen=enlarging.unseen(self.image))
+        return find_usable(pixels, unseen=enlarging.unseen(self.image, band=job.band))
 
     def for_enlarging(self, job: Job) -> UsablePixels | None:
         """The usable pixels of the image, if they are known."""

@@ -127,10 +127,15 @@ def _plan(
 
 
 def _seen(
-    image: image_files.Image, pixels: np.ndarray, planned: Plan
+    image: image_files.Image,
+    pixels: np.ndarray,
+    planned: Plan,
+    *,
+    band: int | None = None,
 ) -> UsablePixels | None:
-    """The usable pixels of an image of which something is not seen."""
-    unseen = enlarging.unseen(image)
+    """The usable pixels of an image, or of bands from one on, of which something is
+    not seen."""
+    unseen = enlarging.unseen(image, band=band)
     if unseen is None or not planned.stages:
         return None
     return find_usable(pixels, unseen=unseen)
@@ -155,14 +160,16 @@ def _enlarge(
       known: The image's usable pixels, if they are known.
     """
 
-    def enlarge(group: np.ndarray) -> np.ndarray:
+    def enlarge(group: np.ndarray, band: int) -> np.ndarray:
         keys = [jax.random.key(job.seed)]
-        usable = known or _seen(image, group, planned)
+        usable = known or _seen(image, group, planned, band=band)
         return super_resolve_planned(
             keys, [group], [planned], usable=[usable], progress=progress
         )[0]
 
-    enlarged = enlarging.enlarge_groups(pixels, enlarge)
+    missing = image.missing
+    differs = missing is not None and missing.shape[2] > 1
+    enlarged = enlarging.enlarge_groups(pixels, enlarge, alone=differs)
     return enlarging.as_stored(enlarged, image, planned.scale)
 
 

@@ -33,12 +33,19 @@ SHORT_NAMES = {
 _HEADINGS = ("widths", "angle", "seconds", "converged", "confidence", "image")
 
 
+_unwritten: list[str] = []
+"""Why texts that were printed are not where they should be, as on a full disk."""
+
+
 class Enduring(io.TextIOBase):
     """A stream that nobody may be reading any more: it then swallows what it gets.
 
     What it holds back then goes nowhere at the end of the program, too, so that the
     exit status stays that of the work, as after `| head -1`.
     """
+
+    failure = ""
+    """Why something could not be written, though it may be read."""
 
     def __init__(self, stream: TextIO | None):
         self._stream = stream
@@ -72,6 +79,7 @@ class Enduring(io.TextIOBase):
                 yield
             except OSError as error:
                 if error.errno not in (errno.EPIPE, errno.EIO):
+                    self.failure = error.strerror or str(error)
                     raise
                 assert self._stream is not None
                 descriptor = self._stream.fileno()
@@ -95,8 +103,17 @@ def printable(text: object) -> str:
 
 def print_text(text: str) -> None:
     """Prints text, also where the terminal's encoding lacks some of its letters."""
-    lines = map(printable, text.split("\n"))
-    print(*lines, sep="\n", file=Enduring(sys.stdout), flush=True)
+    lines, stdout = map(printable, text.split("\n")), Enduring(sys.stdout)
+    print(*lines, sep="\n", file=stdout, flush=True)
+    if stdout.failure:
+        _unwritten.append(stdout.failure)
+
+
+def unwritten() -> str:
+    """Why text that was printed since the last call is lost; empty if none is."""
+    reason = _unwritten[0] if _unwritten else ""
+    _unwritten.clear()
+    return reason
 
 
 def print_error(problem: object) -> None:

@@ -93,8 +93,9 @@ def test_bands_have_levels_of_their_own():
 def test_bands_are_enlarged_in_groups(channels):
     seen = []
 
-    def enlarge(group):
+    def enlarge(group, band):
         assert group.shape[2] in (1, 3)
+        np.testing.assert_array_equal(group[..., 0], unit[..., band - 1])
         seen.append(group.shape[2])
         return group.repeat(2, 0).repeat(2, 1)
 
@@ -102,6 +103,9 @@ def test_bands_are_enlarged_in_groups(channels):
     larger = enlarging.enlarge_groups(unit, enlarge)
     np.testing.assert_array_equal(larger, unit.repeat(2, 0).repeat(2, 1))
     assert len(seen) == -(-channels // 3)
+    larger = enlarging.enlarge_groups(unit, enlarge, alone=True)
+    np.testing.assert_array_equal(larger, unit.repeat(2, 0).repeat(2, 1))
+    assert seen[-channels:] == [1] * channels
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -135,7 +139,7 @@ def test_pixels_without_data_are_filled_and_put_back():
     pixels[5, 7] = -9999
     missing = ~(pixels[..., 0] >= 0)
     alpha = np.where(missing, np.float32(np.nan), np.float32(1))
-    image = Image(pixels, alpha, missing=missing)
+    image = Image(pixels, alpha, missing=missing[..., np.newaxis])
     unit = enlarging.usual_pixels(image)
     assert np.ptp(unit[missing]) < 0.05 and np.isfinite(unit).all()
     result = there_and_back(image).pixels[..., 0]
@@ -151,10 +155,52 @@ def test_pages_of_which_nobody_sees_any_data(columns):
     pixels = np.full((4, 6, 1), np.nan, np.float32)
     pixels[:, :columns] = SMOOTH[:4, :columns, :1] * 9
     missing = np.isnan(pixels[..., 0])
-    image = Image(pixels, missing.astype(np.float32), missing=missing)
+    alpha = missing.astype(np.float32)
+    image = Image(pixels, alpha, missing=missing[..., np.newaxis])
     found = np.isnan(there_and_back(image).pixels[..., 0])
     np.testing.assert_array_equal(found, missing.repeat(2, 0).repeat(2, 1))
     assert enlarging.is_constant(image) == (columns == 0)
+
+
+def test_bands_lack_data_each_for_itself():
+    pixels = (SMOOTH * 1000 - 300).astype(np.int16)
+    complete = there_and_back(Image(pixels, bands=True)).pixels
+    missing = np.zeros(pixels.shape, bool)
+    missing[4:8, 5:9, 1] = missing[:, :3, 2] = missing[..., 4] = True
+    image = Image(np.where(missing, -9999, pixels), bands=True, missing=missing)
+    unit = enlarging.usual_pixels(image)
+    assert (unit[..., 4] == 0).all() and unit.max() < 1
+    np.testing.assert_array_equal(
+        unit[..., [0, 3]],
+        enlarging.usual_pixels(Image(pixels[..., [0, 3]], bands=True)),
+    )
+    result = there_and_back(image).pixels
+    filled = missing.repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(result == -9999, filled)
+    # Up to the rims of what is filled.
+    far = ~filled[..., :4]
+    far[:, 6:10, 2] = far[4:20, 6:22, 1] = False
+    np.testing.assert_allclose(result[..., :4][far], complete[..., :4][far], atol=2)
+    for band, expected in ((1, missing[..., 0]), (2, missing[..., 1])):
+        found = enlarging.unseen(image, band=band)
+        np.testing.assert_array_equal(found, expected)
+    # Bands without any data cost the others nothing.
+    expected = missing[..., 1] | missing[..., 2]
+    np.testing.assert_array_equal(enlarging.unseen(image), expected)
+    assert not enlarging.is_constant(image)
+
+
+@pytest.mark.parametrize("hidden", [1e6, -9999, 3e38, np.inf])
+@pytest.mark.parametrize("top", [1, 100])
+def test_what_nobody_sees_has_no_part_in_the_levels(hidden, top):
+    pixels = top * SMOOTH[..., :3]
+    alpha = np.ones((12, 16), np.float32)
+    alpha[:4, :4] = pixels[:4, :4] = 0
+    expected = there_and_back(Image(pixels, alpha)).pixels
+    pixels = pixels.copy()
+    pixels[:4, :4] = hidden
+    found = there_and_back(Image(pixels, alpha)).pixels
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_constant_images_are_known():

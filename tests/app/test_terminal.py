@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelgan_jax.app import terminal
+from kernelgan_jax.app import cli, terminal
 from kernelgan_jax.app.job import Summary
 
 GOOD = Summary(
@@ -110,11 +110,27 @@ def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
         enduring.flush()
 
 
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def flush(self):
+        raise OSError(28, "No space left on device")
+
+
+def test_text_that_cannot_be_written_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert cli.main(["--version"]) == 1
+    error = "error: what is printed cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == error
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert cli.main(["--version"]) == 0
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_the_work_goes_on_if_nobody_reads(stream):
     program = f"""
 import sys, time
-from kernelgan_jax.app import terminal
+from kernelgan_jax.app import cli, terminal
 while sys.stdin.read(1):
     pass
 for _ in range(3):

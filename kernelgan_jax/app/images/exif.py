@@ -2,12 +2,30 @@
 
 import re
 import struct
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import IO, Any
 
 import numpy as np
 from PIL import ExifTags
 from PIL import Image as pillow
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
+
+from kernelgan_jax.app.images import xmp_packets
+
+OTHER_TEXTS = (
+    ExifTags.Base.DocumentName,
+    ExifTags.Base.PageName,
+    ExifTags.Base.HostComputer,
+)
+RATINGS = (ExifTags.Base.Rating, ExifTags.Base.RatingPercent)
+TEXTS_OF_WINDOWS = (
+    ExifTags.Base.XPTitle,
+    ExifTags.Base.XPComment,
+    ExifTags.Base.XPAuthor,
+    ExifTags.Base.XPKeywords,
+    ExifTags.Base.XPSubject,
+)
+"""Tags that programs write beside those of EXIF: texts, numbers of 16 bits, bytes."""
 
 _TIFF_EXIF = frozenset(
     {
@@ -21,6 +39,9 @@ _TIFF_EXIF = frozenset(
         ExifTags.Base.DateTime,
         ExifTags.Base.Artist,
         ExifTags.Base.Copyright,
+        *OTHER_TEXTS,
+        *RATINGS,
+        *TEXTS_OF_WINDOWS,
         ExifTags.IFD.Exif,
         ExifTags.IFD.GPSInfo,
     }
@@ -28,9 +49,22 @@ _TIFF_EXIF = frozenset(
 """The tags of a TIFF that are kept as EXIF; the others describe the file's layout."""
 
 
-_OF_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
-"""The orientation in an XMP packet, as an attribute or an element."""
+_SUBJECT = (0x9214, 0xA214)
+"""SubjectArea and SubjectLocation: the place of the subject, in pixels."""
 
+_RESOLUTIONS = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+_OF_SENSOR = (
+    ExifTags.Base.FocalPlaneXResolution,
+    ExifTags.Base.FocalPlaneYResolution,
+)
+"""Pixels of a unit of length, across and down: of the picture, and of the sensor."""
+
+
+_FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+"""The tags that point to those of the camera and of the place."""
+
+_OF_64_BITS = (16, 17, 18)
+"""Types of a BigTIFF: integers, and pointers to tags."""
 
 _LAYOUT_TEXTS = (('{"shape":', ""), ("ImageJ=", "ImageJ"), ("<OME", "OME"))
 """What programs write into the description of a TIFF about its layout, which is
@@ -49,26 +83,78 @@ def orientation_of(
         counts if EXIF has none.
     """
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        orientation = stated_orientation(image.getexif())
     except (SyntaxError, ValueError, struct.error):
         # Editors write odd EXIF; the pixels are good nevertheless.
         notes.append("unreadable EXIF left out")
         orientation = None
-    if orientation is None:
-        return orientation_of_xmp(xmp)
-    return int(orientation) if orientation in range(1, 9) else 1
+    return orientation or xmp_packets.orientation_of(xmp)
 
 
-def orientation_of_xmp(xmp: bytes | None) -> int:
-    """The orientation that an XMP packet states, 1 to 8; 1 if there is none."""
-    found = _OF_XMP.search(xmp or b"")
-    return int(found[1]) if found else 1
+def stated_orientation(exif: pillow.Exif) -> int | None:
+    """The orientation, 1 to 8; 1 if it is none of these, None if there is none."""
+    value = exif.get(ExifTags.Base.Orientation)
+    if value is None:
+        return None
+    return int(value) if value in range(1, 9) else 1
 
 
-def block_of(image: pillow.Image, notes: list[str], orientation: int) -> bytes | None:
+def of_big_tiff(file: IO[bytes], place: int, *, order: str) -> pillow.Exif:
+    """The EXIF of a BigTIFF, which Pillow reads in one order of bytes alone.
+
+    Args:
+      file: The file.
+      place: Where the tags of the image are.
+      order: The order of bytes, "<" or ">".
+
+    Raises:
+      Exception: Any of several, if they are damaged.
+    """
+    prefix = b"II" if order == "<" else b"MM"
+
+    def read(place: int, group: int | None = None) -> ImageFileDirectory_v2:
+        found = ImageFileDirectory_v2(b"II\x2b\0" + bytes(12), prefix, group)
+        file.seek(place)
+        found.load(file)
+        return found
+
+    exif = pillow.Exif()
+    exif.endian = order
+    exif.update(read(place))
+    for tag, below in _pointers(file, place, order).items():
+        exif.pop(tag, None)
+        folder = exif.get_ifd(tag)
+        folder.update(read(below, tag))
+        folder.pop(ExifTags.IFD.Interop, None)  # A pointer.
+        exif[tag] = folder
+    return exif
+
+
+def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
+    """What some tags of a BigTIFF say of where the folders of EXIF are.
+
+    Pillow does not know all of their types.
+    """
+    found = {}
+    file.seek(place)
+    (count,) = struct.unpack(order + "Q", file.read(8))
+    for _ in range(count):
+        tag, kind, _, value = struct.unpack(order + "HHQ8s", file.read(20))
+        if tag in _FOLDERS:
+            code = "Q" if kind in _OF_64_BITS else "I"
+            (found[tag],) = struct.unpack_from(order + code, value)
+    return found
+
+
+def block_of(
+    read: Callable[[], pillow.Exif],
+    format: str | None,
+    notes: list[str],
+    orientation: int,
+) -> bytes | None:
     """The EXIF block of an image that is kept; see `kept_block`."""
     try:
-        return kept_block(image.getexif(), image.format, notes, orientation=orientation)
+        return kept_block(read(), format, notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         return None  # It is noted already.
 
@@ -80,8 +166,6 @@ def kept_block(
 
     Pixels per inch become those of the picture as the orientation, 1 to 8, shows it.
     """
-    if orientation >= 5:
-        _swap_resolutions(exif)
     for tag in list(exif):
         is_layout = format == "TIFF" and tag not in _TIFF_EXIF
         if is_layout or tag == ExifTags.Base.Orientation:
@@ -92,6 +176,7 @@ def kept_block(
     if not exif:
         return None
     try:
+        _turn(exif, orientation, notes)
         return to_bytes(exif)
     except Exception:  # Values of a wrong type make Pillow raise anything.
         notes.append("unreadable EXIF left out")
@@ -135,19 +220,80 @@ def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
     """
     below = {
         int(tag): folder
-        for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        for tag in _FOLDERS
         if tag in exif and (folder := exif.get_ifd(tag))
     }
+    camera = below.get(ExifTags.IFD.Exif, {})
+    if ExifTags.IFD.Interop in camera:  # A pointer, and then what it points to.
+        camera[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
     for folder in below.values():
         texts_as_read(folder)
     return below
 
 
-def _swap_resolutions(exif: pillow.Exif) -> None:
-    """Exchanges the pixels per inch across and down, if there are both."""
-    across, down = ExifTags.Base.XResolution, ExifTags.Base.YResolution
-    if across in exif and down in exif:
-        exif[across], exif[down] = exif[down], exif[across]
+def _turn(exif: pillow.Exif, orientation: int, notes: list[str]) -> None:
+    """Makes what is said of rows and columns true of the picture turned upright."""
+    camera = _of_camera(exif)
+    if orientation >= 5:
+        _exchange(exif, *_RESOLUTIONS)
+        _exchange(camera, *_OF_SENSOR)
+    subject = [tag for tag in _SUBJECT if tag in camera and orientation != 1]
+    for tag in subject:
+        del camera[tag]
+    if subject:
+        notes.append("place of the subject left out, as it is not upright")
+
+
+def _of_camera(exif: pillow.Exif) -> dict[int, Any]:
+    """The tags of the camera; Pillow would write a folder for them if there is none."""
+    tag = ExifTags.IFD.Exif
+    return exif.get_ifd(tag) if tag in exif else {}
+
+
+def _exchange(tags: MutableMapping[int, Any], across: int, down: int) -> None:
+    """Exchanges the values of two tags, if there are both."""
+    if across in tags and down in tags:
+        tags[across], tags[down] = tags[down], tags[across]
+
+
+def enlarged(exif: bytes | None, width: int, height: int, scale: int) -> bytes | None:
+    """The EXIF block with the size of the image that it is written into.
+
+    Tags for sizes and places are changed if they are there, and not added.
+
+    Args:
+      exif: The block of the image that was enlarged.
+      width: Pixels of a row, after that.
+      height: Number of rows, after that.
+      scale: By how much it was enlarged.
+    """
+    if exif is None:
+        return None
+    found = pillow.Exif()
+    found.load(exif)
+    Base = ExifTags.Base
+    camera = _of_camera(found)
+    changed = _set(found, {Base.ImageWidth: width, Base.ImageLength: height})
+    changed |= _set(camera, {Base.ExifImageWidth: width, Base.ExifImageHeight: height})
+    larger = {tag: _times(camera.get(tag), scale) for tag in (*_SUBJECT, *_OF_SENSOR)}
+    changed |= _set(camera, larger)
+    return to_bytes(found) if changed else exif
+
+
+def _set(tags: MutableMapping[int, Any], values: Mapping[int, Any]) -> bool:
+    """Changes those of some tags that are there; whether there is one."""
+    found = {tag: value for tag, value in values.items() if tag in tags}
+    tags.update(found)
+    return bool(found)
+
+
+def _times(value: Any, scale: int) -> Any:
+    """A number of EXIF, or several, multiplied; other values as they are."""
+    if isinstance(value, tuple):
+        return tuple(_times(each, scale) for each in value)
+    if isinstance(value, IFDRational):
+        return IFDRational(scale * int(value.numerator), int(value.denominator))
+    return scale * value if isinstance(value, int | float) else value
 
 
 def _drop_layout_text(exif: pillow.Exif, notes: list[str]) -> None:

@@ -44,7 +44,8 @@ class Image:
     rgb_first: bool = False
     """Whether the first three of the bands are RGB."""
     missing: np.ndarray | None = None
-    """`H x W`, True where the file says that there are no data, or None."""
+    """`H x W x 1`, or `H x W x C` if bands differ: True where the file says that there
+    are no data. Or None."""
     xmp: bytes | None = None
     """The XMP packet, or None."""
     dpi: tuple[float, float] | None = None
@@ -70,6 +71,19 @@ class Image:
         """Whether the channels are RGB."""
         return self.pixels.shape[2] == 3 and not self.bands
 
+    def counted(self) -> "np.ndarray | bool":
+        """Where samples count for the image's range: what has data and is seen.
+
+        Returns:
+          `H x W x 1` or `H x W x C` of bool, or True. If nothing is seen, all data
+          count.
+        """
+        known = True if self.missing is None else ~self.missing
+        if self.alpha is None:
+            return known
+        seen = (self.alpha > 0)[..., np.newaxis] & known
+        return seen if seen.any() else known
+
     def levels(self) -> tuple[np.ndarray, np.ndarray]:
         """The values that become 0 and 1 for estimation and super-resolution.
 
@@ -77,7 +91,7 @@ class Image:
         they are. All other values have no natural ends: the smallest and the largest
         value are taken, of each band or of all channels of gray and colour, with an
         eighth of their distance at both ends, as super-resolved edges overshoot. Pixels
-        without data do not count.
+        without data or with an alpha of 0 do not count.
 
         Returns:
           Two float64 arrays of shape `(C,)`.
@@ -86,13 +100,14 @@ class Image:
         if self.pixels.dtype in (np.uint8, np.uint16):
             top = float(np.iinfo(self.pixels.dtype).max)
             return np.zeros(channels), np.full(channels, top)
-        known = self.pixels if self.missing is None else self.pixels[~self.missing]
-        known = known.reshape(-1, channels)
-        if not len(known):
-            return np.zeros(channels), np.ones(channels)
-        low = known.min(axis=0).astype(np.float64)
-        high = known.max(axis=0).astype(np.float64)
         is_float = self.pixels.dtype.kind == "f"
+        limits = (np.finfo if is_float else np.iinfo)(self.pixels.dtype)
+        where = self.counted()
+        low = self.pixels.min(axis=(0, 1), where=where, initial=limits.max)
+        high = self.pixels.max(axis=(0, 1), where=where, initial=limits.min)
+        is_empty = low > high
+        low = np.where(is_empty, 0, low.astype(np.float64))
+        high = np.where(is_empty, 1, high.astype(np.float64))
         if not self.bands:
             low, high = np.full(channels, low.min()), np.full(channels, high.max())
         if is_float and low.min() >= 0 and high.max() <= 1:

@@ -14,13 +14,20 @@ from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
 from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.images import declared, jpeg2000, jpegxl, netpbm
+from kernelgan_jax.app.images import (
+    declared,
+    heic,
+    interlaced,
+    jpeg2000,
+    jpegxl,
+    netpbm,
+    xmp_packets,
+)
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.exif import (
     block_of,
     kept_block,
     orientation_of,
-    orientation_of_xmp,
     upright,
 )
 from kernelgan_jax.app.images.image import (
@@ -32,6 +39,7 @@ from kernelgan_jax.app.images.image import (
 from kernelgan_jax.app.images.image_kinds import RAW, kind_of
 from kernelgan_jax.app.images.metadata import (
     Metadata,
+    bmp_profile,
     of_pillow,
     read_avif_colours,
     split_png,
@@ -88,14 +96,16 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
             raise pillow.DecompressionBombError
         return _image(*jpeg2000.read(_all_of(file), notes), notes, format="JPEG2000")
     if kind == "heic":
-        return _decode_heic(file, frame, notes)
+        return _image(*heic.read(file, notes), notes, format="HEIF", frame=frame)
     if kind in ("pnm", "pfm"):
         file = netpbm.by_the_book(file)
+    if kind in ("pnm", "pam") and netpbm.is_followed(file):
+        notes.append("only the first of its pictures used")
     if kind == "pfm":
         decoded = Decoded(netpbm.read_floats(_all_of(file)))
         decoded.missing = missing_values(decoded.stored, notes)
         return _image(decoded, Metadata(), notes, format="PFM")
-    if kind == "pnm" and netpbm.is_deep(_all_of(file)):
+    if kind == "pnm" and netpbm.is_scaled(_all_of(file)):
         decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
         return _image(decoded, Metadata(), notes, format="PPM")
     if kind == "pam":
@@ -138,13 +148,10 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     metadata = tiff.metadata(frame)
     if not decoded.keeps_profile:
         metadata.icc_profile = None
-    order, is_bigtiff, place = tiff.exif_place(frame)
-    orientation = tiff.orientation(frame) or orientation_of_xmp(metadata.xmp)
-    exif = pillow.Exif()
-    exif.endian, exif.bigtiff = order, is_bigtiff
+    orientation = tiff.orientation(frame) or xmp_packets.orientation_of(metadata.xmp)
     try:
         with own_pillow_settings(notes):
-            exif.load_from_fp(file, place)
+            exif = tiff.exif(file, frame)
             metadata.exif = kept_block(exif, "TIFF", notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         notes.append("unreadable EXIF left out")
@@ -178,33 +185,6 @@ def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
     return _image(decoded, Metadata(), notes, format="JPEG")
 
 
-def _decode_heic(file: IO[bytes], frame: int, notes: list[str]) -> Image:
-    """Decodes HEIC with all its bits, by an extra package."""
-    try:
-        import pillow_heif
-    except ImportError:
-        raise UnusableError(
-            'is HEIC, which needs pip install "kernelgan-jax[heic]"; or export it as '
-            "JPEG or PNG"
-        ) from None
-    file.seek(0)
-    opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
-    if opened.size[0] * opened.size[1] > MAX_PIXELS:
-        raise pillow.DecompressionBombError
-    if len(opened) > 1:
-        notes.append(f"only the main one of its {len(opened)} pictures used")
-    stored = np.asarray(opened)
-    if stored.ndim == 2:
-        stored = stored[:, :, np.newaxis]
-    metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
-    if block := opened.info.get("exif"):
-        exif = pillow.Exif()
-        exif.load(block)
-        metadata.exif = kept_block(exif, "HEIF", notes)
-    decoded = Decoded(stored, stored.shape[2] in (2, 4), is_turned=True)
-    return _image(decoded, metadata, notes, format="HEIF")
-
-
 def _decode_pillow(
     file: IO[bytes],
     frame: int,
@@ -232,9 +212,11 @@ def _decode_pillow(
                 f"has colour mode {image.mode}, which is not supported; export it as "
                 "RGB"
             )
-        metadata = of_pillow(image, image.format)
+        metadata = tiff.metadata(frame) if tiff else of_pillow(image, image.format)
         if png is not None:
             metadata = png
+        if image.format == "BMP":
+            metadata.icc_profile = bmp_profile(file)
         if image.format == "AVIF":
             read_avif_colours(file, metadata)
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
@@ -245,13 +227,12 @@ def _decode_pillow(
             decoded.is_turned = image.format == "TIFF"
             if image.format == "WEBP" and decoded.has_alpha:
                 decoded = _without_opaque(decoded)
-        metadata.exif = block_of(image, notes, orientation)
+        exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
+        metadata.exif = block_of(exif, image.format, notes, orientation)
         if tiff is not None:
-            found = tiff.metadata(frame)
-            metadata.xmp, metadata.dpi, metadata.geo = found.xmp, found.dpi, found.geo
-            metadata.aspect = found.aspect
-            value = stated_value(found.geo, decoded.stored.dtype)
-            decoded.missing = missing_values(decoded.stored, notes, value=value)
+            value = stated_value(metadata.geo, decoded.stored.dtype)
+            samples = decoded.stored[..., :-1] if decoded.has_alpha else decoded.stored
+            decoded.missing = missing_values(samples, notes, value=value)
         if image.mode in ("CMYK", "YCbCr"):
             decoded.keeps_profile = False
         if not decoded.keeps_profile:
@@ -310,6 +291,7 @@ def _image(
             stored = upright(stored, orientation)
             if missing is not None:
                 missing = np.ascontiguousarray(upright(missing, orientation))
+        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation)
         if orientation >= 5:
             dpi = dpi and (dpi[1], dpi[0])
             aspect = aspect and (aspect[1], aspect[0])
@@ -353,23 +335,21 @@ def _read_by_imagecodecs(
 ) -> Decoded | None:
     """Reads what Pillow would cut, misses or needs much memory for; else None.
 
-    These are PNG and AVIF of more than 8 bits, gray PNG of less than 8 bits with a
-    transparent level, which Pillow misses, and single pictures of AVIF and WebP, for
-    which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
-    animated PNG.
+    These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
+    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
+    animated PNG whose frames are parts.
     """
     if image.format == "PNG":
         file.seek(24)  # In the header chunk, always first.
-        depth, colour = file.read(2)
-        is_deep = depth == 16
-        if frames > 1:
-            if is_deep and not image.mode.startswith("I"):
-                notes.append("frames of 16 bits reduced to 8")
+        depth, _, _, _, is_interlaced = file.read(5)
+        if depth < 16 or frames > 1:
+            _scale_key(image, depth, notes)
             return None
-        has_key = colour == 0 and "transparency" in image.info
-        if not is_deep and not (has_key and depth < 8):
-            return None
-        stored = imagecodecs.png_decode(_all_of(file))
+        stored = (
+            interlaced.read(file)
+            if is_interlaced
+            else imagecodecs.png_decode(_all_of(file))
+        )
     elif image.format == "AVIF":
         data = _all_of(file)
         place = data.find(b"av1C")
@@ -391,6 +371,20 @@ def _read_by_imagecodecs(
     return Decoded(stored, stored.shape[2] in (2, 4))
 
 
+def _scale_key(image: ImageFile.ImageFile, depth: int, notes: list[str]) -> None:
+    """Makes the level or colour of a PNG that is transparent one of Pillow's pixels.
+
+    Pillow scales these to 8 bits, but not their key.
+    """
+    if depth == 16:
+        if not image.mode.startswith("I"):
+            notes.append("frames of 16 bits reduced to 8")
+        if image.info.pop("transparency", None) is not None:
+            notes.append("the transparent colour of frames of 16 bits left out")
+    elif image.mode == "L" and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2**depth - 1)
+
+
 def _read_bands(
     image: ImageFile.ImageFile, notes: list[str]
 ) -> tuple[np.ndarray, bool]:
@@ -402,11 +396,6 @@ def _read_bands(
     mode, change = _MODES[image.mode]
     if change:
         notes.append(change)
-    if image.format == "PPM" and image.mode == "RGB":
-        # The decoder's arguments are a raw mode and, if not 255, the white level.
-        arguments = image.tile[0].args
-        if isinstance(arguments, tuple) and arguments[1] > 255:
-            notes.append("colour of more than 8 bits reduced to 8")
     image.load()
     has_alpha = image.has_transparency_data and mode in ("L", "RGB")
     if has_alpha:

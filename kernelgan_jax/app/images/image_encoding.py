@@ -6,7 +6,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import imagecodecs
@@ -16,7 +16,13 @@ from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import gif
-from kernelgan_jax.app.images.exif import AsRead, folders_below
+from kernelgan_jax.app.images.exif import (
+    OTHER_TEXTS,
+    RATINGS,
+    TEXTS_OF_WINDOWS,
+    AsRead,
+    folders_below,
+)
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import (
     COLOUR_CHUNKS,
@@ -47,10 +53,13 @@ _LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 _HIGHEST_DENSITY = 65535
 """Most pixels per inch that a JPEG can state."""
 
+_OF_SCREENS = (72, 96)
+"""Pixels per inch that programs state where nobody has chosen any."""
+
 _LONGEST_BLOCK = 65500
 """Bytes of the longest EXIF or XMP block in a JPEG."""
 
-_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432)
+_EXIF_TEXTS = (270, 271, 272, 305, 306, 315, 33432, *OTHER_TEXTS)
 """Tags of EXIF that are texts among the first tags of a TIFF."""
 
 
@@ -215,8 +224,11 @@ def _lost(image: Image, kind: str) -> list[str]:
         lost.append("texts")
     dpi = image.dpi or (1, 1)
     is_square = image.aspect is None and math.isclose(*dpi, rel_tol=0.01)
-    if kind not in ("png", "jpg", "tif") and not is_square:
-        lost.append("the shape of a pixel")
+    if kind not in ("png", "jpg", "tif"):
+        if not is_square:
+            lost.append("the shape of a pixel")
+        elif image.dpi and round(dpi[0]) not in _OF_SCREENS and not _has_density(image):
+            lost.append("pixels per inch")
     if kind != "tif" and not image.geo.keys() <= {42112, 42113}:
         lost.append("the georeference")
     if kind == "gif":
@@ -226,6 +238,13 @@ def _lost(image: Image, kind: str) -> list[str]:
     if not lost:
         return []
     return [f"without {', '.join(lost)}, which {_NAMES[kind]} cannot hold"]
+
+
+def _has_density(image: Image) -> bool:
+    """Whether EXIF has the pixels per inch, too."""
+    exif = pillow.Exif()
+    exif.load(image.exif or b"")
+    return ExifTags.Base.XResolution in exif
 
 
 def _to_8_bits(stored: np.ndarray) -> np.ndarray:
@@ -297,11 +316,7 @@ def tiff_page(image: Image) -> TiffPage:
     exif = pillow.Exif()
     if image.exif is not None:
         exif.load(image.exif)
-    tags: list[tuple[Any, ...]] = [
-        (tag, "s", 0, AsRead(exif[tag]).encode(), True)
-        for tag in _EXIF_TAGS
-        if tag in exif
-    ]
+    tags = list(_exif_tags(exif))
     if image.xmp is not None:
         tags.append((700, "B", len(image.xmp), image.xmp, True))
     for tag, value in image.geo.items():
@@ -326,6 +341,19 @@ def tiff_page(image: Image) -> TiffPage:
         "extratags": tags,
     }
     return TiffPage(stored, options, below)
+
+
+def _exif_tags(exif: pillow.Exif) -> Iterator[tuple[Any, ...]]:
+    """What is written of EXIF among the first tags of a TIFF, for tifffile."""
+    for tag in _EXIF_TEXTS:
+        if tag in exif:
+            yield tag, "s", 0, AsRead(exif[tag]).encode(), True
+    for tag in RATINGS:
+        if exif.get(tag) in range(2**16):
+            yield tag, "H", 1, int(exif[tag]), True
+    for tag in TEXTS_OF_WINDOWS:
+        if isinstance(exif.get(tag), bytes):
+            yield tag, "B", len(exif[tag]), exif[tag], True
 
 
 def _resolution(image: Image, exif: pillow.Exif) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from PIL import Image as pillow
 from PIL import UnidentifiedImageError
 
 from kernelgan_jax.app import files, memory
-from kernelgan_jax.app.folders import is_of_a_run, output_filter
+from kernelgan_jax.app.folders import is_of_a_run, is_of_the_program, output_filter
 from kernelgan_jax.app.images import image_encoding
 from kernelgan_jax.app.images.image import MAX_PIXELS, Image, UnusableError
 from kernelgan_jax.app.images.image_decoding import decode
@@ -92,7 +92,7 @@ def passed_over(
 ) -> list[str]:
     """What `find` leaves out of folders: a line for each that has more than images.
 
-    Hidden files and folders, the output folder and folders of results are not counted.
+    Hidden files and folders, the output folder, and what runs write are not counted.
     """
     output = ""
     if isinstance(leave_out, pathlib.Path):
@@ -109,7 +109,7 @@ def passed_over(
         kinds: collections.Counter[str] = collections.Counter()
         subfolders = 0
         for path in inside:
-            if path.name.startswith("."):
+            if path.name.startswith(".") or is_of_the_program(path.name):
                 continue
             if _is_folder(path):
                 is_output = os.path.realpath(path) == output

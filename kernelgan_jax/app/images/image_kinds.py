@@ -71,14 +71,16 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 
 
 def other_kind(head: bytes) -> str:
-    """What a file is that is no image which is read, and what to do with it.
+    """What a file is that cannot be read as an image, and what to do with it.
 
     Args:
       head: The first 512 bytes of the file.
 
     Returns:
-      A text that names the kind; empty if the kind is unknown.
+      A text that names the kind; empty if nothing is known of it.
     """
+    if kind_of(head[:32]) == "avif":
+        return "an AVIF that is damaged or incomplete; copy or export it again"
     for place, start, text in _OTHERS:
         if head.startswith(start, place):
             return text

@@ -2,16 +2,14 @@
 
 import dataclasses
 import io
-import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from PIL import ExifTags
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images.exif import to_bytes
+from kernelgan_jax.app.images import xmp_packets
 from kernelgan_jax.app.images.image import Image
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
@@ -24,6 +22,7 @@ GEO_TAGS = {
     34735: "H",  # GeoKeyDirectory
     34736: "d",
     34737: "s",
+    50844: "d",  # RPCCoefficient
     42112: "s",  # Metadata of GDAL
     42113: "s",  # The value that stands for no data
 }
@@ -31,6 +30,10 @@ GEO_TAGS = {
 
 _RASTER_TYPE, _IS_POINT = 1025, 2
 """The key, and its value if coordinates are of the pixels' centres."""
+
+_RPC, _RPC_OFFSETS, _RPC_SCALES = 50844, slice(2, 4), slice(7, 9)
+"""The tag of a camera model by rational polynomials (NGA's RPC00B, as GDAL writes it),
+and its values for lines and samples of the image, which are of the pixels' centres."""
 
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -52,6 +55,9 @@ _MAX_CHUNK = 2**26
 
 _MAX_PROFILE = 2**26
 """Bytes of the longest ICC profile that is kept."""
+
+_MOST_NAMED = 8
+"""Chunks that are left out of which each is named."""
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 
@@ -143,6 +149,8 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
         here, at = at, at + 12 + length
         if kind in _PLAIN_CHUNKS or at > size:
             plain.append((here, min(at, size) - here))
+            if kind == b"IEND":  # Whatever lies behind is no part of the picture.
+                at = size
             continue
         if length > _MAX_CHUNK:
             left_out.append(f"{length:,} bytes of {kind.decode('latin-1')}")
@@ -175,7 +183,10 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
             left_out.append(f"the chunk {kind.decode('latin-1')}")
     plain.append((at, max(size - at, 0)))
     found.chunks = tuple(chunks)
-    notes.extend(f"{text} left out" for text in left_out)
+    named = list(dict.fromkeys(left_out))
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED:] = [f"{len(named) - _MOST_NAMED:,} kinds of other chunks"]
+    notes.extend(f"{text} left out" for text in named)
     return Spliced(file, plain), found
 
 
@@ -258,10 +269,15 @@ def read_avif_colours(file: IO[bytes], found: Metadata) -> None:
     place = head.find(_AVIF_COLOURS, 0, -4)
     if place < 0 or found.icc_profile is not None:
         return
-    primaries, transfer = struct.unpack_from(">HH", head, place + len(_AVIF_COLOURS))
-    if not (primaries in (1, 2) and transfer in _AS_SRGB):
-        body = bytes([primaries & 255, transfer & 255, 0, 1])  # RGB, full range
-        found.chunks = ((b"cICP", body),)
+    codes = struct.unpack_from(">HH", head, place + len(_AVIF_COLOURS))
+    found.chunks = colour_chunks(*codes)
+
+
+def colour_chunks(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The chunk of a PNG for colours by their codes in ITU-T H.273; none for sRGB."""
+    if primaries in (1, 2) and transfer in _AS_SRGB:
+        return ()
+    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # Full range.
 
 
 def with_avif_colours(avif: bytes, image: Image) -> bytes:
@@ -271,6 +287,24 @@ def with_avif_colours(avif: bytes, image: Image) -> bytes:
     if len(cicp) != 4 or place < len(_AVIF_COLOURS):
         return avif
     return avif[:place] + struct.pack(">HH", *cicp[:2]) + avif[place + 4 :]
+
+
+# --- BMP ---
+
+_BMP_EMBEDDED = b"DEBM"
+"""What a BMP of version 5 has as its colour space if a profile is in the file."""
+
+
+def bmp_profile(file: IO[bytes]) -> bytes | None:
+    """The ICC profile in a BMP; None if there is none that can be one."""
+    file.seek(14)
+    header = file.read(124)
+    if len(header) < 124 or header[56:60] != _BMP_EMBEDDED or header[0] < 124:
+        return None
+    start, length = struct.unpack_from("<II", header, 112)
+    file.seek(14 + start)
+    profile = file.read(min(length, _MAX_PROFILE))
+    return profile if profile[36:40] == b"acsp" else None
 
 
 # --- What the formats of Pillow say ---
@@ -283,8 +317,10 @@ def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
     xmp = info.get("xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    found.xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    found.xmp = xmp and xmp_packets.alone(xmp)
     found.left_out = (
+        "what XMP has beyond its first packet" if found.xmp != xmp else "",
         "IPTC and data of Photoshop" if info.get("photoshop") else "",
         "a comment" if info.get("comment") else "",
     )
@@ -305,46 +341,7 @@ def _is_density(dpi: object) -> bool:
     return isinstance(dpi, tuple) and len(dpi) == 2 and all(1 < x < 1e6 for x in dpi)
 
 
-# --- An enlarged image ---
-
-
-def enlarged_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """The EXIF block with the size of the image that it is written into.
-
-    Tags for the size are changed if they are there, and not added.
-    """
-    if exif is None:
-        return None
-    found = pillow.Exif()
-    found.load(exif)
-    Base = ExifTags.Base
-    sizes = {Base.ImageWidth: width, Base.ImageLength: height}
-    changed = False
-    for tag in sizes.keys() & set(found):
-        found[tag] = sizes[tag]
-        changed = True
-    inner = found.get_ifd(ExifTags.IFD.Exif)
-    sizes = {Base.ExifImageWidth: width, Base.ExifImageHeight: height}
-    for tag in sizes.keys() & set(inner):
-        inner[tag] = sizes[tag]
-        changed = True
-    return to_bytes(found) if changed else exif
-
-
-def enlarged_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
-    """The XMP packet with the size of the image that it is written into, upright."""
-    if xmp is None:
-        return None
-    values = {
-        rb"(?:tiff:ImageWidth|exif:PixelXDimension)": width,
-        rb"(?:tiff:ImageLength|exif:PixelYDimension)": height,
-        rb"tiff:Orientation": 1,
-    }
-    for name, value in values.items():
-        text = b"%d" % value
-        xmp = re.sub(rb"(%b\s*=\s*[\"']\s*)\d+" % name, rb"\g<1>" + text, xmp)
-        xmp = re.sub(rb"(<%b\s*>)\s*\d+\s*(?=</)" % name, rb"\g<1>" + text, xmp)
-    return xmp
+# --- A georeference ---
 
 
 def enlarged_geo(geo: Mapping[int, Any], scale: int) -> dict[int, Any]:
@@ -372,4 +369,10 @@ def enlarged_geo(geo: Mapping[int, Any], scale: int) -> dict[int, Any]:
             matrix[row : row + 2] = [m / scale for m in matrix[row : row + 2]]
             matrix[row + 3] -= shift * (matrix[row] + matrix[row + 1])
         found[34264] = tuple(matrix)
+    if _RPC in geo and len(geo[_RPC]) > _RPC_SCALES.stop:
+        model = list(geo[_RPC])
+        centre = (scale - 1) / 2
+        model[_RPC_OFFSETS] = [scale * at + centre for at in model[_RPC_OFFSETS]]
+        model[_RPC_SCALES] = [scale * part for part in model[_RPC_SCALES]]
+        found[_RPC] = tuple(model)
     return found

@@ -1,4 +1,4 @@
-"""Reading what Pillow does not: PAM, PFM, and PGM and PPM with more than 8 bits."""
+"""Reading what Pillow does not: PAM, PFM, and PGM and PPM of other levels than 255."""
 
 import io
 import re
@@ -10,12 +10,12 @@ from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images.image import GRAY_OR_COLOUR, UnusableError
 from kernelgan_jax.app.images.metadata import Spliced
 
-_SPACE, _GAP, _NUMBER = rb"\s+", rb"(?:\s|#[^\r\n]*[\r\n])+", rb"([0-9]+)"
+_GAP, _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+", rb"([0-9]+)"
 _REAL = rb"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
 _HEADERS = (
     re.compile(rb"(P[14])" + 2 * (_GAP + _NUMBER) + rb"\s"),
     re.compile(rb"(P[2356])" + 3 * (_GAP + _NUMBER) + rb"\s"),
-    re.compile(rb"(P[Ff])" + 2 * (_SPACE + _NUMBER) + _SPACE + _REAL + rb"\s"),
+    re.compile(rb"(P[Ff])" + 2 * (_GAP + _NUMBER) + _GAP + _REAL + rb"\s"),
 )
 
 _PAM = re.compile(rb"P7\r?\n((?:.*\n)*?)[ \t]*ENDHDR[ \t]*\r?\n")
@@ -50,6 +50,14 @@ class Header(NamedTuple):
         if self.kind == b"P7":
             return self.depth
         return 3 if self.kind in (b"P3", b"P6", b"PF") else 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pixels, unless they are written in digits."""
+        if self.kind == b"P4":
+            return -(-self.width // 8) * self.height
+        each = 4 if self.kind in (b"Pf", b"PF") else 2 if self.white > 255 else 1
+        return self.width * self.channels * each * self.height
 
 
 def header(data: bytes) -> Header | None:
@@ -97,33 +105,48 @@ def by_the_book(file: IO[bytes]) -> IO[bytes]:
     found = header(head)
     if found is None or head[found.end - 1 : found.end + 1] != b"\r\n":
         return file
-    each = 4 if found.kind in (b"Pf", b"PF") else 2 if found.white > 255 else 1
-    row = found.width * found.channels * each
-    if found.kind == b"P4":
-        row = -(-found.width // 8)
-    if size != found.end + 1 + row * found.height:
+    if size != found.end + 1 + found.size:
         return file
     end = found.end
     return Clipped(Spliced(file, [(0, end - 1), (end, size - end)]))
 
 
-def is_deep(data: bytes) -> bool:
-    """Whether a PGM or PPM has samples of more than 8 bits."""
+def is_followed(file: IO[bytes]) -> bool:
+    """Whether a PBM, PGM, PPM or PAM holds another picture behind its first one."""
+    file.seek(0)
+    found = header(file.read(HEAD))
+    if found is None or found.kind in (b"P1", b"P2", b"P3"):
+        return False
+    end = found.end + found.size
+    if end >= file.seek(0, io.SEEK_END):
+        return False
+    file.seek(end)
+    return header(file.read(HEAD)) is not None
+
+
+def is_scaled(data: bytes) -> bool:
+    """Whether a PGM or PPM has another white level than 255.
+
+    Pillow reads 8 bits of it, and takes what is above it for white.
+    """
     found = header(data)
     kinds = (b"P2", b"P3", b"P5", b"P6")
-    return found is not None and found.kind in kinds and found.white > 255
+    return found is not None and found.kind in kinds and found.white != 255
 
 
 def read_integers(data: bytes, notes: list[str]) -> np.ndarray:
-    """Reads a PGM or PPM with 16 bits per sample: `H x W x C` uint16, white 65535."""
+    """Reads a PGM or PPM: `H x W x C` uint8 or uint16, white the largest value.
+
+    Raises:
+      UnusableError: If its samples are beyond its white level.
+    """
     found = header(data)
     assert found is not None
-    white = int(found.white)
     if found.kind in (b"P2", b"P3"):
         pixels = _numbers(data, found)
     else:
-        pixels = _samples(data, found, ">u2").astype(np.uint16)  # This machine's order.
-    return _scaled(pixels, white, notes)
+        pixels = _samples(data, found, ">u2" if found.white > 255 else "u1")
+    return _scaled(pixels, int(found.white), notes)
 
 
 class Pam(NamedTuple):
@@ -148,9 +171,7 @@ def read_pam(data: bytes, notes: list[str]) -> Pam:
         raise ValueError("no header of a PAM")
     if found.tuples.startswith("CMYK"):
         raise UnusableError("is a PAM in CMYK; export it as TIFF")
-    is_deep = found.white > 255
-    pixels = _samples(data, found, ">u2" if is_deep else "u1")
-    pixels = pixels.astype(np.uint16 if is_deep else np.uint8)
+    pixels = _samples(data, found, ">u2" if found.white > 255 else "u1")
     pixels = _scaled(pixels, int(found.white), notes)
     has_alpha = found.tuples.endswith("_ALPHA") and found.depth > 1
     colours = found.depth - has_alpha
@@ -161,14 +182,15 @@ def read_pam(data: bytes, notes: list[str]) -> Pam:
 
 
 def _scaled(pixels: np.ndarray, white: int, notes: list[str]) -> np.ndarray:
-    """Samples of which `white` is the largest, in the range of their type."""
-    top = int(np.iinfo(pixels.dtype).max)
-    if white == top:
-        return pixels
+    """Samples of which `white` is the largest, in the range of uint8 or uint16."""
     if not 0 < white < 65536:
         raise UnusableError(f"has a white level of {white}, which is not 1 to 65535")
-    if pixels.max(initial=0) > white:
+    top = 65535 if white > 255 else 255
+    if white < top and pixels.max(initial=0) > white:
         raise UnusableError(f"has samples above its white level of {white}")
+    pixels = pixels.astype(np.uint16 if white > 255 else np.uint8)
+    if white == top:
+        return pixels
     notes.append(f"white level {white} scaled to {top}")
     return full_range(pixels, white)
 

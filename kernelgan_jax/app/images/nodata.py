@@ -28,7 +28,7 @@ def stated_value(tags: Mapping[int, Any], dtype: np.dtype) -> np.ndarray | None:
     return None
 
 
-def avoid(pixels: np.ndarray, value: np.ndarray | None) -> None:
+def avoid(pixels: np.ndarray, value: np.ndarray | None, *, bands: bool = False) -> None:
     """Moves pixels that have the value for no data off it by a step, in place.
 
     The step leads down where the type ends above. Of floating point, values closer than
@@ -36,7 +36,9 @@ def avoid(pixels: np.ndarray, value: np.ndarray | None) -> None:
 
     Args:
       pixels: `H x W x C`.
-      value: The value, if there is one; pixels have it if all of their samples do.
+      value: The value, if there is one.
+      bands: Whether each sample counts by itself; else pixels have the value if all of
+        their samples do.
     """
     if value is None:
         return
@@ -50,33 +52,53 @@ def avoid(pixels: np.ndarray, value: np.ndarray | None) -> None:
     # Of 64 bits, which hold both, whatever the type of the pixels.
     low, high = np.array([number - step, number + step])
     for row in pixels:
-        is_near = ((low < row) & (row < high)).all(axis=-1)
-        row[is_near] = high if high <= top else low
+        is_near = (low < row) & (row < high)
+        row[is_near if bands else is_near.all(axis=-1)] = high if high <= top else low
 
 
 def missing_values(
-    stored: np.ndarray, notes: list[str], *, value: np.ndarray | None = None
+    stored: np.ndarray,
+    notes: list[str],
+    *,
+    value: np.ndarray | None = None,
+    bands: bool = False,
 ) -> np.ndarray | None:
     """Where samples are not finite, or have a value that stands for no data.
 
     That is the one which is named, and one so far from all others, as -3.4e38, that the
     image's range would be nothing else.
 
+    Args:
+      stored: `H x W x C`, without alpha.
+      notes: Gets a note on pixels without data.
+      value: The value that is named, if there is one.
+      bands: Whether each sample counts by itself. A pixel of a colour image, where 0 is
+        a colour, too, has the value if all of its samples do.
+
     Returns:
-      `H x W` of bool; None if there are data everywhere.
+      `H x W x 1` of bool, or `H x W x C` if bands differ; None if there are data
+      everywhere.
     """
-    found = np.zeros(stored.shape[:2], bool)
-    for row in range(len(stored)):
-        if stored.dtype.kind == "f":
-            found[row] = ~np.isfinite(stored[row]).all(axis=-1)
+    is_plain = stored.dtype in (np.uint8, np.uint16)
+    if is_plain and value is None:
+        return None
+    found = np.zeros((*stored.shape[:2], stored.shape[2] if bands else 1), bool)
+    for lacking, samples in zip(found, stored, strict=True):
+        is_odd = ~np.isfinite(samples)
+        lacking[...] = is_odd if bands else is_odd.any(axis=-1, keepdims=True)
         if value is not None:
-            found[row] |= (stored[row] == value).all(axis=-1)
-    if stored.dtype.kind in "iuf" and stored.dtype not in (np.uint8, np.uint16):
-        for channel in np.moveaxis(stored, -1, 0):
-            _mark_far(found, channel)
+            is_same = samples == value
+            lacking |= is_same if bands else is_same.all(axis=-1, keepdims=True)
+    if stored.dtype.kind in "iuf" and not is_plain:
+        for channel, values in enumerate(np.moveaxis(stored, -1, 0)):
+            _mark_far(found[..., channel if bands else 0], values)
     if not found.any():
         return None
-    notes.append(f"{int(found.sum())} pixels without data kept as they are")
+    if all((band == found[..., 0]).all() for band in np.moveaxis(found, -1, 0)):
+        found = np.ascontiguousarray(found[..., :1])
+    where = " in some bands" if found.shape[2] > 1 else ""
+    count = int(found.any(axis=-1).sum())
+    notes.append(f"{count} pixels without data{where} kept as they are")
     return found
 
 

@@ -11,12 +11,15 @@ from typing import IO
 from PIL import GifImagePlugin, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images.image import MAX_PIXELS
+from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.terminal import printable
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "AVIF")
 """The formats that are tried, whatever a file's suffix. Pillow knows others that run
 outside programs (EPS) or have no pixels."""
+
+_ODD_BMP = "Unsupported BMP"
+"""Start of what Pillow says of a BMP such as one of 10 bits per colour."""
 
 _PILLOW_LOCK = threading.Lock()
 """Held while Pillow's global limits are changed."""
@@ -56,9 +59,20 @@ def open_pillow(file: IO[bytes]) -> ImageFile.ImageFile:
     """An image file as Pillow opens it, all frames of a GIF in colour if any is.
 
     Pillow alone fails for frames in colour behind a first one in gray.
+
+    Raises:
+      UnusableError: If it is a BMP of a layout that Pillow does not know.
     """
     file.seek(0)
-    image = pillow.open(file, formats=_FORMATS)
+    try:
+        image = pillow.open(file, formats=_FORMATS)
+    except OSError as error:
+        if str(error).startswith(_ODD_BMP):
+            raise UnusableError(
+                f"is a BMP of a layout that is not supported ({error}); export it as "
+                "PNG"
+            ) from None
+        raise
     if image.format == "GIF" and image.mode == "L":
         file.seek(0)
         in_colour = _ColourGif(file)

@@ -10,28 +10,28 @@ from fractions import Fraction
 from typing import IO, Any
 
 import numpy as np
+from PIL import Image as pillow
 from tifffile import TIFF, TiffFile, TiffPage
 
-from kernelgan_jax.app.images import nodata
+from kernelgan_jax.app.images import exif, nodata, tiff_pages
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
 from kernelgan_jax.app.images.metadata import GEO_TAGS, Metadata
 from kernelgan_jax.app.images.netpbm import whole_range
+from kernelgan_jax.app.images.tiff_pages import (
+    LEFT_OUT,
+    MINIMUM_IS_BLACK,
+    MINIMUM_IS_WHITE,
+    PALETTE,
+    RGB,
+    SEPARATED,
+    YCBCR,
+)
 
-MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
-"""Values of the tag PhotometricInterpretation."""
-
-_CAMERA_RAW = {32803, 34892}
-"""Values of PhotometricInterpretation in raw files: colour filters, linear raw."""
-
-_DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
-_WIDTH = 256
-_SUB_IFDS, _ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 330, 34675, 700, (282, 283), 296
+_ICC, _XMP, _RESOLUTION, _RESOLUTION_UNIT = 34675, 700, (282, 283), 296
+_IPTC, _PHOTOSHOP = 33723, (34377, 37724)
 """Numbers of tags."""
-
-_COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
-"""Samples of a pixel for kinds of colour that have more than one."""
 
 _EXPANSION = {1: 1, 5: 1500, 32773: 130, 8: 1100, 32946: 1100, 50013: 1100}
 """For some compressions, how many bytes may at most come out of one; a file that
@@ -42,10 +42,6 @@ _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
-
-_LEFT_OUT = (0, 0)
-"""Offset and bytes of a strip or tile that GDAL has left out, as it has only zeros or
-no data; tifffile fills it so."""
 
 _BUFFER = 2**22
 """Bytes of a file that are read at a time."""
@@ -66,7 +62,7 @@ class Decoded:
     rgb_first: bool = False
     """Whether the first three of the bands are RGB."""
     missing: np.ndarray | None = None
-    """`H x W`, True where there are no data, or None."""
+    """As `Image.missing`."""
     is_turned: bool = False
     """Whether the orientation is applied already."""
     keeps_profile: bool = True
@@ -81,29 +77,36 @@ class Tiff:
       max_pixels: The largest image that is read.
 
     Raises:
-      UnusableError: If it is a camera's raw file.
+      UnusableError: If it is a camera's raw file, or of a depth that is not read.
     """
 
     def __init__(self, file: IO[bytes], *, max_pixels: int):
         file.seek(0)
         self._file = TiffFile(file)
         self._max_pixels = max_pixels
-        pages: list[TiffPage] = []
-        for page in self._file.pages:
-            if not isinstance(page, TiffPage) or _WIDTH not in page.tags:
-                break  # What follows is damaged, and may be endless.
-            pages.append(page)
+        pages = tiff_pages.whole_pages(self._file)
         if not pages:
             raise ValueError("no image with a size")
-        if any(map(_is_raw, pages)):
+        if any(map(tiff_pages.is_raw, pages)):
             raise UnusableError(RAW)
-        whole = [i for i, page in enumerate(pages) if not _is_preview(page)]
+        whole = [i for i, page in enumerate(pages) if not tiff_pages.is_preview(page)]
         self.numbers = whole or [0]
         """Places of the images in the file, without previews and masks."""
         self.pages = [pages[i] for i in self.numbers]
+        for page in self.pages:
+            _check_depth(page)
         self.left_out = len(pages) - len(self.pages)
         self.is_cut_off = self._is_followed(file, pages[-1])
         """Whether what follows the last image is damaged or missing."""
+        self._is_stack = False
+        """Whether only the first of the images has tags."""
+        if len(pages) == 1 and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
+            start, size = pages[0].dataoffsets[0], pages[0].nbytes
+            held = max((self._file.filehandle.size - start) // size, 1)
+            self.is_cut_off |= held < count
+            self._is_stack = True
+            self.numbers *= min(held, count)
+            self.pages *= min(held, count)
 
     def _is_followed(self, file: IO[bytes], page: TiffPage) -> bool:
         """Whether an image says that another one follows."""
@@ -124,25 +127,29 @@ class Tiff:
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""
         page = self.pages[frame]
+        if self._is_stack:
+            return False
         bits = page.bitspersample
         if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
             return False
         if page.imagedepth != 1 or page.compression not in _OF_PILLOW:
             return False
-        if _LEFT_OUT in _places(page):
+        if LEFT_OUT in tiff_pages.places(page):
             return False
+        if tiff_pages.PHOTOMETRIC not in page.tags:
+            return False  # Taken for white as zero.
         if page.photometric == YCBCR and page.compression == 1:
             return False  # Taken for RGB, of 4 bytes each.
-        extras = _extras(page)
+        kind, extras = tiff_pages.photometric(page), tiff_pages.extras(page)
         if extras and page.planarconfig == 2:
             return False  # Of the two planes of gray and alpha it misses one.
-        if page.photometric in (YCBCR, 8, 9, 10):
+        if kind in (YCBCR, 8, 9, 10):
             return not extras
         if nodata.TAG in page.tags:
             return False
-        if page.photometric == PALETTE:
+        if kind == PALETTE:
             return not extras
-        colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(int(page.photometric or 0), 0)
+        colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(kind, 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
         return is_plain and (not extras or extras in ((1,), (2,)))
@@ -154,51 +161,41 @@ class Tiff:
           UnusableError: If its layout is not supported.
         """
         page = self.pages[frame]
-        photometric = int(page.photometric or 0)
+        if self._is_stack:
+            page = tiff_pages.behind(page, frame)
+        kind = tiff_pages.photometric(page)
         self._check(page)
-        if empty := _places(page).count(_LEFT_OUT):
+        if empty := tiff_pages.places(page).count(LEFT_OUT):
             notes.append(f"{empty} strips or tiles are empty")
-        stored = _array(page)
-        missing = _missing(stored, page, notes)
-        stored = _whole_range(stored, page, notes)
-        if photometric == MINIMUM_IS_WHITE:
-            stored = _inverted(stored, missing)
-        elif photometric == PALETTE:
+        stored, alpha = _alpha_last(_array(page), page)
+        has_alpha = alpha > 0
+        colours = stored.shape[2] - has_alpha
+        usual = {RGB: 3, SEPARATED: 4, PALETTE: colours}.get(kind, 1)
+        bands = colours != usual
+        missing = nodata.missing_values(
+            stored[:, :, :colours],
+            notes,
+            value=_no_data(page, stored.dtype),
+            bands=bands,
+        )
+        if kind == PALETTE:
             notes.append("palette expanded")
-            if page.colormap is None:
-                raise ValueError("no palette")
-            colormap = page.colormap
-            if page.bitspersample <= 8:  # As Pillow reads it.
-                colormap = (colormap >> 8).astype(np.uint8)
-            colours = np.take(colormap.T, stored[:, :, 0], axis=0)
-            return Decoded(colours, missing=missing)
-        extras = _extras(page)
-        alpha = _alpha_place(page, extras)
-        if alpha is not None:
-            premultiplied = extras[alpha - page.samplesperpixel] == 1
-            if alpha < stored.shape[2] - 1:
-                others = np.delete(stored, alpha, axis=2)
-                stored = np.concatenate([others, stored[:, :, [alpha]]], axis=2)
-            if premultiplied:
-                notes.append("premultiplied alpha divided out")
-                stored = _straight(stored)
-        colours = stored.shape[2] - (alpha is not None)
-        if photometric == SEPARATED and colours == 4:
+            stored = _of_palette(stored, page, has_alpha=has_alpha)
+            return Decoded(stored, has_alpha, missing=missing)
+        stored = _whole_range(stored, page, notes)
+        if kind == MINIMUM_IS_WHITE:
+            stored = _inverted(stored, missing)
+        if alpha == 1:
+            notes.append("premultiplied alpha divided out")
+            stored = straight(stored)
+        if kind == SEPARATED and not bands:
             notes.append("CMYK converted to RGB without its colour profile")
             stored = _rgb_of_inks(stored)
-            return Decoded(
-                stored, alpha is not None, missing=missing, keeps_profile=False
-            )
-        is_common = colours == (3 if photometric == RGB else 1)
-        if not is_common:
+            return Decoded(stored, has_alpha, missing=missing, keeps_profile=False)
+        if bands:
             notes.append(f"{colours} bands, all of them used")
-        return Decoded(
-            stored,
-            alpha is not None,
-            bands=not is_common,
-            rgb_first=photometric == RGB and not is_common and colours > 3,
-            missing=missing,
-        )
+        rgb_first = kind == RGB and colours > 3
+        return Decoded(stored, has_alpha, bands, rgb_first, missing)
 
     def declared(self, frame: int) -> Declared:
         """Sides and depth of an image; a tile counts whole."""
@@ -216,6 +213,10 @@ class Tiff:
             xmp=xmp if isinstance(xmp, bytes) and xmp else None,
         )
         found.geo = _georeference(self.pages[frame])
+        found.left_out = (
+            "IPTC" if _IPTC in tags else "",
+            "data of Photoshop" if any(tag in tags for tag in _PHOTOSHOP) else "",
+        )
         per_inch = {2: 1.0, 3: 2.54}.get(int(tags.valueof(_RESOLUTION_UNIT, 2)))
         values = [tags.valueof(tag) for tag in _RESOLUTION]
         if all(isinstance(v, tuple) and all(v) for v in values):
@@ -235,9 +236,19 @@ class Tiff:
             return None
         return int(value) if value in range(1, 9) else 1
 
-    def exif_place(self, frame: int) -> tuple[str, bool, int]:
-        """Byte order, whether it is a BigTIFF, and where the tags of an image are."""
-        return self._file.byteorder, self._file.is_bigtiff, self.pages[frame].offset
+    def exif(self, file: IO[bytes], frame: int) -> pillow.Exif:
+        """The tags of an image in the open file, as Pillow reads them.
+
+        Raises:
+          Exception: Any of several, if they are damaged.
+        """
+        page, order = self.pages[frame], self._file.byteorder
+        if self._file.is_bigtiff:
+            return exif.of_big_tiff(file, page.offset, order=order)
+        found = pillow.Exif()
+        found.endian = order
+        found.load_from_fp(file, page.offset)
+        return found
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""
@@ -258,7 +269,7 @@ class Tiff:
         known = {0, 1, 2, 3, 4, 5}
         dtype = page.dtype
         if (
-            page.photometric not in known
+            tiff_pages.photometric(page) not in known
             or dtype is None
             or dtype.kind not in "uifb"
             or page.imagedepth != 1
@@ -269,8 +280,8 @@ class Tiff:
                 "RGB"
             )
         needed = int(np.prod(page.chunked)) if page.chunked else 1
-        places = _places(page)
-        written = [place for place in places if place != _LEFT_OUT]
+        places = tiff_pages.places(page)
+        written = [place for place in places if place != LEFT_OUT]
         if len(places) < needed or not written or min(map(min, written)) <= 0:
             raise ValueError("strips or tiles are missing")
         if max(map(sum, written)) > self._file.filehandle.size:
@@ -281,43 +292,6 @@ class Tiff:
         held = sum(count for _, count in written)
         if promised > limit * held + 2**16:
             raise ValueError(f"{held} bytes for {page.nbytes} bytes of pixels")
-
-
-def _is_raw(page: TiffPage) -> bool:
-    """Whether an image, or one below it, is of a camera's sensor."""
-    tags = page.tags
-    if _DNG_VERSION in tags or _CFA_PATTERN in tags:
-        return True
-    if page.photometric in _CAMERA_RAW or page.compression == _NIKON_NEF:
-        return True
-    below = page.pages if _SUB_IFDS in tags else None
-    return any(_is_raw(p) for p in below or () if isinstance(p, TiffPage))
-
-
-def _is_preview(page: TiffPage) -> bool:
-    """Whether an image is a smaller copy of another one, or its mask."""
-    return bool(int(page.subfiletype or 0) & 5)
-
-
-def _places(page: TiffPage) -> list[tuple[int, int]]:
-    """Offset and bytes of each strip or tile."""
-    return list(zip(page.dataoffsets, page.databytecounts, strict=False))
-
-
-def _extras(page: TiffPage) -> tuple[int, ...]:
-    """What the samples beyond the colours are: 0 unknown, 1 or 2 alpha."""
-    stated = tuple(map(int, page.extrasamples or ()))
-    colours = _COLOURS.get(int(page.photometric or 0), 1)
-    more = max(page.samplesperpixel - colours, 0)
-    if page.photometric == SEPARATED and page.samplesperpixel < 4:
-        return ()
-    return (stated + (0,) * more)[:more]
-
-
-def _alpha_place(page: TiffPage, extras: tuple[int, ...]) -> int | None:
-    """The channel that is alpha, or None."""
-    first = page.samplesperpixel - len(extras)
-    return next((first + i for i, kind in enumerate(extras) if kind in (1, 2)), None)
 
 
 def _array(page: TiffPage) -> np.ndarray:
@@ -337,20 +311,58 @@ def _array(page: TiffPage) -> np.ndarray:
 
 def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray:
     """Unsigned samples of fewer bits than their type, scaled to its range."""
-    if stored.dtype.kind == "b" and page.photometric != PALETTE:
+    if stored.dtype.kind == "b":
         notes.append("1-bit expanded to 0 and 255")
         return stored.astype(np.uint8) * np.uint8(255)
-    if stored.dtype.kind != "u" or page.photometric == PALETTE:
-        return stored
-    if stored.dtype.itemsize > 2:
+    if stored.dtype.kind != "u" or stored.dtype.itemsize > 2:
         return stored
     return whole_range(stored, page.bitspersample, notes)
 
 
-def _missing(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray | None:
-    """Where the file has no data: NaN, infinity, or the value that GDAL names."""
-    value = _no_data(page, stored.dtype)
-    return nodata.missing_values(stored, notes, value=value)
+def _check_depth(page: TiffPage) -> None:
+    """Raises an error if samples have depths that tifffile reads wrong."""
+    bits: Any = page.bitspersample
+    problem = ""
+    if not isinstance(bits, int):
+        problem = f"samples of different depths ({', '.join(map(str, bits))} bits)"
+    elif bits == 24 and page.dtype is not None and page.dtype.kind in "ui":
+        problem = "integers of 24 bits"
+    if problem:
+        raise UnusableError(
+            f"is a TIFF with {problem}; export it with 8 or 16 bits for each sample"
+        )
+
+
+def _alpha_last(stored: np.ndarray, page: TiffPage) -> tuple[np.ndarray, int]:
+    """Samples with any alpha as the last channel, and its kind in ExtraSamples.
+
+    That is 1 where colours are multiplied with it, else 2, and 0 without alpha.
+    """
+    place = tiff_pages.alpha_place(page)
+    if place is None:
+        return stored, 0
+    if place < stored.shape[2] - 1:
+        others = np.delete(stored, place, axis=2)
+        stored = np.concatenate([others, stored[:, :, [place]]], axis=2)
+    return stored, tiff_pages.extras(page)[place - page.samplesperpixel]
+
+
+def _of_palette(stored: np.ndarray, page: TiffPage, *, has_alpha: bool) -> np.ndarray:
+    """The colours whose numbers are in the first channel, with alpha behind them.
+
+    Alpha has no part in a palette's colours, so that none is premultiplied.
+    """
+    colormap = page.colormap
+    if colormap is None:
+        raise ValueError("no palette")
+    if page.bitspersample <= 8:  # As Pillow reads it.
+        colormap = (colormap >> 8).astype(np.uint8)
+    stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
+    colours: np.ndarray = np.take(colormap.T, stored[:, :, 0], axis=0)
+    if not has_alpha:
+        return colours
+    alpha = whole_range(stored[:, :, -1:], page.bitspersample, [])
+    return np.concatenate([colours, alpha], axis=2)
 
 
 def _no_data(page: TiffPage, dtype: np.dtype) -> np.ndarray | None:
@@ -370,11 +382,14 @@ def _georeference(page: TiffPage) -> dict[int, Any]:
     value = None if dtype is None else nodata.stated_value(found, dtype)
     if value is None:
         return found
-    bands = page.samplesperpixel - (_alpha_place(page, _extras(page)) is not None)
-    pixel = _whole_range(np.full((1, 1, bands), value), page, [])
-    if page.photometric == MINIMUM_IS_WHITE and pixel.dtype.kind != "f":
+    kind = tiff_pages.photometric(page)
+    is_kept = kind in (MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, YCBCR)
+    bands = page.samplesperpixel - (tiff_pages.alpha_place(page) is not None)
+    pixel = np.full((1, 1, bands), value)
+    if is_kept:
+        pixel = _whole_range(pixel, page, [])
+    if kind == MINIMUM_IS_WHITE and pixel.dtype.kind != "f":
         pixel = _inverted(pixel, None)
-    is_kept = page.photometric in (MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, YCBCR)
     if not is_kept or (pixel != pixel[0, 0, 0]).any():
         del found[nodata.TAG]
     elif pixel[0, 0, 0] != value:
@@ -388,16 +403,16 @@ def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
         np.subtract(np.iinfo(stored.dtype).max, stored[..., :1], out=stored[..., :1])
     elif stored.dtype.kind == "i":
         np.invert(stored[..., :1], out=stored[..., :1])
-    elif missing is None or not missing.all():
+    elif missing is None or not missing[..., 0].all():
         gray = stored[..., 0]
-        known = slice(None) if missing is None else ~missing
+        known = slice(None) if missing is None else ~missing[..., 0]
         low, high = gray[known].min(), gray[known].max()
         low, high = (0, 1) if low >= 0 and high <= 1 else (low, high)
         gray[known] = low + (high - gray[known])
     return stored
 
 
-def _straight(stored: np.ndarray) -> np.ndarray:
+def straight(stored: np.ndarray) -> np.ndarray:
     """Colour that was multiplied with alpha, the last channel, divided by it."""
     for row in range(len(stored)):
         alpha = stored[row, :, -1:]

@@ -156,7 +156,7 @@ def _write_pictures(task: Task, job: Job) -> None:
     image, scale = image_files.read(task.path), job.config.scale
     larger = enlarging.enlarge_groups(
         enlarging.usual_pixels(image),
-        lambda pixels: np.clip(bicubic_resize(to_unit(pixels), scale), 0, 1),
+        lambda pixels, _: np.clip(bicubic_resize(to_unit(pixels), scale), 0, 1),
     )
     before = _for_browsers(enlarging.as_stored(larger, image, scale), image)
     image_encoding.write(task.folder / BEFORE, before, "png")

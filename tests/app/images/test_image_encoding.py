@@ -12,23 +12,30 @@ import pytest
 import tifffile
 from PIL import ExifTags
 from PIL import Image as pillow
+from PIL.TiffImagePlugin import IFDRational
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import image_encoding, image_files
-from kernelgan_jax.app.images.exif import AsRead, orientation_of_xmp
+from kernelgan_jax.app.images import image_encoding, image_files, xmp_packets
+from kernelgan_jax.app.images.exif import AsRead
 from kernelgan_jax.app.images.image import Image
-from kernelgan_jax.app.images.metadata import enlarged_xmp, split_png
+from kernelgan_jax.app.images.metadata import split_png
 from kernelgan_jax.app.job import FORMATS
 
 ICC = b"a profile" * 9
 XMP = (
     b'<x:xmpmeta tiff:ImageWidth="7" tiff:Orientation="6">'
     b"<exif:PixelYDimension>5</exif:PixelYDimension>"
+    b"<exif:SubjectArea><rdf:Seq><rdf:li>3</rdf:li><rdf:li>2</rdf:li></rdf:Seq>"
+    b"</exif:SubjectArea><exif:FocalPlaneXResolution>40000/7</exif:x>"
+    b'<x GPano:FullPanoWidthPixels="14" GPano:CroppedAreaTopPixels = "0"/>'
+    b'<mwg-rs:AppliedToDimensions stDim:w="7" stDim:h="5" stDim:unit="pixel"/>'
+    b"<tiff:XResolution>72/1</tiff:XResolution>"
 )
 ORIENTATION_1 = struct.pack(">HHHIHHI", 1, ExifTags.Base.Orientation, 3, 1, 1, 0, 0)
 """The tags of an EXIF block that has nothing but the orientation."""
 
 
+TITLE = "Müller\0".encode("utf-16-le")
 COPYRIGHT = "© 2020 Müller".encode()
 
 
@@ -36,12 +43,21 @@ def exif_block():
     exif = pillow.Exif()
     exif[ExifTags.Base.Artist] = "me"
     exif[ExifTags.Base.Copyright] = COPYRIGHT
+    exif[ExifTags.Base.DocumentName] = "a name"
+    exif[ExifTags.Base.HostComputer] = "a host"
+    exif[ExifTags.Base.Rating] = 4
+    exif[ExifTags.Base.XPTitle] = TITLE
     exif[ExifTags.Base.ImageWidth] = 7
     exif[ExifTags.IFD.Exif] = {
         ExifTags.Base.ExifImageWidth: 7,
         ExifTags.Base.ExifImageHeight: 5,
         ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06",
         ExifTags.Base.CameraOwnerName: AsRead("Jos\xe9"),
+        ExifTags.IFD.Interop: {1: "R98"},
+        0x9214: (3, 2, 4),
+        0xA214: (3, 2),
+        ExifTags.Base.FocalPlaneXResolution: IFDRational(40000, 7),
+        ExifTags.Base.FocalPlaneYResolution: 3000.5,
     }
     exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
     return exif.tobytes()
@@ -71,13 +87,25 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     exif = pillow.Exif()
     exif.load(found.exif)
     assert exif[ExifTags.Base.Artist] == "me"
+    assert exif[ExifTags.Base.DocumentName] == "a name"
+    assert exif[ExifTags.Base.HostComputer] == "a host"
+    assert (exif[ExifTags.Base.Rating], exif[ExifTags.Base.XPTitle]) == (4, TITLE)
+    assert exif.get_ifd(ExifTags.IFD.Interop) == {1: "R98"}
     inner = exif.get_ifd(ExifTags.IFD.Exif)
     assert inner[ExifTags.Base.DateTimeOriginal] == "2020:02:03 04:05:06"
     assert inner[ExifTags.Base.ExifImageWidth] == 48
     assert inner[ExifTags.Base.ExifImageHeight] == 40
+    assert inner[0x9214] == (6, 4, 8)
+    assert inner[0xA214] == (6, 4)
+    assert inner[ExifTags.Base.FocalPlaneXResolution] == IFDRational(80000, 7)
+    assert inner[ExifTags.Base.FocalPlaneYResolution] == 6001
     assert exif.get_ifd(ExifTags.IFD.GPSInfo) == {ExifTags.GPS.GPSLatitudeRef: "N"}
     assert COPYRIGHT + b"\0" in found.exif and b"Jos\xe9\0" in found.exif
-    for text in (b'ImageWidth="48"', b'Orientation="1"', b"YDimension>40</"):
+    for text in (
+        *(b'ImageWidth="48"', b'Orientation="1"', b"YDimension>40</", b">72/1</"),
+        *(b"<rdf:li>6</rdf:li><rdf:li>4</", b"Resolution>80000/7</", b'Pixels="28"'),
+        *(b'Pixels = "0"', b'stDim:w="14" stDim:h="10"'),
+    ):
         assert text in found.xmp
     if wanted in ("png", "jpg", "tif"):
         np.testing.assert_allclose(found.dpi, (300, 150), rtol=1e-4)
@@ -122,6 +150,7 @@ GAMMA_AND_TEXT = ((b"gAMA", bytes(4)), (b"tEXt", b"a\0b"))
         (Image(BLACK[..., :1], None, GRAY), "webp", "webp", "without its profile"),
         (Image(BLACK, frames=2, format="TIFF"), "webp", "tif", "hold pages"),
         (Image(BLACK, chunks=GAMMA_AND_TEXT), "tif", "tif", "without gAMA, texts"),
+        (Image(BLACK, dpi=(300, 300)), "webp", "webp", "without pixels per inch"),
     ],
 )  # fmt: skip
 def test_what_a_format_cannot_hold_is_said(image, wanted, kind, word):
@@ -274,9 +303,9 @@ def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     body = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)
     image = Image(helpers.noise(5, 7, 3), chunks=((b"iTXt", body),))
     found = written(tmp_path, image, "png")[0]
-    assert found.xmp == xmp
+    assert found.xmp == xmp_packets.turned(xmp, 6)
     np.testing.assert_array_equal(found.pixels, np.rot90(image.pixels, -1))
-    assert orientation_of_xmp(enlarged_xmp(xmp, 14, 10)) == 1
+    assert xmp_packets.orientation_of(xmp_packets.enlarged(xmp, 14, 10, 2)) == 1
     tags = [(700, "B", len(xmp), xmp, True)]
     path = tmp_path / "deep.tif"
     tifffile.imwrite(path, image.pixels * np.uint16(257), extratags=tags)
@@ -291,10 +320,14 @@ def test_damaged_metadata_of_a_png_are_left_out(tmp_path):
     data = png(helpers.noise(5, 7, 3), COLOUR)
     damaged = data.replace(struct.pack(">I", 100000), struct.pack(">I", 100001))
     notes = []
-    plain, found = split_png(io.BytesIO(damaged), notes)
+    # Behind the end of a picture nothing is looked at.
+    plain, found = split_png(io.BytesIO(damaged + bytes(1200)), notes)
     assert plain.read() == png(helpers.noise(5, 7, 3), density=None)
     assert found.chunks == COLOUR[1:]
     assert notes == ["damaged gAMA left out"]
+    others = [image_encoding.png_chunk(b"ab%02d" % (n // 2), b"") for n in range(100)]
+    split_png(io.BytesIO(damaged[:33] + b"".join(others) + damaged[33:]), notes := [])
+    assert len(notes) == 9 and notes[-1] == "43 kinds of other chunks left out"
 
 
 def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
@@ -304,6 +337,8 @@ def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
     image = Image(helpers.noise(5, 7, 3), exif=exif.tobytes())
     path = tmp_path / "a.tif"
     image_encoding.write(path, image, "tif")
+    with pillow.open(path) as file:
+        assert file.getexif().get_ifd(ExifTags.IFD.Interop) == {1: "R98"}
     with tifffile.TiffFile(path) as file:
         tags = file.pages.first.tags
         assert tags["ExifTag"].value["PixelXDimension"] == 7
@@ -344,3 +379,17 @@ def test_a_georeference_is_kept_and_made_true(tmp_path, dtype, raster, tags):
     after = ground(found, 15 - off, 12 - off)
     np.testing.assert_allclose(after, before, rtol=1e-12)
     assert "the georeference" in " ".join(image_encoding.fit(larger, "png").notes)
+
+
+def test_the_camera_model_of_a_satellite_is_made_true(tmp_path):
+    # Errors, offsets of lines, samples, latitude, ..., their scales, coefficients.
+    model = (-1.0, -1.0, 3.5, 4.5, *range(3), 4.0, 5.0, *range(3), *range(80))
+    image = Image(helpers.noise(8, 9, 1), geo={50844: tuple(map(float, model))})
+    stored, _, notes = written(tmp_path, image, "tif")
+    assert stored.geo[50844] == model and not notes
+    larger = enlarging.as_stored(np.full((24, 27, 1), 0.5), stored, 3)
+    found = larger.geo[50844]
+    # The centres of the pixels 0, 1, ... are at 1, 4, ... of the larger image.
+    assert found[2:4] == (11.5, 14.5) and found[7:9] == (12, 15)
+    assert found[:2] + found[4:7] + found[9:] == model[:2] + model[4:7] + model[9:]
+    assert "the georeference" in image_encoding.fit(larger, "png").notes[0]

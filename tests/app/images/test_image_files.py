@@ -17,7 +17,7 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import image_decoding, image_files, netpbm
+from kernelgan_jax.app.images import image_decoding, image_files, interlaced, netpbm
 
 HEIGHT, WIDTH = 5, 7
 
@@ -344,14 +344,31 @@ def test_two_bytes_of_space_behind_a_header(file, kind, white, dtype, top):
     data = samples.tobytes()
     if kind == "P4":  # Where 1 is black.
         data = np.packbits(~is_one).tobytes()
-    comment = "" if kind == "Pf" else "# by hand\r\n"
-    content = f"{kind}\r\n{comment}16 8{white}\r\n".encode() + data
+    content = f"{kind}\r\n# by hand\r\n16 8{white}\r\n".encode() + data
     image = image_files.read(file("a.pnm", content))
     np.testing.assert_array_equal(image.pixels, is_one * top)
     # By the book the first sample may have the code of a line feed.
     if kind == "P5":
         image = image_files.read(file("b.pgm", content[:-1]))
         np.testing.assert_array_equal(image.pixels.flat[:2], [10, data[0]])
+
+
+@pytest.mark.parametrize("content", [b"P5 2 1 100\n\0\x64", b"P2 2 1 100\n0 100 "])
+def test_a_white_level_below_255(file, content):
+    image = image_files.read(file("a.pgm", content))
+    np.testing.assert_array_equal(image.pixels[..., 0], [[0, 255]])
+    assert image.pixels.dtype == np.uint8 and "white level 100" in image.note
+    over = content.replace(b"\x64", b"\x65").replace(b" 100 ", b" 101 ")
+    assert over != content
+    fails(file("over.pgm", over), "samples above its white level")
+
+
+@pytest.mark.parametrize("head", ["P4 8 1\n", "P5 1 1 255\n", "P6 1 1 65535\n"])
+def test_of_several_pictures_of_a_pnm_the_first_is_used(file, head):
+    one = head.encode() + bytes(6 if "6" in head[:2] else 1)
+    for name, content, is_said in (("a", one, False), ("b", one + one, True)):
+        image = image_files.read(file(f"{name}.pnm", content))
+        assert ("only the first of its pictures" in image.conversions) == is_said
 
 
 def test_32_bit_integers_are_kept(file):
@@ -422,18 +439,55 @@ def test_transparent_colour_becomes_alpha(file, dtype, channels):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_a_transparent_gray_of_few_bits(file, bits):
+@pytest.mark.parametrize("is_animated", [False, True])
+def test_a_transparent_gray_of_few_bits(file, bits, is_animated):
     samples = np.arange(16, dtype=np.uint8).reshape(2, 8) % 2**bits
     rows = np.unpackbits(samples[..., None], axis=2)[..., 8 - bits :].reshape(2, -1)
     data = zlib.compress(b"".join(b"\0" + bytes(row) for row in np.packbits(rows, 1)))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0))
     key = chunk(b"tRNS", b"\0\1")
+    frames = chunk(b"IDAT", data)
+    if is_animated:
+        first, second = (
+            chunk(b"fcTL", struct.pack(">5I2H2B", n, 8, 2, 0, 0, 1, 9, 0, 0))
+            for n in (0, 1)
+        )
+        frames = chunk(b"acTL", struct.pack(">II", 2, 0)) + first + frames + second
+        frames += chunk(b"fdAT", struct.pack(">I", 2) + data)
     start = png(helpers.noise(2, 2))[:8]
-    content = start + header + key + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    image = image_files.read(file("a.png", content))
+    path = file("a.png", start + header + key + frames + chunk(b"IEND", b""))
     white = 255 // (2**bits - 1)
-    np.testing.assert_array_equal(image.pixels[..., 0], samples * white)
-    np.testing.assert_array_equal(image.alpha, np.where(samples == 1, 0, 255))
+    for frame in range(1 + is_animated):
+        image = image_files.read(path, frame=frame)
+        np.testing.assert_array_equal(image.pixels[..., 0], samples * white)
+        np.testing.assert_array_equal(image.alpha, np.where(samples == 1, 0, 255))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(11, 13), (1, 3)])
+def test_interlaced_16_bits(file, capfd, channels, shape):
+    pixels = helpers.noise(*shape, channels, dtype=np.uint16)
+    rows = [
+        b"\0" + row.astype(">u2").tobytes()
+        for top, left, down, across in interlaced._PASSES
+        for row in pixels[top::down, left::across]
+        if row.size
+    ]
+    data = png(pixels)
+    header = data[16:28] + b"\1"
+    key = b""
+    if channels in (1, 3):
+        key = chunk(b"tRNS", pixels[0, 1].astype(">u2").tobytes())
+    packed = chunk(b"IDAT", zlib.compress(b"".join(rows)))
+    content = data[:8] + chunk(b"IHDR", header) + key + packed + data[-12:]
+    image = image_files.read(file("a.png", content))
+    colours = channels - (channels in (2, 4))
+    np.testing.assert_array_equal(image.pixels, pixels[..., :colours])
+    is_key = (pixels == pixels[0, 1]).all(axis=-1)
+    alpha = np.where(is_key, 0, 65535) if key else pixels[..., -1]
+    np.testing.assert_array_equal(image.alpha, alpha)
+    fails(file("cut.png", content[:-20]), "damaged")
+    assert capfd.readouterr() == ("", "")  # Nor anything from the decoder.
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])
@@ -571,22 +625,47 @@ def test_jpeg_2000_is_decoded_tile_by_tile(file, monkeypatch, options, channels)
     fails(file("cut.jp2", data.getvalue()[:-900]), "damaged")
 
 
-def test_jpeg_2000_with_alpha_and_12_bits(file):
+def with_box(data, box):
+    """A JPEG 2000 with another box in its header."""
+    at = data.index(b"jp2h") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    start = struct.pack(">I", size + len(box))
+    return data[:at] + start + data[at + 4 : at + size] + box + data[at + size :]
+
+
+@pytest.mark.parametrize("opacity", [1, 2])
+def test_jpeg_2000_with_alpha_and_12_bits(file, opacity):
     pixels = helpers.noise(32, 40, 4, dtype=np.uint16) >> 4
     options = {"codecformat": "jp2", "level": 0, "reversible": True}
     data = imagecodecs.jpeg2k_encode(pixels, bitspersample=12, **options)
-    meaning = struct.pack(">H12H", 4, 0, 0, 1, 1, 0, 2, 2, 0, 3, 3, 1, 0)
-    at = data.index(b"jp2h") - 4
-    (size,) = struct.unpack_from(">I", data, at)
-    if b"cdef" not in data:
-        box = struct.pack(">I4s", 8 + len(meaning), b"cdef") + meaning
-        start = struct.pack(">I", size + len(box))
-        data = data[:at] + start + data[at + 4 : at + size] + box + data[at + size :]
+    assert b"cdef" not in data
+    meaning = struct.pack(">H12H", 4, 0, 0, 1, 1, 0, 2, 2, 0, 3, 3, opacity, 0)
+    data = with_box(data, struct.pack(">I4s", 8 + len(meaning), b"cdef") + meaning)
     image = image_files.read(file("a.jp2", data))
     expected = np.rint(pixels * (65535 / 4095))
-    np.testing.assert_array_equal(image.pixels, expected[..., :3])
     np.testing.assert_array_equal(image.alpha, expected[..., 3])
+    colour = expected[..., :3]
+    if opacity == 2:  # Premultiplied.
+        colour = np.minimum(65535 * colour / np.maximum(expected[..., 3:], 1), 65535)
+    np.testing.assert_allclose(image.pixels, colour, atol=0.51)
     assert "12-bit" in image.note and not image.bands
+    assert ("divided out" in image.note) == (opacity == 2)
+
+
+def test_jpeg_2000_that_is_neither_gray_nor_rgb(file):
+    options = {"codecformat": "jp2", "level": 0}
+    data = imagecodecs.jpeg2k_encode(helpers.noise(32, 40, 3), **options)
+    colours = b"colr\1\0\0" + struct.pack(">I", 16)
+    assert colours in data
+    for number, name in ((3, "YCC"), (12, "inks"), (14, "CIELab"), (18, "YCC")):
+        other = data.replace(colours, colours[:7] + struct.pack(">I", number))
+        fails(file("a.jp2", other), f"JPEG 2000 in {name}")
+    profile = b"colr\2\0\0" + bytes(16) + b"CMYK" + bytes(108)
+    box = struct.pack(">I", 4 + len(profile)) + profile
+    fails(file("a.jp2", with_box(data, box)), "a profile for CMYK")
+    box = box.replace(b"CMYK", b"RGB ")
+    image = image_files.read(file("a.jp2", with_box(data, box)))
+    assert image.icc_profile == profile.replace(b"CMYK", b"RGB ")[7:]
 
 
 def test_heic_needs_an_extra(file, monkeypatch):
@@ -599,8 +678,11 @@ def test_heic(file):
     pixels = helpers.ramps(64, 48)
     encoded = pillow_heif.from_bytes("RGB", (48, 64), pixels.tobytes())
     data = io.BytesIO()
-    encoded.save(data, quality=100, exif=exif_block(1), chroma=444)
+    p3 = {"color_primaries": 12, "transfer_characteristics": 13}
+    p3["matrix_coefficients"] = 6
+    encoded.save(data, quality=100, exif=exif_block(1), chroma=444, **p3)
     image = image_files.read(file("a.heic", data.getvalue()))
+    assert image.chunks == ((b"cICP", bytes([12, 13, 0, 1])),)
     np.testing.assert_allclose(image.pixels, pixels.astype(int), atol=6)
     assert b"Camera" in image.exif and image.format == "HEIF"
     fails(file("b.heic", heic()), "damaged")
@@ -664,15 +746,31 @@ def test_pixels_per_inch_turn_with_the_picture(file, kind):
     exif = pillow.Exif()
     for tag, value in tags.items():
         exif[tag] = value
+    exif[ExifTags.IFD.Exif] = {0x9214: (3, 4, 5), 0xA20E: 7.0, 0xA20F: 8.0}
+    exif.load(exif.tobytes())
     picture = pillow.fromarray(helpers.ramps(16, 24))
     if kind == "tif16":
         picture = pillow.fromarray(helpers.ramps(16, 24)[..., 0] * np.uint16(257))
     options = {"exif": exif, "dpi": (100, 200)}
+    if kind == "jpg":
+        options["xmp"] = (
+            b"<tiff:XResolution>1</tiff:XResolution><exif:SubjectArea>2"
+            b'</exif:SubjectArea><x stDim:w="3" exif:FocalPlaneYResolution="4/1"/>'
+        )
     image = image_files.read(file(f"a.{kind[:3]}", picture, **options))
     assert image.pixels.shape[:2] == (24, 16) and image.dpi == (200, 100)
     kept = pillow.Exif()
     kept.load(image.exif)
+    # The subject's place is that in the pixels as they were.
+    assert kept.get_ifd(ExifTags.IFD.Exif) == {0xA20E: 8.0, 0xA20F: 7.0}
+    del kept[ExifTags.IFD.Exif]
     assert dict(kept) == {282: 200.0, 283: 100.0, 296: 2}
+    assert "place of the subject left out" in image.note
+    if kind == "jpg":
+        assert image.xmp == (
+            b"<tiff:YResolution>1</tiff:YResolution>"
+            b'<x stDim:h="3" exif:FocalPlaneXResolution="4/1"/>'
+        )
 
 
 def test_orientation_that_makes_no_sense(file):
@@ -694,6 +792,35 @@ def test_icc_profile_is_kept(file, suffix):
         f"a.{suffix}", pillow.fromarray(helpers.ramps(8, 8)), icc_profile=b"profile"
     )
     assert image_files.read(path).icc_profile == b"profile"
+
+
+def bmp(fields, rest=b""):
+    """A BMP of version 5 with a pixel of 32 bits, and some fields of its header."""
+    header = bytearray(struct.pack("<IiiHHI", 124, 1, 1, 1, 32, 3).ljust(124, b"\0"))
+    for place, data in fields.items():
+        header[place : place + len(data)] = data
+    start = struct.pack("<2sIII", b"BM", 142 + len(rest), 0, 138)
+    return start + bytes(header) + b"\1\2\3\4" + rest
+
+
+def test_profile_of_a_bmp_and_10_bits(file):
+    masks = struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
+    profile = bytes(36) + b"acsp" + bytes(88)
+    place = struct.pack("<II", 128, len(profile))
+    fields = {40: masks, 56: b"DEBM", 112: place}
+    image = image_files.read(file("a.bmp", bmp(fields, profile)))
+    assert image.icc_profile == profile
+    np.testing.assert_array_equal(image.pixels, [[[3, 2, 1]]])
+    fields[40] = struct.pack("<3I", 0x3FF00000, 0xFFC00, 0x3FF)
+    message = fails(file("b.bmp", bmp(fields)), "a BMP of a layout", "as PNG")
+    assert "damaged" not in message
+
+
+def test_the_rest_of_a_long_xmp_is_left_out(file):
+    xmp = b'<x a="1" xmpNote:HasExtendedXMP="0123ABCD" b="2"/>'
+    path = file("a.jpg", pillow.new("RGB", (8, 8)), xmp=xmp)
+    image = image_files.read(path)
+    assert image.xmp == b'<x a="1" b="2"/>' and "beyond its first" in image.note
 
 
 @pytest.mark.parametrize(
@@ -737,6 +864,7 @@ def test_not_an_image(file, content):
         (bytes(128) + b"DICM", "a DICOM file"),
         (b"%PDF-1.4", "a PDF"),
         (b"\0\0\0\x18ftypmp42" + bytes(99), "a video"),
+        (b"\0\0\0\x18ftypmif1" + bytes(4) + b"avif" + bytes(9), "an AVIF that is"),
         (b"8BPS\0\1", "a Photoshop file"),
         (b"II\xbc\1", "a JPEG XR"),
         (b"\0\0\1\0\1\0", "an icon"),
@@ -745,7 +873,7 @@ def test_not_an_image(file, content):
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):
-    assert "damaged" not in fails(file("a.png", content), f"but {words}")
+    fails(file("a.png", content), f"is not an image that can be read, but {words}")
 
 
 def test_colour_mode_that_is_not_supported(file):
@@ -1036,6 +1164,8 @@ def test_brackets_in_names_are_no_patterns(folder, pattern):
 
 
 def test_what_is_passed_over_is_counted(folder):
+    for name in ("manifest.jsonl", "summary.csv", "pooled_kernel_x4.mat"):
+        (folder / name).touch()  # What a run writes.
     (line,) = image_files.passed_over([".", "b.png", "nowhere/*"])
     assert line == ".: left out 1 file (.txt) and 3 subfolders ('./**')"
     assert image_files.passed_over(["sub/deep", "sub/*.tiff", "", "n" * 5000]) == []

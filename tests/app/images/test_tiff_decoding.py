@@ -42,6 +42,18 @@ def tiff(tmp_path):
     return write
 
 
+def change_tag(path, name, *, number=None, value=None):
+    """Gives a tag of 16 bits of a TIFF another number or value."""
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages.first.tags[name]
+    if number is not None:
+        struct.pack_into("<H", content, tag.offset, number)
+    if value is not None:
+        struct.pack_into("<H", content, tag.valueoffset, value)
+    path.write_bytes(content)
+
+
 def refused(path, *words):
     with pytest.raises(image_files.ImageError) as caught:
         image_files.read(path)
@@ -151,13 +163,13 @@ def test_pixels_without_data_are_marked(tiff):
     image = image_files.read(tiff(pixels, extratags=nodata))
     expected = np.zeros(SHAPE, bool)
     expected[0, :3] = True
-    np.testing.assert_array_equal(image.missing, expected)
+    np.testing.assert_array_equal(image.missing[..., 0], expected)
     np.testing.assert_array_equal(image.pixels[..., 0], pixels)
     assert "3 pixels without data" in image.note
     # Far from all others, they need no tag.
     pixels[0, :3] = np.nan, 3.4e38, -3.4e38
     image = image_files.read(tiff(pixels))
-    np.testing.assert_array_equal(image.missing, expected)
+    np.testing.assert_array_equal(image.missing[..., 0], expected)
     pixels[0, :3] = 0.0, 1e3, -1e3
     assert image_files.read(tiff(pixels)).missing is None
     empty = np.full((3, 3), np.nan, np.float32)
@@ -187,6 +199,34 @@ def test_no_data_in_8_bits(tiff, channels, nodata, marked):
     np.testing.assert_array_equal(image.pixels, pixels)
     assert (0 if image.missing is None else image.missing.sum()) == marked
     assert image.missing is None or image.missing[0, 0]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("dtype, value", [("uint16", 0), ("float32", -9999)])
+def test_bands_lack_data_each_for_itself(tiff, dtype, value, alpha):
+    pixels = np.maximum(values(4 + alpha, dtype), 1)
+    pixels[2:4, 3:5, 1] = value
+    extras = ["unspecified"] * 3 + ["unassalpha"] * alpha
+    tags = [(42113, "s", 0, str(value), True)]
+    path = tiff(pixels, extratags=tags, extrasamples=extras)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.missing, pixels[..., :4] == value)
+    assert "4 pixels without data in some bands kept" in image.note
+    # Other samples that would get the value come out beside it.
+    none = np.zeros((2 * SHAPE[0], 2 * SHAPE[1], 4))
+    larger = enlarging.as_stored(none, image, 2).pixels == value
+    np.testing.assert_array_equal(larger, image.missing.repeat(2, 0).repeat(2, 1))
+    # In colours a 0 is a level of its channel, but not in all of them.
+    pixels[0, 0, :3] = value
+    options = {"photometric": "rgb", "extrasamples": ["unassalpha"] * alpha}
+    path = tiff(pixels[..., [0, 1, 2, 4][: 3 + alpha]], extratags=tags, **options)
+    missing = image_files.read(path).missing
+    assert missing.shape == (*SHAPE, 1) and missing[0, 0] and missing.sum() == 1
+    # Bands of which all lack data in the same places are enlarged together.
+    pixels[..., :4] = np.maximum(pixels[..., :4], 1)
+    pixels[2, 3, :4] = value
+    path = tiff(pixels, extratags=tags, extrasamples=extras)
+    assert image_files.read(path).missing.shape == (*SHAPE, 1)
 
 
 @pytest.mark.parametrize("compression", [None, "adobe_deflate"])
@@ -292,7 +332,44 @@ def test_no_data_in_a_palette(tiff):
     image = image_files.read(tiff(places, extratags=tags, **options))
     np.testing.assert_array_equal(image.pixels, plain.pixels)
     assert image.pixels.dtype == np.uint8 and 42113 not in image.geo
-    np.testing.assert_array_equal(image.missing, places == 255)
+    np.testing.assert_array_equal(image.missing[..., 0], places == 255)
+
+
+@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_palette_with_alpha(tiff, kind, bits):
+    pixels = helpers.noise(*SHAPE, 2) >> (8 - bits)
+    colours = helpers.noise(3, 2**bits, dtype=np.uint16)
+    tags = [(320, "H", colours.size, colours.ravel().tolist(), True)]
+    path = tiff(pixels, extrasamples=[kind], extratags=tags, bitspersample=bits)
+    change_tag(path, "PhotometricInterpretation", value=3)
+    image = image_files.read(path)
+    # As GIMP writes it, colours are multiplied with neither kind of alpha.
+    expected = np.moveaxis(colours[:, pixels[..., 0]] >> 8, 0, -1)
+    np.testing.assert_array_equal(image.pixels, expected)
+    np.testing.assert_array_equal(image.alpha, pixels[..., 1] * (255 // (2**bits - 1)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "channels, extras, kind",
+    [
+        (1, 0, "minisblack"),
+        (2, 1, "minisblack"),
+        (3, 0, "rgb"),
+        (4, 1, "rgb"),
+        (4, 0, "separated"),
+    ],
+)
+def test_without_a_kind_of_colour_black_is_zero(tiff, dtype, channels, extras, kind):
+    pixels = values(channels, dtype)
+    alpha = ["unassalpha"] if extras else None
+    path = tiff(pixels, photometric=kind, extrasamples=alpha)
+    change_tag(path, "PhotometricInterpretation", number=263)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, pixels[..., : channels - extras])
+    assert image.is_colour == (channels - extras == 3)
+    assert image.bands == (channels == 4 and not extras)
 
 
 def test_previews_in_the_file_are_no_frames(tmp_path):
@@ -306,6 +383,37 @@ def test_previews_in_the_file_are_no_frames(tmp_path):
         assert image.frames == 2 and "1 previews or masks" in image.note
 
 
+@pytest.mark.parametrize(
+    "dtype, photometric", [("uint8", "rgb"), (">u2", "minisblack")]
+)
+def test_pictures_without_tags_of_their_own(tmp_path, dtype, photometric):
+    shape = (2, 3, *SHAPE, 3)[: 5 if photometric == "rgb" else 4]
+    stack = helpers.noise(*shape, dtype=np.dtype(dtype).newbyteorder("="))
+    path = tmp_path / "a.tif"
+    options = {"photometric": photometric, "byteorder": ">"}
+    tifffile.imwrite(path, stack, truncate=True, **options)
+    frames = stack.reshape(6, *SHAPE, -1)
+    for number in range(6):
+        image = image_files.read(path, frame=number)
+        np.testing.assert_array_equal(image.pixels, frames[number])
+        assert image.frames == 6 and image.pixels.dtype.isnative
+    path.write_bytes(path.read_bytes()[: -stack[0, 0].nbytes - 1])
+    image = image_files.read(path)
+    assert image.frames == 4 and "what follows page 4 is damaged" in image.note
+
+
+def test_stacks_of_imagej_with_one_page(tmp_path):
+    stack = helpers.noise(3, *SHAPE, dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    options = {"description": "ImageJ=1.54f\nimages=3\nslices=3\n", "metadata": None}
+    tifffile.imwrite(path, stack[0], photometric="minisblack", **options)
+    with open(path, "ab") as file:
+        stack[1:].tofile(file)
+    image = image_files.read(path, frame=2)
+    np.testing.assert_array_equal(image.pixels[..., 0], stack[2])
+    assert image.frames == 3
+
+
 def test_metadata_of_deep_tiff(tiff):
     tags = [(315, "s", 0, "me", True), (700, "B", 5, b"<xmp>", True)]
     options = {"extratags": tags, "iccprofile": b"profile", "byteorder": ">"}
@@ -313,6 +421,35 @@ def test_metadata_of_deep_tiff(tiff):
     image = image_files.read(path)
     assert (image.icc_profile, image.xmp) == (b"profile", b"<xmp>")
     assert b"me\0" in image.exif
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [13, 16, 18])
+def test_exif_of_a_big_tiff(tiff, dtype, order, kind):
+    tags = [(315, "s", 0, "somebody else", True), (34666, "Q", 1, 0, True)]
+    options = {"bigtiff": True, "byteorder": order, "extratags": tags}
+    path = tiff(values(1, dtype), **options)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags[34666].offset
+    end, text = len(content), b"2020:02:03 04:05:06\0"
+    value = struct.pack(order + ("Q" if kind > 13 else "Ixxxx"), end)
+    struct.pack_into(order + "HHQ8s", content, place, 34665, kind, 1, value)
+    folder = struct.pack(order + "QHHQQQ", 1, 0x9003, 2, len(text), end + 36, 0)
+    path.write_bytes(content + folder + text)
+    image = image_files.read(path)
+    exif = pillow.Exif()
+    exif.load(image.exif)
+    assert exif[315] == "somebody else" and "EXIF" not in image.note
+    assert exif.get_ifd(34665)[0x9003] == text[:-1].decode()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_what_is_lost_of_a_tiff_is_said(tiff, dtype):
+    tags = [(tag, "B", 9, b"something", True) for tag in (33723, 34377)]
+    image = image_files.read(tiff(values(1, dtype), extratags=tags))
+    assert image.note == "IPTC and data of Photoshop left out"
 
 
 @pytest.mark.parametrize(
@@ -369,6 +506,20 @@ def test_volumes_are_named(tmp_path, dtype):
     options = {"volumetric": True, "photometric": "minisblack", "metadata": None}
     tifffile.imwrite(tmp_path / "a.tif", volume, tile=(16, 16, 16), **options)
     refused(tmp_path / "a.tif", "depth 16", "export it")
+
+
+@pytest.mark.parametrize(
+    "bits, words",
+    [((5, 6, 5), "different depths (5, 6, 5 bits)"), ((24,) * 3, "integers of 24")],
+)
+def test_depths_that_are_not_read_are_named(tiff, bits, words):
+    path = tiff(values(3, "uint16"), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags["BitsPerSample"].valueoffset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<3H", content, place, *bits)
+    path.write_bytes(content)
+    refused(path, words, "export it with 8 or 16 bits")
 
 
 def test_complex_numbers_are_named(tiff):

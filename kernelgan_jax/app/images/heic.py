@@ -1,0 +1,53 @@
+"""Reading HEIC, by an extra package, with all its bits."""
+
+from typing import IO
+
+import numpy as np
+from PIL import Image as pillow
+
+from kernelgan_jax.app.images import xmp_packets
+from kernelgan_jax.app.images.exif import kept_block, stated_orientation
+from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
+from kernelgan_jax.app.images.metadata import Metadata, colour_chunks
+from kernelgan_jax.app.images.tiff_decoding import Decoded
+
+
+def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
+    """Reads the main picture of a HEIC, which the decoder turns upright.
+
+    Args:
+      file: The file.
+      notes: Get what is changed or left out.
+
+    Raises:
+      UnusableError: If pillow-heif is not installed.
+      DecompressionBombError: If it is too large.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise UnusableError(
+            'is HEIC, which needs pip install "kernelgan-jax[heic]"; or export it as '
+            "JPEG or PNG"
+        ) from None
+    file.seek(0)
+    opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+    if opened.size[0] * opened.size[1] > MAX_PIXELS:
+        raise pillow.DecompressionBombError
+    if len(opened) > 1:
+        notes.append(f"only the main one of its {len(opened)} pictures used")
+    stored = np.asarray(opened)
+    if stored.ndim == 2:
+        stored = stored[:, :, np.newaxis]
+    metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
+    colours = opened.info.get("nclx_profile")
+    if colours and metadata.icc_profile is None:
+        codes = colours["color_primaries"], colours["transfer_characteristics"]
+        metadata.chunks = colour_chunks(*map(int, codes))
+    if block := opened.info.get("exif"):
+        exif = pillow.Exif()
+        exif.load(block)
+        orientation = stated_orientation(exif) or 1
+        metadata.exif = kept_block(exif, "HEIF", notes, orientation=orientation)
+        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation)
+    return Decoded(stored, stored.shape[2] in (2, 4)), metadata

@@ -1,0 +1,95 @@
+"""The pages of a TIFF file, and what their tags say of the samples."""
+
+import copy
+
+from tifffile import TiffFile, TiffPage
+
+MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
+"""Values of the tag PhotometricInterpretation."""
+
+_CAMERA_RAW = {32803, 34892}
+"""Values of PhotometricInterpretation in raw files: colour filters, linear raw."""
+
+_COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
+"""Samples of a pixel for kinds of colour that have more than one."""
+
+_DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
+_WIDTH, PHOTOMETRIC, _SUB_IFDS = 256, 262, 330
+"""Numbers of tags."""
+
+LEFT_OUT = (0, 0)
+"""Offset and bytes of a strip or tile that GDAL has left out, as it has only zeros or
+no data; tifffile fills it so."""
+
+
+def whole_pages(file: TiffFile) -> list[TiffPage]:
+    """The pages up to the first that is damaged: what follows may be endless."""
+    pages: list[TiffPage] = []
+    for page in file.pages:
+        if not isinstance(page, TiffPage) or _WIDTH not in page.tags:
+            break
+        pages.append(page)
+    return pages
+
+
+def stacked(file: TiffFile, page: TiffPage) -> int:
+    """The number of pictures that lie one behind the other, where only the first one
+    has tags: stacks of ImageJ of more than 4 GB, and of tifffile on demand."""
+    if not (page.is_contiguous and (file.is_imagej or file.is_shaped)):
+        return 1
+    found = file.series[0]
+    return found.size // page.size if found.is_truncated and page.size else 1
+
+
+def behind(page: TiffPage, number: int) -> TiffPage:
+    """The page of a picture in such a stack, counted from 0."""
+    found = copy.copy(page)
+    found.dataoffsets = tuple(at + number * page.nbytes for at in page.dataoffsets)
+    return found
+
+
+def is_raw(page: TiffPage) -> bool:
+    """Whether an image, or one below it, is of a camera's sensor."""
+    tags = page.tags
+    if _DNG_VERSION in tags or _CFA_PATTERN in tags:
+        return True
+    if page.photometric in _CAMERA_RAW or page.compression == _NIKON_NEF:
+        return True
+    below = page.pages if _SUB_IFDS in tags else None
+    return any(is_raw(p) for p in below or () if isinstance(p, TiffPage))
+
+
+def is_preview(page: TiffPage) -> bool:
+    """Whether an image is a smaller copy of another one, or its mask."""
+    return bool(int(page.subfiletype or 0) & 5)
+
+
+def places(page: TiffPage) -> list[tuple[int, int]]:
+    """Offset and bytes of each strip or tile."""
+    return list(zip(page.dataoffsets, page.databytecounts, strict=False))
+
+
+def photometric(page: TiffPage) -> int:
+    """The kind of colour. A file that does not say it is RGB if it has three samples
+    apart from extra ones, and else gray or bands of which the smallest is black."""
+    if PHOTOMETRIC in page.tags:
+        return int(page.photometric or 0)
+    is_rgb = page.samplesperpixel - len(page.extrasamples or ()) == _COLOURS[RGB]
+    return RGB if is_rgb else MINIMUM_IS_BLACK
+
+
+def extras(page: TiffPage) -> tuple[int, ...]:
+    """What the samples beyond the colours are: 0 unknown, 1 or 2 alpha."""
+    kind = photometric(page)
+    stated = tuple(map(int, page.extrasamples or ()))
+    more = max(page.samplesperpixel - _COLOURS.get(kind, 1), 0)
+    if kind == SEPARATED and page.samplesperpixel < 4:
+        return ()
+    return (stated + (0,) * more)[:more]
+
+
+def alpha_place(page: TiffPage) -> int | None:
+    """The channel that is alpha, or None."""
+    found = extras(page)
+    first = page.samplesperpixel - len(found)
+    return next((first + i for i, kind in enumerate(found) if kind in (1, 2)), None)

@@ -1,0 +1,98 @@
+"""XMP packets: what they say of an image's size and orientation, and its changes.
+
+They are text in XML, whose values are attributes or elements, and are changed where
+they stand: the rest stays as it is, bit for bit.
+"""
+
+import re
+from collections.abc import Callable
+
+_ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
+"""The orientation, as an attribute or an element."""
+
+_IN_PIXELS = (
+    rb"GPano:(?:CroppedArea|FullPano)\w+Pixels",
+    rb"GPano:LargestValidInteriorRect(?:Left|Top|Width|Height)",
+    rb"exif:FocalPlane[XY]Resolution",  # Pixels of a sensor's unit of length.
+)
+"""Names of values that grow with an image; a fraction grows by its numerator."""
+
+_SUBJECT = rb"<(exif:Subject(?:Area|Location))\s*>.*?</\1\s*>"
+"""The place of the subject, a list in pixels."""
+
+_ACROSS_AND_DOWN = (
+    rb"\b(tiff:|exif:FocalPlane)([XY])(?=Resolution\b)|\b(stDim:)([wh])\b"
+)
+"""Names of values that change places where an image is turned by 90 degrees."""
+
+_EXTENDED = (
+    rb"\s+xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')"
+    rb"|<xmpNote:HasExtendedXMP\s*>[^<]*</xmpNote:HasExtendedXMP\s*>"
+)
+"""What points to another packet of a JPEG."""
+
+
+def orientation_of(xmp: bytes | None) -> int:
+    """The orientation that an XMP packet states, 1 to 8; 1 if there is none."""
+    found = _ORIENTATION.search(xmp or b"")
+    return int(found[1]) if found else 1
+
+
+def alone(xmp: bytes) -> bytes:
+    """The packet without what points to the rest of a long one."""
+    return re.sub(_EXTENDED, b"", xmp)
+
+
+def turned(xmp: bytes | None, orientation: int) -> bytes | None:
+    """The packet of an image that has been turned upright from an orientation, 1 to 8.
+
+    The place of the subject is left out: it is that in the pixels as they were.
+    """
+    if xmp is None or orientation == 1:
+        return xmp
+    xmp = re.sub(_SUBJECT, b"", xmp, flags=re.DOTALL)
+    if orientation < 5:
+        return xmp
+    other = {b"X": b"Y", b"Y": b"X", b"w": b"h", b"h": b"w"}
+    return re.sub(
+        _ACROSS_AND_DOWN,
+        lambda found: (found[1] or found[3]) + other[found[2] or found[4]],
+        xmp,
+    )
+
+
+def enlarged(xmp: bytes | None, width: int, height: int, scale: int) -> bytes | None:
+    """The packet with the size of the image that it is written into, upright.
+
+    Args:
+      xmp: The packet of the image that was enlarged.
+      width: Pixels of a row, after that.
+      height: Number of rows, after that.
+      scale: By how much it was enlarged.
+    """
+    if xmp is None:
+        return None
+    xmp = _with(xmp, rb"(?:tiff:ImageWidth|exif:PixelXDimension)", lambda _: width)
+    xmp = _with(xmp, rb"(?:tiff:ImageLength|exif:PixelYDimension)", lambda _: height)
+    xmp = _with(xmp, rb"tiff:Orientation", lambda _: 1)
+
+    def larger(value: int) -> int:
+        return scale * value
+
+    names = list(_IN_PIXELS)
+    units = re.findall(rb"stDim:unit\s*(?:=\s*[\"']|>)\s*(\w+)", xmp)
+    if {unit.lower() for unit in units} <= {b"pixel", b"pixels"}:
+        names.append(rb"stDim:[wh]")
+    xmp = _with(xmp, rb"(?:%b)" % b"|".join(names), larger)
+    return re.sub(
+        _SUBJECT,
+        lambda found: _with(found[0], rb"rdf:li", larger),
+        xmp,
+        flags=re.DOTALL,
+    )
+
+
+def _with(xmp: bytes, name: bytes, change: Callable[[int], int]) -> bytes:
+    """The packet with the whole numbers changed at which values of a name begin."""
+    places = rb"(%b\s*=\s*[\"']\s*|<%b\s*>\s*)(\d+)" % (name, name)
+    return re.sub(places, lambda found: found[1] + b"%d" % change(int(found[2])), xmp)
