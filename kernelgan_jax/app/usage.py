@@ -43,9 +43,9 @@ Settings of every run, with their defaults:
 
 {groups}
 
-Exit status: 0 if all images were done, 1 if some failed, 2 for a mistake in the flags,
-130, 143 or 129 if interrupted, terminated or hung up: the same command then goes on
-where it stopped.
+Exit status: 0 if all images were done, 1 if some failed or what is printed cannot be
+written, 2 for a mistake in the flags, 130, 143 or 129 if interrupted, terminated or
+hung up: the same command then goes on where it stopped.
 """
 
 _CONFIG = """\

@@ -7,6 +7,7 @@ References:
   ISO/IEC 15948, clause 8.2, for the passes.
 """
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ _PASSES = (
 )
 """First row, first column, and the steps to the next, of each pass."""
 
+_PART = 2**16
+"""Bytes that are read at a time; chunks of the header are shorter."""
+
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """Samples of a pixel by the type of colour."""
 
@@ -38,43 +42,61 @@ def read(file: IO[bytes]) -> np.ndarray:
 
     Raises:
       ValueError: If it is damaged or incomplete.
+      zlib.error: If it is damaged, too.
     """
-    header, key, data = b"", b"", []
-    for kind, body in _chunks(file):
+    header, key, chunks = b"", b"", _chunks(file)
+    for kind, body in chunks:
         if kind == b"IHDR":
             header = body
         elif kind == b"tRNS":
             key = png_chunk(kind, body)
         elif kind == b"IDAT":
-            data.append(body)
+            break
     width, height, depth, colour = struct.unpack_from(">IIBB", header)
-    unpacker, rest = zlib.decompressobj(), b"".join(data)
-    data.clear()
+    others = itertools.takewhile(lambda chunk: chunk[0] == b"IDAT", chunks)
+    packed = itertools.chain([body], (part for _, part in others))
+    unpacker = zlib.decompressobj()
     whole: np.ndarray | None = None
     for row, column, down, across in _PASSES:
         rows, columns = len(range(row, height, down)), len(range(column, width, across))
         if not (rows and columns):
             continue
         size = rows * (1 + columns * _CHANNELS[colour] * depth // 8)
-        part = unpacker.decompress(rest, size)
-        rest = unpacker.unconsumed_tail
-        if len(part) < size:
-            raise ValueError("its end is missing")
         own = struct.pack(">IIBBBBB", columns, rows, depth, colour, 0, 0, 0)
-        packed = png_chunk(b"IDAT", zlib.compress(part, 0))
-        end = png_chunk(b"IEND", b"")
-        png = b"".join([PNG_START, png_chunk(b"IHDR", own), key, packed, end])
-        del part, packed
+        start = PNG_START + png_chunk(b"IHDR", own) + key
+        data = _packed_anew(unpacker, packed, size)
+        png = b"".join([start, *data, png_chunk(b"IEND", b"")])
         stored = imagecodecs.png_decode(png)
         if whole is None:
             whole = np.empty((height, width, *stored.shape[2:]), stored.dtype)
         whole[row::down, column::across] = stored
+    for _ in packed:  # There is no more, but the check behind the last part.
+        pass
     assert whole is not None  # The first pass has the first pixel.
     return whole
 
 
+def _packed_anew(
+    unpacker: "zlib._Decompress", packed: Iterator[bytes], size: int
+) -> Iterator[bytes]:
+    """The next bytes of what has been packed in parts, in chunks of their own.
+
+    Raises:
+      ValueError: If there are not as many.
+    """
+    packer = zlib.compressobj(0)
+    while size:
+        part = unpacker.unconsumed_tail or next(packed, b"")
+        rows = unpacker.decompress(part, min(size, _PART))
+        if not part and not rows:
+            raise ValueError("its end is missing")
+        size -= len(rows)
+        yield png_chunk(b"IDAT", packer.compress(rows))
+    yield png_chunk(b"IDAT", packer.flush())
+
+
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG: kind and content.
+    """The chunks of a PNG, long ones in parts: kind and content.
 
     Raises:
       ValueError: If one is damaged.
@@ -82,7 +104,9 @@ def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
     file.seek(len(PNG_START))
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        body, check = file.read(length), file.read(4)
-        if struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))) != check:
+        check = zlib.crc32(kind)
+        while part := file.read(min(length, _PART)):
+            check, length = zlib.crc32(part, check), length - len(part)
+            yield kind, part
+        if file.read(4) != struct.pack(">I", check):
             raise ValueError(f"damaged {kind.decode('latin-1')}")
-        yield kind, body

@@ -17,8 +17,8 @@ _IN_PIXELS = (
 )
 """Names of values that grow with an image; a fraction grows by its numerator."""
 
-_SUBJECT = rb"<(exif:Subject(?:Area|Location))\s*>.*?</\1\s*>"
-"""The place of the subject, a list in pixels."""
+_SUBJECT = rb"<(exif:Subject(?:Area|Location))\s*>.{0,500}?</\1\s*>"
+"""The place of the subject, a list of up to four numbers in pixels."""
 
 _ACROSS_AND_DOWN = (
     rb"\b(tiff:|exif:FocalPlane)([XY])(?=Resolution\b)|\b(stDim:)([wh])\b"
@@ -26,7 +26,7 @@ _ACROSS_AND_DOWN = (
 """Names of values that change places where an image is turned by 90 degrees."""
 
 _EXTENDED = (
-    rb"\s+xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')"
+    rb"\sxmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')"
     rb"|<xmpNote:HasExtendedXMP\s*>[^<]*</xmpNote:HasExtendedXMP\s*>"
 )
 """What points to another packet of a JPEG."""
