@@ -64,9 +64,15 @@ class _Recipe(NamedTuple):
             )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must be at least 0")
-        for scale in self.scales:  # A protocol may not know the scale.
-            draw = PROTOCOLS[self.protocol].draw
-            draw(np.random.default_rng(0), scale, self.kernel_noise)
+        draw = PROTOCOLS[self.protocol].draw
+        for scale in self.scales:
+            try:
+                draw(np.random.default_rng(0), scale, self.kernel_noise)
+            except ValueError as error:
+                raise ValueError(
+                    f"scales has {scale}, for which the protocol {self.protocol} has "
+                    f"no kernel: {error}"
+                ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -142,10 +148,8 @@ def make_test_set(
         protocol, tuple(scales), seed, kernel_noise, image_noise, jpeg_quality
     )
     recipe.check()
-    _record(folder, recipe.to_dict())
+    _refuse_other_sets(folder, recipe.to_dict())
     parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
-    for part in parts:
-        (folder / part).mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     problems: list[str] = []
     for path in hr:
@@ -158,6 +162,10 @@ def make_test_set(
         except image_files.ImageError as error:
             problems.append(str(error))
             continue
+        if not names:  # Without an image there is no set.
+            for part in parts:
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            (folder / "degrade.json").write_text(json.dumps(recipe.to_dict()) + "\n")
         _write_png(folder / "hr" / f"{name}.png", pixels)
         for scale in scales:
             kernel, lr = recipe.degrade(pixels, name, scale)
@@ -198,20 +206,24 @@ def _after_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(pillow.open(file)).reshape(pixels.shape)
 
 
-def _record(folder: Path, recipe: dict[str, Any]) -> None:
-    """Writes `degrade.json`; refuses a folder whose set was made with other settings.
+def _refuse_other_sets(folder: Path, recipe: dict[str, Any]) -> None:
+    """Checks that a folder holds no set that was made with other settings.
 
     Raises:
-      ValueError: If the folder holds such a set.
+      ValueError: If it does, or if its `degrade.json` cannot be understood.
     """
     file = folder / "degrade.json"
-    if file.exists():
+    if not file.exists():
+        return
+    try:
         before = json.loads(file.read_text())
         changed = [name for name in recipe if before.get(name) != recipe[name]]
-        if changed:
-            raise ValueError(
-                f"{folder}: holds a set of another {' and '.join(changed)} "
-                "(degrade.json); choose another folder"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(recipe) + "\n")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{file}: does not say how a set was made; choose another folder"
+        ) from error
+    if changed:
+        raise ValueError(
+            f"{folder}: holds a set that was made with other settings: "
+            f"{', '.join(changed)} (degrade.json); choose another folder"
+        )

@@ -38,7 +38,7 @@ def test_it_rebuilds_bit_for_bit(images, tmp_path, protocol):
     other = helpers.contents(tmp_path / "four")
     same = ("hr", "gt_k") if protocol in FIXED else ("hr",)
     assert all(other[n] != first[n] for n in first if not n.startswith(same))
-    with pytest.raises(ValueError, match="another seed"):
+    with pytest.raises(ValueError, match="other settings: seed"):
         make_test_set(hr, tmp_path / "one", **(options | {"seed": 4}))
     assert helpers.contents(tmp_path / "one") == first
 
@@ -205,12 +205,26 @@ def test_images_that_cannot_be_used(images, tmp_path):
         ({"kernel_noise": 1.5}, "kernel_noise is 1.5"),
         ({"image_noise": -1.0}, "image_noise is -1.0"),
         ({"protocol": "div2krk_composed", "scales": [3]}, "scale is 3"),
+        ({"scales": [300]}, "scales has 300, for which the protocol div2krk has no"),
     ],
 )
 def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         make_test_set([], tmp_path / "set", **options)
     assert not (tmp_path / "set").exists()
+
+
+def test_a_set_is_recorded_with_its_first_image(images, tmp_path):
+    """So that a mistyped name does not bind the folder to its settings."""
+    folder = tmp_path / "set"
+    assert make_test_set([tmp_path / "typo.png"], folder, scales=[2]).problems
+    assert not folder.exists()
+    hr = images(tmp_path / "in", "a", size=(24, 24))
+    assert make_test_set(hr, folder, scales=[3]).names == ["a"]
+    for record in (b"[]", b'{"protocol": "div', b"\xff"):
+        (folder / "degrade.json").write_bytes(record)
+        with pytest.raises(ValueError, match="degrade.json: does not say how a set"):
+            make_test_set(hr, folder, scales=[3])
 
 
 def test_jpeg(tmp_path):
@@ -229,8 +243,8 @@ def test_jpeg(tmp_path):
         )
     errors = [np.abs(made[q] - made[None]).mean() for q in (75, 30)]
     assert 0.5 < errors[0] < errors[1]
-    with pytest.raises(ValueError, match="another jpeg_quality"):
-        make_test_set([hr], tmp_path / "75", scales=(2,), jpeg_quality=74)
+    with pytest.raises(ValueError, match="other settings: scales, jpeg_quality"):
+        make_test_set([hr], tmp_path / "75", scales=(3,), jpeg_quality=74)
     with pytest.raises(ValueError, match="jpeg_quality is 0"):
         make_test_set([hr], tmp_path / "0", jpeg_quality=0)
 
