@@ -3,6 +3,7 @@
 import argparse
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from kernelgan_jax.benchmark.deblurring import with_deblurring
 from kernelgan_jax.benchmark.degrade import make_test_set
 from kernelgan_jax.benchmark.evaluate import run_benchmark
 from kernelgan_jax.benchmark.finished import finished_results
+from kernelgan_jax.benchmark.rows import Row, kernel_rows
+from kernelgan_jax.benchmark.store import IMAGE
 from kernelgan_jax.benchmark.systems import (
     SYSTEMS,
     System,
@@ -74,11 +77,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
         problems += [f"x{scale} {problem}" for problem in evaluation.problems]
         if not evaluation.rows and not evaluation.problems:
             problems.append(f"x{scale} has nothing that could be measured")
-        texts.append(tables.markdown(evaluation.rows, systems, scale))
+        titled = _titled(systems, evaluation.rows, arguments.sr)
+        texts.append(tables.markdown(evaluation.rows, titled, scale))
         head = f"{resources.machine()}, {time.strftime('%Y-%m-%d')}\n"
         (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
-        plots.write(output, evaluation.rows, systems, scale)
-        page.write(output / f"x{scale}.html", evaluation, systems)
+        plots.write(output, evaluation.rows, titled, scale)
+        page.write(output / f"x{scale}.html", evaluation, titled)
     print("\n" + "\n".join(texts))
     for problem in problems:
         print_error(problem)
@@ -132,4 +136,21 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
     if not systems:
         raise ValueError("there is no system to evaluate")
     check_names(systems)
-    return [system.titled(arguments.sr) for system in systems]
+    return systems
+
+
+def _titled(
+    systems: Sequence[System], rows: Sequence[Row], method: str
+) -> list[System]:
+    """The systems, with the method in the title where it super-resolves their kernels.
+
+    Args:
+      systems: The systems.
+      rows: What was measured: it tells which systems make their images themselves.
+      method: The super-resolution method of systems that have none of their own.
+    """
+    used = {row.system for row in kernel_rows(rows) if IMAGE not in row.files}
+    return [
+        system.titled(method) if system.kernel_name in used else system
+        for system in systems
+    ]

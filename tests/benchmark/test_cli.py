@@ -87,6 +87,8 @@ def test_a_config_file_and_finished_results(data, tmp_path, capsys):
     ]) == 0  # fmt: skip
     printed = capsys.readouterr().out
     assert "| wide.py + bicubic |" in printed
+    page = (tmp_path / "out/x2.html").read_text()
+    assert "best" in page and "best +" not in page  # They are images already.
     assert printed.count("x2 best, ") == 6 and printed.count("no difference") == 3
 
 
