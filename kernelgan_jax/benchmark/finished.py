@@ -92,7 +92,8 @@ def _read(folder: Path, files: Sequence[Path], case: Case) -> Output:
         raise ValueError(f"there are several super-resolved images: {several}")
     if not found and not images:
         raise ValueError(f"{folder}: has no kernel and no super-resolved image of it")
-    return output_of((kernel, images[0][1] if images else None), scale=case.scale)
+    image = images[0][1] if images else None
+    return output_of((kernel, image), lr_shape=lr_shape, scale=case.scale)
 
 
 def _owners(path: Path, names: frozenset[str]) -> list[str]:

@@ -40,7 +40,7 @@ def measure_images(session: Session, system: System, *, seeds: int) -> list[Imag
         for case in session.cases:
             try:
                 row = _image(session, system, case, seed)
-            except Exception as error:  # Whatever it is, the other images go on.
+            except (Exception, SystemExit) as error:  # The other images go on.
                 session.fail(system.name, case, seed, error)
             else:
                 rows += [] if row is None else [row]

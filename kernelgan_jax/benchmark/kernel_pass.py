@@ -50,7 +50,7 @@ def _estimate(session: Session, system: System, jobs: Sequence[Job]) -> list[Ker
         outputs, cost = run_system(system, jobs, session.spectra)
         for (case, seed), output in zip(jobs, outputs, strict=True):
             rows.append(_keep_kernel(session, system, case, seed, output, cost))
-    except Exception as error:  # Whatever it is, the other images go on.
+    except (Exception, SystemExit) as error:  # Whatever it is, the other images go on.
         if len(jobs) == 1:
             session.fail(system.kernel_name, *jobs[0], error)
         else:

@@ -61,7 +61,7 @@ class Session:
         failed = f", NOT CONVERGED ({failure})" if failure else ""
         self.report(f"{done}: {row.kind} {result}{took}{failed}")
 
-    def fail(self, system: str, case: Case, seed: int, error: Exception) -> None:
+    def fail(self, system: str, case: Case, seed: int, error: BaseException) -> None:
         """Reports and keeps a problem in one line."""
         text = str(error) if isinstance(error, ValueError) else ""
         text = " ".join((text or f"{type(error).__name__}: {error}").split())

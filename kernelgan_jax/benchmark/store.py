@@ -25,7 +25,7 @@ def read_rows(file: Path) -> list[Row]:
 
     Lines that are cut off or have another form are left out.
     """
-    text = file.read_text() if file.exists() else ""
+    text = file.read_text(errors="replace") if file.exists() else ""
     rows: dict[Key, Row] = {}
     for line in text.splitlines():
         with contextlib.suppress(ValueError):

@@ -89,11 +89,7 @@ class System:
     """Name of the system in tables of kernels; by default `title`."""
 
     def __post_init__(self) -> None:
-        if parts := getattr(self.config, "kernel_map", ""):
-            raise ValueError(
-                f"config.spectral.kernel_map is {parts!r}; it must be empty, as the "
-                "benchmark measures one kernel for each image"
-            )
+        _refuse_kernel_map(self.config)
         object.__setattr__(self, "kernel_name", self.kernel_name or self.name)
         object.__setattr__(self, "kernel_title", self.kernel_title or self.title)
 
@@ -141,9 +137,14 @@ class System:
         return all(not scales or scale in scales for scales in known)
 
     def settings(self, case: "Case") -> Any:
-        """The settings of the registry's estimator for one image."""
+        """The settings of the registry's estimator for one image.
+
+        Raises:
+          ValueError: If a map of kernels is asked for.
+        """
         assert self.entry is not None
         config = self.config(case) if callable(self.config) else self.config
+        _refuse_kernel_map(config)
         return self.entry.default_config(config)
 
     def estimator_identity(self, case: "Case") -> list[Any]:
@@ -151,6 +152,15 @@ class System:
         if isinstance(self.estimator, UserEstimator):
             return [self.kernel_name, self.estimator.digest(case)]
         return [self.estimator, to_dict(self.settings(case))]
+
+
+def _refuse_kernel_map(config: Any) -> None:
+    """Raises a ValueError if settings ask for a map of kernels."""
+    if parts := getattr(config, "kernel_map", ""):
+        raise ValueError(
+            f"config.spectral.kernel_map is {parts!r}; it must be empty, as the "
+            "benchmark measures one kernel for each image"
+        )
 
 
 def to_dict(settings: Any) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from kernelgan_jax.benchmark.systems import (
     UserEstimator,
     UserMethod,
 )
-from kernelgan_jax.benchmark.testset import Case
+from kernelgan_jax.benchmark.testset import Case, sizes_match
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import KernelEstimate
 from kernelgan_jax.pixels import from_array
@@ -34,11 +34,11 @@ def load_systems(text: str) -> list[System]:
 
     The function takes an LR image, `h x w x C`, and of the keywords `scale` and `seed`
     those that it names. It returns a kernel (`n x m`), which the benchmark then
-    super-resolves with, or a super-resolved image (`H x W x C`, uint8, uint16 or
-    floating point in [0, 1]), or both in a tuple. A function with a second parameter
-    `kernel` is a super-resolution method: it gets the true kernel in one row of the
-    table and KernelGAN's in another, and returns the image. The file of a config,
-    `PATH.py`, is the estimator with these settings.
+    super-resolves with, or a super-resolved image (`H x W x C`, a gray one also
+    `H x W`; uint8, uint16 or floating point in [0, 1]), or both in a tuple. A function
+    with a second parameter `kernel` is a super-resolution method: it gets the true
+    kernel in one row of the table and KernelGAN's in another, and returns the image.
+    The file of a config, `PATH.py`, is the estimator with these settings.
 
     Args:
       text: The path, and after a colon the name of the function.
@@ -84,18 +84,21 @@ def load_systems(text: str) -> list[System]:
 
     def estimate(case: Case, seed: int) -> Output:
         values = {"scale": case.scale, "seed": seed}
-        returned = user(case.lr(), **{name: values[name] for name in keywords})
-        return output_of(returned, scale=case.scale)
+        lr = case.lr()
+        returned = user(lr, **{name: values[name] for name in keywords})
+        return output_of(returned, lr_shape=lr.shape, scale=case.scale)
 
     estimator = UserEstimator(estimate, lambda case: digest, seeded="seed" in keywords)
     return [System(function, function, estimator)]
 
 
-def output_of(returned: Any, *, scale: int) -> Output:
+def output_of(returned: Any, *, lr_shape: tuple[int, ...], scale: int) -> Output:
     """What a function of the user's returned, checked.
 
     Args:
-      returned: A kernel (2 axes), an image (3 axes), or both in a tuple.
+      returned: A kernel (2 axes), an image (3 axes, or 2 if it has the size of the LR
+        image or of what the scale makes of it), or both in a tuple.
+      lr_shape: Shape of the LR image.
       scale: The scale of the kernel.
 
     Raises:
@@ -103,11 +106,15 @@ def output_of(returned: Any, *, scale: int) -> Output:
 
     Example:
       >>> import numpy as np
-      >>> output_of(np.ones((3, 3)), scale=2).estimate.kernel.sum().round(6)
-      np.float64(1.0)
+      >>> output_of(np.ones((3, 3)), lr_shape=(20, 20, 1), scale=2).image is None
+      True
     """
     parts = returned if isinstance(returned, tuple) else (returned,)
     arrays = [np.asarray(part) for part in parts if part is not None]
+    arrays = [
+        array[..., np.newaxis] if _is_gray_image(array, lr_shape, scale) else array
+        for array in arrays
+    ]
     by_axes = {array.ndim: array for array in arrays}
     if not arrays or len(by_axes) < len(arrays) or not by_axes.keys() <= {2, 3}:
         shapes = ", ".join(str(array.shape) for array in arrays) or "nothing"
@@ -124,6 +131,13 @@ def output_of(returned: Any, *, scale: int) -> Output:
     if 3 in by_axes:
         image = from_array(by_axes[3])
     return Output(estimate, image)
+
+
+def _is_gray_image(array: np.ndarray, lr_shape: tuple[int, ...], scale: int) -> bool:
+    """Whether an array without an axis of channels is an image, not a kernel."""
+    return array.ndim == 2 and (
+        array.shape == lr_shape[:2] or sizes_match(array.shape, lr_shape, scale=scale)
+    )
 
 
 def _call_method(
@@ -187,7 +201,7 @@ def _guarded(file: str, function: Callable[[], Any]) -> Any:
     """The result of code from a user's file; what it raises becomes a ValueError."""
     try:
         return function()
-    except Exception as error:  # A user's file is a program: it can raise anything.
+    except (Exception, SystemExit) as error:  # It is a program: it can raise anything.
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{file}: {text}") from error
 

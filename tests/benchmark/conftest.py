@@ -130,6 +130,9 @@ def wrong(image, *, scale, seed):
 
 def nothing(image, *, scale, seed):
     return None
+
+def leaves(image):
+    raise SystemExit(3)
 """
 
 

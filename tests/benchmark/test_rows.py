@@ -79,7 +79,7 @@ def test_rows_of_earlier_versions_are_left_out(tmp_path):
     old = json.loads(rows.to_json(kernel_row())) | {"reason": "", "sure": False}
     new = [kernel_row(), kernel_row(seed=2), kernel_row(seconds=0.7)]
     lines = [json.dumps(old), *map(rows.to_json, new), '{"kind": "ker']
-    (tmp_path / "runs.jsonl").write_text("\n".join(lines))
+    (tmp_path / "runs.jsonl").write_bytes("\n".join(lines).encode() + b"\n\xff")
     assert read_rows(tmp_path / "runs.jsonl") == [new[2], new[1]]
     assert read_rows(tmp_path / "nothing.jsonl") == []
 

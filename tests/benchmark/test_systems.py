@@ -24,8 +24,10 @@ from kernelgan_jax.benchmark import (
 )
 from kernelgan_jax.benchmark.rows import image_rows, kernel_rows
 from kernelgan_jax.benchmark.systems import check_names, kernel_titles, with_network
+from kernelgan_jax.benchmark.user_files import output_of
 from kernelgan_jax.config import GROUPS
 from kernelgan_jax.estimators import ESTIMATORS
+from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.pixels import to_unit
 from kernelgan_jax.super_resolution import METHODS
 
@@ -88,6 +90,15 @@ def test_a_network_with_the_kernels_of_others():
     ):
         with pytest.raises(ValueError, match=message):
             with_network(own, text)
+
+
+def test_settings_that_ask_for_a_map_of_kernels(data):
+    mapped = SpectralConfig(kernel_map="2x2")
+    with pytest.raises(ValueError, match="kernel_map is '2x2'; it must be empty"):
+        System("mapped", "mapped", "spectral", mapped)
+    system = System("mapped", "mapped", "spectral", lambda case: mapped)
+    with pytest.raises(ValueError, match="kernel_map is '2x2'; it must be empty"):
+        system.settings(read_test_set(data, 2).cases[0])
 
 
 def test_two_systems_of_one_name_are_refused():
@@ -258,12 +269,27 @@ def test_a_file_may_have_the_name_of_a_standard_module(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("wrong", "it must be 56x64"), ("nothing", "there is nothing")]
+    ("name", "words"),
+    [
+        ("wrong", "it must be 56x64"),
+        ("nothing", "there is nothing"),
+        ("leaves", "seed 0: SystemExit: 3"),
+    ],
 )
 def test_wrong_answers_of_the_user(data, plugs, tmp_path, name, words):
     (system,) = load_systems(f"{plugs}:{name}")
     found = run_benchmark(data, tmp_path / "out", scale=2, systems=[system], seeds=1)
     assert len(found.problems) == 3 and all(words in p for p in found.problems)
+
+
+def test_a_gray_image_of_the_user_may_have_two_axes():
+    """What has the size of an image is no kernel."""
+    for shape in ((41, 30), (20, 15)):  # Of the scale, and wrong, as of the LR image.
+        found = output_of(np.full(shape, 0.5), lr_shape=(20, 15, 1), scale=2)
+        assert found.estimate is None and found.image.shape == (*shape, 1)
+    both = np.ones((13, 13)), np.full((40, 30), 0.5)
+    found = output_of(both, lr_shape=(20, 15, 1), scale=2)
+    assert found.estimate.kernel.shape == (13, 13) and found.image.shape == (40, 30, 1)
 
 
 @pytest.mark.parametrize(
