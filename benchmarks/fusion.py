@@ -18,13 +18,10 @@ from absl import app, flags
 
 from kernelgan_jax import estimate_spectral, kernels, metrics, priors
 from kernelgan_jax.benchmark.testset import read_test_set
-from kernelgan_jax.estimators.kernelgan.algorithm import (
-    Batch,
-    generator_kernel,
-    kernelgan,
-)
+from kernelgan_jax.estimators.kernelgan.algorithm import generator_kernel, kernelgan
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.crops import prepare
+from kernelgan_jax.estimators.kernelgan.state import Batch
 from kernelgan_jax.estimators.kernelgan.train import CHUNK
 from kernelgan_jax.pixels import unit_image
 

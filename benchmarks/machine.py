@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax.estimators.kernelgan.algorithm import Batch, kernelgan
+from kernelgan_jax.estimators.kernelgan.algorithm import kernelgan
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.estimators.kernelgan.state import Batch
 
 
 def matmul_rate(size: int = 2048) -> float:

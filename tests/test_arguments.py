@@ -203,7 +203,8 @@ CALLS = {
     ),
     estimators.find_estimator: (dict(name="spectral"), dict(name="name")),
     kernelgan.kernelgan: (
-        dict(config=kernelgan.KernelGANConfig()), dict(config="settings")
+        dict(config=kernelgan.KernelGANConfig(), generator=None, penalty=None),
+        dict(config="settings", generator="settings", penalty="settings"),
     ),
     kernelgan.generator_kernel: (dict(state=None), dict(state="settings")),
     kernelgan.generator_prior: (

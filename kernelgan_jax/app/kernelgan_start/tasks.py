@@ -7,10 +7,10 @@ import numpy as np
 from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.kernelgan.algorithm import Batch
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.crops import Training, prepare
 from kernelgan_jax.estimators.kernelgan.meta_learning import Tasks
+from kernelgan_jax.estimators.kernelgan.state import Batch
 
 SIDE = 512
 """Side of the part of a photograph that becomes the LR image of a task."""

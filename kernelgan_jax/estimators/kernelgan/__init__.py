@@ -1,8 +1,8 @@
 """KernelGAN (Bell-Kligler, Shocher, Irani, NeurIPS 2019).
 
 `config` (settings), `networks` and `losses` (the two players), `schedule`, `algorithm`
-(pure `init` and `step` for one image), `crops` (what it trains on), `train` (compiled),
-`estimator` (from images to cleaned kernels).
+(pure `init` and `step` for one image), `state` (what a step takes and gives), `crops`
+(what it trains on), `train` (compiled), `estimator` (from images to cleaned kernels).
 """
 
 import lazy_loader

@@ -1,10 +1,10 @@
-from .algorithm import Batch as Batch
-from .algorithm import Info as Info
 from .algorithm import KernelGAN as KernelGAN
-from .algorithm import State as State
 from .algorithm import generator_kernel as generator_kernel
 from .algorithm import kernelgan as kernelgan
 from .config import FLOW as FLOW
 from .config import META as META
 from .config import KernelGANConfig as KernelGANConfig
 from .generators import generator_prior as generator_prior
+from .state import Batch as Batch
+from .state import Info as Info
+from .state import State as State

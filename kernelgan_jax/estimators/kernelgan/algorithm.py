@@ -20,58 +20,28 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from kernelgan_jax import checks
 from kernelgan_jax.estimators.kernelgan import schedule, start
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
-from kernelgan_jax.estimators.kernelgan.generators import generator_prior
-from kernelgan_jax.estimators.kernelgan.losses import adversarial, bicubic_target
+from kernelgan_jax.estimators.kernelgan.generators import (
+    check_generator,
+    generator_prior,
+)
+from kernelgan_jax.estimators.kernelgan.losses import (
+    adversarial,
+    bicubic_target,
+    total_penalty,
+)
 from kernelgan_jax.estimators.kernelgan.networks import PatchDiscriminator, downscale_x2
+from kernelgan_jax.estimators.kernelgan.state import (
+    Batch,
+    Info,
+    State,
+    check_state,
+    check_step,
+)
 from kernelgan_jax.priors.base import KernelPrior
 from kernelgan_jax.priors.penalties import KERNEL_TERMS
-
-
-class Batch(NamedTuple):
-    """What one step trains on: crops of the LR image, in [0, 1].
-
-    B = `config.crops`.
-    """
-
-    generator: jax.Array
-    """`B x H x H x C`, H = `config.generator_crop`."""
-    discriminator: jax.Array
-    """`B x h x h x C`, h = `config.discriminator_crop`."""
-
-
-class State(NamedTuple):
-    """All that the next step needs."""
-
-    step: jax.Array
-    """Number of steps taken."""
-    generator: Any
-    """Parameters of the generator."""
-    discriminator: Any
-    """Parameters of the discriminator."""
-    singular_vectors: Any
-    """Singular vector estimates of the discriminator's spectral normalisation."""
-    generator_optimizer: optax.OptState
-    discriminator_optimizer: optax.OptState
-    weights: schedule.Weights
-
-
-class Info(NamedTuple):
-    """What people look at: scalars of one step, and the kernel after it."""
-
-    generator_loss: jax.Array
-    """The adversarial term of the generator."""
-    discriminator_loss: jax.Array
-    bicubic_loss: jax.Array
-    sum_loss: jax.Array
-    boundary_loss: jax.Array
-    centre_loss: jax.Array
-    sparsity_loss: jax.Array
-    bicubic_weight: jax.Array
-    """Weight of the bicubic term that the next step will use."""
-    kernel: jax.Array
-    """`n x n` kernel of the updated generator."""
 
 
 class KernelGAN(NamedTuple):
@@ -96,9 +66,12 @@ def kernelgan(
     Args:
       config: Settings.
       generator: A kernel prior to use in place of the one that the settings name; its
-        kernels are `n x n`, n = `config.kernel_size`.
+        kernels are `n x n`, n = `config.kernel_size`, aligned for scale 2.
       penalty: Further terms of the generator's loss: a function of the `n x n` kernel
         that returns weighted scalars by name, as `KernelPrior.penalty` does.
+
+    Raises:
+      ValueError: If an argument is none of these. So do `init` and `step`.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -113,7 +86,11 @@ def kernelgan(
       (13, 13)
     """
     chosen = generator_prior(config)  # It also checks the settings.
+    if generator is not None:
+        check_generator(generator, config.kernel_size)
     generator = chosen if generator is None else generator
+    if penalty is not None and not callable(penalty):
+        raise ValueError(f"penalty is {penalty!r}; it must be a function of a kernel")
     discriminator = PatchDiscriminator(
         config.discriminator_channels,
         config.discriminator_kernel,
@@ -123,6 +100,7 @@ def kernelgan(
     discriminator_adam = schedule.adam(config, config.discriminator_learning_rate)
 
     def init(key: jax.Array) -> State:
+        checks.key("key", key)
         generator_key, discriminator_key = jax.random.split(key)
         variables = start.variables(discriminator_key, discriminator, config)
         generator_params = generator.init(generator_key)
@@ -171,7 +149,7 @@ def kernelgan(
             + state.weights.sparsity * terms["sparsity_loss"]
         )
         if penalty is not None:
-            total += sum(penalty(kernel).values())
+            total += total_penalty(penalty(kernel))
         return total, (terms, singular_vectors)
 
     def discriminator_objective(
@@ -183,6 +161,8 @@ def kernelgan(
         return loss / 2, singular_vectors
 
     def step(key: jax.Array, state: State, batch: Batch) -> tuple[State, Info]:
+        checks.key("key", key)
+        check_step(state, batch, config)
         crops = 2 * jnp.moveaxis(batch.generator, -1, 1) - 1
         real = jnp.moveaxis(batch.discriminator, -1, 1)
         noise = config.discriminator_noise_std * jax.random.normal(
@@ -234,6 +214,9 @@ def generator_kernel(
 ) -> jax.Array:
     """The raw `n x n` kernel of the generator in a state of a training with `config`.
 
+    Raises:
+      ValueError: If the state is of a training with other settings.
+
     Example:
       >>> import jax
       >>> from kernelgan_jax.estimators.kernelgan import (
@@ -244,6 +227,13 @@ def generator_kernel(
       >>> jax.eval_shape(generator_kernel, state).shape
       (13, 13)
     """
-    if not isinstance(state, State):
-        raise ValueError(f"state is {state!r}; it must be a State")
-    return generator_prior(config or KernelGANConfig()).kernel(state.generator)
+    check_state(state)
+    prior = generator_prior(KernelGANConfig() if config is None else config)
+    wanted = jax.eval_shape(prior.init, jax.random.key(0))
+    if _shapes(state.generator) != _shapes(wanted):
+        raise ValueError("state is of a training with other settings; pass its config")
+    return prior.kernel(state.generator)
+
+
+def _shapes(params: Any) -> Any:
+    return jax.tree.map(jnp.shape, params)

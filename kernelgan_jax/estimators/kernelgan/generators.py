@@ -1,6 +1,9 @@
 """The generators: kernel priors by the names in `KernelGANConfig.prior`."""
 
 from collections.abc import Callable
+from typing import Any
+
+import jax
 
 from kernelgan_jax import blur_kernels, priors
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
@@ -54,3 +57,32 @@ def generator_prior(config: KernelGANConfig) -> KernelPrior:
     if not isinstance(config, KernelGANConfig):
         raise ValueError(f"config is {config!r}; it must be a KernelGANConfig")
     return GENERATORS[config.prior](config)
+
+
+def check_generator(generator: Any, size: int) -> None:
+    """Checks that a value is a kernel prior for kernels of a size.
+
+    Args:
+      generator: The value, of any type.
+      size: Side of the kernels.
+
+    Raises:
+      ValueError: If it is not.
+
+    Example:
+      >>> check_generator(priors.gaussian(15), 13)
+      Traceback (most recent call last):
+        ...
+      ValueError: generator makes kernels of shape (15, 15); it must be (13, 13)
+    """
+    if not isinstance(generator, KernelPrior):
+        raise ValueError(f"generator is {generator!r}; it must be a KernelPrior")
+
+    def kernel(key: jax.Array) -> jax.Array:
+        return generator.kernel(generator.init(key))
+
+    shape = jax.eval_shape(kernel, jax.random.key(0)).shape
+    if shape != (size, size):
+        raise ValueError(
+            f"generator makes kernels of shape {shape}; it must be {(size, size)}"
+        )

@@ -3,10 +3,15 @@
 The terms on the kernel alone are penalties of kernel priors: `priors/penalties.py`.
 """
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax import checks
 from kernelgan_jax.resize import cubic
 
 
@@ -18,6 +23,27 @@ def adversarial(probability: jax.Array, real: bool) -> jax.Array:
       real: What the map should say.
     """
     return jnp.abs(probability - float(real)).mean()
+
+
+def total_penalty(terms: Any) -> Any:
+    """The sum of what a penalty of the user's returned.
+
+    Args:
+      terms: Weighted scalars by name.
+
+    Raises:
+      ValueError: If they are something else.
+
+    Example:
+      >>> total_penalty({"a": 1.0, "b": -0.5})
+      0.5
+    """
+    if not isinstance(terms, Mapping):
+        kind = type(terms).__name__
+        raise ValueError(f"penalty returns a {kind}; it must return scalars by name")
+    for name, term in terms.items():
+        checks.number(f"penalty's term {name}", term, minimum=-math.inf)
+    return sum(terms.values())
 
 
 def bicubic_target(crop: jax.Array, kernel_size: int, warm_start: str) -> jax.Array:

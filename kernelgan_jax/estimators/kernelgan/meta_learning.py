@@ -19,12 +19,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from kernelgan_jax.estimators.kernelgan.algorithm import Batch, State, kernelgan
+from kernelgan_jax.estimators.kernelgan.algorithm import kernelgan
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.generators import generator_prior
 from kernelgan_jax.estimators.kernelgan.losses import adversarial
 from kernelgan_jax.estimators.kernelgan.networks import PatchDiscriminator, downscale_x2
 from kernelgan_jax.estimators.kernelgan.start import Start
+from kernelgan_jax.estimators.kernelgan.state import Batch, State
 
 PARTS = 2
 """Times of a task at which the discriminator learns, evenly spread."""

@@ -17,14 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import programs
-from kernelgan_jax.estimators.kernelgan.algorithm import (
-    Batch,
-    State,
-    generator_kernel,
-    kernelgan,
-)
+from kernelgan_jax.estimators.kernelgan.algorithm import generator_kernel, kernelgan
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.crops import Training
+from kernelgan_jax.estimators.kernelgan.state import Batch, State
 
 CHUNK = 100
 """Steps that run on the device between two looks at the losses."""

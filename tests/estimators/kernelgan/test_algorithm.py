@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import discriminator_variables, generator_params
 
+from kernelgan_jax import priors
 from kernelgan_jax.estimators.kernelgan import (
     Batch,
     KernelGANConfig,
@@ -217,6 +218,50 @@ def test_bicubic_loss_of_several_crops_is_their_mean(tiny):
 
     alone = [bicubic_loss(slice(i, i + 1)) for i in (0, 1)]
     np.testing.assert_allclose(bicubic_loss(slice(2)), np.mean(alone), rtol=1e-5)
+
+
+def test_a_generator_has_the_size_in_the_settings():
+    for shape in (15, (13, 15)):
+        with pytest.raises(ValueError, match="generator makes kernels of shape .*15"):
+            kernelgan(TINY, generator=priors.gaussian(shape))
+    model = priors.gaussian(11)
+    kernelgan(dataclasses.replace(TINY, generator_kernels=(5, 7)), generator=model)
+
+
+def test_what_cannot_be_meant_is_named():
+    """Also where nothing is compiled yet."""
+    init, step = kernelgan(TINY)
+    state = jax.eval_shape(init, jax.random.key(0))
+    crops = np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 26, 26, 3), np.float32)
+
+    def message(function, *arguments):
+        with pytest.raises(ValueError) as info:
+            jax.eval_shape(function, *arguments)
+        return str(info.value)
+
+    key, batch = jax.random.key(1), Batch(*crops)
+    assert message(lambda: init(0)) == "key is 0; it must be a JAX random key"
+    assert message(lambda s: step(0, s, batch), state).startswith("key is 0")
+    assert "state is a tuple" in message(step, key, tuple(state), batch)
+    assert "batch is a tuple" in message(step, key, state, crops)
+    for generator in (crops[0][..., :1], crops[0][:, 2:-2, 2:-2], crops[0][0]):
+        found = message(step, key, state, batch._replace(generator=generator))
+        assert found.startswith("batch.generator has ")
+    found = message(step, key, state, batch._replace(discriminator=crops[0]))
+    assert "(1, 64, 64, 3); it must be crops x 26 x 26 x 3" in found
+    for penalty, words in (
+        (lambda kernel: kernel.sum(), "penalty returns a "),
+        (lambda kernel: {"corner": kernel[0]}, "penalty's term corner is"),
+    ):
+        _, other = kernelgan(TINY, penalty=penalty)
+        assert message(other, key, state, batch).startswith(words)
+
+
+@pytest.mark.parametrize("prior", ["flow", "gaussian", "deep_linear"])
+def test_the_kernel_of_a_state_needs_its_settings(prior):
+    state = kernelgan(dataclasses.replace(TINY, prior=prior)).init(jax.random.key(0))
+    with pytest.raises(ValueError, match="state is of a training with other settings"):
+        generator_kernel(state)
 
 
 def test_a_penalty_is_added_to_the_generator_loss(tiny):
