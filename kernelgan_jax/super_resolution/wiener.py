@@ -72,9 +72,12 @@ def wiener_filter(
       >>> wiener_filter(image, kernel.astype(np.float32), scale=2).shape
       (40, 48, 1)
     """
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    image = checks.jax_array("image", image)
+    kernel = checks.jax_array("kernel", kernel)
     check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)
     check_kernel(image, kernel, scale)
+    if spectrum is not None and not hasattr(spectrum, "log_amplitude"):
+        raise ValueError(f"spectrum is {spectrum!r}; it must be as Evidence.spectrum")
     height, width = image.shape[:2]
     inner = (
         periodic.wrapped_size(height, scale=scale),

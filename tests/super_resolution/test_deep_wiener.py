@@ -177,14 +177,17 @@ def test_vmap_equals_a_loop_and_gradients_are_finite(
         ({"noise_std": -0.1}, "noise_std is -0.1; .*at least 0"),
         ({"kernel_std": np.inf}, "kernel_std is inf; .*finite"),
         ({"jpeg": "x"}, "jpeg is 'x'; .*number"),
+        ({"jpeg": 2.0}, "jpeg is 2.0; .*at most 1"),
+        ({"image": "abc"}, "image is a str"),
+        ({"network": None}, "params are those of another network; pass it as"),
     ],
 )
 def test_bad_arguments(change: dict, message: str, params: deep_wiener.Params) -> None:
     arguments = {"image": np.zeros((30, 30, 3)), "kernel": gaussian(2), "scale": 2}
     arguments |= change
-    apply = functools.partial(deep_wiener.apply, network=TINY)
+    arguments = {"network": TINY} | arguments
     with pytest.raises(ValueError, match=message):
-        apply(params, arguments.pop("image"), arguments.pop("kernel"), **arguments)
+        deep_wiener.apply(params, **arguments)
 
 
 # --- Images of any size ---

@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+from flax.errors import FlaxError
 from jax.typing import ArrayLike
 
+from kernelgan_jax import checks
 from kernelgan_jax.super_resolution import wiener
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.network import (
@@ -69,7 +71,8 @@ def apply(
         range.
       kernel_std: Relative standard deviation of the kernel's widths, as a posterior has
         it; 0 for a known kernel. The larger it is, the more cautious the result.
-      jpeg: Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none.
+      jpeg: Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none,
+        at most 1.
       wraps: Whether the image continues at its other side, as textures do; both sides
         are then multiples of `FACTORS[scale] / scale`.
       network: The network that `params` belong to; the default one if not given.
@@ -80,13 +83,13 @@ def apply(
     Raises:
       ValueError: If an argument is out of range.
     """
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    image = checks.jax_array("image", image)
+    kernel = checks.jax_array("kernel", kernel)
     if scale not in SCALES:
         legal = ", ".join(map(str, SCALES))
         raise ValueError(f"scale is {scale!r}; it must be one of: {legal}")
-    wiener.check(
-        image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std, jpeg=jpeg
-    )
+    wiener.check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)
+    checks.number("jpeg", jpeg, maximum=1)
     if max(kernel.shape) > MAX_KERNEL:
         raise ValueError(
             f"kernel is {kernel.shape}; it must be at most {MAX_KERNEL} at each side"
@@ -100,14 +103,19 @@ def apply(
         )
     pixels = jnp.broadcast_to(image.astype(jnp.float32), (*image.shape[:2], 3))
     module = network or DeepWiener()
-    result: jax.Array = module.apply(  # type: ignore[assignment]
-        {"params": params},
-        pixels,
-        kernel.astype(jnp.float32),
-        *(jnp.asarray(x, jnp.float32) for x in (noise_std, kernel_std, jpeg)),
-        scale=scale,
-        wraps=wraps,
-    )
+    try:
+        result: jax.Array = module.apply(  # type: ignore[assignment]
+            {"params": params},
+            pixels,
+            kernel.astype(jnp.float32),
+            *(jnp.asarray(x, jnp.float32) for x in (noise_std, kernel_std, jpeg)),
+            scale=scale,
+            wraps=wraps,
+        )
+    except FlaxError as error:
+        raise ValueError(
+            "params are those of another network; pass it as network="
+        ) from error
     mean = result.mean(-1, keepdims=True)
     if image.shape[2] == 1:
         return mean.astype(image.dtype)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernelgan_jax import checks
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.super_resolution import wiener
 from kernelgan_jax.super_resolution.deep_wiener.two_steps import half_kernel
@@ -43,6 +44,7 @@ class Request(NamedTuple):
         """
         numbers = {name: getattr(self, name) for name in TOLD}
         wiener.check(self.image, self.kernel, self.scale, **numbers)
+        checks.number("jpeg", self.jpeg, maximum=1)
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength is {self.strength}; it must be from 0 to 1")
 
