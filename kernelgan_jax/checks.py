@@ -179,12 +179,13 @@ def number(
         raise ValueError(message)
 
 
-def key(name: str, value: Any) -> None:
-    """Checks that a value is a JAX random key, or several of them.
+def key(name: str, value: Any, *, several: bool = False) -> None:
+    """Checks that a value is a JAX random key.
 
     Args:
       name: The argument's name.
       value: Its value, of any type.
+      several: Whether it may be an array of them, too.
 
     Raises:
       ValueError: If it is not.
@@ -197,10 +198,13 @@ def key(name: str, value: Any) -> None:
     """
     module = sys.modules.get("jax")
     is_key = module is not None and isinstance(value, module.Array)
-    if is_key and "key<" not in str(value.dtype):
+    is_typed = is_key and "key<" in str(value.dtype)
+    if is_key and not is_typed:
         is_key = value.dtype == np.uint32 and value.ndim > 0 and value.shape[-1] > 1
     if not is_key:
         raise ValueError(f"{name} is {value!r}; it must be a JAX random key")
+    if not several and value.ndim > (0 if is_typed else 1):
+        raise ValueError(f"{name} has shape {value.shape}; it must be one JAX key")
 
 
 def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:

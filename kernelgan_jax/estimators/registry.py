@@ -73,6 +73,9 @@ class GivenConfig:
 
     The kernel is kept as nested tuples, so that settings can be compared, hashed and
     written like all others.
+
+    Raises:
+      ValueError: If the kernel is no matrix of finite numbers.
     """
 
     kernel: tuple[tuple[float, ...], ...] = ()
@@ -81,8 +84,12 @@ class GivenConfig:
     """Where the kernel comes from, for reports: the name of a file."""
 
     def __post_init__(self) -> None:
-        rows = tuple(tuple(float(value) for value in row) for row in self.kernel)
-        object.__setattr__(self, "kernel", rows)
+        if isinstance(self.kernel, tuple) and not self.kernel:
+            return  # The default: there is none.
+        from kernelgan_jax import checks  # It imports NumPy, which flags do without.
+
+        kernel = checks.matrix("config.given.kernel", self.kernel)
+        object.__setattr__(self, "kernel", tuple(map(tuple, kernel.tolist())))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,9 +61,9 @@ def estimate_kernel(
     config = entry.default_config(config)
     scale = entry.check_scale(scale)
     pixels = check_image(image, scale=scale, entry=entry, config=config)
-    keys = [_single_key(key)]
+    checks.key("key", key)
     return estimate_checked(
-        keys, [pixels], scale=scale, entry=entry, config=config, progress=progress
+        [key], [pixels], scale=scale, entry=entry, config=config, progress=progress
     )[0]
 
 
@@ -220,26 +220,14 @@ def rate(
     return estimate._replace(confidence=confidence)
 
 
-def _single_key(key: jax.Array) -> jax.Array:
-    checks.key("key", key)
-    if _batch_axes(key) != 0:
-        raise ValueError(f"key has shape {key.shape}; it must be one JAX random key")
-    return key
-
-
 def _keys(key: jax.Array, count: int) -> list[jax.Array]:
     """One key for each of `count` images."""
-    checks.key("key", key)
-    if _batch_axes(key) == 0:
+    checks.key("key", key, several=True)
+    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if key.ndim == (0 if typed else 1):
         return [key] * count
     if len(key) != count:
         raise ValueError(
             f"key has {len(key)} keys for {count} images; give one, or one each"
         )
     return list(key)
-
-
-def _batch_axes(key: jax.Array) -> int:
-    """Number of axes before the key's own: 0 for a single key, old or new style."""
-    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-    return key.ndim - (0 if typed else 1)

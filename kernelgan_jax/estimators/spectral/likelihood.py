@@ -157,6 +157,8 @@ def spectral_likelihood(scale: int) -> Likelihood:
 
     def transfer(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Real and imaginary part of K: `32 s x 17 s`."""
+        if (shape := jnp.shape(kernel)) != (size, size):
+            raise ValueError(f"kernel has shape {shape}; it must be {(size, size)}")
         even, odd = _matmul(row_cos, kernel), _matmul(row_sin, kernel)
         real = _matmul(even, column_cos.T) - _matmul(odd, column_sin.T)
         return real, -(_matmul(odd, column_cos.T) + _matmul(even, column_sin.T))

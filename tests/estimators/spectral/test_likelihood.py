@@ -52,6 +52,11 @@ def test_the_expected_spectrum_is_the_sum_over_aliases(scale):
         np.testing.assert_allclose(found[i, j], expected, rtol=1e-4)
 
 
+def test_kernels_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"kernel has shape \(5, 5\); it must be \(25"):
+        spectral_likelihood(2).expected(np.full((5, 5), 0.04, np.float32), SPECTRUM)
+
+
 def test_what_jpeg_leaves_of_the_expected_spectrum():
     """Formula (1) of observation.py."""
     likelihood, true = spectral_likelihood(2), kernel(2)
