@@ -226,6 +226,8 @@ def test_strength_and_fallback(params: deep_wiener.Params) -> None:
     assert large.enlarge(trained, large_enough, wide, scale=2).shape == (60, 80, 3)
     with pytest.raises(ValueError, match="strength is 2.0; it must be from 0 to 1"):
         large.enlarge(trained, image, gaussian(2), scale=2, strength=2.0)
+    with pytest.raises(ValueError, match="jpeg is 2.0; .*at most 1"):
+        asked._replace(jpeg=2.0).check()
     with pytest.raises(ValueError, match="tile is 70; it must be a multiple of 64 abo"):
         large.enlarge_images(trained, [], tile=70)
 
