@@ -205,11 +205,11 @@ def downscale_inverse(
             f"{(height, width)}"
         )
     if not checks.traced(spectrum):
-        least, largest = np.min(spectrum), np.max(spectrum)
-        if not 0 <= least <= largest <= jnp.finfo(exact).max:
+        checks.finite("spectrum", spectrum)
+        least, largest, top = np.min(spectrum), np.max(spectrum), jnp.finfo(exact).max
+        if not 0 <= least <= largest <= top:
             raise ValueError(
-                f"spectrum has values from {least} to {largest}; they must be at least "
-                f"0 and finite in {exact}"
+                f"spectrum has values from {least} to {largest}, not from 0 to {top:g}"
             )
     noise, spectrum = jnp.asarray(noise_variance, exact), jnp.asarray(spectrum, exact)
     wide = (height, width, *image.shape[2:])

@@ -33,8 +33,11 @@ def whole_pages(file: TiffFile) -> list[TiffPage]:
 
 
 def stacked(file: TiffFile, page: TiffPage) -> int:
-    """The number of pictures that lie one behind the other, where only the first one
-    has tags: stacks of ImageJ of more than 4 GB, and of tifffile on demand."""
+    """The number of pictures that lie one behind the other.
+
+    Only the first one has tags, in stacks of ImageJ of more than 4 GB, and of tifffile
+    on demand.
+    """
     if not (page.is_contiguous and (file.is_imagej or file.is_shaped)):
         return 1
     found = file.series[0]
@@ -70,8 +73,11 @@ def places(page: TiffPage) -> list[tuple[int, int]]:
 
 
 def photometric(page: TiffPage) -> int:
-    """The kind of colour. A file that does not say it is RGB if it has three samples
-    apart from extra ones, and else gray or bands of which the smallest is black."""
+    """The kind of colour.
+
+    A file that does not say it is RGB if it has three samples apart from extra ones,
+    and else gray or bands of which the smallest is black.
+    """
     if PHOTOMETRIC in page.tags:
         return int(page.photometric or 0)
     is_rgb = page.samplesperpixel - len(page.extrasamples or ()) == _COLOURS[RGB]
