@@ -1,7 +1,7 @@
 """The pixel contract: which arrays are images, their range, luma, structure, windows.
 
-`unit_image` takes what a caller has and returns `H x W x C` float32 in [0, 1]. Pixels
-are checked there, once; everything behind it trusts its arrays. Nothing here needs JAX.
+`from_array` takes what a caller has and checks it; everything behind it trusts its
+arrays. `unit_image` gives `H x W x C` float32 in [0, 1]. Nothing here needs JAX.
 """
 
 from typing import Any, NamedTuple
@@ -13,8 +13,13 @@ from kernelgan_jax import checks
 
 UNIT_SLACK = 1e-6
 """Distance from [0, 1] that rounding errors may take a value to."""
+
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
+
+LUMA_NORM = float(np.linalg.norm(LUMA))
+"""Noise of the gray image, where that of each channel is 1 and independent."""
+
 _OTHER_COLOURS = ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 """Modes of Pillow whose numbers are neither gray nor RGB."""
 

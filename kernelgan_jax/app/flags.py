@@ -34,7 +34,7 @@ class Options:
     """Which part of the images is worked on, and of how many parts."""
     cluster: str | None = None
     """`ray`, or None for this machine alone."""
-    pool_confidence: str | None = None
+    export_confidence: str | None = None
     """Least confidence of the kernels of the exported pool; None for no such pool."""
     log_level: str = "info"
     """The least level of the messages that are printed, one of `LOG_LEVELS`."""
@@ -287,7 +287,7 @@ def parse(argv: Sequence[str]) -> Options:
         batch_size=flag_values.batch_size(values.batch_size),
         shard=flag_values.shard(values.shard),
         cluster=values.cluster,
-        pool_confidence=least,
+        export_confidence=least,
         log_level=flag_values.log_level(values.log_level, quiet=values.quiet),
         device=values.device,
         pool=values.pool,

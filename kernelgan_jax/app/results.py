@@ -23,7 +23,7 @@ from kernelgan_jax.app import figures, files, kernel_files
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.images import image_encoding, sequences
-from kernelgan_jax.app.job import FORMATS, REPORT, WITHOUT_QUALITY, Job
+from kernelgan_jax.app.job import FORMATS, REPORT, SETTINGS, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernel_formats import TOOLS
@@ -155,18 +155,11 @@ def fingerprint(job: Job, content: Any) -> str:
       content: Size and digest of the image file: not its name and time, which other
         images have as well.
     """
-    text = json.dumps(
-        [
-            provenance(),
-            job.config.to_dict(),
-            job.seed,
-            content,
-            job.format,
-            None if job.format in WITHOUT_QUALITY else job.quality,
-            job.band,
-        ],
-        sort_keys=True,
-    )
+    asked = {name: getattr(job, name) for name in SETTINGS}
+    if job.format in WITHOUT_QUALITY:
+        del asked["quality"]
+    known = [provenance(), job.config.to_dict(), asked, content]
+    text = json.dumps(known, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -85,9 +85,9 @@ def _run(options: Options) -> int:
     tally.finish(manifest.path)
     try:
         summary_table.write(options.output_dir)
-        if options.pool_confidence is not None:
+        if options.export_confidence is not None:
             scale = options.job.config.scale
-            least = options.pool_confidence
+            least = options.export_confidence
             path, count = kernel_pool.write(
                 options.output_dir, scale=scale, least=least
             )

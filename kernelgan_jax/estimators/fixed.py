@@ -49,7 +49,7 @@ class Fixed(NamedTuple):
 
 
 def _constant(scale: int, config: Any) -> np.ndarray:
-    variance = config.variance * (scale**2 - 1) / 3
+    variance = config.variance * kernels.variance_growth(scale)
     variances = (variance, variance)
     return blur_kernels.gaussian(12 * scale + 1, variances=variances, scale=scale)
 

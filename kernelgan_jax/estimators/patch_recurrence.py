@@ -112,16 +112,16 @@ def patch_recurrence(
         weights = jax.nn.softmax(closeness / sigma**2, axis=1)
         # How much each r counts in all, and what it ought to be: then pixel by pixel.
         count = weights.sum(0)[:, None]
-        wanted = (weights.T @ queries + count * means).reshape(rows, columns, -1)
+        target = (weights.T @ queries + count * means).reshape(rows, columns, -1)
         count = count.reshape(rows, columns)
-        pixel_count, pixel_wanted = jnp.zeros_like(small), jnp.zeros_like(small)
+        pixel_count, pixel_target = jnp.zeros_like(small), jnp.zeros_like(small)
         for t, place in enumerate(places):
             pixel_count = pixel_count.at[place].add(count)
-            pixel_wanted = pixel_wanted.at[place].add(wanted[..., t])
+            pixel_target = pixel_target.at[place].add(target[..., t])
         x = windows.reshape(-1, size**2)
         products = (x * pixel_count.reshape(-1, 1)).T @ x
         penalty = sigma**2 * smoothness * len(queries) * roughness
-        kernel = jnp.linalg.solve(products + penalty, x.T @ pixel_wanted.ravel())
+        kernel = jnp.linalg.solve(products + penalty, x.T @ pixel_target.ravel())
         kernel = jnp.clip(kernel, 0).reshape(size, size)
         return kernel / kernel.sum()
 

@@ -15,7 +15,7 @@ import numpy as np
 from kernelgan_jax import kernels
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback, Spectrum
-from kernelgan_jax.pixels import LUMA
+from kernelgan_jax.pixels import LUMA, LUMA_NORM
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.super_resolution.tiles import apply_tiled
@@ -126,7 +126,7 @@ def continued(
 
 
 class _Known(NamedTuple):
-    """What the filter is told."""
+    """Inputs of the filter beside the image and the kernel."""
 
     noise_std: Any
     kernel_std: Any
@@ -141,14 +141,14 @@ def _tiled(
     room = min(kernels.frame_size(scale), scale * min(image.shape[:2]))
     framed = padded(kernel, room)
     program = _compiled(scale, continues)
-    told = known._replace(
+    inputs = known._replace(
         noise_std=np.float32(known.noise_std), kernel_std=np.float32(known.kernel_std)
     )
 
     def restore(tile: np.ndarray) -> Any:
         if continues and not np.ptp(tile[..., -1]):
             return tile  # All is known, or nothing.
-        return program(tile, framed, told)
+        return program(tile, framed, inputs)
 
     return apply_tiled(
         restore, image, scale=1 if continues else scale, margin=MARGIN, tile=TILE
@@ -195,7 +195,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
             jnp.asarray(LUMA, image.dtype),
             precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
         )[..., None]
-        gray_noise_std = known.noise_std * np.float32(np.linalg.norm(LUMA))
+        gray_noise_std = known.noise_std * np.float32(LUMA_NORM)
         restored = restore(gray, noise_std=gray_noise_std)
         return restored + restore(image - gray, noise_std=known.noise_std)
 

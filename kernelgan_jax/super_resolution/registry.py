@@ -102,7 +102,7 @@ class Method:
     """Whether its module has `prepare(name, image_shape, scale=, config=)`, which loads
     what an image will need while its kernel is estimated."""
     refines: bool = False
-    """Whether its module has `refine(image, plan, usable)`, which betters kernels."""
+    """Whether its module has `refine(image, plan, usable)`, which improves kernels."""
     headroom: float = 0.0
     """What it needs free at both ends of the range, as it clips to [0, 1]."""
     least_side: int = 0

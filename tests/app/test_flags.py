@@ -89,10 +89,10 @@ def test_scale(capsys):
 
 def test_export():
     found = parse(["--export=zssr,usrnet", "a.png"])
-    assert (found.job.exports, found.pool_confidence) == (("usrnet", "zssr"), None)
+    assert (found.job.exports, found.export_confidence) == (("usrnet", "zssr"), None)
     found = parse(["--export=pool", "--export_confidence=high", "a.png"])
-    assert (found.job.exports, found.pool_confidence) == ((), "high")
-    assert parse(["--export=pool,srmd", "a.png"]).pool_confidence == "low"
+    assert (found.job.exports, found.export_confidence) == ((), "high")
+    assert parse(["--export=pool,srmd", "a.png"]).export_confidence == "low"
 
 
 def test_version(capsys):

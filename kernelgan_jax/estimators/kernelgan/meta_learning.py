@@ -164,7 +164,7 @@ def meta_learning(
             return state, info.discriminator_loss
 
         state, losses = jax.lax.scan(body, state, crops)
-        error, wanted = jax.value_and_grad(log_error)(state.generator, truth)
+        error, target = jax.value_and_grad(log_error)(state.generator, truth)
         every = max(1, len(crops.generator) // PROBES)
         probes = jnp.moveaxis(2 * crops.generator[::every][:PROBES, 0] - 1, -1, 1)
 
@@ -172,11 +172,11 @@ def meta_learning(
             found = jax.grad(adversarial_loss)(
                 state.generator, weights, state.singular_vectors, probes
             )
-            return -_cosine(found, wanted)
+            return -_cosine(found, target)
 
         minus, gradient = jax.value_and_grad(misalignment)(state.discriminator)
         shown = MetaInfo(error, -minus, losses.mean())
-        return state, _clipped(wanted), _clipped(gradient), shown
+        return state, _clipped(target), _clipped(gradient), shown
 
     def step(state: MetaState, tasks: Tasks, rate: Any) -> tuple[MetaState, MetaInfo]:
         count = len(tasks.keys)

@@ -34,7 +34,7 @@ def mean_gain(
     Args:
       measured: What is measured of an image.
       kernel: As `given_kernels.losses` takes kernels.
-      usual: The kernel that it is compared with, likewise.
+      usual: The kernel that it is compared with, in the same form.
       scale: Positive integer.
 
     Returns:

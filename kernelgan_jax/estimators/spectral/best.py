@@ -20,8 +20,8 @@ from kernelgan_jax.pixels import textured_window
 from kernelgan_jax.usable_pixels.find import fill
 
 BETWEEN = 21
-"""Pixels between what was drawn, in which more of it is: letters that were not found.
-"""
+"""Gaps between drawn areas of up to so many pixels count as drawn: they hold letters
+that were not found."""
 
 
 class Fits(NamedTuple):

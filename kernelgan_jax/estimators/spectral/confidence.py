@@ -98,8 +98,6 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     scale = evidence.scale
     framed = metrics.pad_to_frame(kernel, scale=scale)
     finite = np.isfinite(evidence.samples).all((1, 2))
-    # Samples can be infinite or NaN for spectra unlike any photograph's.
-    usable = bool(finite.all())
     samples = evidence.samples[finite] if finite.any() else framed[None]
     covariances = equivalent_gaussian.covariances(samples, scale=scale)
     own = equivalent_gaussian.covariances(kernel[None], scale=scale)[0]
@@ -111,12 +109,13 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
         )
     )
     expected = _Expected(
-        kernel_psnr=_psnr(float(mse.mean())) if usable else -np.inf,
-        covariance_error=float(np.sqrt(np.mean(np.square(errors))))
-        if usable
-        else np.inf,
-        sr_loss=_network_loss(float(losses.mean()), scale) if usable else np.inf,
+        kernel_psnr=_psnr(float(mse.mean())),
+        covariance_error=float(np.sqrt(np.mean(np.square(errors)))),
+        sr_loss=_network_loss(float(losses.mean()), scale),
     )
+    # Samples can be infinite or NaN for spectra unlike any photograph's.
+    if not finite.all():
+        expected = _Expected(-np.inf, np.inf, np.inf)
     longer, shorter, angles = _widths(covariances)
     level, reason = _level(own, evidence, expected)
     return Confidence(

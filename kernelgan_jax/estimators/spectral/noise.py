@@ -5,7 +5,7 @@ import scipy.ndimage
 
 from kernelgan_jax import square_extremes
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.pixels import LUMA, own_channels
+from kernelgan_jax.pixels import LUMA_NORM, own_channels
 
 JPEG_NOISE = 3.0
 """Smallest noise that is assumed for an image with JPEG's blocks, gray levels. At
@@ -18,9 +18,6 @@ FULL_JPEG = 0.15
 
 BLOCK = 16
 """Side of the blocks of which the flattest show the noise."""
-
-LUMA_NORM = float(np.linalg.norm(LUMA))
-"""Noise of the gray image, where that of each channel is 1 and independent."""
 
 FLATTEST = 5
 """Percentile of the blocks' noise that counts."""

@@ -110,8 +110,8 @@ def degrade(
     # What the network is told.
     believed = random_kernels.believe(next(keys), drawn, scale=scale, trust=TRUST)
     doubt = jnp.where(sharpen > 0, 0.1, 0.0)
-    told = std * jnp.exp(0.15 * jax.random.normal(next(keys)))
-    told = told + jnp.abs(jax.random.normal(next(keys))) * chance(0.6) * 1e-3
+    stated = std * jnp.exp(0.15 * jax.random.normal(next(keys)))
+    stated = stated + jnp.abs(jax.random.normal(next(keys))) * chance(0.6) * 1e-3
     at_least = jnp.where(has_jpeg & chance(0.5), 3 / 255, 0.0)
     sort = uniform(0, 1)
     strength = (100 - quality) / 100
@@ -123,7 +123,7 @@ def degrade(
         lr,
         hr,
         believed.kernel,
-        jnp.maximum(told, at_least),
+        jnp.maximum(stated, at_least),
         jnp.maximum(believed.kernel_std, doubt),
         has_jpeg * strength,
     )

@@ -29,7 +29,7 @@ from kernelgan_jax.super_resolution.deep_wiener.parts import (
     tiles,
 )
 from kernelgan_jax.super_resolution.deep_wiener.request import (
-    TOLD,
+    NUMBERS,
     Request,
     first_step,
 )
@@ -151,9 +151,9 @@ def prepare(weights: Weights, image_shape: Sequence[int], *, scale: int) -> None
     def batch(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((count, *shape), np.float32)
 
-    kernels, told = batch(MAX_KERNEL, MAX_KERNEL), [batch() for _ in TOLD]
+    kernels, inputs = batch(MAX_KERNEL, MAX_KERNEL), [batch() for _ in NUMBERS]
     program = _compiled(weights.network, scale)
-    shapes = weights.params, batch(*part.shape), kernels, *told
+    shapes = weights.params, batch(*part.shape), kernels, *inputs
     program.preload(*shapes, compiling=True)
 
 
@@ -192,27 +192,27 @@ def _restore(
         )
         for whole, r in zip(wholes, requests, strict=True)
     ]
-    alike: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
+    by_shape: dict[Any, list[tuple[int, Tile]]] = defaultdict(list)
     for index, (whole, request) in enumerate(zip(wholes, requests, strict=True)):
         for part in tiles(whole.shape, tile=tile):
             key = (request.scale, part.read(whole).shape)
-            alike[key].append((index, part))
+            by_shape[key].append((index, part))
     # Kernels of one size share a program.
     padded = [closed_form.padded(r.kernel, MAX_KERNEL) for r in requests]
 
     def work(_: int, some: list[tuple[int, Tile]], __: Any) -> None:
         scale = requests[some[0][0]].scale
-        told = ([getattr(requests[i], name) for i, _ in some] for name in TOLD)
+        inputs = ([getattr(requests[i], name) for i, _ in some] for name in NUMBERS)
         found = _compiled(weights.network, scale)(
             weights.params,
             np.stack([part.read(wholes[i]) for i, part in some]),
             np.stack([padded[i] for i, _ in some]),
-            *(np.array(values, np.float32) for values in told),
+            *(np.array(values, np.float32) for values in inputs),
         )
         for (i, part), result in zip(some, np.asarray(found), strict=True):
             part.write(result, outs[i], scale=scale)
 
-    full = [b for parts in alike.values() for b in batches(parts, size=batch)]
+    full = [b for parts in by_shape.values() for b in batches(parts, size=batch)]
     map_images(work, full, workers=CPU_WORKERS if _on_cpu() else 1)
     return [
         out[: r.scale * r.image.shape[0], : r.scale * r.image.shape[1]]

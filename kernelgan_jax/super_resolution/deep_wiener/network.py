@@ -123,13 +123,13 @@ class DeepWiener(nn.Module):
         numbers = _numbers(kernel, noise, kernel_std, jpeg, scale=scale)
         hidden = nn.relu(nn.Dense(32, name=f"condition_{trunk}")(numbers))
 
-        def told(size: int, name: str) -> jax.Array:
+        def conditioned(size: int, name: str) -> jax.Array:
             zeros = nn.initializers.zeros
             return nn.Dense(size, kernel_init=zeros, name=f"{name}_{trunk}")(hidden)
 
         count = self.stages * self.blocks
-        gates = 1 + told(count * channels, "gates").reshape(count, channels)
-        trusts = told(self.stages, "trusts")
+        gates = 1 + conditioned(count * channels, "gates").reshape(count, channels)
+        trusts = conditioned(self.stages, "trusts")
         ones = nn.initializers.constant(1.0)
         slopes = self.param(f"slopes_{trunk}", ones, (self.stages,), jnp.float32)
 

@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
     """Standard deviations of the Gaussian along its axes: 2."""
     angle: jax.Array
     """Direction of the first of them, radians."""
-    alike: jax.Array
+    is_gaussian: jax.Array
     """1 if the kernel's family is Gaussian, else 0."""
 
 
@@ -226,7 +226,7 @@ def believe(key: jax.Array, drawn: Drawn, *, scale: int, trust: float) -> Believ
     )
     stated = jnp.where(jax.random.bernoulli(next(keys), 0.6), usual, other)
     # What is no Gaussian is not known that well.
-    stated = jnp.maximum(stated, 0.08 * (1 - drawn.alike))
+    stated = jnp.maximum(stated, 0.08 * (1 - drawn.is_gaussian))
     wrong = jnp.where(jax.random.bernoulli(next(keys), 1 / 8), 3.0, 1.0)
     wrong = jnp.where(stated < 0.15, wrong, 1.0)
     errors = wrong * trust * stated * jax.random.normal(next(keys), (2,))

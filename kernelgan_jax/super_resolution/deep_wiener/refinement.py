@@ -42,8 +42,8 @@ VALUE_FLOOR = 0.1
 """Values are that uncertain also where they are smaller than this part of the largest
 one."""
 
-ALIKE = 16
-"""Neighbouring errors are alike: so many pixels count as one."""
+CORRELATED_PIXELS = 16
+"""Neighbouring errors are correlated: so many pixels count as one."""
 
 BETTER = 0.985
 """Squared error of pixels that were left out, relative to that of the estimate, from
@@ -101,12 +101,12 @@ def refit(weights: Weights, request: Request) -> np.ndarray | None:
     """
     if not can_be_refitted(request):
         return None
-    told = request._replace(
+    cautious = request._replace(
         noise_std=float(np.hypot(request.noise_std, DOUBT)),
         kernel_std=0.0,
         strength=1.0,
     )
-    (picture,) = enlarge_images(weights, [told])
+    (picture,) = enlarge_images(weights, [cautious])
     return _fit(picture, request)
 
 
@@ -165,7 +165,7 @@ def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
         return None
     whole = halves[0].with_more(halves[1])
     # The error of the estimate stands for all that the fit does not explain.
-    noise = ALIKE * whole.error(estimate)
+    noise = CORRELATED_PIXELS * whole.error(estimate)
     least = VALUE_FLOOR * np.abs(estimate).max()
     inverse = noise / (VALUE_STD * (np.abs(estimate) + least)) ** 2
     ratios = [

@@ -42,14 +42,14 @@ class Request(NamedTuple):
         Raises:
           ValueError: If one of them is out of range.
         """
-        numbers = {name: getattr(self, name) for name in TOLD}
+        numbers = {name: getattr(self, name) for name in NUMBERS}
         wiener.check(self.image, self.kernel, self.scale, **numbers)
         checks.number("jpeg", self.jpeg, maximum=1)
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength is {self.strength}; it must be from 0 to 1")
 
 
-TOLD = ("noise_std", "kernel_std", "jpeg")
+NUMBERS = ("noise_std", "kernel_std", "jpeg")
 """Numbers that the network is given."""
 
 

@@ -94,10 +94,10 @@ def load(path: Path, *, check: bool = True) -> Weights:
 
 def _check(path: Path, arrays: dict[str, np.ndarray], network: DeepWiener) -> None:
     """Checks that a file holds the weights of a network, and nothing else."""
-    wanted = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
+    expected = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
     shapes = {
         _name(at): leaf.shape
-        for at, leaf in jax.tree_util.tree_flatten_with_path(wanted)[0]
+        for at, leaf in jax.tree_util.tree_flatten_with_path(expected)[0]
     }
     for name, shape in shapes.items():
         if name not in arrays:
