@@ -41,6 +41,7 @@ def same_keys(seed, count=3):
 @pytest.fixture(scope="module")
 def alone():
     """Each image by itself, with key 0."""
+    train._compiled.cache_clear()  # Other files' programs are compiled otherwise.
     return [estimate(same_keys(0, 1), [image])[0] for image in IMAGES]
 
 
