@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
-CANCELLED = 1e-3
+_CANCELLED = 1e-3
 """A sum is nearly 0 if it is a smaller share of that of the absolute values."""
 
 MAX_VALUE = 1e30
@@ -93,7 +93,7 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
             f"{name} has values up to {largest:g}; they must be at most {MAX_VALUE:g}"
         )
     total, whole = (part.sum(dtype=np.float64) for part in (array, np.abs(array)))
-    if sums and not abs(total) > CANCELLED * whole:
+    if sums and not abs(total) > _CANCELLED * whole:
         raise ValueError(f"{name} sums to {total:g}, nearly 0; it must not")
     return array
 

@@ -217,7 +217,7 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
     The kernel is first padded by as much as the shift needs, so the result is larger.
 
     Args:
-      kernel: `h x w`, sum not 0.
+      kernel: `h x w`; its values must not nearly cancel.
       scale: The kernel's scale, a positive integer.
 
     Returns:
@@ -240,7 +240,7 @@ def scale_width(kernel: np.ndarray, factor: float) -> np.ndarray:
     """Makes a kernel wider or narrower around its centre of mass, linearly.
 
     Args:
-      kernel: `h x w`, sum not 0.
+      kernel: `h x w`; its values must not nearly cancel.
       factor: Of the widths, up to 100; above 1 the array grows with it.
 
     Returns:

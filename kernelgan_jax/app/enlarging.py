@@ -5,6 +5,7 @@ anything else: they have no part in the kernel, the noise or the colours at the 
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,8 @@ def _fill(unit: np.ndarray, unseen: np.ndarray, source: np.ndarray) -> None:
     for channel, values in enumerate(np.moveaxis(unit, -1, 0)):
         if channel < unseen.shape[2]:  # The others are as this one.
             hidden, known = unseen[..., channel], source[..., channel]
+            if not hidden.any():
+                continue
             if not known.any():
                 known = ~hidden
             rows, columns = scipy.ndimage.distance_transform_edt(
@@ -62,6 +65,7 @@ def _fill(unit: np.ndarray, unseen: np.ndarray, source: np.ndarray) -> None:
             )
         if not known.any():
             values[...] = 0
+        if not known.any() or not hidden.any():
             continue
         values[hidden] = values[rows[hidden], columns[hidden]]
         # The seams between the fills of different neighbours would be taken for noise.
@@ -76,11 +80,12 @@ def unseen(image: Image, *, band: int | None = None) -> np.ndarray | None:
       image: The image.
       band: In this band or channel, counted from 1; else in any that has data.
     """
+    if band is not None and image.missing is not None and image.missing.shape[2] > 1:
+        missing = image.missing[..., band - 1 : band]
+        image = dataclasses.replace(image, missing=missing)
     found, source = _unseen(image)
     if found is None or source is None:
         return None
-    if band is not None:
-        return found[..., min(band, found.shape[2]) - 1]
     with_data = source.any(axis=(0, 1))
     anywhere: np.ndarray = np.any(found[:, :, with_data], axis=2)
     if anywhere.all():  # Bands that have nowhere data in common.
@@ -152,7 +157,7 @@ def enlarge_groups(
     pixels: np.ndarray,
     enlarge: Callable[[np.ndarray, int], np.ndarray],
     *,
-    alone: bool = False,
+    missing: np.ndarray | None = None,
 ) -> np.ndarray:
     """Enlarges any number of bands, a group at a time.
 
@@ -160,20 +165,30 @@ def enlarge_groups(
       pixels: `H x W x C`, of any C.
       enlarge: Enlarges gray (C = 1) and colour (C = 3); takes the number of the first
         band, too, counted from 1.
-      alone: Whether each band is enlarged by itself.
+      missing: As `Image.missing`: bands that lack other data are in other groups.
     """
-    size = 1 if alone else _GROUP
-    channels = pixels.shape[2]
-    if channels in (1, size):
-        return enlarge(pixels, 1)
     parts = []
-    for first in range(0, channels, size):
-        group = pixels[:, :, first : first + size]
+    for bands in _groups(pixels.shape[2], missing):
+        group = pixels[:, :, bands]
         count = group.shape[2]
         if count == 2:  # Three are as fast as two.
             group = np.concatenate([group, group[:, :, 1:]], axis=2)
-        parts.append(enlarge(np.ascontiguousarray(group), first + 1)[:, :, :count])
-    return np.concatenate(parts, axis=2)
+        larger = enlarge(np.ascontiguousarray(group), bands.start + 1)
+        parts.append(larger[:, :, :count])
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def _groups(channels: int, missing: np.ndarray | None) -> list[slice]:
+    """Channels that are enlarged together: some that lack the same data."""
+    masks = missing if missing is not None and missing.shape[2] > 1 else None
+    starts = [0]
+    for band in range(1, channels):
+        first = starts[-1]
+        if band - first == _GROUP or (
+            masks is not None and (masks[..., band] != masks[..., first]).any()
+        ):
+            starts.append(band)
+    return [slice(*ends) for ends in itertools.pairwise([*starts, channels])]
 
 
 def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:

@@ -167,9 +167,7 @@ def _enlarge(
             keys, [group], [planned], usable=[usable], progress=progress
         )[0]
 
-    missing = image.missing
-    differs = missing is not None and missing.shape[2] > 1
-    enlarged = enlarging.enlarge_groups(pixels, enlarge, alone=differs)
+    enlarged = enlarging.enlarge_groups(pixels, enlarge, missing=image.missing)
     return enlarging.as_stored(enlarged, image, planned.scale)
 
 

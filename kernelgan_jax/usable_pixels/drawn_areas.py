@@ -46,8 +46,8 @@ TOLERANCE = 0.03
 colour at most, as a fraction of the image's range."""
 
 FLATNESS = 0.008
-"""The same where no block of the compression reaches into the picture: a sky that is
-less flat is no margin."""
+"""The same where no block of the compression reaches into the picture, unless it is
+nearly black or white: a sky that is less flat is no margin."""
 
 BLOCK = 8
 """Pixels over which lossy compression blurs the border of a margin; twice as many in
@@ -190,7 +190,10 @@ def _margin(pixels: np.ndarray, span: float) -> int:
     else:
         return 0
     row = len(apart) - 1
-    if max(apart[: max(row - 2 * BLOCK, 0)], default=0) > FLATNESS * span:
+    top = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    is_paper = min(colour.max(), top - colour.min()) <= TOLERANCE * top
+    inside = apart[: max(row - 2 * BLOCK, 0)]
+    if max(inside, default=0) > FLATNESS * span and not is_paper:
         return 0
     beyond = pixels[min(row + BLOCK // 2, len(pixels) - 1)].astype(np.float32)
     is_step = np.abs(beyond - colour).max(axis=1) >= STEP * span

@@ -103,9 +103,24 @@ def test_bands_are_enlarged_in_groups(channels):
     larger = enlarging.enlarge_groups(unit, enlarge)
     np.testing.assert_array_equal(larger, unit.repeat(2, 0).repeat(2, 1))
     assert len(seen) == -(-channels // 3)
-    larger = enlarging.enlarge_groups(unit, enlarge, alone=True)
+    missing = np.zeros(unit.shape, bool)
+    missing[0, np.arange(channels) % 5, np.arange(channels)] = True
+    larger = enlarging.enlarge_groups(unit, enlarge, missing=missing)
     np.testing.assert_array_equal(larger, unit.repeat(2, 0).repeat(2, 1))
     assert seen[-channels:] == [1] * channels
+
+
+def test_bands_that_lack_the_same_data_are_enlarged_together():
+    seen = []
+
+    def enlarge(group, band):
+        seen.append(band)
+        return group
+
+    missing = np.zeros((4, 5, 9), bool)
+    missing[0, 0, 1] = missing[1, 1, 6:] = True
+    enlarging.enlarge_groups(np.zeros((4, 5, 9), np.float32), enlarge, missing=missing)
+    assert seen == [1, 2, 3, 6, 7]  # 1; 2; 3 to 5; 6; 7 to 9
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

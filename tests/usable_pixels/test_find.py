@@ -131,6 +131,8 @@ def test_a_sky_over_a_straight_horizon_is_no_margin():
     sky = np.clip(rng.normal(200, 1.2, (*PICTURE.shape[:2], 1)).round(), 195, 205)
     pixels = np.where((ROWS < 40)[..., None], sky, PICTURE // 2).astype(np.uint8)
     assert not find_usable(pixels).drawn.any()
+    paper = np.where((ROWS < 40)[..., None], sky + 50, PICTURE // 2).astype(np.uint8)
+    assert find_usable(paper).drawn[:39].all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

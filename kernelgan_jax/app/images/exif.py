@@ -63,6 +63,9 @@ _OF_SENSOR = (
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 """The tags that point to those of the camera and of the place."""
 
+_LARGEST = 2**32 - 1
+"""The largest integer of EXIF."""
+
 _OF_64_BITS = (16, 17, 18)
 """Types of a BigTIFF: integers, and pointers to tags."""
 
@@ -288,12 +291,16 @@ def _set(tags: MutableMapping[int, Any], values: Mapping[int, Any]) -> bool:
 
 
 def _times(value: Any, scale: int) -> Any:
-    """A number of EXIF, or several, multiplied; other values as they are."""
+    """A number of EXIF, or several, multiplied; other values as they are, and those
+    that stand for infinity."""
     if isinstance(value, tuple):
         return tuple(_times(each, scale) for each in value)
     if isinstance(value, IFDRational):
-        return IFDRational(scale * int(value.numerator), int(value.denominator))
-    return scale * value if isinstance(value, int | float) else value
+        top, bottom = int(value.numerator), int(value.denominator)
+        is_finite = bottom and scale * top <= _LARGEST
+        return IFDRational(scale * top, bottom) if is_finite else value
+    is_number = isinstance(value, int | float) and scale * value <= _LARGEST
+    return scale * value if is_number else value
 
 
 def _drop_layout_text(exif: pillow.Exif, notes: list[str]) -> None:

@@ -77,7 +77,7 @@ class Tiff:
       max_pixels: The largest image that is read.
 
     Raises:
-      UnusableError: If it is a camera's raw file, or of a depth that is not read.
+      UnusableError: If it is a camera's raw file.
     """
 
     def __init__(self, file: IO[bytes], *, max_pixels: int):
@@ -93,8 +93,6 @@ class Tiff:
         self.numbers = whole or [0]
         """Places of the images in the file, without previews and masks."""
         self.pages = [pages[i] for i in self.numbers]
-        for page in self.pages:
-            _check_depth(page)
         self.left_out = len(pages) - len(self.pages)
         self.is_cut_off = self._is_followed(file, pages[-1])
         """Whether what follows the last image is damaged or missing."""
@@ -171,7 +169,7 @@ class Tiff:
         has_alpha = alpha > 0
         colours = stored.shape[2] - has_alpha
         usual = {RGB: 3, SEPARATED: 4, PALETTE: colours}.get(kind, 1)
-        bands = colours != usual
+        bands = colours != usual and (kind, colours) != (SEPARATED, 1)
         missing = nodata.missing_values(
             stored[:, :, :colours],
             notes,
@@ -188,7 +186,7 @@ class Tiff:
         if alpha == 1:
             notes.append("premultiplied alpha divided out")
             stored = straight(stored)
-        if kind == SEPARATED and not bands:
+        if kind == SEPARATED and colours == 4:
             notes.append("CMYK converted to RGB without its colour profile")
             stored = _rgb_of_inks(stored)
             return Decoded(stored, has_alpha, missing=missing, keeps_profile=False)
@@ -200,6 +198,7 @@ class Tiff:
     def declared(self, frame: int) -> Declared:
         """Sides and depth of an image; a tile counts whole."""
         page = self.pages[frame]
+        _check_depth(page)
         width = max(page.imagewidth, page.tilewidth)
         height = max(page.imagelength, page.tilelength)
         return Declared(width, height, page.bitspersample * page.samplesperpixel)
@@ -252,6 +251,7 @@ class Tiff:
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""
+        _check_depth(page)
         name = getattr(page.photometric, "name", page.photometric)
         layout = (
             f"{page.samplesperpixel} samples of {page.bitspersample} bits, "

@@ -40,7 +40,10 @@ def stacked(file: TiffFile, page: TiffPage) -> int:
     """
     if not (page.is_contiguous and (file.is_imagej or file.is_shaped)):
         return 1
-    found = file.series[0]
+    try:
+        found = file.series[0]
+    except Exception:  # A description that only looks like that of a stack.
+        return 1
     return found.size // page.size if found.is_truncated and page.size else 1
 
 

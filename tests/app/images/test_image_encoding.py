@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from kernelgan_jax.app import enlarging
 from kernelgan_jax.app.images import image_encoding, image_files, xmp_packets
-from kernelgan_jax.app.images.exif import AsRead
+from kernelgan_jax.app.images.exif import AsRead, enlarged
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import split_png
 from kernelgan_jax.app.job import FORMATS
@@ -110,6 +110,22 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     if wanted in ("png", "jpg", "tif"):
         np.testing.assert_allclose(found.dpi, (300, 150), rtol=1e-4)
     np.testing.assert_allclose(found.pixels.astype(int), 128, atol=3)
+
+
+def test_numbers_of_exif_that_stand_for_infinity_stay():
+    block = pillow.Exif()
+    block[ExifTags.IFD.Exif] = {
+        ExifTags.Base.FocalPlaneXResolution: IFDRational(2**32 - 1, 0),
+        ExifTags.Base.FocalPlaneYResolution: IFDRational(2**32 - 1, 1),
+        0x9214: (2**32 - 1, 7),
+    }
+    larger = pillow.Exif()
+    larger.load(enlarged(block.tobytes(), 20, 20, 2))
+    found = larger.get_ifd(ExifTags.IFD.Exif)
+    across = found[ExifTags.Base.FocalPlaneXResolution]
+    assert (across.numerator, across.denominator) == (2**32 - 1, 0)
+    assert found[ExifTags.Base.FocalPlaneYResolution] == 2**32 - 1
+    assert found[0x9214] == (2**32 - 1, 14)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 7])

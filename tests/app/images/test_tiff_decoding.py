@@ -414,6 +414,34 @@ def test_stacks_of_imagej_with_one_page(tmp_path):
     assert image.frames == 3
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"shape": [16, 20], "truncated": "x"', '{"shape": "a", "truncated": true}',
+     "ImageJ=1.5\nimages=x\n"],
+)  # fmt: skip
+def test_descriptions_that_only_look_like_those_of_stacks(tmp_path, text):
+    stored = helpers.noise(*SHAPE, 1)[..., 0]
+    path = tmp_path / "a.tif"
+    options = {"description": text, "metadata": None}
+    tifffile.imwrite(path, stored, photometric="minisblack", **options)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels[..., 0], stored)
+    assert image.frames == 1
+
+
+def test_a_single_ink_is_gray(tiff):
+    stored = values(1, "uint8")
+    path = tiff(stored)
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags["PhotometricInterpretation"].valueoffset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, place, 5)
+    path.write_bytes(content)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert not image.bands
+
+
 def test_metadata_of_deep_tiff(tiff):
     tags = [(315, "s", 0, "me", True), (700, "B", 5, b"<xmp>", True)]
     options = {"extratags": tags, "iccprofile": b"profile", "byteorder": ">"}
