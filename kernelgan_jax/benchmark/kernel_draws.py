@@ -34,7 +34,7 @@ def _div2krk_composed(
     rng: np.random.Generator, scale: int, noise: float | None
 ) -> np.ndarray:
     if scale not in (2, 4):
-        raise ValueError(f"scale is {scale}; kernels are composed for 2 and 4")
+        raise ValueError("kernels are composed for the scales 2 and 4")
     kernel = _div2krk(rng, 2, noise)
     if scale == 2:
         return kernel

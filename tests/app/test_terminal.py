@@ -130,7 +130,7 @@ def test_text_that_cannot_be_written_is_an_error(monkeypatch, capsys):
 def test_the_work_goes_on_if_nobody_reads(stream):
     program = f"""
 import sys, time
-from kernelgan_jax.app import cli, terminal
+from kernelgan_jax.app import terminal
 while sys.stdin.read(1):
     pass
 for _ in range(3):

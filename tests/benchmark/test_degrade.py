@@ -7,7 +7,12 @@ import pytest
 from kernelgan_jax import blur_kernels, kernels, metrics
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
-from kernelgan_jax.benchmark import PROTOCOLS, make_test_set, read_test_set
+from kernelgan_jax.benchmark import (
+    PROTOCOLS,
+    kernel_draws,
+    make_test_set,
+    read_test_set,
+)
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import to_unit
 
@@ -204,7 +209,10 @@ def test_images_that_cannot_be_used(images, tmp_path):
         ({"seed": -1}, "seed is -1"),
         ({"kernel_noise": 1.5}, "kernel_noise is 1.5"),
         ({"image_noise": -1.0}, "image_noise is -1.0"),
-        ({"protocol": "div2krk_composed", "scales": [3]}, "scale is 3"),
+        (
+            {"protocol": "div2krk_composed", "scales": [3]},
+            "^scales has 3, .* no kernel: kernels are composed for the scales 2 and 4$",
+        ),
         ({"scales": [300]}, "scales has 300, for which the protocol div2krk has no"),
     ],
 )
@@ -212,6 +220,15 @@ def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         make_test_set([], tmp_path / "set", **options)
     assert not (tmp_path / "set").exists()
+
+
+def test_an_error_that_is_not_about_the_scale_stays_as_it_is(tmp_path, monkeypatch):
+    def draw(rng, scale, noise):
+        raise ValueError("noise is odd")
+
+    monkeypatch.setitem(kernel_draws.DRAWS, "disk", draw)
+    with pytest.raises(ValueError, match="^noise is odd$"):
+        make_test_set([], tmp_path / "set", protocol="disk", scales=[3])
 
 
 def test_a_set_is_recorded_with_its_first_image(images, tmp_path):

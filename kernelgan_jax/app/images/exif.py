@@ -12,6 +12,9 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from kernelgan_jax.app.images import xmp_packets
 
+ORIENTATION = ExifTags.Base.Orientation
+"""The tag of the orientation."""
+
 OTHER_TEXTS = (
     ExifTags.Base.DocumentName,
     ExifTags.Base.PageName,
@@ -86,7 +89,7 @@ def orientation_of(
         counts if EXIF has none.
     """
     try:
-        orientation = stated_orientation(image.getexif())
+        orientation = stated_orientation(image.getexif().get(ORIENTATION))
     except (SyntaxError, ValueError, struct.error):
         # Editors write odd EXIF; the pixels are good nevertheless.
         notes.append("unreadable EXIF left out")
@@ -94,9 +97,11 @@ def orientation_of(
     return orientation or xmp_packets.orientation_of(xmp)
 
 
-def stated_orientation(exif: pillow.Exif) -> int | None:
-    """The orientation, 1 to 8; 1 if it is none of these, None if there is none."""
-    value = exif.get(ExifTags.Base.Orientation)
+def stated_orientation(value: Any) -> int | None:
+    """The orientation, 1 to 8, by the value of its tag; None if there is no value.
+
+    It is 1 if the value is none of these.
+    """
     if value is None:
         return None
     return int(value) if value in range(1, 9) else 1

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import xmp_packets
-from kernelgan_jax.app.images.exif import kept_block, stated_orientation
+from kernelgan_jax.app.images.exif import ORIENTATION, kept_block, stated_orientation
 from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.images.metadata import Metadata, colour_chunks
 from kernelgan_jax.app.images.tiff_decoding import Decoded
@@ -47,7 +47,7 @@ def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
     if block := opened.info.get("exif"):
         exif = pillow.Exif()
         exif.load(block)
-        orientation = stated_orientation(exif) or 1
+        orientation = stated_orientation(exif.get(ORIENTATION)) or 1
         metadata.exif = kept_block(exif, "HEIF", notes, orientation=orientation)
-        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation)
+        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation, notes)
     return Decoded(stored, stored.shape[2] in (2, 4)), metadata

@@ -291,7 +291,7 @@ def _image(
             stored = upright(stored, orientation)
             if missing is not None:
                 missing = np.ascontiguousarray(upright(missing, orientation))
-        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation)
+        metadata.xmp = xmp_packets.turned(metadata.xmp, orientation, notes)
         if orientation >= 5:
             dpi = dpi and (dpi[1], dpi[0])
             aspect = aspect and (aspect[1], aspect[0])

@@ -230,10 +230,8 @@ class Tiff:
 
     def orientation(self, frame: int) -> int | None:
         """The value of the tag Orientation, 1 to 8; None if there is no such tag."""
-        value = self.pages[frame].tags.valueof(274)
-        if value is None:
-            return None
-        return int(value) if value in range(1, 9) else 1
+        value = self.pages[frame].tags.valueof(exif.ORIENTATION)
+        return exif.stated_orientation(value)
 
     def exif(self, file: IO[bytes], frame: int) -> pillow.Exif:
         """The tags of an image in the open file, as Pillow reads them.

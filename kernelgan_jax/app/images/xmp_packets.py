@@ -6,6 +6,7 @@ they stand: the rest stays as it is, bit for bit.
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 _ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
 """The orientation, as an attribute or an element."""
@@ -19,11 +20,6 @@ _IN_PIXELS = (
 
 _SUBJECT = rb"<(exif:Subject(?:Area|Location))\s*>.{0,500}?</\1\s*>"
 """The place of the subject, a list of up to four numbers in pixels."""
-
-_ACROSS_AND_DOWN = (
-    rb"\b(tiff:|exif:FocalPlane)([XY])(?=Resolution\b)|\b(stDim:)([wh])\b"
-)
-"""Names of values that change places where an image is turned by 90 degrees."""
 
 _EXTENDED = (
     rb"\sxmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')"
@@ -43,22 +39,24 @@ def alone(xmp: bytes) -> bytes:
     return re.sub(_EXTENDED, b"", xmp)
 
 
-def turned(xmp: bytes | None, orientation: int) -> bytes | None:
+def turned(xmp: bytes | None, orientation: int, notes: list[str]) -> bytes | None:
     """The packet of an image that has been turned upright from an orientation, 1 to 8.
 
-    The place of the subject is left out: it is that in the pixels as they were.
+    The place of the subject is left out, with a note if EXIF has not given it: it is
+    that in the pixels as they were.
     """
     if xmp is None or orientation == 1:
         return xmp
-    xmp = re.sub(_SUBJECT, b"", xmp, flags=re.DOTALL)
+    xmp, places = re.subn(_SUBJECT, b"", xmp, flags=re.DOTALL)
+    note = "place of the subject left out, as it is not upright"
+    if places and note not in notes:
+        notes.append(note)
     if orientation < 5:
         return xmp
-    other = {b"X": b"Y", b"Y": b"X", b"w": b"h", b"h": b"w"}
-    return re.sub(
-        _ACROSS_AND_DOWN,
-        lambda found: (found[1] or found[3]) + other[found[2] or found[4]],
-        xmp,
-    )
+    xmp = _exchanged(xmp, rb"\b(tiff:|exif:FocalPlane)([XY])(?=Resolution\b)")
+    if _has_pixels_alone(xmp):
+        xmp = _exchanged(xmp, rb"\b(stDim:)([wh])\b")
+    return xmp
 
 
 def enlarged(xmp: bytes | None, width: int, height: int, scale: int) -> bytes | None:
@@ -72,16 +70,19 @@ def enlarged(xmp: bytes | None, width: int, height: int, scale: int) -> bytes | 
     """
     if xmp is None:
         return None
-    xmp = _with(xmp, rb"(?:tiff:ImageWidth|exif:PixelXDimension)", lambda _: width)
-    xmp = _with(xmp, rb"(?:tiff:ImageLength|exif:PixelYDimension)", lambda _: height)
-    xmp = _with(xmp, rb"tiff:Orientation", lambda _: 1)
+    xmp = _with(
+        xmp, rb"(?:tiff:ImageWidth|exif:PixelXDimension)", lambda _: Decimal(width)
+    )
+    xmp = _with(
+        xmp, rb"(?:tiff:ImageLength|exif:PixelYDimension)", lambda _: Decimal(height)
+    )
+    xmp = _with(xmp, rb"tiff:Orientation", lambda _: Decimal(1))
 
-    def larger(value: int) -> int:
+    def larger(value: Decimal) -> Decimal:
         return scale * value
 
     names = list(_IN_PIXELS)
-    units = re.findall(rb"stDim:unit\s*(?:=\s*[\"']|>)\s*(\w+)", xmp)
-    if {unit.lower() for unit in units} <= {b"pixel", b"pixels"}:
+    if _has_pixels_alone(xmp):
         names.append(rb"stDim:[wh]")
     xmp = _with(xmp, rb"(?:%b)" % b"|".join(names), larger)
     return re.sub(
@@ -92,7 +93,24 @@ def enlarged(xmp: bytes | None, width: int, height: int, scale: int) -> bytes | 
     )
 
 
-def _with(xmp: bytes, name: bytes, change: Callable[[int], int]) -> bytes:
-    """The packet with the whole numbers changed at which values of a name begin."""
-    places = rb"(%b\s*=\s*[\"']\s*|<%b\s*>\s*)(\d+)" % (name, name)
-    return re.sub(places, lambda found: found[1] + b"%d" % change(int(found[2])), xmp)
+def _has_pixels_alone(xmp: bytes) -> bool:
+    """Whether no dimensions in a packet are in another unit than pixels."""
+    units = re.findall(rb"stDim:unit\s*(?:=\s*[\"']|>)\s*(\w+)", xmp)
+    return {unit.lower() for unit in units} <= {b"pixel", b"pixels"}
+
+
+def _exchanged(xmp: bytes, names: bytes) -> bytes:
+    """The packet with names of values across and down exchanged."""
+    other = {b"X": b"Y", b"Y": b"X", b"w": b"h", b"h": b"w"}
+    return re.sub(names, lambda found: found[1] + other[found[2]], xmp)
+
+
+def _with(xmp: bytes, name: bytes, change: Callable[[Decimal], Decimal]) -> bytes:
+    """The packet with the numbers changed at which values of a name begin."""
+
+    def changed(found: re.Match[bytes]) -> bytes:
+        value = change(Decimal(found[2].decode()))
+        return found[1] + f"{value.normalize():f}".encode()
+
+    places = rb"(%b\s*=\s*[\"']\s*|<%b\s*>\s*)(\d+(?:\.\d+)?)" % (name, name)
+    return re.sub(places, changed, xmp)

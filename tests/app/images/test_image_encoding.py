@@ -28,9 +28,18 @@ XMP = (
     b"<exif:SubjectArea><rdf:Seq><rdf:li>3</rdf:li><rdf:li>2</rdf:li></rdf:Seq>"
     b"</exif:SubjectArea><exif:FocalPlaneXResolution>40000/7</exif:x>"
     b'<x GPano:FullPanoWidthPixels="14" GPano:CroppedAreaTopPixels = "0"/>'
-    b'<mwg-rs:AppliedToDimensions stDim:w="7" stDim:h="5" stDim:unit="pixel"/>'
+    b'<mwg-rs:AppliedToDimensions stDim:w="7.5" stDim:h="5" stDim:unit="pixel"/>'
     b"<tiff:XResolution>72/1</tiff:XResolution>"
 )
+UPRIGHT_XMP = (
+    b'<x:xmpmeta tiff:ImageWidth="7" tiff:Orientation="6">'
+    b"<exif:PixelYDimension>5</exif:PixelYDimension>"
+    b"<exif:FocalPlaneYResolution>40000/7</exif:x>"
+    b'<x GPano:FullPanoWidthPixels="14" GPano:CroppedAreaTopPixels = "0"/>'
+    b'<mwg-rs:AppliedToDimensions stDim:h="7.5" stDim:w="5" stDim:unit="pixel"/>'
+    b"<tiff:YResolution>72/1</tiff:YResolution>"
+)
+"""`XMP` of an image that has been turned upright."""
 ORIENTATION_1 = struct.pack(">HHHIHHI", 1, ExifTags.Base.Orientation, 3, 1, 1, 0, 0)
 """The tags of an EXIF block that has nothing but the orientation."""
 
@@ -104,7 +113,7 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     for text in (
         *(b'ImageWidth="48"', b'Orientation="1"', b"YDimension>40</", b">72/1</"),
         *(b"<rdf:li>6</rdf:li><rdf:li>4</", b"Resolution>80000/7</", b'Pixels="28"'),
-        *(b'Pixels = "0"', b'stDim:w="14" stDim:h="10"'),
+        *(b'Pixels = "0"', b'stDim:w="15" stDim:h="10"'),
     ):
         assert text in found.xmp
     if wanted in ("png", "jpg", "tif"):
@@ -319,7 +328,8 @@ def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     body = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)
     image = Image(helpers.noise(5, 7, 3), chunks=((b"iTXt", body),))
     found = written(tmp_path, image, "png")[0]
-    assert found.xmp == xmp_packets.turned(xmp, 6)
+    assert found.xmp == (UPRIGHT_XMP if xmp == XMP else xmp)
+    assert ("place of the subject left out" in found.note) == (xmp == XMP)
     np.testing.assert_array_equal(found.pixels, np.rot90(image.pixels, -1))
     assert xmp_packets.orientation_of(xmp_packets.enlarged(xmp, 14, 10, 2)) == 1
     tags = [(700, "B", len(xmp), xmp, True)]
@@ -330,6 +340,22 @@ def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     image = dataclasses.replace(image, exif=b"MM\0*\0\0\0\10" + ORIENTATION_1)
     found = written(tmp_path, image, "png")[0]
     np.testing.assert_array_equal(found.pixels, image.pixels)
+
+
+@pytest.mark.parametrize(
+    "unit, turned, enlarged",
+    [("pixel", b"hw", (b"15", b"10")), ("inch", b"wh", (b"7.5", b"5"))],
+)
+def test_xmp_of_other_units_stays(unit, turned, enlarged):
+    packet = b'<a stDim:%c="%b" stDim:%c="%b" stDim:unit="' + unit.encode() + b'"/>'
+    xmp = packet % (b"w", b"7.5", b"h", b"5")
+    across, down = turned[:1], turned[1:]
+    assert xmp_packets.turned(xmp, 6, []) == packet % (across, b"7.5", down, b"5")
+    larger = packet % (b"w", enlarged[0], b"h", enlarged[1])
+    assert xmp_packets.enlarged(xmp, 10, 10, 2) == larger
+    sensor = b'<a exif:FocalPlaneXResolution="%b/1"/>'
+    found = xmp_packets.enlarged(sensor % b"3072.5", 10, 10, 2)
+    assert found == sensor % b"6145"
 
 
 def test_damaged_metadata_of_a_png_are_left_out(tmp_path):

@@ -647,7 +647,9 @@ def test_jpeg_2000_with_alpha_and_12_bits(file, opacity):
     colour = expected[..., :3]
     if opacity == 2:  # Premultiplied.
         colour = np.minimum(65535 * colour / np.maximum(expected[..., 3:], 1), 65535)
-    np.testing.assert_allclose(image.pixels, colour, atol=0.51)
+        np.testing.assert_allclose(image.pixels, colour, atol=0.51)
+    else:
+        np.testing.assert_array_equal(image.pixels, colour)
     assert "12-bit" in image.note and not image.bands
     assert ("divided out" in image.note) == (opacity == 2)
 
@@ -765,7 +767,7 @@ def test_pixels_per_inch_turn_with_the_picture(file, kind):
     assert kept.get_ifd(ExifTags.IFD.Exif) == {0xA20E: 8.0, 0xA20F: 7.0}
     del kept[ExifTags.IFD.Exif]
     assert dict(kept) == {282: 200.0, 283: 100.0, 296: 2}
-    assert "place of the subject left out" in image.note
+    assert image.note.count("place of the subject left out") == 1
     if kind == "jpg":
         assert image.xmp == (
             b"<tiff:YResolution>1</tiff:YResolution>"
@@ -873,7 +875,8 @@ def test_not_an_image(file, content):
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):
-    fails(file("a.png", content), f"is not an image that can be read, but {words}")
+    words = f"is not an image that can be read, but {words}"
+    assert ("damaged" in fails(file("a.png", content), words)) == ("AVIF" in words)
 
 
 def test_colour_mode_that_is_not_supported(file):
