@@ -92,9 +92,10 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
         raise ValueError(
             f"{name} has values up to {largest:g}; they must be at most {MAX_VALUE:g}"
         )
-    total, whole = (part.sum(dtype=np.float64) for part in (array, np.abs(array)))
-    if sums and not abs(total) > _CANCELLED * whole:
-        raise ValueError(f"{name} sums to {total:g}, nearly 0; it must not")
+    if sums:
+        total, whole = (part.sum(dtype=np.float64) for part in (array, np.abs(array)))
+        if not abs(total) > _CANCELLED * whole:
+            raise ValueError(f"{name} sums to {total:g}, nearly 0; it must not")
     return array
 
 
@@ -198,13 +199,31 @@ def key(name: str, value: Any, *, several: bool = False) -> None:
     """
     module = sys.modules.get("jax")
     is_key = module is not None and isinstance(value, module.Array)
-    is_typed = is_key and "key<" in str(value.dtype)
-    if is_key and not is_typed:
+    if is_key and not _is_typed_key(value):
         is_key = value.dtype == np.uint32 and value.ndim > 0 and value.shape[-1] > 1
     if not is_key:
         raise ValueError(f"{name} is {value!r}; it must be a JAX random key")
-    if not several and value.ndim > (0 if is_typed else 1):
+    if not several and not is_one_key(value):
         raise ValueError(f"{name} has shape {value.shape}; it must be one JAX key")
+
+
+def is_one_key(keys: "jax.Array") -> bool:
+    """Whether JAX random keys, of the old or the new style, are a single one.
+
+    Args:
+      keys: As `key` lets them pass.
+
+    Example:
+      >>> import jax
+      >>> keys = jax.random.split(jax.random.key(0), 3)
+      >>> is_one_key(keys), is_one_key(keys[0])
+      (False, True)
+    """
+    return keys.ndim == (0 if _is_typed_key(keys) else 1)
+
+
+def _is_typed_key(array: Any) -> bool:
+    return "key<" in str(array.dtype)
 
 
 def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:

@@ -53,24 +53,26 @@ def usual_pixels(image: Image) -> np.ndarray:
 
 def _fill(unit: np.ndarray, unseen: np.ndarray, source: np.ndarray) -> None:
     """Fills `H x W x C` pixels in place; see `_unseen`. Bands without data become 0."""
-    for channel, values in enumerate(np.moveaxis(unit, -1, 0)):
-        if channel < unseen.shape[2]:  # The others are as this one.
-            hidden, known = unseen[..., channel], source[..., channel]
-            if not hidden.any():
-                continue
-            if not known.any():
-                known = ~hidden
-            rows, columns = scipy.ndimage.distance_transform_edt(
-                ~known, return_distances=False, return_indices=True
-            )
-        if not known.any():
-            values[...] = 0
-        if not known.any() or not hidden.any():
+    count = unseen.shape[2]
+    for band in range(count):
+        hidden, known = unseen[..., band], source[..., band]
+        part = unit[..., band : band + 1] if count > 1 else unit
+        if not hidden.any():
             continue
-        values[hidden] = values[rows[hidden], columns[hidden]]
-        # The seams between the fills of different neighbours would be taken for noise.
-        smooth = scipy.ndimage.gaussian_filter(values, _SMOOTHING)
-        values[hidden] = smooth[hidden]
+        if not known.any():
+            known = ~hidden
+        if not known.any():
+            part[...] = 0
+            continue
+        rows, columns = scipy.ndimage.distance_transform_edt(
+            ~known, return_distances=False, return_indices=True
+        )
+        for values in np.moveaxis(part, -1, 0):
+            values[hidden] = values[rows[hidden], columns[hidden]]
+            # The seams between the fills of different neighbours would be taken for
+            # noise.
+            smooth = scipy.ndimage.gaussian_filter(values, _SMOOTHING)
+            values[hidden] = smooth[hidden]
 
 
 def unseen(image: Image, *, band: int | None = None) -> np.ndarray | None:

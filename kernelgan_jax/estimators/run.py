@@ -223,8 +223,7 @@ def rate(
 def _keys(key: jax.Array, count: int) -> list[jax.Array]:
     """One key for each of `count` images."""
     checks.key("key", key, several=True)
-    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if key.ndim == (0 if typed else 1):
+    if checks.is_one_key(key):
         return [key] * count
     if len(key) != count:
         raise ValueError(

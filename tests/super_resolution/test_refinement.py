@@ -117,11 +117,15 @@ def test_levels_do_not_matter(hr: np.ndarray) -> None:
     np.testing.assert_array_equal(*used)
 
 
-def test_what_is_no_picture_has_no_part(
-    hr: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """What refits are asked for, in place of refits."""
+    asked: list[Request] = []
     monkeypatch.setattr(method, "refit", lambda _, request: asked.append(request))
+    return asked
+
+
+def test_what_is_no_picture_has_no_part(hr: np.ndarray, asked: list[Request]) -> None:
     image = np.rint(255 * hr[:100, :120]).astype(np.uint8)
     refine_plan(image, plan(TRUSTED)._replace(kernel_std=0.1))
     image[40:50] = 255
@@ -134,10 +138,8 @@ def test_what_is_no_picture_has_no_part(
 
 
 def test_what_was_no_picture_of_another_image_has_its_part(
-    hr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    hr: np.ndarray, asked: list[Request]
 ) -> None:
-    asked = []
-    monkeypatch.setattr(method, "refit", lambda _, request: asked.append(request))
     image = np.rint(255 * hr[:100, :120]).astype(np.uint8)
     framed = image.copy()
     framed[:, :24] = 255

@@ -249,7 +249,7 @@ def _turn(exif: pillow.Exif, orientation: int, notes: list[str]) -> None:
     for tag in subject:
         del camera[tag]
     if subject:
-        notes.append("place of the subject left out, as it is not upright")
+        notes.append(xmp_packets.SUBJECT_LEFT_OUT)
 
 
 def _of_camera(exif: pillow.Exif) -> dict[int, Any]:

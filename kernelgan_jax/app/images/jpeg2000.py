@@ -11,7 +11,7 @@ from kernelgan_jax.app.images.image import GRAY_OR_COLOUR, UnusableError
 from kernelgan_jax.app.images.jpeg2000_tiles import tiles
 from kernelgan_jax.app.images.metadata import Metadata
 from kernelgan_jax.app.images.netpbm import whole_range
-from kernelgan_jax.app.images.tiff_decoding import Decoded, straight
+from kernelgan_jax.app.images.tiff_decoding import Decoded, straighten
 
 _NOT_READ = {
     **dict.fromkeys((1, 3, 4, 9, 18, 22, 23, 24), "YCC colour"),
@@ -50,8 +50,7 @@ def read(data: bytes, notes: list[str]) -> tuple[Decoded, Metadata]:
     if stored.dtype.kind == "u":
         stored = whole_range(stored, found.depth, notes)
     if last == _PREMULTIPLIED:
-        notes.append("premultiplied alpha divided out")
-        stored = straight(stored)
+        straighten(stored, notes)
     colours = stored.shape[2] - has_alpha
     bands = colours not in GRAY_OR_COLOUR
     if bands:

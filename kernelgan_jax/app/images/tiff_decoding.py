@@ -184,8 +184,7 @@ class Tiff:
         if kind == MINIMUM_IS_WHITE:
             stored = _inverted(stored, missing)
         if alpha == 1:
-            notes.append("premultiplied alpha divided out")
-            stored = straight(stored)
+            straighten(stored, notes)
         if kind == SEPARATED and colours == 4:
             notes.append("CMYK converted to RGB without its colour profile")
             stored = _rgb_of_inks(stored)
@@ -410,8 +409,9 @@ def _inverted(stored: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     return stored
 
 
-def straight(stored: np.ndarray) -> np.ndarray:
-    """Colour that was multiplied with alpha, the last channel, divided by it."""
+def straighten(stored: np.ndarray, notes: list[str]) -> None:
+    """Divides colour by alpha, the last channel, with which it was multiplied."""
+    notes.append("premultiplied alpha divided out")
     for row in range(len(stored)):
         alpha = stored[row, :, -1:]
         if stored.dtype.kind == "f":
@@ -423,7 +423,6 @@ def straight(stored: np.ndarray) -> np.ndarray:
         quotient = stored[row, :, :-1] * np.uint64(top) + wide // np.uint64(2)
         quotient //= np.maximum(wide, 1)
         stored[row, :, :-1] = np.minimum(quotient, np.uint64(top))
-    return stored
 
 
 def _rgb_of_inks(stored: np.ndarray) -> np.ndarray:

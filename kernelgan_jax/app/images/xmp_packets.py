@@ -21,6 +21,9 @@ _IN_PIXELS = (
 _SUBJECT = rb"<(exif:Subject(?:Area|Location))\s*>.{0,500}?</\1\s*>"
 """The place of the subject, a list of up to four numbers in pixels."""
 
+SUBJECT_LEFT_OUT = "place of the subject left out, as it is not upright"
+"""The note on that, whether XMP or EXIF had it."""
+
 _EXTENDED = (
     rb"\sxmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')"
     rb"|<xmpNote:HasExtendedXMP\s*>[^<]*</xmpNote:HasExtendedXMP\s*>"
@@ -48,9 +51,8 @@ def turned(xmp: bytes | None, orientation: int, notes: list[str]) -> bytes | Non
     if xmp is None or orientation == 1:
         return xmp
     xmp, places = re.subn(_SUBJECT, b"", xmp, flags=re.DOTALL)
-    note = "place of the subject left out, as it is not upright"
-    if places and note not in notes:
-        notes.append(note)
+    if places and SUBJECT_LEFT_OUT not in notes:
+        notes.append(SUBJECT_LEFT_OUT)
     if orientation < 5:
         return xmp
     xmp = _exchanged(xmp, rb"\b(tiff:|exif:FocalPlane)([XY])(?=Resolution\b)")

@@ -229,8 +229,8 @@ def generator_kernel(
     """
     check_state(state)
     prior = generator_prior(KernelGANConfig() if config is None else config)
-    wanted = jax.eval_shape(prior.init, jax.random.key(0))
-    if _shapes(state.generator) != _shapes(wanted):
+    expected = jax.eval_shape(prior.init, jax.random.key(0))
+    if _shapes(state.generator) != _shapes(expected):
         raise ValueError("state is of a training with other settings; pass its config")
     return prior.kernel(state.generator)
 
