@@ -21,8 +21,8 @@ from kernelgan_jax.estimate import Progress
 _TICK = 0.5
 """Seconds between two pictures of a bar that does not move."""
 
-_LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
-_COMPILED = "/jax/core/compile/backend_compile_duration"
+LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+COMPILED = "/jax/core/compile/backend_compile_duration"
 """What JAX reports before and after it compiles a program."""
 
 _NOTICEABLE = 0.1
@@ -30,8 +30,8 @@ _NOTICEABLE = 0.1
 
 _LOG = logging.getLogger(__name__)
 
-_compiling: set[int] = set()
-"""Threads that are compiling."""
+_shown: set["Bar"] = set()
+"""The bars that are told when JAX compiles."""
 
 
 class Bar:
@@ -40,6 +40,7 @@ class Bar:
     def __init__(self, tasks: Sequence[Task], *, enabled: bool):
         self._name = terminal.printable(tasks[0].path.name) if len(tasks) == 1 else ""
         self._text, self._phase = "", ""
+        self._compiling: set[int] = set()  # Threads.
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._bar = tqdm(
@@ -57,7 +58,7 @@ class Bar:
 
     def report(self, done: Progress) -> None:
         """Shows a phase that begins (at step 0), or a step of one."""
-        _compiling.discard(threading.get_ident())
+        self._compiling.discard(threading.get_ident())
         with self._lock:
             if self._bar.disable or self._over.is_set():
                 return
@@ -85,6 +86,13 @@ class Bar:
         self._bar.n = done.step
         self._bar.refresh()
 
+    def note(self, event: str) -> None:
+        """Notes what JAX reports of this thread's compilations."""
+        if event == LOWERED:
+            self._compiling.add(threading.get_ident())
+        elif event == COMPILED:
+            self._compiling.discard(threading.get_ident())
+
     def add(self, outcome: Outcome) -> None:
         """Counts an image; those that were finished before do not count as work."""
         with self._lock:
@@ -100,7 +108,7 @@ class Bar:
             yield
 
     def _refresh(self) -> None:
-        text = f"{self._text}, compiling" if _compiling else self._text
+        text = f"{self._text}, compiling" if self._compiling else self._text
         if not self._name:
             self._bar.set_postfix_str(text, refresh=False)
         elif self._bar.bar_format == _TEXT:
@@ -115,7 +123,8 @@ class Bar:
                     self._refresh()
 
     @contextlib.contextmanager
-    def _running(self) -> Iterator["Bar"]:
+    def running(self) -> Iterator["Bar"]:
+        """Moves the bar for as long as the context lasts."""
         if not self._bar.disable:
             threading.Thread(target=self._tick, daemon=True).start()
         try:
@@ -139,8 +148,12 @@ def shown(tasks: Sequence[Task], *, enabled: bool) -> Iterator[Bar]:
       enabled: Whether a bar is wanted; it is shown on a terminal only.
     """
     listen()
-    with Bar(tasks, enabled=enabled)._running() as bar:
-        yield bar
+    with Bar(tasks, enabled=enabled).running() as bar:
+        _shown.add(bar)
+        try:
+            yield bar
+        finally:
+            _shown.discard(bar)
 
 
 @functools.cache
@@ -152,9 +165,7 @@ def listen() -> None:
 
 
 def _note(event: str, duration_secs: float, **about: Any) -> None:
-    if event == _LOWERED:
-        _compiling.add(threading.get_ident())
-    elif event == _COMPILED:
-        _compiling.discard(threading.get_ident())
-        if duration_secs >= _NOTICEABLE:
-            _LOG.debug("%s compiled in %.1f s", about.get("fun_name"), duration_secs)
+    for bar in tuple(_shown):
+        bar.note(event)
+    if event == COMPILED and duration_secs >= _NOTICEABLE:
+        _LOG.debug("%s compiled in %.1f s", about.get("fun_name"), duration_secs)

@@ -1,7 +1,10 @@
 """The progress bar: phases of one image, and how many of a folder are done."""
 
 import sys
+import threading
 from pathlib import Path
+
+import jax
 
 from kernelgan_jax.app import progress
 from kernelgan_jax.app.job import Outcome, Task
@@ -18,13 +21,13 @@ def on_a_terminal(monkeypatch, capsys):
 
 def test_one_image_says_what_is_done(monkeypatch, capsys):
     seen = on_a_terminal(monkeypatch, capsys)
-    with progress.shown(TASKS[:1], enabled=True) as bar:
+    with progress.Bar(TASKS[:1], enabled=True).running() as bar:
         bar.report(Progress(0, "estimating the kernel", 0, 1))
         assert "a.png, estimating the kernel [00:00]" in seen()
-        progress._note(progress._LOWERED, 0.0)
+        bar.note(progress.LOWERED)
         bar._refresh()
         assert "a.png, estimating the kernel, compiling [00:00]" in seen()
-        progress._note(progress._COMPILED, 0.0)
+        bar.note(progress.COMPILED)
         bar._refresh()
         assert "compiling" not in seen()
         bar.report(Progress(0, "kernelgan", 3, 6, {"generator_loss": 0.5}))
@@ -41,7 +44,7 @@ def test_one_image_says_what_is_done(monkeypatch, capsys):
 
 def test_images_of_a_folder_are_counted(monkeypatch, capsys):
     seen = on_a_terminal(monkeypatch, capsys)
-    with progress.shown(TASKS, enabled=True) as bar:
+    with progress.Bar(TASKS, enabled=True).running() as bar:
         bar.report(Progress(0, "estimating the kernel", 0, 1))
         bar.report(Progress(0, "kernelgan", 3, 6))
         text = seen()
@@ -53,6 +56,16 @@ def test_images_of_a_folder_are_counted(monkeypatch, capsys):
             seen()
         bar._refresh()
         assert "2/4" in seen()
+
+
+def test_compilations_are_shown(monkeypatch, capsys):
+    seen = on_a_terminal(monkeypatch, capsys)
+    with progress.shown(TASKS[:1], enabled=True) as bar:
+        lowered = jax.jit(lambda x: x + 1).lower(1.0)
+        bar._refresh()
+        assert "a.png, compiling [" in seen()
+        lowered.compile()
+    assert threading.get_ident() not in bar._compiling
 
 
 def test_no_bar(monkeypatch, capsys):
