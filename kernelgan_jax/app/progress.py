@@ -108,12 +108,12 @@ class Bar:
             yield
 
     def _refresh(self) -> None:
-        text = f"{self._text}, compiling" if self._compiling else self._text
+        known = self._name, self._text, "compiling" if self._compiling else ""
+        text = ", ".join(filter(None, known))
         if not self._name:
             self._bar.set_postfix_str(text, refresh=False)
         elif self._bar.bar_format == _TEXT:
-            about = f"{self._name}, {text}" if text else self._name
-            self._bar.set_description_str(about, refresh=False)
+            self._bar.set_description_str(text, refresh=False)
         self._bar.refresh()
 
     def _tick(self) -> None:
