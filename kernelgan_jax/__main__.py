@@ -34,11 +34,13 @@ _PATIENCE = 2.0
 
 def command() -> NoReturn:
     """The program `kernelgan-jax`: runs a command and ends the process."""
+    _calculate_in_own_threads()
     _end(main())
 
 
 def benchmark_command() -> NoReturn:
     """The program `kernelgan-benchmark`: runs it and ends the process."""
+    _calculate_in_own_threads()
     _end(benchmark())
 
 
@@ -69,6 +71,15 @@ def benchmark() -> int:
     from kernelgan_jax.benchmark import cli
 
     return cli.main()
+
+
+def _calculate_in_own_threads() -> None:
+    """Has NumPy and SciPy use no threads of their own for products of matrices.
+
+    While these wait for more, they occupy cores that other images and compilations run
+    on; and what they sum depends on their number, in the last bits.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _end(status: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """The word before the flags: what each command does, and what is no command."""
 
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,19 @@ def options(monkeypatch):
     found = []
     monkeypatch.setattr(run, "run", lambda options: found.append(options) or 0)
     return found
+
+
+@pytest.mark.parametrize("start", [program.command, program.benchmark_command])
+@pytest.mark.parametrize(("own", "then"), [("", "1"), ("3", "3")])
+def test_numpy_starts_no_threads(monkeypatch, start, own, then):
+    monkeypatch.setattr(sys, "argv", ["kernelgan-jax", "--help"])
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if own:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", own)
+    monkeypatch.setattr(os, "environ", environment := dict(os.environ))
+    with pytest.raises(SystemExit):
+        start()
+    assert environment["OPENBLAS_NUM_THREADS"] == then
 
 
 @pytest.mark.parametrize(
