@@ -46,7 +46,7 @@ COMPILED = {
     "priors/flow/training.py",
     "programs.py",
     "super_resolution/closed_form.py",
-    "super_resolution/deep_wiener/enlarge.py",
+    "super_resolution/deep_wiener/batch_program.py",
     "super_resolution/deep_wiener/weights.py",
     "super_resolution/published/methods.py",
     "super_resolution/zssr/method.py",

@@ -17,6 +17,7 @@ from kernelgan_jax.estimators.spectral import spectral_likelihood
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import deep_wiener
 from kernelgan_jax.super_resolution.deep_wiener import (
+    batch_program,
     degradation,
     jpeg,
     optimizer,
@@ -248,11 +249,32 @@ def test_a_batch_of_images_of_several_sizes(params: deep_wiener.Params) -> None:
         (alone,) = large.enlarge_images(trained, [each])
         assert result.shape[:2] == tuple(2 * n for n in each.image.shape[:2])
         np.testing.assert_allclose(result, alone, atol=1e-5)
-    programs = large._compiled(TINY, 2)._compiled
+    programs = batch_program.compiled(TINY, 2)._compiled
     used = set(programs)
     for each in requests:  # The same programs are prepared.
         large.prepare(trained, each.image.shape, scale=2)
     assert set(programs) == used
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_batches_of_tiles(
+    params: deep_wiener.Params, monkeypatch: pytest.MonkeyPatch, on_cpu: bool
+) -> None:
+    trained = weights.Weights(TINY, params, {})
+    asked = [request.Request(noise(70, 64, 3), gaussian(2), 2)] * 5
+    asked += [request.Request(noise(64, 64, 1), gaussian(2), 2, 0.01)] * 9
+    alone = large.enlarge_images(trained, asked, batch=1)
+    monkeypatch.setattr(batch_program, "on_cpu", lambda: on_cpu)
+    assert [batch_program.size(n) for n in (1, 7, 9)] == [
+        1,
+        1 if on_cpu else 7,
+        4 if on_cpu else 8,
+    ]
+    batch_program.compiled.cache_clear()
+    results = large.enlarge_images(trained, asked)
+    batch_program.compiled.cache_clear()
+    for one, other in zip(alone, results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [6, 8])

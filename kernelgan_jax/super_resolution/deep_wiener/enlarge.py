@@ -1,11 +1,10 @@
-"""The trained network on images of any size, and on many: tiles, batches, compilation.
+"""The trained network on images of any size, and on many: tiles and batches.
 
 Large images are cut into tiles, small ones are extended to few different sizes. Tiles
 of one shape, of one image or of several, make up the batches of one compiled program.
 Where a scale or a kernel was not trained for, the Wiener filter takes its place.
 """
 
-import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from kernelgan_jax import programs
 from kernelgan_jax.parallel import map_images
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import closed_form
+from kernelgan_jax.super_resolution.deep_wiener import batch_program
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES, in_two_steps
-from kernelgan_jax.super_resolution.deep_wiener.model import apply
-from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL, DeepWiener
+from kernelgan_jax.super_resolution.deep_wiener.network import MAX_KERNEL
 from kernelgan_jax.super_resolution.deep_wiener.parts import (
     BUCKET,
     MARGIN,
@@ -40,10 +38,8 @@ DIVERGED = 0.1
 """Mean difference between an image and its result from which the Wiener filter takes
 the network's place, of a range of 1; 0.01 is usual."""
 
-ACCELERATOR_BATCH, CPU_WORKERS = 8, 2
-"""A GPU or TPU works on batches of so many tiles, one at a time. On a CPU a batch is
-one tile, as more gain nothing there, and so many are worked on at a time: the
-transforms of one use one core, while the convolutions of the other use the rest."""
+SAMPLED_ROWS = 256
+"""From about so many rows of an image on it is looked at in some only."""
 
 
 def enlarge(
@@ -101,7 +97,6 @@ def enlarge_images(
     ]
     strengths = [r.strength if _is_trained(weights, r) else 0.0 for r in requests]
     chosen = [r for r, strength in zip(requests, strengths, strict=True) if strength]
-    batch = batch or _batch_size()
     restored = iter(_restore(weights, chosen, tile=tile, batch=batch))
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
@@ -145,15 +140,16 @@ def prepare(weights: Weights, image_shape: Sequence[int], *, scale: int) -> None
         return
     whole = extended_shape(image_shape, scale=scale, tile=TILE)
     parts = tiles(whole, tile=TILE)
-    count = min(len(parts), _batch_size())
+    count = batch_program.size(len(parts))
     part = parts[0].read(np.broadcast_to(np.float32(0), (*whole, image_shape[2])))
 
     def batch(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((count, *shape), np.float32)
 
     kernels, inputs = batch(MAX_KERNEL, MAX_KERNEL), [batch() for _ in NUMBERS]
-    program = _compiled(weights.network, scale)
-    shapes = weights.params, batch(*part.shape), kernels, *inputs
+    wanted = jax.ShapeDtypeStruct((), np.int32)
+    program = batch_program.compiled(weights.network, scale)
+    shapes = weights.params, wanted, batch(*part.shape), kernels, *inputs
     program.preload(*shapes, compiling=True)
 
 
@@ -168,21 +164,14 @@ def _has_diverged(result: np.ndarray, request: Request) -> bool:
     are unlike all that it was trained with."""
     height, width, channels = request.image.shape
     scale = request.scale
-    blocks = result.reshape(height, scale, width, scale, channels).mean((1, 3))
-    return not np.abs(blocks - request.image).mean() < DIVERGED
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
-
-
-def _batch_size() -> int:
-    """Tiles that suit the device."""
-    return 1 if _on_cpu() else ACCELERATOR_BATCH
+    rows = np.arange(0, height, max(height // SAMPLED_ROWS, 1))
+    enlarged = result[(scale * rows[:, None] + np.arange(scale)).ravel()]
+    blocks = enlarged.reshape(len(rows), scale, width, scale, channels).mean((1, 3))
+    return not np.abs(blocks - request.image[rows]).mean() < DIVERGED
 
 
 def _restore(
-    weights: Weights, requests: Sequence[Request], *, tile: int, batch: int
+    weights: Weights, requests: Sequence[Request], *, tile: int, batch: int | None
 ) -> list[np.ndarray]:
     """The network's results, not clipped."""
     wholes = [extended(r.image, scale=r.scale, tile=tile) for r in requests]
@@ -202,49 +191,27 @@ def _restore(
 
     def work(_: int, some: list[tuple[int, Tile]], __: Any) -> None:
         scale = requests[some[0][0]].scale
+        wanted = some.index(some[-1]) + 1  # The last fills up the batch.
         inputs = ([getattr(requests[i], name) for i, _ in some] for name in NUMBERS)
-        found = _compiled(weights.network, scale)(
+        found = batch_program.compiled(weights.network, scale)(
             weights.params,
+            wanted,
             np.stack([part.read(wholes[i]) for i, part in some]),
             np.stack([padded[i] for i, _ in some]),
             *(np.array(values, np.float32) for values in inputs),
         )
-        for (i, part), result in zip(some, np.asarray(found), strict=True):
+        parts = zip(some[:wanted], np.asarray(found)[:wanted], strict=True)
+        for (i, part), result in parts:
             part.write(result, outs[i], scale=scale)
 
-    full = [b for parts in by_shape.values() for b in batches(parts, size=batch)]
-    map_images(work, full, workers=CPU_WORKERS if _on_cpu() else 1)
+    full = [
+        some
+        for parts in by_shape.values()
+        for some in batches(parts, size=batch or batch_program.size(len(parts)))
+    ]
+    on_cpu = batch_program.on_cpu()
+    map_images(work, full, workers=batch_program.CPU_WORKERS if on_cpu else 1)
     return [
         out[: r.scale * r.image.shape[0], : r.scale * r.image.shape[1]]
         for out, r in zip(outs, requests, strict=True)
     ]
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(network: DeepWiener, scale: int) -> programs.Program[jax.Array]:
-    """The compiled network for a batch of images with a kernel each."""
-
-    def program(
-        params: Any,
-        images: jax.Array,
-        image_kernels: jax.Array,
-        noise_std: jax.Array,
-        kernel_std: jax.Array,
-        jpeg: jax.Array,
-    ) -> jax.Array:
-        def one(*known: jax.Array) -> jax.Array:
-            image, kernel, noise, uncertainty, strength = known
-            return apply(
-                params,
-                image,
-                kernel,
-                scale=scale,
-                noise_std=noise,
-                kernel_std=uncertainty,
-                jpeg=strength,
-                network=network,
-            )
-
-        return jax.vmap(one)(images, image_kernels, noise_std, kernel_std, jpeg)
-
-    return programs.jit(program, name=f"{network} x{scale}")
