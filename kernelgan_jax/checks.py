@@ -49,7 +49,7 @@ def known(name: str, value: Any) -> None:
 def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
     """Checks that a value is a matrix of finite numbers, and converts it.
 
-    It must not be empty, and its numbers at most `MAX_VALUE`.
+    It must not be empty, nor masked in part, and its numbers at most `MAX_VALUE`.
 
     Args:
       name: The argument's name.
@@ -76,15 +76,15 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} is not an array: {error}") from error
+    unmasked(name, value)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(
             f"{name} has shape {array.shape}; it must be height x width, not empty"
         )
     if array.dtype.kind in "iub":
         array = array.astype(np.float64)
-    elif _is_floating(array.dtype) and array.itemsize < 4:
-        array = array.astype(np.float32)
-    elif array.dtype.kind != "f":
+    array = not_half(array)
+    if array.dtype.kind != "f":
         raise ValueError(f"{name} holds {array.dtype}, not real numbers")
     finite(name, array)
     largest = float(np.abs(array).max())
@@ -97,6 +97,37 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
         if not abs(total) > _CANCELLED * whole:
             raise ValueError(f"{name} sums to {total:g}, nearly 0; it must not")
     return array
+
+
+def not_half(array: np.ndarray) -> np.ndarray:
+    """Converts float16 and the like, whose sums are coarse, to float32.
+
+    Example:
+      >>> not_half(np.ones(3, np.float16)).dtype, not_half(np.ones(3, np.int8)).dtype
+      (dtype('float32'), dtype('int8'))
+    """
+    is_half = _is_floating(array.dtype) and array.itemsize < 4
+    return array.astype(np.float32) if is_half else array
+
+
+def unmasked(name: str, value: Any) -> None:
+    """Checks that an array has no masked values: NumPy would take what lies below.
+
+    Args:
+      name: The argument's name.
+      value: Its value, of any type.
+
+    Raises:
+      ValueError: If it has.
+
+    Example:
+      >>> unmasked("image", np.ma.masked_equal([1.0, -9.0], -9.0))
+      Traceback (most recent call last):
+        ...
+      ValueError: image has masked values; fill them from their neighbours
+    """
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values; fill them from their neighbours")
 
 
 def _is_floating(dtype: Any) -> bool:
@@ -227,7 +258,9 @@ def _is_typed_key(array: Any) -> bool:
 
 
 def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
-    """Checks that an array is of a floating dtype, not empty, of some number of axes.
+    """Checks that an array is floating point, not empty, of some number of axes.
+
+    None of its values may be masked.
 
     Args:
       name: The argument's name.
@@ -255,6 +288,7 @@ def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
         raise ValueError(f"{name} holds {array.dtype}; it must be floating point")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
+    unmasked(name, array)
 
 
 def finite(name: str, array: Any) -> None:

@@ -95,10 +95,16 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
             value = getattr(self, name)
             if isinstance(value, Mapping):  # as from a ConfigDict
                 object.__setattr__(self, name, settings(**value))
+            elif not isinstance(value, settings):
+                raise ValueError(
+                    f"config.{name} is {value!r}; it must be a {settings.__name__} or "
+                    "a mapping of its settings"
+                )
         try:
-            find_estimator(self.estimator).check_scale(self.scale)
+            scale = find_estimator(self.estimator).check_scale(self.scale)
         except ValueError as error:
             raise ValueError(f"config.{error}") from error
+        object.__setattr__(self, "scale", scale)
         if self.sr not in (NO_SR, *METHODS):
             legal = " or ".join((NO_SR, *METHODS))
             raise ValueError(f"config.sr is {self.sr!r}; it must be {legal}")

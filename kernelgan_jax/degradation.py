@@ -133,7 +133,7 @@ def downscale_adjoint(
     def forward(x: jax.Array) -> jax.Array:
         return downscale(x, kernel, scale, boundary=boundary)
 
-    wide = jax.ShapeDtypeStruct((*sides, *image.shape[2:]), image.dtype)
+    wide = jnp.zeros_like(image, shape=(*sides, *image.shape[2:]))  # for its type
     (out,) = jax.linear_transpose(forward, wide)(image)
     return out
 

@@ -81,12 +81,10 @@ class Confidence(NamedTuple):
 
     def __repr__(self) -> str:
         """Without the samples."""
-        fields = [
-            f"{name}={value!r}"
-            for name, value in self._asdict().items()
-            if name != "samples"
-        ]
-        return f"Confidence({', '.join(fields)}, samples=<{len(self.samples)} kernels>)"
+        fields = self._asdict()
+        samples = len(fields.pop("samples"))
+        text = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+        return f"Confidence({text}, samples=<{samples} kernels>)"
 
     def to_dict(self) -> dict[str, Any]:
         """All but the samples, with the keys of `report.json`."""
@@ -155,8 +153,8 @@ class Evidence(NamedTuple):
         """What is found, without the arrays."""
         return (
             f"Evidence(scale={self.scale}, kernel=<{_size(self.kernel)}>, "
-            f"family={self.family!r}, noise_std={self.noise_std:.2g}, "
-            f"jpeg_strength={self.jpeg_strength:.2g}, converged={self.converged})"
+            f"family={self.family!r}, noise_std={_number(self.noise_std)}, "
+            f"jpeg_strength={_number(self.jpeg_strength)}, converged={self.converged})"
         )
 
     @property
@@ -203,7 +201,7 @@ class KernelEstimate(NamedTuple):
     """
 
     kernel: np.ndarray
-    """The kernel of `scale`: cleaned, aligned, sum 1."""
+    """The kernel of `scale`: cleaned, aligned (unless it was given), sum 1."""
     scale: int
     """The scale that was asked for."""
     intermediate: tuple[tuple[int, np.ndarray], ...] = ()
@@ -226,23 +224,24 @@ class KernelEstimate(NamedTuple):
     def __repr__(self) -> str:
         """The kernel's size and what is thought of it, without the arrays."""
         level = None if self.confidence is None else self.confidence.level
-        parts = [
-            f"kernel=<{_size(self.kernel)}>",
-            f"scale={self.scale}",
-            f"confidence={level!r}",
-            f"trusted={self.trusted}",
-        ]
+        text = f"kernel=<{_size(self.kernel)}>, scale={self.scale}"
+        text += f", confidence={level!r}, trusted={self.trusted}"
         if self.failure:
-            parts.append(f"failure={self.failure!r}")
+            text += f", failure={self.failure!r}"
         if self.kernel_map is not None:
-            parts.append(f"kernel_map=<{_size(self.kernel_map.kernels)}>")
-        return f"KernelEstimate({', '.join(parts)})"
+            text += f", kernel_map=<{_size(self.kernel_map.kernels)}>"
+        return f"KernelEstimate({text})"
 
-    def _repr_html_(self) -> str:
-        """The kernel's picture, for notebooks."""
+    def _repr_html_(self) -> str | None:
+        """The kernel's picture, for notebooks; None for a batch."""
         from kernelgan_jax.kernel_picture import figure
 
         return figure(self)
+
+
+def _number(value: Any) -> str:
+    """A number with two digits; what it is in a batch, or inside of `jit`."""
+    return f"{value:.2g}" if isinstance(value, float) else repr(value)
 
 
 def _size(array: Any) -> str:

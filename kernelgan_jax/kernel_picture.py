@@ -14,15 +14,17 @@ SIDE = 220
 """Pixels of the picture's longer side."""
 
 
-def figure(estimate: KernelEstimate) -> str:
+def figure(estimate: KernelEstimate) -> str | None:
     """The kernel with its ellipse of one standard deviation, and what is thought of it.
 
     Args:
       estimate: The estimate.
 
     Returns:
-      HTML.
+      HTML; None for a batch of estimates.
     """
+    if np.ndim(estimate.kernel) != 2:
+        return None
     kernel = np.asarray(estimate.kernel)
     height, width = kernel.shape
     zoom = SIDE / max(height, width)

@@ -158,7 +158,7 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
     """The kernel divided by its sum.
 
     Args:
-      kernel: Array of any shape.
+      kernel: Array of any shape; float16 and the like become float32.
 
     Raises:
       ValueError: If the sum is not a positive finite number.
@@ -168,7 +168,8 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
       [[0.25, 0.75]]
     """
     checks.known("kernel", kernel)
-    kernel = np.asarray(kernel)
+    checks.unmasked("kernel", kernel)
+    kernel = checks.not_half(np.asarray(kernel))
     total = kernel.sum() if kernel.dtype.kind in "fiub" and kernel.size else math.nan
     if not (np.isfinite(total) and total > 0):
         raise ValueError(f"the kernel's sum is {total}; it must be positive and finite")

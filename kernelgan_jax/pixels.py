@@ -60,8 +60,7 @@ def from_array(array: Any) -> np.ndarray:
         pixels = np.asarray(array)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"image is not an array: {error}") from error
-    if np.ma.is_masked(array):
-        raise ValueError("image has masked values; fill them from their neighbours")
+    checks.unmasked("image", array)
     if not pixels.dtype.isnative:  # As of a TIFF in the other order of bytes.
         pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype == bool:

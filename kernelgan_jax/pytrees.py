@@ -10,8 +10,12 @@ import jax
 
 Kind = TypeVar("Kind", bound=type)
 
-_TRACED = object()
-"""Stands among the static parts for a leaf that can be traced."""
+
+class _Traced:
+    """Stands among the static parts for a leaf that can be traced.
+
+    It is a type, as these are the same object after they were pickled.
+    """
 
 
 def with_static_parts(kind: Kind) -> Kind:
@@ -42,7 +46,7 @@ def with_static_parts(kind: Kind) -> Kind:
 
 def _flatten(result: tuple) -> tuple[list[Any], Any]:
     leaves, structure = jax.tree.flatten(tuple(result))
-    static = tuple(x if isinstance(x, str | int) else _TRACED for x in leaves)
+    static = tuple(x if isinstance(x, str | int) else _Traced for x in leaves)
     traced = [x for x in leaves if not isinstance(x, str | int)]
     return traced, (structure, static)
 
@@ -50,5 +54,5 @@ def _flatten(result: tuple) -> tuple[list[Any], Any]:
 def _unflatten(kind: type, about: Any, traced: Any) -> Any:
     structure, static = about
     rest = iter(traced)
-    leaves = [next(rest) if x is _TRACED else x for x in static]
+    leaves = [next(rest) if x is _Traced else x for x in static]
     return kind(*jax.tree.unflatten(structure, leaves))

@@ -8,6 +8,7 @@ their ranges and texts, before it starts to work.
 import dataclasses
 import math
 from collections.abc import Callable
+from numbers import Number
 from typing import Any
 
 
@@ -170,7 +171,7 @@ def check_settings(settings: Any, *, prefix: str = "") -> None:
     """Checks the fields of a settings class that were declared with `setting`.
 
     Args:
-      settings: An instance of a dataclass.
+      settings: An instance of a dataclass; numbers of NumPy in it become Python's.
       prefix: What error messages put before a field's name, such as `config.zssr.`.
 
     Raises:
@@ -181,6 +182,8 @@ def check_settings(settings: Any, *, prefix: str = "") -> None:
         if "check" not in field.metadata:
             continue
         value = getattr(settings, field.name)
+        if isinstance(value, Number) and hasattr(value, "item"):
+            object.__setattr__(settings, field.name, value := value.item())
         if not field.metadata["check"](value):
             raise ValueError(
                 f"{prefix}{field.name} is {value!r}; it must be "

@@ -39,6 +39,9 @@ def test_traced_values_pass():
     assert seen == [True] and not checks.traced(jnp.ones(1)) and not checks.traced(1.0)
 
 
+MASKED = np.ma.masked_equal(np.array([[1.0, -9.0]]), -9.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -60,6 +63,8 @@ def test_traced_values_pass():
         (lambda: checks.floating("image", np.ones(3), (2, 3)), "1 axes; .* 2 or 3"),
         (lambda: checks.floating("image", np.ones((2, 2), int), (2,)), "holds int64"),
         (lambda: checks.floating("image", np.ones((0, 2)), (2,)), "must not be empty"),
+        (lambda: checks.floating("image", MASKED, (2,)), "image has masked values"),
+        (lambda: checks.matrix("kernel", MASKED), "kernel has masked values"),
         (lambda: checks.finite("kernel", np.array([np.inf])), "kernel has values that"),
         (lambda: checks.finite("kernel", jnp.array([jnp.nan])), "are not finite"),
         (lambda: checks.unit_sum("kernel", jnp.ones(3)), "kernel sums to 3; .* be 1"),

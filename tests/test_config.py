@@ -1,6 +1,7 @@
 """Settings: what is chosen and read, and clear refusals."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -15,6 +16,21 @@ from kernelgan_jax.super_resolution.registry import METHODS
 def test_a_bad_value_in_a_group_is_refused():
     with pytest.raises(ValueError, match="config.kernelgan.crops is 0; it must be "):
         Config(estimator="kernelgan", kernelgan={"crops": 0})
+
+
+@pytest.mark.parametrize("value", ["abc", None, FLOW])
+def test_settings_of_another_kind_are_refused(value):
+    message = "config.deep_wiener is .*; it must be a DeepWienerConfig or a mapping"
+    with pytest.raises(ValueError, match=message):
+        Config(deep_wiener=value)
+
+
+def test_numbers_of_numpy_become_pythons():
+    config = Config(
+        scale=np.int64(4), estimator="constant", constant={"variance": np.float32(2.5)}
+    )
+    assert type(config.scale) is int and json.loads(json.dumps(config.to_dict()))
+    assert config == Config(scale=4, estimator="constant", constant={"variance": 2.5})
 
 
 # --- What is chosen, and what reads which settings ---

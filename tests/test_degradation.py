@@ -240,6 +240,21 @@ def test_operators_under_transformations(name):
         )
 
 
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_under_shard_map(name):
+    """The types of its arrays name the axes of the mesh."""
+    image, kernel = jnp.asarray(normal(1, 12, 10)), jnp.asarray(normal(3, 3))
+    each = jax.sharding.PartitionSpec("x")
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("x",))
+
+    @functools.partial(jax.shard_map, mesh=mesh, in_specs=each, out_specs=each)
+    def sharded(images):
+        return jax.vmap(lambda x: OPERATORS[name](x, kernel))(images)
+
+    expected = OPERATORS[name](image[0], kernel)
+    np.testing.assert_allclose(sharded(image)[0], expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("scale", [1, 2, 3])
 @pytest.mark.parametrize("kernel_shape", [(5, 5), (4, 7)])
 def test_inverse_solves_the_normal_equations(scale, kernel_shape):

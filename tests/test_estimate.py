@@ -2,6 +2,7 @@
 
 import base64
 import io
+import pickle
 import re
 
 import helpers
@@ -54,6 +55,23 @@ def test_results_are_printed_in_a_line():
     assert repr(KernelEstimate(KERNEL, 1)) == (
         "KernelEstimate(kernel=<5 x 7>, scale=1, confidence=None, trusted=False)"
     )
+
+
+def test_results_are_printed_in_batches_and_inside_of_jit():
+    estimate = full()
+    batch = jax.tree.map(lambda *x: np.stack(x), estimate, estimate)
+    assert "noise_std=array([0.004, 0.004]), " in repr(batch.evidence)
+    assert repr(batch).startswith("KernelEstimate(kernel=<2 x 5>")
+    assert batch._repr_html_() is None
+    shapes = jax.eval_shape(lambda x: x, estimate.evidence)
+    assert "noise_std=ShapeDtypeStruct(shape=(), " in repr(shapes)
+
+
+def test_the_structure_of_a_result_can_be_pickled():
+    leaves, structure = jax.tree.flatten(full())
+    again = pickle.loads(pickle.dumps(structure))
+    assert again == structure
+    np.testing.assert_array_equal(jax.tree.unflatten(again, leaves).kernel, KERNEL)
 
 
 def test_results_go_through_jit_and_the_functions_on_trees():

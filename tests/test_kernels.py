@@ -35,6 +35,13 @@ def test_centre_moves_the_centre_of_mass_to_the_alignment(scale, shape):
     np.testing.assert_allclose(centred.sum(), 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+def test_half_precision_is_normalised_in_float32(dtype):
+    found = kernels.normalise(np.full((40, 41), 100, dtype))  # float16 has no sum
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, 1 / 1640, rtol=1e-5)
+
+
 def test_kernels_whose_values_cancel_or_that_would_be_huge_are_refused():
     with pytest.raises(ValueError, match="kernel sums to 1e-06, nearly 0"):
         kernels.centre(np.array([[1, -0.999999], [0, 0]]), 2)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from kernelgan_jax import settings
@@ -30,6 +31,13 @@ def test_legal_values_pass():
             == dataclasses.asdict(Example()) | values
         )
     assert Example(free=math.nan).free is math.nan  # no range, no check
+
+
+@pytest.mark.parametrize("number", [np.int64(20), np.uint8(20), np.float32(0.5)])
+def test_numbers_of_numpy_become_pythons(number):
+    name = "rate" if isinstance(number, np.floating) else "steps"
+    found = getattr(Example(**{name: number}), name)
+    assert found == number and type(found) in (int, float)
 
 
 @pytest.mark.parametrize(
