@@ -10,6 +10,7 @@ import numpy as np
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.priors.base import KernelPrior, Params, check_shape
+from kernelgan_jax.priors.motion import unit_sum
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 DEGREE = 4
@@ -43,6 +44,9 @@ def curved_motion(
       scale: Scale that the kernel is aligned for; an LR pixel has its square of pixels.
       degree: Degree of the path, from 1 (a straight motion) to 8.
       weights: Weights of the penalty's terms by name; see `penalty`.
+
+    Returns:
+      A prior whose kernels are uniform where the path is far from all pixels.
 
     Raises:
       ValueError: If an argument is out of range.
@@ -88,7 +92,7 @@ def curved_motion(
             return jax.lax.erf(upper / root) - jax.lax.erf(lower / root)
 
         values = matmul(covered(rows, places[0]), covered(columns, places[1]).T)
-        return values / values.sum()
+        return unit_sum(values)
 
     return KernelPrior(init, kernel, bind_penalty(scale, weights))
 

@@ -31,6 +31,9 @@ def motion(
       scale: Scale that the kernel is aligned for.
       weights: Weights of the penalty's terms by name; see `penalty`.
 
+    Returns:
+      A prior whose kernels are uniform where the line is far from all pixels.
+
     Raises:
       ValueError: If an argument is out of range.
 
@@ -62,9 +65,28 @@ def motion(
         root = jnp.sqrt(2 * (width**2 + MIN_VARIANCE))
         ends = [jax.lax.erf((along + end * length / 2) / root) for end in (1, -1)]
         values = (ends[0] - ends[1]) * jnp.exp(-((across / root) ** 2))
-        return values / values.sum()
+        return unit_sum(values)
 
     return KernelPrior(init, kernel, bind_penalty(scale, weights))
+
+
+def unit_sum(values: jax.Array) -> jax.Array:
+    """Divides a kernel by its sum; one of zeros becomes uniform, with a gradient of 0.
+
+    Args:
+      values: `h x w`, at least 0.
+
+    Example:
+      >>> unit_sum(jnp.array([[1.0, 3.0]])).tolist()
+      [[0.25, 0.75]]
+      >>> unit_sum(jnp.zeros((1, 2))).tolist()
+      [[0.5, 0.5]]
+    """
+    total = values.sum()
+    # Of a smaller sum the second derivatives would overflow.
+    counts = total > jnp.finfo(values.dtype).eps ** 1.5
+    values = jnp.where(counts, values, 1 / values.size)
+    return values / jnp.where(counts, total, 1)
 
 
 def principal_variances(line: Any, width: Any) -> tuple[Any, Any]:

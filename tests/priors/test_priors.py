@@ -112,6 +112,16 @@ def test_parameters_are_float32_in_every_mode(name):
     assert {x.dtype for x in jax.tree.leaves(params)} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("name", ["motion", "curved_motion", "gaussian"])
+@pytest.mark.parametrize("away", [10.0, 10.9, 14.0, 1e3])  # pixels
+def test_kernels_beside_the_frame_have_finite_derivatives(name, away):
+    params = params_of(name)
+    params["shift"] = jnp.array([away, -away], jnp.float32)
+    (_, slope), curvature = derivatives(name)[0](params, direction_like(params))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((slope, curvature)))
+    np.testing.assert_allclose(PRIORS[name].kernel(params).sum(), 1, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", POSITIVE)
 def test_kernels_are_not_negative(name):
     many = jax.tree.map(
