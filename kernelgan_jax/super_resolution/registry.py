@@ -98,6 +98,8 @@ class Method:
     """Whether the result depends on the kernel."""
     seeded: bool = False
     """Whether the result depends on the random key."""
+    learns: bool = False
+    """Whether it learns from the image, which it downscales with the kernel."""
     prepares: bool = False
     """Whether its module has `prepare(name, image_shape, scale=, config=)`, which loads
     what an image will need while its kernel is estimated."""
@@ -192,6 +194,7 @@ METHODS: dict[str, Method] = {
             "ZSSR as published",
             config=ZSSRConfig,
             seeded=True,
+            learns=True,
             headroom=HEADROOM,
             least_side=8,
         ),
@@ -202,6 +205,7 @@ METHODS: dict[str, Method] = {
             "ZSSR",
             config=ZSSRConfig,
             seeded=True,
+            learns=True,
             headroom=HEADROOM,
             least_side=8,
         ),

@@ -236,8 +236,12 @@ def _check(pixels: np.ndarray, planned: Plan) -> None:
     height, width = pixels.shape[:2]
     method = find_method(planned.method)
     method.check_image_size((height, width), scale=planned.scale)
+    found = planned.source == "estimated" and not method.learns
     for stage in planned.stages:
         checks.whole("scale", stage.scale)
         for factor in stage.widths:
             checks.number("widths", factor, positive=True)
-        kernels.check(stage.kernel, scale=stage.scale, image_shape=(height, width))
+        # Nobody can crop a kernel that was found; the enlarged image has room for it.
+        room = stage.scale if found else 1
+        sides = room * height, room * width
+        kernels.check(stage.kernel, scale=stage.scale, image_shape=sides)

@@ -162,6 +162,19 @@ def test_every_stage_is_checked_before_any_work(calls):
     assert not calls
 
 
+def test_a_kernel_that_was_found_may_be_larger_than_the_image(calls):
+    """It fits into the enlarged image; but ZSSR applies it to the image itself."""
+    kernel = blur_kernels.gaussian(39, variances=(16.0, 12.0), scale=4)
+    image, found = helpers.noise(33, 36), KernelEstimate(kernel, 4, trusted=True)
+    result = super_resolution.super_resolve(KEY, image, found, method="wiener")
+    assert result.shape == (132, 144, 1) and np.ptp(result) > 0.5
+    with pytest.raises(ValueError, match="39x39, larger than the image, 36x33"):
+        super_resolve(KEY, image, found)
+    with pytest.raises(ValueError, match="39x39, larger than the image, 36x33"):
+        super_resolution.super_resolve(KEY, image, kernel, scale=4, method="wiener")
+    assert not calls
+
+
 def test_kernels_that_are_legal(calls):
     for kernel in (K2, np.ones((1, 1)), blur_kernels.bicubic(2), np.ones((4, 4))):
         super_resolve(KEY, IMAGE, kernel, scale=2)
