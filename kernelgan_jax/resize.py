@@ -48,7 +48,8 @@ def bicubic_resize(image: Any, scale: float) -> Any:
     Equals MATLAB's `imresize(image, scale)`: Keys' kernel, mirrored borders.
 
     Args:
-      image: `H x W` or `H x W x C`, floating point, NumPy or JAX.
+      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. Sums of bfloat16 and
+        float16 images are computed in float32.
       scale: Positive factor of both sides.
 
     Returns:
@@ -72,6 +73,9 @@ def bicubic_resize(image: Any, scale: float) -> Any:
             f"scale is {scale!r}; the image would become {sides[0]:g} x {sides[1]:g}"
         )
     xp: Any = jnp if isinstance(image, jax.Array) else np
+    dtype = image.dtype
+    if dtype.itemsize < 4:
+        image = image.astype(np.float32)
     for axis in (0, 1):
         # Rounded before: 0.1 * 30 is a little more than 3 in floating point.
         index, weight = _taps(image.shape[axis], int(np.ceil(sides[axis])), scale)
@@ -83,7 +87,7 @@ def bicubic_resize(image: Any, scale: float) -> Any:
             * xp.asarray(weight[:, t].reshape(shape), dtype=image.dtype)
             for t in range(index.shape[1])
         )
-    return image
+    return image.astype(dtype, copy=False)
 
 
 def _taps(size: int, out: int, scale: float) -> tuple[np.ndarray, np.ndarray]:

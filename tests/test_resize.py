@@ -36,6 +36,18 @@ def test_bicubic_size_and_constant(size, scale):
     np.testing.assert_allclose(ours, 0.3)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("scale", [0.3, 3])
+def test_half_precision_rounds_once(dtype, kind, scale):
+    image = np.full((9, 10), 0.7, dtype)
+    image[2:4, 3:6] = 0.3
+    ours = np.asarray(bicubic_resize(kind(image), scale))
+    assert ours.dtype == dtype
+    expected = bicubic_resize(image.astype(np.float32), scale).astype(dtype)
+    np.testing.assert_array_equal(ours, expected)
+
+
 def test_scales_that_are_integers_of_numpy_do_not_overflow():
     image = np.linspace(0, 1, 300).reshape(2, 150)
     found = bicubic_resize(image, np.uint8(2))

@@ -180,6 +180,7 @@ def test_vmap_equals_a_loop_and_gradients_are_finite(
         ({"jpeg": "x"}, "jpeg is 'x'; .*number"),
         ({"jpeg": 2.0}, "jpeg is 2.0; .*at most 1"),
         ({"image": "abc"}, "image is a str"),
+        ({"network": "fast"}, "network is 'fast'; it must be a DeepWiener"),
         ({"network": None}, "params are those of another network; pass it as"),
     ],
 )
@@ -189,6 +190,12 @@ def test_bad_arguments(change: dict, message: str, params: deep_wiener.Params) -
     arguments = {"network": TINY} | arguments
     with pytest.raises(ValueError, match=message):
         deep_wiener.apply(params, **arguments)
+
+
+@pytest.mark.parametrize("key", [0, jax.random.split(jax.random.key(0))])
+def test_parameters_come_from_one_key(key: object) -> None:
+    with pytest.raises(ValueError, match="key .* must be .*key"):
+        deep_wiener.init(key, network=TINY)
 
 
 # --- Images of any size ---

@@ -25,8 +25,12 @@ def init(key: jax.Array, *, network: DeepWiener | None = None) -> Params:
 
     Returns:
       A nested dictionary of float32 arrays.
+
+    Raises:
+      ValueError: If the key or the network is none.
     """
-    network = network or DeepWiener()
+    checks.key("key", key)
+    network = _network(network)
     merged: Params = {}
     for scale in SCALES:
         size = MAX_KERNEL // scale + 1
@@ -102,9 +106,8 @@ def apply(
             "wraps"
         )
     pixels = jnp.broadcast_to(image.astype(jnp.float32), (*image.shape[:2], 3))
-    module = network or DeepWiener()
     try:
-        result: jax.Array = module.apply(  # type: ignore[assignment]
+        result: jax.Array = _network(network).apply(  # type: ignore[assignment]
             {"params": params},
             pixels,
             kernel.astype(jnp.float32),
@@ -121,3 +124,12 @@ def apply(
         return mean.astype(image.dtype)
     gray = (pixels == pixels[..., :1]).all()
     return jnp.where(gray, mean, result).astype(image.dtype)
+
+
+def _network(network: DeepWiener | None) -> DeepWiener:
+    """The network that is given, checked, or the default one."""
+    if network is None:
+        return DeepWiener()
+    if not isinstance(network, DeepWiener):
+        raise ValueError(f"network is {network!r}; it must be a DeepWiener")
+    return network
