@@ -199,9 +199,9 @@ def downscale_inverse(
     smallest = float(jnp.finfo(exact).tiny) ** 0.5
     checks.number("noise_variance", noise_variance, minimum=smallest)
     height, width = (scale * side for side in image.shape[:2])
-    if jnp.shape(spectrum) not in ((), (height, width)):
+    if np.shape(spectrum) not in ((), (height, width)):
         raise ValueError(
-            f"spectrum has shape {jnp.shape(spectrum)}; it must be a number or "
+            f"spectrum has shape {np.shape(spectrum)}; it must be a number or "
             f"{(height, width)}"
         )
     if not checks.traced(spectrum):

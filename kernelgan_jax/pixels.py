@@ -189,8 +189,9 @@ def from_unit(image: np.ndarray, dtype: Any) -> np.ndarray:
     stored = np.empty(image.shape, target)
     limit = np.iinfo(target).max
     for row in range(len(image)):  # row by row: no further copy of a large image
-        checks.finite("image", image[row])
-        stored[row] = np.clip(np.rint(image[row] * limit), 0, limit)
+        values = checks.not_half(np.asarray(image[row]))  # float16 ends below 65535
+        checks.finite("image", values)
+        stored[row] = np.clip(np.rint(values * limit), 0, limit)
     return stored
 
 

@@ -302,6 +302,16 @@ def test_inverse_with_a_spectrum_is_the_mean_of_the_gaussian_posterior():
         np.testing.assert_allclose(ours, expected, atol=1e-9)
 
 
+def test_inverse_takes_a_list_as_spectrum():
+    image, kernel = normal(2, 2).astype(np.float32), np.ones((1, 1), np.float32)
+    power = np.arange(4.0).reshape(2, 2)
+    found, same = (
+        downscale_inverse(image, kernel, 1, noise_variance=1.0, spectrum=spectrum)
+        for spectrum in (power.tolist(), power)
+    )
+    np.testing.assert_array_equal(found, same)
+
+
 def test_inverse_undoes_the_kernel():
     noise = np.random.default_rng(0).random((32, 32))
     hr = scipy.ndimage.gaussian_filter(noise, 2, mode="wrap")

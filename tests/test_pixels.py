@@ -128,6 +128,13 @@ def test_from_unit_is_the_inverse_of_to_unit(dtype):
     np.testing.assert_array_equal(from_unit(to_unit(levels), dtype), levels)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_from_unit_of_half_precision(kind):
+    """65535 is beyond float16."""
+    levels = from_unit(kind(np.array([[0.0, 0.25, 0.5, 1.0]], np.float16)), np.uint16)
+    np.testing.assert_array_equal(levels, [[0, 16384, 32768, 65535]])
+
+
 def test_from_unit_clips_and_makes_16_bits_of_floats():
     found = from_unit(np.array([-1.0, 0.5, 2.0]), np.float32)
     np.testing.assert_array_equal(found, np.array([0, 32768, 65535], np.uint16))
