@@ -82,9 +82,10 @@ def mean_periodogram(gray: ArrayLike) -> np.ndarray:
       gray: `H x W`, both sides at least `WINDOW`.
 
     Returns:
-      `SHAPE` float64, in the square of the image's units; white noise has its variance
-      at all frequencies. Some frequencies of drawn images can have a power of 0, for
-      which the likelihood is not defined.
+      `SHAPE` float64, in the square of the image's units; white noise has about its
+      variance at all frequencies but those next to 0, where the mean was removed. Some
+      frequencies of drawn images can have a power of 0, for which the likelihood is not
+      defined.
 
     Raises:
       ValueError: If a side is shorter than `WINDOW`.
