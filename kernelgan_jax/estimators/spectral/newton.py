@@ -27,6 +27,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from kernelgan_jax import checks
+
 Loss = Callable[[jax.Array], jax.Array]
 
 # By default GPUs and TPUs round the factors to fewer bits.
@@ -94,6 +96,9 @@ def minimise(
     Returns:
       The solution, of the dtype of `start`.
 
+    Raises:
+      ValueError: If the start is not floating point, or has not one axis.
+
     Example:
       >>> import jax.numpy as jnp
       >>> from kernelgan_jax.estimators.spectral import minimise
@@ -101,7 +106,8 @@ def minimise(
       >>> bool(solution.converged), [round(float(x), 3) for x in solution.position]
       (True, [3.0, 3.0])
     """
-    start = jnp.asarray(start)
+    start = checks.jax_array("start", start)
+    checks.floating("start", start, (1,))
     if free is None:
         free = jnp.ones_like(start)
     free = jnp.asarray(free).astype(start.dtype)
@@ -119,7 +125,9 @@ def minimise(
         return _step(derivatives, state)
 
     final = jax.lax.while_loop(unfinished, step, _initial_state(start))
-    converged = (final.predicted_decrease < tolerance) & jnp.isfinite(final.value)
+    # The first step has only evaluated the start.
+    small = (final.step > 1) & (final.predicted_decrease < tolerance)
+    converged = small & jnp.isfinite(final.value)
     return Solution(
         final.position, final.value, final.hessian, converged, steps=final.step
     )

@@ -76,6 +76,17 @@ def test_too_few_steps_do_not_converge():
     assert found.value < rosenbrock(jnp.array([-1.2, 1.0]))
 
 
+def test_an_evaluation_of_the_start_is_no_convergence():
+    solution = minimise(lambda x: ((x - 3) ** 2).sum(), jnp.zeros(2), max_steps=1)
+    assert solution.steps == 1 and not solution.converged
+
+
+@pytest.mark.parametrize("start", [np.zeros(2, int), 0.0, np.zeros((2, 2)), "abc"])
+def test_starts_that_are_refused(start):
+    with pytest.raises(ValueError, match="start (holds|has|is)"):
+        minimise(lambda x: (x**2).sum(), start)
+
+
 def test_a_start_at_the_minimum_stays():
     found = minimise(quadratic, jnp.array([1.0, -2.0, 0.5]))
     assert found.converged and found.steps == 2
