@@ -4,7 +4,8 @@ All are float64 correlation kernels of sum 1. The resamplers, `bicubic`, `lanczo
 `box`, are symmetric about their own middle. All others are aligned for a scale `s` (see
 `kernels.py`): their centre of mass lies at `(h//2, w//2) + (s - 1)/2`, so that an image
 which is downscaled with one and enlarged bicubically lies on the HR image. At scale 1
-that is the middle value.
+that is the middle value. A size without room for a kernel cuts it off, which can move
+its centre of mass: `kernels.centre` then moves it back.
 """
 
 import math
@@ -124,12 +125,12 @@ def gaussian(
       ((13, 13), [6.5, 6.5])
     """
     size = checks.whole("size", size, maximum=MAX_SIDE)
-    _check_pair(variances)
+    first, second = _positive_pair(variances)
     checks.number("angle", angle, minimum=-math.inf, static=True)
     row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
     along = column * math.cos(angle) - row * math.sin(angle)
     across = column * math.sin(angle) + row * math.cos(angle)
-    exponent = along**2 / variances[0] + across**2 / variances[1]
+    exponent = along**2 / first + across**2 / second
     return normalise(np.exp(-exponent / 2))
 
 
@@ -169,11 +170,11 @@ def random_gaussian(
     """
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"rng is {rng!r}; it must be a numpy.random.Generator")
-    _check_pair(variances)
-    if not variances[0] <= variances[1]:
+    least, largest = _positive_pair(variances)
+    if not least <= largest:
         raise ValueError(f"variances are {variances}; they must be positive, ascending")
     checks.number("noise", noise, maximum=1, static=True)
-    along, across = rng.uniform(*variances, 2)
+    along, across = rng.uniform(least, largest, 2)
     angle = rng.uniform(-math.pi, math.pi)
     kernel = gaussian(size, variances=(along, across), angle=angle, scale=scale)
     return normalise(kernel * (1 + rng.uniform(-noise, noise, kernel.shape)))
@@ -253,11 +254,9 @@ def path(size: int, *, points: np.ndarray, scale: int) -> np.ndarray:
       >>> path(5, points=np.zeros((1, 2)), scale=2).round(2)[2].tolist()
       [0.0, 0.0, 0.25, 0.25, 0.0]
     """
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise ValueError(
-            f"points have shape {points.shape}; they must be N x 2 finite numbers"
-        )
+    points = checks.matrix("points", points)
+    if points.shape[1] != 2:
+        raise ValueError(f"points has shape {points.shape}; it must be N x 2")
     row, column = _fine_grid(size, scale)
     # Time that each point of the grid spends under the moving square.
     covered = np.zeros(row.shape)
@@ -274,7 +273,7 @@ def _fine_grid(size: int, scale: int) -> np.ndarray:
     return fine - alignment((size, size), scale)[0]
 
 
-def _check_pair(variances: Any) -> None:
+def _positive_pair(variances: Any) -> tuple[float, float]:
     """Checks that there are two variances, each positive and finite."""
     try:
         pair = tuple(variances)
@@ -288,6 +287,7 @@ def _check_pair(variances: Any) -> None:
         except ValueError:
             message = f"variances are {variances}; they must be positive and finite"
             raise ValueError(message) from None
+    return float(pair[0]), float(pair[1])
 
 
 def _coarse(fine: np.ndarray) -> np.ndarray:

@@ -300,7 +300,7 @@ CALLS = {
     ),
     blur_kernels.path: (
         dict(size=9, points=np.zeros((2, 2)), scale=2),
-        dict(size="whole", scale="whole"),
+        dict(size="whole", points="kernel", scale="whole"),
     ),
     blur_kernels.motion: (
         dict(size=9, length=2.0, angle=0.5, scale=2),

@@ -4,6 +4,7 @@ import math
 from functools import partial
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,6 +27,14 @@ def test_the_bicubic_kernel_is_symmetric(scale, side):
     np.testing.assert_allclose(kernel.sum(), 1)
     np.testing.assert_allclose(kernel, kernel[::-1])
     np.testing.assert_allclose(kernel, kernel.T)
+
+
+@pytest.mark.parametrize("kind", [np.float32, jnp.float32])
+def test_kernels_of_variances_of_any_type_are_float64(kind):
+    pair = kind(2.0), kind(1.0)
+    found = blur_kernels.gaussian(9, variances=pair, scale=2)
+    expected = blur_kernels.gaussian(9, variances=(2.0, 1.0), scale=2)
+    np.testing.assert_array_equal(found, expected, strict=True)
 
 
 def test_gaussian_and_its_measures():
