@@ -7,7 +7,7 @@ pixels) in place, as MATLAB's `imresize` does: LR pixel `i` sits at HR position 
 the bicubic enlargement of an LR image lies on top of its HR image (`resize.py`).
 
 Images are `H x W x C` (or `H x W`). In JAX all three operators can be differentiated
-twice, and work under `jit`, `vmap`, `grad`, `checkpoint` and in `scan`.
+twice, and work under `jit`, `vmap`, `grad`, `checkpoint`, `shard_map` and in `scan`.
 """
 
 from typing import Any

@@ -57,7 +57,7 @@ def wiener_filter(
         (`Evidence.spectrum`), or None for `natural_spectrum`.
 
     Returns:
-      `scale*H x scale*W x C`, not clipped, of the image's dtype.
+      `scale*H x scale*W x C`, not clipped, of the image's dtype; computed in float32.
 
     Raises:
       ValueError: If an argument is out of range, or the kernel too large, not finite or

@@ -82,7 +82,7 @@ def apply(
       network: The network that `params` belong to; the default one if not given.
 
     Returns:
-      `scale*H x scale*W x C`, not clipped, of the image's dtype.
+      `scale*H x scale*W x C`, not clipped, of the image's dtype; computed in float32.
 
     Raises:
       ValueError: If an argument is out of range.
