@@ -236,6 +236,7 @@ def _check(pixels: np.ndarray, planned: Plan) -> None:
     height, width = pixels.shape[:2]
     method = find_method(planned.method)
     method.check_image_size((height, width), scale=planned.scale)
+    checks.number("noise_std", planned.noise_std)
     found = planned.source == "estimated" and not method.learns
     for stage in planned.stages:
         checks.whole("scale", stage.scale)

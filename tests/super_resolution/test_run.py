@@ -175,6 +175,13 @@ def test_a_kernel_that_was_found_may_be_larger_than_the_image(calls):
     assert not calls
 
 
+@pytest.mark.parametrize("noise_std", [np.nan, -0.1])
+def test_an_estimate_with_another_noise_is_refused(calls, noise_std):
+    with pytest.raises(ValueError, match=f"noise_std is {noise_std}; .* at least 0"):
+        super_resolve(KEY, IMAGE, KernelEstimate(K2, 2, noise_std=noise_std))
+    assert not calls
+
+
 def test_kernels_that_are_legal(calls):
     for kernel in (K2, np.ones((1, 1)), blur_kernels.bicubic(2), np.ones((4, 4))):
         super_resolve(KEY, IMAGE, kernel, scale=2)

@@ -70,3 +70,10 @@ def test_a_plan_says_that_it_has_a_map():
     assert planned.notes == ("with a map of 2x3 kernels",)
     assert planned.source == "estimated"
     assert plan(estimate_of(2, 3), method="bicubic").kernel_map is None
+
+
+def test_a_map_of_another_scale_is_refused():
+    estimate = estimate_of(1, 2)._replace(kernel_map=estimate_of(1, 2, 4).kernel_map)
+    image = np.zeros((96, 96, 1), np.float32)
+    with pytest.raises(ValueError, match="kernel_map.scale is 4; it must be 2"):
+        by_parts(fake)([None], [image], [plan(estimate, method="wiener")])
