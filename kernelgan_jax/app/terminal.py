@@ -11,7 +11,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
 from kernelgan_jax.app.job import Summary
@@ -120,6 +120,25 @@ def print_error(problem: object) -> None:
     """Prints a problem on stderr, in one line."""
     text = printable(" ".join(str(problem).split()))
     print("error:", text, file=Enduring(sys.stderr), flush=True)
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Does the work of a program that goes on where it stopped.
+
+    A wrong value or file is one line on stderr.
+
+    Returns:
+      0; 2 after an error, and 130 after Ctrl-C.
+    """
+    try:
+        work()
+    except (ValueError, OSError) as error:
+        print_error(error)
+        return 2
+    except KeyboardInterrupt:
+        print_error("interrupted; the same command goes on")
+        return 130
+    return 0
 
 
 class _Lines(logging.Handler):

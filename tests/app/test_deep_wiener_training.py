@@ -2,7 +2,9 @@
 
 import functools
 import json
+import types
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from kernelgan_jax.app.deep_wiener import photographs, train
+from kernelgan_jax.app.kernelgan_start import train as start_train
 from kernelgan_jax.super_resolution.deep_wiener import optimizer, weights
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
 
@@ -149,3 +152,18 @@ def test_resumed_training_ends_in_the_same_state(
 def test_bad_settings(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         train.check(SETTINGS._replace(**change), 3)
+
+
+@pytest.mark.parametrize("program", [train, start_train])
+def test_a_wrong_folder_is_one_line(
+    program: types.ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    missing = str(tmp_path / "missing")
+    flags = mock.MagicMock(weights=None, fast=False, scales="2:1", photos=missing)
+    monkeypatch.setattr(program, "FLAGS", flags)
+    assert program.main([]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and missing in error and error.count("\n") == 1

@@ -147,3 +147,12 @@ open(sys.argv[1], "w").close()
         process.stdin.close()
         assert process.wait() == 0
         assert done.exists()
+
+
+def test_what_is_interrupted_is_one_line(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert terminal.exit_status(interrupted) == 130
+    assert capsys.readouterr().err == "error: interrupted; the same command goes on\n"
+    assert terminal.exit_status(lambda: None) == 0

@@ -75,7 +75,7 @@ def check_held_out(count: int, photos: int) -> None:
     if not 1 <= count < photos:
         raise ValueError(
             f"held_out is {count}; it must be from 1 to {photos - 1}, as there are "
-            f"{photos} photographs"
+            f"{photos} photographs; take more of them"
         )
 
 

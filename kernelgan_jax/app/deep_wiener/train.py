@@ -25,6 +25,7 @@ import numpy as np
 from absl import app, flags
 
 from kernelgan_jax import programs
+from kernelgan_jax.app import terminal
 from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.pixels import LUMA
@@ -349,8 +350,13 @@ def _shares(text: str) -> dict[int, float]:
 FLAGS = flags.FLAGS
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
+    """Runs the program; returns its exit status."""
     del argv
+    return terminal.exit_status(_run)
+
+
+def _run() -> None:
     start = weights.load(Path(FLAGS.weights)) if FLAGS.weights else None
     settings = Settings(
         start=start,

@@ -24,6 +24,7 @@ import numpy as np
 from absl import app, flags
 
 from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.app import terminal
 from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.app.kernelgan_start import tasks
@@ -191,8 +192,13 @@ def _summary(infos: Sequence[MetaInfo]) -> dict[str, list[float]]:
 FLAGS = flags.FLAGS
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
+    """Runs the program; returns its exit status."""
     del argv
+    return terminal.exit_status(_run)
+
+
+def _run() -> None:
     settings = Settings(
         steps=FLAGS.steps,
         tasks=FLAGS.tasks,
