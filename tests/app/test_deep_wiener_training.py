@@ -147,11 +147,19 @@ def test_resumed_training_ends_in_the_same_state(
         ({"held_out": 3}, "held_out is 3; it must be from 1 to 2"),
         ({"shares": {5: 1.0}}, "shares is .*5.*scales of 1, 2, 3, 4"),
         ({"shares": {}}, "shares is .*positive"),
+        ({"shares": {2: np.inf}}, "shares is .*positive"),
     ],
 )
 def test_bad_settings(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         train.check(SETTINGS._replace(**change), 3)
+
+
+def test_shares_of_scales() -> None:
+    assert train._shares("2:0.7,4:0.3") == {2: 0.7, 4: 0.3}
+    for text in ("2:1,2:3", "2", "2:x"):
+        with pytest.raises(ValueError, match=f"--scales is '{text}'; it must be like"):
+            train._shares(text)
 
 
 @pytest.mark.parametrize("program", [train, start_train])

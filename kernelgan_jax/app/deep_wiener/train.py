@@ -129,7 +129,8 @@ def check(settings: Settings, photos: int) -> None:
         raise ValueError(f"decay is {settings.decay}; it must be from 0 to 1")
     photographs.check_held_out(settings.held_out, photos)
     if not settings.shares or any(
-        scale not in SCALES or not share > 0 for scale, share in settings.shares.items()
+        scale not in SCALES or not 0 < share < np.inf
+        for scale, share in settings.shares.items()
     ):
         raise ValueError(
             f"shares is {dict(settings.shares)}; it must give scales of "
@@ -342,9 +343,12 @@ def _psnr(
 def _shares(text: str) -> dict[int, float]:
     try:
         pairs = [part.split(":") for part in text.split(",")]
-        return {int(scale): float(share) for scale, share in pairs}
+        shares = {int(scale): float(share) for scale, share in pairs}
+        if len(shares) < len(pairs):
+            raise ValueError("a scale is given twice")
     except ValueError:
         raise ValueError(f"--scales is {text!r}; it must be like 2:0.7,4:0.3") from None
+    return shares
 
 
 FLAGS = flags.FLAGS
