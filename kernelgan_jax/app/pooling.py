@@ -49,9 +49,8 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
             sample = reading.read(task.path, job)
             found, resampler = sample.evidence, ""
             if found is None or found.family in RARE:
-                measured, fits = fit_measured(
-                    measure(sample.for_estimation(job), scale=scale), scale=scale
-                )
+                measured = measure(sample.for_estimation(job))
+                measured, fits = fit_measured(measured, scale=scale)
                 found = evidence(measured, fits, scale=scale)
                 if found.family in RARE:
                     resampler = found.family if found.family in RESAMPLERS else ""

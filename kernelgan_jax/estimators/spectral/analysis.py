@@ -59,7 +59,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
       ((64, 25, 25), 2, False)
     """
     scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
-    measured = measure(image, scale=scale)
+    measured = measure(image)
     measured, fits = fit_measured(measured, scale=scale, rare=rare)
     return evidence(measured, fits, scale=scale, rare=rare)
 

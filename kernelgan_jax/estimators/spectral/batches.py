@@ -82,7 +82,7 @@ def analyse_images(
 
     def measure_some() -> Iterator[list[Measured]]:
         for some in _chunks(images):
-            found = each(functools.partial(measure, scale=scale), some)
+            found = each(measure, some)
             measured.extend(found)
             yield [m for m in found if m is not None]
 

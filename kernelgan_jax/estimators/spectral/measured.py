@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimators.spectral.jpeg_strength import UNKNOWN, find_jpeg
 from kernelgan_jax.estimators.spectral.noise import flat_noise_std, rounding_noise_std
 from kernelgan_jax.estimators.spectral.observation import (
@@ -55,17 +54,15 @@ class Measured(NamedTuple):
     """The same with these pixels; None if there are none."""
 
 
-def measure(image: Any, *, scale: int) -> Measured:
+def measure(image: Any) -> Measured:
     """Measures an image, without the places of unblurred steps if it has some.
 
     Args:
       image: As `analyse` takes it.
-      scale: It is checked.
 
     Raises:
-      ValueError: As `analyse`, but for the last.
+      ValueError: If the image is of a wrong shape or type, too small or constant.
     """
-    checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
     usable = find_usable(image)
     seen = own_channels(usable.image).select(usable.image)
     own, levels = to_own_range(seen)

@@ -50,7 +50,7 @@ def test_programs_are_few_and_images_are_measured_while_they_run(monkeypatch):
     """Batches are filled up to powers of two and are no larger than `BATCH`."""
     log = []
 
-    def measure(image, *, scale):
+    def measure(image):
         if image == 5:
             raise ValueError("no structure")
         log.append(image)

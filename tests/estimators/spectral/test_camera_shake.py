@@ -91,7 +91,7 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
     """The picture decides, and noise looks the same with each of two paths."""
     gray = 255 * helpers.power_law(496, 496)
     image = lr_image(gray / 255, shake())
-    measured = measure(image, scale=2)
+    measured = measure(image)
     usual = blur_kernels.gaussian(25, variances=(5.0, 2.5), scale=2)
     paths_found = candidates(measured, usual_loss=0.2)
     assert paths_found
@@ -107,7 +107,7 @@ def test_a_picture_without_edges_does_not_show_the_direction(shaken):
 
     assert not believed(measured.own[..., 0] * 255)
     # The same with edges: one is chosen.
-    assert believed(measure(shaken[0], scale=2).own[..., 0] * 255)
+    assert believed(measure(shaken[0]).own[..., 0] * 255)
 
 
 def test_limits_are_stricter_where_parts_do_not_agree_well():
@@ -127,7 +127,7 @@ def test_limits_are_stricter_where_parts_do_not_agree_well():
 
 
 def test_no_path_where_the_families_do_as_well(shaken):
-    measured = measure(shaken[0], scale=2)
+    measured = measure(shaken[0])
     assert candidates(measured, usual_loss=1e-3) == []
 
 
@@ -138,11 +138,11 @@ def partly_shaken(leaves, shaken):
     image = lr_image(leaves, blur)
     third = len(image) // 3
     image[:third] = shaken[0][:third]
-    return measure(image, scale=2)
+    return measure(image)
 
 
 def test_parts_agree_on_what_all_of_them_have(shaken, partly_shaken):
-    whole = measure(shaken[0], scale=2)
+    whole = measure(shaken[0])
     gain = agreement.mean_gain(whole, TRUE, USUAL, scale=2)
     assert gain > 0.25
     back = agreement.mean_gain(whole, USUAL, TRUE, scale=2)
@@ -161,11 +161,11 @@ def test_parts_that_are_hidden_do_not_count(partly_shaken):
 
 
 def test_parts_have_their_share_of_what_jpeg_added(shaken):
-    whole = measure(shaken[0], scale=2)
+    whole = measure(shaken[0])
     share = 0.3 * np.ones_like(whole.power)
     seen = whole.observation._replace(added=share * whole.power)
     corner = whole._replace(own=whole.own[:90, :90], observation=seen)
-    power = measure(shaken[0][:90, :90], scale=2).power
+    power = measure(shaken[0][:90, :90]).power
     own = seen._replace(added=share * power)
     close = blur_kernels.gaussian(25, variances=(3.1, 2.0), angle=0.3, scale=2)
 
@@ -180,7 +180,7 @@ def test_parts_have_their_share_of_what_jpeg_added(shaken):
 
 
 def test_a_path_without_a_direction_is_none(shaken):
-    gray = measure(shaken[0], scale=2).own[..., 0] * 255
+    gray = measure(shaken[0]).own[..., 0] * 255
     still = camera_shake.seen(
         np.zeros(paths.UNKNOWNS),
         functools.partial(log_sparsity, gray, scale=2),
@@ -193,7 +193,7 @@ def test_a_path_without_a_direction_is_none(shaken):
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_losses_of_given_kernels_are_those_of_their_spectra(shaken, scale):
-    measured = measure(shaken[0], scale=scale)
+    measured = measure(shaken[0])
     spectra = measured.power, measured.observation
     size = spectral_likelihood(scale).size
     several = [
@@ -210,7 +210,7 @@ def test_losses_of_given_kernels_are_those_of_their_spectra(shaken, scale):
 
 def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken, monkeypatch):
     """The spectrum and the picture speak for a path here, but two thirds do not."""
-    whole, fits = fit_measured(measure(shaken[0], scale=2), scale=2)
+    whole, fits = fit_measured(measure(shaken[0]), scale=2)
     assert best.best(whole, fits, scale=2, rare=True).name == camera_shake.NAME
     picture = best._picture(whole, 2)
     monkeypatch.setattr(best, "_picture", lambda *_: picture)
@@ -221,7 +221,7 @@ def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken, monkeypatch):
 
 
 def test_starts_are_different_paths_and_their_neighbours_close(shaken):
-    first = np.asarray(paths.starts(measure(shaken[0], scale=2).power, scale=2))
+    first = np.asarray(paths.starts(measure(shaken[0]).power, scale=2))
     assert first.shape == (paths.STARTS, paths.UNKNOWNS)
     assert np.abs(np.diff(first[:, 0])).min() > 0
     close = paths.near(first[:4], seed=0, scale=2)
@@ -234,7 +234,7 @@ def test_starts_are_different_paths_and_their_neighbours_close(shaken):
 def test_the_half_kernel_is_narrower(shaken):
     """An x4 kernel's covariance is five times that of the x2 kernel that leads to it,
     and four times in what a pixel makes of it."""
-    vector = paths.starts(measure(shaken[0], scale=2).power, scale=4)[0]
+    vector = paths.starts(measure(shaken[0]).power, scale=4)[0]
     whole, made = (
         np.asarray(jax.jit(paths.kernel_of(s))(v), np.float64)
         for s, v in ((4, vector), (2, paths.halved(vector)))

@@ -119,10 +119,10 @@ def fits(kernel, loss):
 
 
 def test_kernels_are_fitted_with_steps_where_there_are_some():
-    measured = measure(saved(DRAWN["a dark bar"](lr())), scale=2)
+    measured = measure(saved(DRAWN["a dark bar"](lr())))
     assert measured.with_steps is not None
     assert not np.array_equal(measured.power, measured.with_steps.power)
-    assert measure(saved(lr()), scale=2).with_steps is None
+    assert measure(saved(lr())).with_steps is None
 
 
 @pytest.mark.parametrize(
@@ -163,5 +163,5 @@ def test_sharp_pictures_keep_their_steps():
     picture = PICTURE.copy()
     picture[100:300, 100:380] = 0.2 + 0.6 * blocks[100:300, 100:380]
     pixels = np.rint(255 * downscale(picture, NARROW, 2)).astype(np.uint8)
-    assert measure(pixels, scale=2).with_steps is not None
+    assert measure(pixels).with_steps is not None
     assert analyse(pixels, scale=2).text_share == 0

@@ -96,8 +96,8 @@ def test_compression_is_not_taken_for_blur(lr, quality, most):
 
 
 def test_how_an_image_is_observed(lr):
-    assert measure(lr, scale=2).observation is UNCOMPRESSED
-    observed = measure(saved(lr, 75), scale=2).observation
+    assert measure(lr).observation is UNCOMPRESSED
+    observed = measure(saved(lr, 75)).observation
     assert observed.kept.min() < 0.1 and observed.added.max() > 1
     for each in (*observed, *UNCOMPRESSED, *WITH_BLOCKS):
         assert each.shape == SHAPE and each.dtype == np.float32
@@ -107,7 +107,7 @@ def test_how_an_image_is_observed(lr):
 def test_blocks_whose_steps_are_not_known(lr):
     """As after a curve was applied."""
     changed = np.rint(255 * np.sqrt(saved(lr, 30) / 255)).astype(np.uint8)
-    found = measure(changed, scale=2)
+    found = measure(changed)
     assert found.jpeg and found.observation is WITH_BLOCKS
 
 
