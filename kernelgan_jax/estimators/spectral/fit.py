@@ -74,7 +74,6 @@ def objective(
 ) -> Objective:
     """The loss of a family, given a periodogram; arguments as of `fit`."""
     likelihood, kinds = spectral_likelihood(scale), families(scale)
-    weights = observation.weights
 
     def misfit(parameters: Parameters) -> jax.Array:
         kernel = kinds.kernel(family, parameters.shape)
@@ -87,7 +86,7 @@ def objective(
         return kinds.penalty(family, parameters.shape)
 
     def loss(parameters: Parameters) -> jax.Array:
-        mean = (weights * misfit(parameters)).sum() / weights.sum()
+        mean = observation.mean(misfit(parameters))
         return mean + spectrum_penalty(parameters) + kernel_penalty(parameters)
 
     return Objective(misfit, spectrum_penalty, kernel_penalty, loss)
@@ -179,15 +178,14 @@ def fit_spectrum(
     Returns:
       The fit; the shape in its vector has no meaning.
     """
-    likelihood, weights = spectral_likelihood(scale), observation.weights
+    likelihood = spectral_likelihood(scale)
     start = Parameters(jnp.zeros(SHAPE_PARAMETERS), likelihood.start(periodogram))
     is_spectrum = jnp.arange(PARAMETERS) >= SHAPE_PARAMETERS
 
     def loss(vector: jax.Array) -> jax.Array:
         spectrum = unpack(vector).spectrum
         misfit = likelihood.misfit(kernel, spectrum, periodogram, observation)
-        mean = (weights * misfit).sum() / weights.sum()
-        return mean + likelihood.penalty(spectrum)
+        return observation.mean(misfit) + likelihood.penalty(spectrum)
 
     found = minimise(
         loss,
@@ -221,7 +219,5 @@ def rms_misfit(
     scale: int,
 ) -> jax.Array:
     """`Fit.misfit` of a kernel and a spectrum; arguments as of `fit_spectrum`."""
-    weights = observation.weights
     expected = spectral_likelihood(scale).expected(kernel, spectrum, observation)
-    square = jnp.log(periodogram / expected) ** 2
-    return jnp.sqrt((weights * square).sum() / weights.sum())
+    return jnp.sqrt(observation.mean(jnp.log(periodogram / expected) ** 2))

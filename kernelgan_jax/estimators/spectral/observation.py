@@ -60,10 +60,14 @@ class Observation(NamedTuple):
     added: Any
     """Power that was added, gray levels^2."""
 
+    def mean(self, values: Any) -> Any:
+        """Weighted mean of values over the frequencies, `SHAPE`; NumPy or JAX."""
+        return (self.weights * values).sum() / self.weights.sum()
+
     def clarity(self, power: np.ndarray) -> float:
         """Root mean square of the share of a periodogram that was not added, 0 to 1."""
         share = np.clip(1 - self.added / power, 0, 1)
-        return float(np.sqrt((self.weights * share**2).sum() / self.weights.sum()))
+        return float(np.sqrt(self.mean(share**2)))
 
 
 export.register_namedtuple_serialization(
