@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 from kernelgan_jax import estimate_kernel, metrics, super_resolve
 from kernelgan_jax.app.resources import machine
 from kernelgan_jax.benchmark.kernel_draws import DRAWS
+from kernelgan_jax.confidence_levels import LEVELS
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import from_unit
 
@@ -31,8 +32,6 @@ QUALITIES, NOISE_STD = (95, 90, 75), 3 / 255
 
 CLOSE = 0.5
 """Loss that hardly shows, dB."""
-
-LEVELS = ("high", "medium", "low")
 
 _SCALE = flags.DEFINE_integer("scale", 2, "By how much the photographs are shrunk.")
 
@@ -73,7 +72,7 @@ def main(_: list[str]) -> None:
     print(f"{machine()}, {time.strftime('%Y-%m-%d')}, x{_SCALE.value}\n")
     print("| level | images | loss, dB: mean, median | expected | at most 0.5 dB |")
     print("|---|---|---|---|---|")
-    for level in LEVELS:
+    for level in reversed(LEVELS):
         some = [row[1:] for row in rows if row[0] == level]
         expected, losses = np.array(some).reshape(-1, 2).T
         if len(some):

@@ -5,13 +5,12 @@ All arrays are NumPy arrays unless stated otherwise; kernels are as
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from kernelgan_jax.confidence_levels import Level
 from kernelgan_jax.pytrees import with_static_parts
-
-Level = Literal["high", "medium", "low"]
 
 
 class Progress(NamedTuple):

@@ -9,12 +9,10 @@ from typing import cast
 from kernelgan_jax.app import configuration
 from kernelgan_jax.app.configuration import UsageError
 from kernelgan_jax.app.job import WITHOUT_QUALITY
+from kernelgan_jax.confidence_levels import LEVELS
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.kernel_formats import TOOLS
-
-LEVELS = ("low", "medium", "high")
-"""Levels of confidence, the least first."""
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 """Levels of messages; with each, those of it and of the later ones are printed."""

@@ -11,8 +11,9 @@ from ml_collections import config_flags
 
 from kernelgan_jax.app import configuration, flag_values, weight_files
 from kernelgan_jax.app.configuration import UsageError
-from kernelgan_jax.app.flag_values import LEVELS, LOG_LEVELS, POOL, SHELLS
+from kernelgan_jax.app.flag_values import LOG_LEVELS, POOL, SHELLS
 from kernelgan_jax.app.job import FORMATS, QUALITY, SAME, Job
+from kernelgan_jax.confidence_levels import LEVELS
 from kernelgan_jax.config import NO_SR, Config
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.super_resolution.registry import METHODS

@@ -13,8 +13,8 @@ import numpy as np
 
 from kernelgan_jax import kernel_export, kernels
 from kernelgan_jax.app import files, kernel_files, manifest
-from kernelgan_jax.app.flag_values import LEVELS
 from kernelgan_jax.app.job import REPORT
+from kernelgan_jax.confidence_levels import LEVELS
 
 
 def name(scale: int) -> str:

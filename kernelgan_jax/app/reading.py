@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kernelgan_jax.app import enlarging, files
-from kernelgan_jax.app.flag_values import LEVELS
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import POOLED, Job, Task
+from kernelgan_jax.confidence_levels import LEVELS
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators import run
 from kernelgan_jax.estimators.spectral.analysis import analyse

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernelgan_jax.app import figures
 from kernelgan_jax.benchmark.rows import KernelRow, Row, kernel_rows
-from kernelgan_jax.benchmark.summaries import LEVELS, RatedKernel, rated_kernels
+from kernelgan_jax.benchmark.summaries import RatedKernel, rated_kernels
 from kernelgan_jax.benchmark.systems import System, kernel_titles
 
 MIN_RATIO = 1.2
@@ -19,7 +19,7 @@ _LABELS = {
     "shorter": "shorter width, px",
     "angle": "angle, degrees",
 }
-_MARKERS = dict(zip(LEVELS, "o+x", strict=True))
+_MARKERS = {"high": "o", "medium": "+", "low": "x"}
 
 
 def write(

@@ -13,9 +13,6 @@ from kernelgan_jax.benchmark.rows import (
     kernel_rows,
 )
 
-LEVELS = ("high", "medium", "low")
-"""Levels of confidence, the best first."""
-
 
 class RatedKernel(NamedTuple):
     """What an estimator expected of one kernel, and what was measured."""

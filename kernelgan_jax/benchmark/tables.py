@@ -13,7 +13,6 @@ from kernelgan_jax.benchmark.rows import (
     kernel_rows,
 )
 from kernelgan_jax.benchmark.summaries import (
-    LEVELS,
     RatedKernel,
     by_image,
     rated_kernels,
@@ -21,6 +20,7 @@ from kernelgan_jax.benchmark.summaries import (
 )
 from kernelgan_jax.benchmark.systems import System, kernel_titles
 from kernelgan_jax.benchmark.testset import natural_order
+from kernelgan_jax.confidence_levels import LEVELS
 from kernelgan_jax.metrics import kernel_grid
 
 CLAIMS = (
@@ -158,7 +158,7 @@ def _confidence(rows: Sequence[Row], systems: Sequence[System], scale: int) -> s
         rated = rated_kernels(rows, name)
         if rated:
             lines.append(_confidence_line(title, "all", rated, _ranks(rated)))
-        for level in LEVELS:
+        for level in reversed(LEVELS):
             some = [kernel for kernel in rated if kernel.level == level]
             if some:
                 lines.append(_confidence_line(title, level, some, ""))

@@ -10,7 +10,7 @@ from app import makers
 
 from kernelgan_jax import kernels
 from kernelgan_jax.app import kernel_pool, results
-from kernelgan_jax.estimate import Level
+from kernelgan_jax.confidence_levels import Level
 
 
 def add(folder, name, *, level=None, manifest="manifest.jsonl", **options):
@@ -69,3 +69,4 @@ def test_no_kernel_at_all(tmp_path):
 
 def test_the_levels_are_those_of_confidences():
     assert set(kernel_pool.LEVELS) == set(get_args(Level))
+    assert kernel_pool.LEVELS == ("low", "medium", "high")  # the least first

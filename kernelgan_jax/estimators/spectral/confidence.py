@@ -17,7 +17,8 @@ import numpy as np
 from jax import export
 
 from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
-from kernelgan_jax.estimate import Confidence, Evidence, Level, Spectrum
+from kernelgan_jax.confidence_levels import Level
+from kernelgan_jax.estimate import Confidence, Evidence, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 from kernelgan_jax.estimators.spectral.noise import jpeg_noise_std
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES

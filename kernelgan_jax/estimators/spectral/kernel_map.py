@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.estimate import Evidence, KernelMap, Level
+from kernelgan_jax.confidence_levels import Level
+from kernelgan_jax.estimate import Evidence, KernelMap
 from kernelgan_jax.estimators.spectral.smoothing import (
     covariance_of,
     gaussian_of,
