@@ -41,7 +41,7 @@ def bicubic(scale: int) -> np.ndarray:
       >>> bicubic(2).shape, bicubic(3).shape
       ((8, 8), (11, 11))
     """
-    scale = checks.whole("scale", scale, maximum=MAX_SIDE // 4)
+    scale = checks.scale(scale, maximum=MAX_SIDE // 4)
     size = 4 * scale - scale % 2  # The middle of odd scales lies on a pixel.
     taps = cubic((np.arange(size) - (size - 1) / 2) / scale)
     return normalise(np.outer(taps, taps))
@@ -68,7 +68,7 @@ def lanczos(scale: int) -> np.ndarray:
       Duchon, "Lanczos filtering in one and two dimensions", Journal of Applied
       Meteorology, 1979.
     """
-    scale = checks.whole("scale", scale, maximum=MAX_SIDE // 6)
+    scale = checks.scale(scale, maximum=MAX_SIDE // 6)
     size = 6 * scale - scale % 2
     place = (np.arange(size) - (size - 1) / 2) / scale
     taps = np.sinc(place) * np.sinc(place / 3)
@@ -92,7 +92,7 @@ def box(scale: int) -> np.ndarray:
       array([[0.25, 0.25],
              [0.25, 0.25]])
     """
-    scale = checks.whole("scale", scale, maximum=MAX_SIDE)
+    scale = checks.scale(scale, maximum=MAX_SIDE)
     return np.full((scale, scale), 1 / scale**2)
 
 

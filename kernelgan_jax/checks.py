@@ -18,6 +18,9 @@ _CANCELLED = 1e-3
 MAX_VALUE = 1e30
 """Largest value of a kernel; its sums and moments then stay within float32's range."""
 
+LARGEST_SCALE = 256
+"""Largest scale of images: XLA ends the process for sizes that it cannot count."""
+
 
 def traced(value: Any) -> bool:
     """Whether a value is not known yet, as inside of `jit`."""
@@ -161,6 +164,28 @@ def whole(name: str, value: Any, *, maximum: int | None = None) -> int:
         most = "" if maximum is None else f", at most {maximum}"
         raise ValueError(f"{name} is {value!r}; it must be a positive integer{most}")
     return int(value)
+
+
+def scale(value: Any, *, maximum: int = LARGEST_SCALE) -> int:
+    """Checks that a value is a scale, a positive integer, and converts it.
+
+    Args:
+      value: Its value, of any type.
+      maximum: Largest legal value.
+
+    Returns:
+      The scale as a Python integer.
+
+    Raises:
+      ValueError: If it is no positive integer, or larger.
+
+    Example:
+      >>> scale(300)
+      Traceback (most recent call last):
+        ...
+      ValueError: scale is 300; it must be a positive integer, at most 256
+    """
+    return whole("scale", value, maximum=maximum)
 
 
 def number(

@@ -23,8 +23,6 @@ from kernelgan_jax import checks
 BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
 """Values outside of an image, with SciPy's and NumPy's names for them."""
 
-LARGEST_SCALE = 256  # XLA ends the process for sizes that it cannot count.
-
 
 def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
     """Downscales an image with an SR kernel: correlation, then subsampling.
@@ -247,4 +245,4 @@ def _check(image: Any, kernel: Any, scale: int) -> int:
     checks.floating("image", image, (2, 3))
     checks.floating("kernel", kernel, (2,))
     checks.finite("kernel", kernel)  # SciPy takes NaN for 0.
-    return checks.whole("scale", scale, maximum=LARGEST_SCALE)
+    return checks.scale(scale)

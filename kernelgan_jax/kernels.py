@@ -62,7 +62,7 @@ def frame_size(scale: int) -> int:
       >>> [frame_size(scale) for scale in (2, 3, 4)]
       [25, 33, 41]
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     return 8 * scale + 9
 
 
@@ -80,7 +80,7 @@ def alignment(shape: Sequence[int], scale: int) -> np.ndarray:
       >>> alignment((13, 12), 2).tolist()
       [6.5, 6.5]
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     return np.array(shape) // 2 + (scale - 1) / 2
 
 
@@ -101,7 +101,7 @@ def variance_growth(scale: int) -> float:
       >>> [variance_growth(scale) for scale in (1, 2, 4, 8)]
       [0.0, 1.0, 5.0, 21.0]
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     return (scale**2 - 1) / 3
 
 
@@ -127,7 +127,7 @@ def check(
         ...
       ValueError: kernel sums to 0; it must be positive
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     kernel = checks.matrix("kernel", kernel)
     total = float(kernel.sum())
     if not total > max(1e-6 * float(np.abs(kernel).max()), 1 / checks.MAX_VALUE):
@@ -339,7 +339,7 @@ def compose(first: np.ndarray, second: np.ndarray, *, scale: int) -> np.ndarray:
       [[1.0, 2.0, 10.0, 20.0]]
     """
     first, second = checks.matrix("first", first), checks.matrix("second", second)
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     height, width = first.shape
     sides = (np.array(second.shape) - 1) * scale + first.shape
     full = np.zeros(sides, first.dtype)

@@ -78,7 +78,7 @@ def kernel_grid(scale: int) -> int:
       >>> [kernel_grid(scale) for scale in (2, 3, 4)]
       [11, 15, 21]
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     return 21 if scale == 4 else 4 * scale + 3
 
 

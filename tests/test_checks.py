@@ -11,6 +11,7 @@ from kernelgan_jax import checks
 def test_legal_values_pass():
     checks.whole("scale", 1)
     checks.whole("scale", np.int64(8))
+    assert checks.scale(np.uint8(8), maximum=8) == 8
     checks.number("noise_std", 0)
     checks.number("noise_std", np.float32(0.5), positive=True)
     checks.number("noise_std", jnp.asarray(0.5), minimum=0.5)
@@ -51,6 +52,8 @@ MASKED = np.ma.masked_equal(np.array([[1.0, -9.0]]), -9.0)
         (lambda: checks.whole("scale", True), "scale is True"),
         (lambda: checks.whole("scale", "2"), "scale is '2'"),
         (lambda: checks.whole("scale", None), "scale is None"),
+        (lambda: checks.scale(257), "scale is 257; .* at most 256"),
+        (lambda: checks.scale(9, maximum=8), "scale is 9; .* at most 8"),
         (lambda: checks.number("rate", -1.0), "rate is -1.0; .* at least 0"),
         (lambda: checks.number("rate", np.nan), "rate is nan"),
         (lambda: checks.number("rate", np.inf), "rate is inf; .* a finite number"),

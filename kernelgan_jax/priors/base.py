@@ -13,6 +13,9 @@ Penalty = Callable[[jax.Array], dict[str, jax.Array]]
 """A function of an `h x w` kernel that returns weighted terms of a loss by name; the
 sum of its values is what is minimised."""
 
+MAX_SIDE = 256
+"""Longest side of a prior's kernel, pixels."""
+
 
 class KernelPrior(NamedTuple):
     """A model of the kernel: pure functions, each for one kernel.
@@ -47,5 +50,5 @@ def check_shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
     if len(pair) != 2:
         raise ValueError(f"{name} is {shape!r}; it must be an integer or two of them")
     for side in pair:
-        checks.whole(name, side, maximum=256)
+        checks.whole(name, side, maximum=MAX_SIDE)
     return int(pair[0]), int(pair[1])

@@ -154,7 +154,7 @@ def check_weights(scale: int, weights: Mapping[str, Any]) -> None:
     Raises:
       ValueError: If the scale or a weight is out of range, or a name is unknown.
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     if not isinstance(weights, Mapping):
         raise ValueError(f"weights is {weights!r}; it must map names to numbers")
     for name, weight in weights.items():

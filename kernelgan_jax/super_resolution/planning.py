@@ -197,8 +197,7 @@ def _scale(estimate: Any, scale: int | None) -> int:
         raise ValueError(
             "scale is None; it must be given if estimate is not an estimate"
         )
-    scale = checks.whole("scale", scale, maximum=256)
-    return int(scale)
+    return checks.scale(scale)
 
 
 def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], str]:

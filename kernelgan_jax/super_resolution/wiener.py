@@ -114,7 +114,7 @@ def check(image: Any, kernel: Any, scale: int, **numbers: Any) -> None:
     Raises:
       ValueError: If one of them is not.
     """
-    scale = checks.whole("scale", scale, maximum=256)
+    scale = checks.scale(scale)
     checks.floating("image", image, (3,))
     if image.shape[2] not in (1, 3):
         raise ValueError(f"image has {image.shape[2]} channels; it must have 1 or 3")

@@ -58,7 +58,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
       >>> evidence.samples.shape, evidence.scale, evidence.jpeg
       ((64, 25, 25), 2, False)
     """
-    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    scale = checks.scale(scale, maximum=kernels.MAX_SCALE)
     measured = measure(image)
     measured, fits = fit_measured(measured, scale=scale, rare=rare)
     return evidence(measured, fits, scale=scale, rare=rare)

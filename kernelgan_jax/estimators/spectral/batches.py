@@ -60,7 +60,7 @@ def analyse_images(
       >>> [found is not None for found in analyse_images(images, scale=2)]
       [True, False, False]
     """
-    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    scale = checks.scale(scale, maximum=kernels.MAX_SCALE)
 
     def each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """The results of the items; None where there is none, or an error."""

@@ -66,7 +66,7 @@ def check(image: np.ndarray, *, scale: int, config: Any) -> None:
       ValueError: If the scale is out of range, or the image is too small, for a map of
         as many kernels as are asked for as well, or constant.
     """
-    scale = checks.whole("scale", scale)
+    checks.scale(scale)
     to_gray(image)
     if config is not None and config.grid:
         list(parts(image.shape[:2], config.grid))

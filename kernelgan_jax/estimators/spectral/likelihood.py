@@ -124,7 +124,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
       >>> power.shape, round(float(power.mean()), 3)
       ((32, 17), 2.0)
     """
-    scale = checks.whole("scale", scale, maximum=kernels.MAX_SCALE)
+    scale = checks.scale(scale, maximum=kernels.MAX_SCALE)
     size = kernels.frame_size(scale)
     # Constants are NumPy's: JAX would compile a program for the shape of each.
     # Frequencies of the HR image in cycles per HR pixel; the aliases of one frequency
