@@ -1,5 +1,6 @@
 """Super-resolution of one image of a run, with all its frames."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -37,73 +38,103 @@ def super_resolve(
         if there is one.
     """
     started = time.perf_counter()
-    planned = _plan(ready.image, estimate, job, bicubic=bool(reason))
     pixels = enlarging.usual_pixels(ready.image)
-    one = enlarging.for_estimation(ready.image, pixels=pixels)
-    known = ready.sample.for_enlarging(job) or _seen(ready.image, one, planned)
-    estimated = planned.kernel
-    planned = refine_plan(one, planned, usable=known)
-    if ready.image.bands:  # They are enlarged in groups.
-        known = None
-    notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
+    first = _plan(ready.image, estimate, job, bicubic=bool(reason))
+    planned, known = _refined(ready, pixels, first, job)
     enlarged = _enlarge(ready.image, pixels, planned, job, progress, known)
-    image, format, more = image_encoding.fit(enlarged, job.format)
+    fitted = image_encoding.fit(enlarged, job.format)
+    notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
     frames: list[Callable[[], image_files.Image]] = []
     frame_notes: list[str] = []
-    said = set(more)
+    timing = None
     if ready.image.frames > 1:
         notes.append(f"in all {ready.image.frames} frames")
         if planned.source == "estimated":
             notes.append(f"with the kernel of frame {ready.sample.frame + 1}")
-
-    def other(frame: int) -> image_files.Image:
-        """Super-resolves another frame with the same kernel."""
-        picture = image_files.read(ready.task.path, frame=frame)
-        check_state(ready.task.path, ready.state)
-        usual = enlarging.usual_pixels(picture)
-        try:
-            if enlarging.is_constant(picture):
-                raise ValueError(CONSTANT)
-            again = _plan(picture, estimate, job, bicubic=bool(reason))
-            again = again._replace(stages=planned.stages, kernel_std=planned.kernel_std)
-            larger = _enlarge(picture, usual, again, job, progress)
-        except ValueError as error:
-            again = _plan(picture, None, job, bicubic=True)
-            larger = _enlarge(picture, usual, again, job, progress)
-            frame_notes.append(f"frame {frame + 1} bicubically ({error})")
-        fitted = image_encoding.fit(larger, format)
-        if fitted.format != format:
-            raise ValueError(
-                f"frame {frame + 1} of {picture.frames} is of another kind and cannot "
-                f"be written as --format={format}; use --format=tif"
-            )
-        for lost in fitted.notes:
-            if lost not in said:  # Once, however many frames there are.
-                said.add(lost)
-                frame_notes.append(f"some frames {lost}")
-        return fitted.image
-
-    if ready.image.frames > 1:
-        frames = [functools.partial(other, i) for i in range(ready.image.frames)]
-        frames[ready.sample.frame] = lambda: image
-    timing = None
-    if frames and format in sequences.HELD_BY:
-        timing = sequences.read_timing(ready.task.path, ready.image)
-        if timing.starts_still and format in ("webp", "gif"):
-            notes.append("without frame 1, which is not part of the animation")
+        others = _OtherFrames(
+            ready,
+            estimate,
+            job,
+            progress,
+            bicubic=bool(reason),
+            planned=planned,
+            format=fitted.format,
+            notes=frame_notes,
+            lost=set(fitted.notes),
+        )
+        frames = [functools.partial(others.make, i) for i in range(ready.image.frames)]
+        frames[ready.sample.frame] = lambda: fitted.image
+        if fitted.format in sequences.HELD_BY:
+            timing = sequences.read_timing(ready.task.path, ready.image)
+            if timing.starts_still and fitted.format in ("webp", "gif"):
+                notes.append("without frame 1, which is not part of the animation")
     return SuperResolved(
-        image=image,
+        image=fitted.image,
         kernel=planned.kernel,
         source=_source(planned, job),
-        refitted=planned.kernel is not estimated,
+        refitted=planned.kernel is not first.kernel,
         seconds=time.perf_counter() - started,
-        note=" and ".join([*notes, *more]),
+        note=" and ".join([*notes, *fitted.notes]),
         method="bicubic" if reason else "",
-        format=format,
+        format=fitted.format,
         frames=frames,
         frame_notes=frame_notes,
         timing=timing,
     )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _OtherFrames:
+    """The frames of an image beside the one whose kernel was estimated."""
+
+    ready: Ready
+    estimate: KernelEstimate | None
+    job: Job
+    progress: ProgressCallback
+    _: dataclasses.KW_ONLY
+    bicubic: bool
+    """Whether all are enlarged bicubically."""
+    planned: Plan
+    """How the frame with the kernel was enlarged."""
+    format: str
+    """The format that it was fit for."""
+    notes: list[str]
+    """What was not done as usual; `make` adds to it."""
+    lost: set[str]
+    """What the format cannot hold and was said; `make` adds to it."""
+
+    def make(self, frame: int) -> image_files.Image:
+        """Super-resolves a frame with the same kernel."""
+        picture = image_files.read(self.ready.task.path, frame=frame)
+        check_state(self.ready.task.path, self.ready.state)
+        fitted = image_encoding.fit(self._enlarged(picture, frame), self.format)
+        if fitted.format != self.format:
+            raise ValueError(
+                f"frame {frame + 1} of {picture.frames} is of another kind and cannot "
+                f"be written as --format={self.format}; use --format=tif"
+            )
+        for lost in fitted.notes:
+            if lost not in self.lost:  # Once, however many frames there are.
+                self.lost.add(lost)
+                self.notes.append(f"some frames {lost}")
+        return fitted.image
+
+    def _enlarged(self, picture: image_files.Image, frame: int) -> image_files.Image:
+        """A frame enlarged with the kernel, or bicubically if it does not suit it."""
+        pixels = enlarging.usual_pixels(picture)
+        try:
+            if enlarging.is_constant(picture):
+                raise ValueError(CONSTANT)
+            planned = _plan(picture, self.estimate, self.job, bicubic=self.bicubic)
+            planned = planned._replace(
+                stages=self.planned.stages, kernel_std=self.planned.kernel_std
+            )
+            return _enlarge(picture, pixels, planned, self.job, self.progress)
+        except ValueError as error:
+            planned = _plan(picture, None, self.job, bicubic=True)
+            larger = _enlarge(picture, pixels, planned, self.job, self.progress)
+            self.notes.append(f"frame {frame + 1} bicubically ({error})")
+            return larger
 
 
 def _plan(
@@ -124,6 +155,24 @@ def _plan(
         config=config.sr_config,
         image_shape=image.pixels.shape,
     )
+
+
+def _refined(
+    ready: Ready, pixels: np.ndarray, first: Plan, job: Job
+) -> tuple[Plan, UsablePixels | None]:
+    """The plan with its kernel refitted to the image, and the usable pixels if known.
+
+    Args:
+      ready: The image.
+      pixels: Its `enlarging.usual_pixels`.
+      first: The plan.
+      job: What is done.
+    """
+    one = enlarging.for_estimation(ready.image, pixels=pixels)
+    known = ready.sample.for_enlarging(job) or _seen(ready.image, one, first)
+    planned = refine_plan(one, first, usable=known)
+    # Bands are enlarged in groups, each with usable pixels of its own.
+    return planned, None if ready.image.bands else known
 
 
 def _seen(
