@@ -25,6 +25,8 @@ import scipy.linalg.cython_blas
 import scipy.linalg.cython_lapack  # noqa: F401
 from jax import export
 
+from kernelgan_jax.provenance import provenance
+
 Result = TypeVar("Result")
 
 _SUFFIX = ".stablehlo"
@@ -215,7 +217,7 @@ def _folder() -> Path | None:
 
 def _digest(name: str, arguments: Any) -> str:
     """A name for a trace, which changes with all that it depends on."""
-    text = repr((name, arguments, _settings(), _versions(), _source()))
+    text = repr((name, arguments, _settings(), _versions(), provenance()))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -236,13 +238,3 @@ def _version(library: str) -> str:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:  # As in frozen applications.
         return ""
-
-
-@functools.cache
-def _source() -> str:
-    """Digest of the source of this package, and of what it reads."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for path in sorted([*root.rglob("*.py"), *root.rglob("*.npz")]):
-        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "confidence_levels equivalent_gaussian estimate jpeg_steps kernel_export "
-    "kernel_formats kernel_picture levels parallel power_spectra programs pytrees "
-    "usable_pixels square_extremes version".split(),
+    "kernel_formats kernel_picture levels parallel power_spectra programs "
+    "provenance pytrees usable_pixels square_extremes version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

@@ -63,7 +63,7 @@ def test_threads_that_compile_find_linear_algebra_imported() -> None:
     assert helpers.imported("import kernelgan_jax.programs", *both) == set(both)
 
 
-@pytest.mark.parametrize("part", ["_source", "_versions"])
+@pytest.mark.parametrize("part", ["provenance", "_versions"])
 def test_traces_depend_on_the_source_and_on_libraries(
     folder: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:

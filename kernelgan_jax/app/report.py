@@ -18,8 +18,8 @@ from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.images.image_files import Image
 from kernelgan_jax.app.images.sequences import Timing
 from kernelgan_jax.app.job import SETTINGS, Job, Task
-from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.estimate import KernelEstimate, KernelMap
+from kernelgan_jax.provenance import provenance
 from kernelgan_jax.version import __version__
 
 MIN_WIDTH = 0.01

@@ -24,10 +24,10 @@ from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import folders, owner_of
 from kernelgan_jax.app.images import image_encoding, sequences
 from kernelgan_jax.app.job import FORMATS, REPORT, SETTINGS, WITHOUT_QUALITY, Job
-from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.kernels import MAX_SCALE
+from kernelgan_jax.provenance import provenance
 
 __all__ = [
     "FILES",

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.benchmark.rows import FORMAT
+from kernelgan_jax.provenance import provenance
 
 
 def file_digest(path: Path) -> str:

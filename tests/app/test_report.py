@@ -11,10 +11,10 @@ from app.makers import KERNEL
 from kernelgan_jax import blur_kernels
 from kernelgan_jax.app import report, report_values
 from kernelgan_jax.app.job import Job
-from kernelgan_jax.app.provenance import provenance
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
+from kernelgan_jax.provenance import provenance
 
 
 def as_json(result, files=("report.json",)):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from kernelgan_jax.app.provenance import PACKAGE, provenance
+from kernelgan_jax.provenance import PACKAGE, provenance
 from kernelgan_jax.version import __version__
 
 

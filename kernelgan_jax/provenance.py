@@ -1,5 +1,5 @@
-"""The code that made a result: part of each fingerprint, so that results of other code
-are never taken for those of this one."""
+"""The code that made a result: part of each fingerprint and of the names of traces, so
+that what other code has made is never taken for this one's. Needs no JAX."""
 
 import functools
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kernelgan_jax.version import __version__
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parent
 """Folder of the package."""
 
 _SUFFIXES = (".py", ".npz")
