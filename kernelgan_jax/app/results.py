@@ -1,4 +1,4 @@
-"""The files that a run leaves: their folders, how they are written, what is finished.
+"""The files that a run leaves: how they are written, and what is finished.
 
 The files of an image appear together: they are written into a hidden folder next to
 their own, brought to the disk, and then renamed into place, `report.json` last. So a
@@ -21,26 +21,13 @@ import numpy as np
 from kernelgan_jax import parallel
 from kernelgan_jax.app import figures, files, kernel_files
 from kernelgan_jax.app.files import OutputError
-from kernelgan_jax.app.folders import folders, owner_of
+from kernelgan_jax.app.folders import owner_of
 from kernelgan_jax.app.images import image_encoding, sequences
 from kernelgan_jax.app.job import FORMATS, REPORT, SETTINGS, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.kernels import MAX_SCALE
 from kernelgan_jax.provenance import provenance
-
-__all__ = [
-    "FILES",
-    "OutputError",
-    "add_exports",
-    "check_owner",
-    "check_writable",
-    "fingerprint",
-    "folders",
-    "is_finished",
-    "prepare",
-    "write",
-]
 
 _SCALES = range(1, MAX_SCALE + 1)
 
@@ -133,7 +120,7 @@ def _naming(folder: Path) -> Iterator[None]:
 def check_owner(folder: Path, path: Path) -> None:
     """Checks that a folder does not hold the results of another image.
 
-    `folders` chooses no such folder; but another run may have filled it meanwhile.
+    `folders.py` chooses no such folder; but another run may have filled it meanwhile.
 
     Raises:
       OutputError: If it does.

@@ -41,9 +41,9 @@ def names_in(folder):
 
 
 def names(*paths):
-    folders = results.folders([Path(p) for p in paths], Path("out"))
-    assert all(folder.parent == Path("out") for folder in folders)
-    return [folder.name for folder in folders]
+    chosen = folders.folders([Path(p) for p in paths], Path("out"))
+    assert all(folder.parent == Path("out") for folder in chosen)
+    return [folder.name for folder in chosen]
 
 
 def test_folders_have_the_stems_of_the_images():
@@ -438,7 +438,7 @@ def test_all_that_is_written_lies_in_a_folder_of_its_own(stems, with_suffix):
     paths = [Path("x") / f"{stem}{suffix}".replace("/", "").replace("\0", "")
              for stem in stems]  # fmt: skip
     out = Path("some/out")
-    chosen = results.folders(paths, out)
+    chosen = folders.folders(paths, out)
     for folder in chosen:
         assert Path(os.path.normpath(folder)).parent == out == folder.parent
         name = folder.name
