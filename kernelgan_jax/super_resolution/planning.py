@@ -192,7 +192,7 @@ def _scale(estimate: Any, scale: int | None) -> int:
                 f"scale is {scale!r}; it must be {estimate.scale}, the scale of the "
                 "estimate"
             )
-        return estimate.scale
+        return checks.whole("estimate.scale", estimate.scale)
     if scale is None:
         raise ValueError(
             "scale is None; it must be given if estimate is not an estimate"
@@ -211,6 +211,7 @@ def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], 
         return (Stage(scale, np.asarray(estimate)),), "given"
     if estimate.failure:
         return (Stage(scale, blur_kernels.bicubic(scale)),), "bicubic"
+    checks.matrix("estimate.kernel", estimate.kernel)
     if estimate.trusted:
         return (Stage(scale, estimate.kernel),), "estimated"
     widths = equivalent_gaussian.widths(np.asarray(estimate.kernel), scale=scale)

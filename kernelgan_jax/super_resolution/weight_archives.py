@@ -1,10 +1,42 @@
-"""Archives of networks' weights (.npz), read as arrays: nothing in them is executed."""
+"""Files of networks' weights, read once; archives (.npz) as arrays: nothing in them is
+executed."""
 
+import functools
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+
+def read_once(load: Callable[[Path], Any], file: str, *, setting: str) -> Any:
+    """What a file holds, read again only if it was changed.
+
+    Args:
+      load: What reads it.
+      file: Its name.
+      setting: The setting that names it, for messages.
+
+    Raises:
+      ValueError: If it cannot be read, or as `load`.
+    """
+    path = Path(file)
+    try:
+        return _cached(load, path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise ValueError(
+            f"{setting} is {file!r}: {error.strerror or error}; it must be a file of "
+            "weights"
+        ) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _cached(load: Callable[[Path], Any], path: Path, changed: int) -> Any:
+    """What a file holds that was changed at this time."""
+    del changed
+    return load(path)
 
 
 def read_arrays(path: Path, *, max_bytes: int) -> dict[str, np.ndarray]:

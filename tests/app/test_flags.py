@@ -20,12 +20,12 @@ from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
 from kernelgan_jax.estimators.kernelgan.config import FLOW, META, KernelGANConfig
 from kernelgan_jax.estimators.registry import GivenConfig
+from kernelgan_jax.super_resolution import weight_archives
 from kernelgan_jax.super_resolution.deep_wiener import (
     DeepWienerConfig,
     method,
     weights,
 )
-from kernelgan_jax.super_resolution.published import methods
 from kernelgan_jax.super_resolution.zssr.config import ZSSRConfig
 from kernelgan_jax.version import __version__
 
@@ -510,7 +510,7 @@ def test_a_network_of_onnx(tmp_path, capsys, monkeypatch):
         assert message in refused(capsys, *arguments)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     weight_files.for_scale.cache_clear()
-    methods._cached.cache_clear()
+    weight_archives._cached.cache_clear()
     assert "needs ONNX Runtime: pip install" in refused(capsys, f"--sr_model={file}")
 
 

@@ -98,6 +98,20 @@ def test_weights_of_the_user_are_read_once(given, tmp_path, monkeypatch):
     assert reads == [file] * 2
 
 
+@pytest.mark.parametrize("sr", ["deep_wiener", "usrnet"])
+@pytest.mark.parametrize("name", ["absent.npz", "folder"])
+def test_weights_that_cannot_be_read_are_named_with_their_setting(tmp_path, sr, name):
+    (tmp_path / "folder").mkdir()
+    file = str(tmp_path / name)
+    config = METHODS[sr].config(weights=file)
+    planned = plan(KERNEL, scale=2, method=sr, config=config)
+    with pytest.raises(ValueError) as caught:
+        METHODS[sr].load()([None], [IMAGE], [planned])
+    message = str(caught.value)
+    assert message.startswith(f"config.{sr}.weights is {file!r}: ")
+    assert message.endswith("; it must be a file of weights")
+
+
 def test_each_method_has_its_own_weights(monkeypatch):
     read = []
     monkeypatch.setattr(method, "load", lambda path, check: read.append(path))

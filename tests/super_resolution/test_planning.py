@@ -129,6 +129,8 @@ def test_kernels_with_sharp_edges_keep_their_sum(kernel, scale):
          "evidence.scale is 2; it must be 4"),
         (GRADUAL._replace(evidence=evidence(0.0)), {},
          "evidence.scale is 2; it must be 4"),
+        (KernelEstimate(None, 2), {}, "^estimate.kernel has shape"),
+        (KernelEstimate(K2, "2"), {}, "^estimate.scale is '2'; it must be a positive"),
     ],
 )  # fmt: skip
 def test_arguments_that_are_refused(estimate, options, message):

@@ -176,7 +176,7 @@ def test_the_usual_network_refits(
     given: list[object] = []
     monkeypatch.setattr(method, "refit", lambda weights, _: given.append(weights))
     monkeypatch.setattr(method, "pretrained", lambda fast=False: (usual, small)[fast])
-    monkeypatch.setattr(method, "_read", lambda *_: small)
+    monkeypatch.setattr(method, "read_once", lambda *_, **__: small)
     config = DeepWienerConfig(weights=file)
     before = plan(TRUSTED, scale=2, method=name, config=config)
     refine_plan(hr[:64, :64], before._replace(kernel_std=0.1))

@@ -28,6 +28,7 @@ from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import (
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
 from kernelgan_jax.super_resolution.filling import fill_unusable
 from kernelgan_jax.super_resolution.planning import Plan, Stage
+from kernelgan_jax.super_resolution.weight_archives import read_once
 from kernelgan_jax.usable_pixels import UsablePixels
 
 CERTAINTY = 0.7
@@ -166,14 +167,8 @@ def _weights(method: str, file: str) -> Weights:
     """The weights of a user's file, read once for all images, or the package's."""
     if not file:
         return pretrained(fast=method == "deep_wiener_fast")
-    return _read(Path(file), Path(file).stat().st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=2)
-def _read(file: Path, changed: int) -> Weights:
-    """The weights of a file that was changed at this time."""
-    del changed
-    return load(file)
+    weights: Weights = read_once(load, file, setting="config.deep_wiener.weights")
+    return weights
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
 from kernelgan_jax.super_resolution.registry import Enlarge
 from kernelgan_jax.super_resolution.tiles import apply_tiled
+from kernelgan_jax.super_resolution.weight_archives import read_once
 
 TILE = 512
 """Side of a tile with its margins, LR pixels."""
@@ -168,8 +169,8 @@ def check_files(config: WeightsConfig, *, scale: int) -> None:
 
     Raises:
       ImportError: If a package is missing that runs it.
-      ValueError: If the settings name no file, or it holds something else.
-      OSError: If one cannot be read.
+      ValueError: If the settings name no file, or it cannot be read or holds something
+        else.
     """
     _networks(config, scale)
 
@@ -179,22 +180,15 @@ def _networks(config: WeightsConfig, scale: int) -> list[Any]:
     method = config.method()
     found = []
     for name, load in _LOADERS[method].items():
-        file = getattr(config, name)
+        file, setting = getattr(config, name), f"config.{method}.{name}"
         if not file:
             raise ValueError(
-                f"config.{method}.{name} is {file!r}; it must be a file, as none comes "
-                "with the package"
+                f"{setting} is {file!r}; it must be a file, as none comes with the "
+                "package"
             )
-        path = Path(file)
-        read = _cached(load, path, path.stat().st_mtime_ns)
+        read = read_once(load, file, setting=setting)
         trained = getattr(getattr(read, "network", None), "scale", scale)
         if trained != scale:
-            raise ValueError(f"{path}: is for scale {trained}, not {scale}")
+            raise ValueError(f"{file}: is for scale {trained}, not {scale}")
         found.append(read)
     return found
-
-
-@functools.lru_cache(maxsize=8)
-def _cached(load: Callable[[Path], Any], path: Path, changed: int) -> Any:
-    del changed
-    return load(path)
