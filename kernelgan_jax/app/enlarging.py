@@ -104,20 +104,15 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     of the full alpha if there are any: little remains of colour below a small alpha.
     If nothing at all is seen, only pixels without data are filled, from all others.
     """
-    known = None if image.missing is None else ~image.missing
+    seen = image.seen()
     if image.alpha is None:
-        return image.missing, known
+        return image.missing, seen
+    if seen is None or seen.all():
+        return None, None
     alpha: Any = image.alpha[..., np.newaxis]
     top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
-    unseen = ~(alpha > 0)
-    source = alpha >= top / 2
-    if known is not None:
-        unseen, source = unseen | ~known, source & known
-    if not unseen.any():
-        return None, None
-    if not source.any():
-        source = ~unseen
-    return (unseen, source) if source.any() else (image.missing, known)
+    source = (alpha >= top / 2) & seen
+    return ~seen, source if source.any() else seen
 
 
 def for_estimation(
@@ -238,7 +233,8 @@ def _values(enlarged: np.ndarray, image: Image) -> np.ndarray:
     if dtype in (np.uint8, np.uint16):
         return from_unit(enlarged, dtype)
     low, high = image.levels()
-    is_positive = (image.pixels >= 0).all(where=image.counted())
+    seen = image.seen()
+    is_positive = (image.pixels >= 0).all(where=True if seen is None else seen)
     bottom = 0.0 if is_positive else -np.inf  # Counts stay positive.
     values = np.empty(enlarged.shape, dtype)
     for row in range(len(values)):

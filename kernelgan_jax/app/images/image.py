@@ -71,17 +71,19 @@ class Image:
         """Whether the channels are RGB."""
         return self.pixels.shape[2] == 3 and not self.bands
 
-    def counted(self) -> "np.ndarray | bool":
-        """Where samples count for the image's range: what has data and is seen.
+    def seen(self) -> np.ndarray | None:
+        """Where samples have data and an alpha above 0.
 
         Returns:
-          `H x W x 1` or `H x W x C` of bool, or True. If nothing is seen, all data
-          count.
+          `H x W x 1` or `H x W x C` of bool, or None for everywhere. If nothing is
+          seen, it is all that has data.
         """
-        known = True if self.missing is None else ~self.missing
+        known = None if self.missing is None else ~self.missing
         if self.alpha is None:
             return known
-        seen = (self.alpha > 0)[..., np.newaxis] & known
+        seen = (self.alpha > 0)[..., np.newaxis]
+        if known is not None:
+            seen = seen & known
         return seen if seen.any() else known
 
     def levels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +104,8 @@ class Image:
             return np.zeros(channels), np.full(channels, top)
         is_float = self.pixels.dtype.kind == "f"
         limits = (np.finfo if is_float else np.iinfo)(self.pixels.dtype)
-        where = self.counted()
+        seen = self.seen()
+        where = True if seen is None else seen
         low = self.pixels.min(axis=(0, 1), where=where, initial=limits.max)
         high = self.pixels.max(axis=(0, 1), where=where, initial=limits.min)
         is_empty = low > high
