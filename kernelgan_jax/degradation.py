@@ -18,7 +18,7 @@ import numpy as np
 import scipy.ndimage
 from jax.typing import ArrayLike
 
-from kernelgan_jax import checks
+from kernelgan_jax import checks, transfer_functions
 
 BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
 """Values outside of an image, with SciPy's and NumPy's names for them."""
@@ -218,7 +218,7 @@ def downscale_inverse(
 
     # x = guess + P K* (K P K* + noise)^-1 (image - K guess), K with subsampling.
     missing = image.astype(exact) - downscale(guess, kernel, scale, boundary="wrap")
-    transfer = _transfer_function(kernel.astype(exact), (height, width))
+    transfer = transfer_functions.on_grid(kernel.astype(exact), (height, width))
     # Not abs(transfer)**2: its second derivative is lost where the transfer is 0.
     gain = transfer.real**2 + transfer.imag**2
     power = jnp.broadcast_to(spectrum, (height, width)) * gain
@@ -232,13 +232,6 @@ def downscale_inverse(
     if image.ndim == 3:
         solve = jax.vmap(solve, in_axes=-1, out_axes=-1)
     return (guess + solve(missing)).astype(image.dtype)
-
-
-def _transfer_function(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """Factor of each frequency of `shape` images under correlation with a kernel."""
-    pad = [(0, n - k) for n, k in zip(shape, kernel.shape, strict=True)]
-    origin = [-(k // 2) for k in kernel.shape]
-    return jnp.fft.fft2(jnp.roll(jnp.pad(kernel, pad), origin, (0, 1))).conj()
 
 
 def _check(image: Any, kernel: Any, scale: int) -> int:

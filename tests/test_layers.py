@@ -16,7 +16,8 @@ LAYERS = (
     "checks settings pixels kernels blur_kernels resize degradation metrics "
     "confidence_levels equivalent_gaussian estimate jpeg_steps kernel_export "
     "kernel_formats kernel_picture levels parallel power_spectra programs "
-    "provenance pytrees usable_pixels square_extremes version".split(),
+    "provenance pytrees transfer_functions usable_pixels square_extremes "
+    "version".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

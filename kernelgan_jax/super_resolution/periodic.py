@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import kernels, transfer_functions
 
 GAP = {1: 32}
 """LR pixels, at least, between the end of an image and its next period, by scale."""
@@ -94,13 +94,6 @@ def blur(kernel: jax.Array, shape: tuple[int, int], *, scale: int) -> Blur:
       shape: Height and width of the HR grid.
       scale: The kernel is aligned for this scale; its width changes about that point.
     """
-    pad = [(0, n - k) for n, k in zip(shape, kernel.shape, strict=True)]
-    origin = [-(k // 2) for k in kernel.shape]
-
-    def transform(values: jax.Array) -> jax.Array:
-        placed = jnp.roll(jnp.pad(values, pad), origin, (0, 1))
-        return jnp.fft.fft2(placed).conj()
-
     middle = kernels.alignment(kernel.shape, scale)
     turn = jnp.zeros(shape, jnp.complex64)
     for axis in (0, 1):
@@ -109,8 +102,8 @@ def blur(kernel: jax.Array, shape: tuple[int, int], *, scale: int) -> Blur:
         end = (-1, 1) if axis == 0 else (1, -1)
         moment = kernel * jnp.asarray(place.reshape(end), kernel.dtype)
         frequency = jnp.asarray(angle.reshape(end), kernel.dtype)
-        turn = turn + frequency * transform(moment)
-    return Blur(transform(kernel), _square(turn))
+        turn = turn + frequency * transfer_functions.on_grid(moment, shape)
+    return Blur(transfer_functions.on_grid(kernel, shape), _square(turn))
 
 
 def _square(values: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ References:
 import numpy as np
 from scipy import fft
 
-from kernelgan_jax import kernels, square_extremes
+from kernelgan_jax import square_extremes, transfer_functions
 from kernelgan_jax.power_spectra import natural_spectrum
 
 NOISE_STD = 1.5
@@ -65,14 +65,7 @@ def _restore(gray: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
     window = np.outer(*(f * f[::-1] for f in fade))
     seen = np.tile(fft.fft2((gray - gray.mean()) * window), (scale, scale))
     grid = (scale * height, scale * width)
-    rows, columns = map(fft.fftfreq, grid)
-    place = np.arange(len(kernel)) - kernels.alignment(kernel.shape, scale)[0]
-    # Of a correlation, so with the opposite sign of a convolution's.
-    transfer = (
-        np.exp(2j * np.pi * np.outer(rows, place))
-        @ kernel
-        @ np.exp(2j * np.pi * np.outer(place, columns))
-    )
+    transfer = transfer_functions.at(kernel, *map(fft.fftfreq, grid), scale=scale)
     signal = natural_spectrum(grid).astype(np.float64)
     passed = (signal * np.abs(transfer) ** 2).reshape(scale, height, scale, width)
     expected = np.tile(passed.mean((0, 2)) + (NOISE_STD / 255) ** 2, (scale, scale))

@@ -10,7 +10,7 @@ cycles per HR pixel that the half-size image can hold, H(2f) = K(f) / B(f).
 
 import numpy as np
 
-from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax import blur_kernels, kernels, transfer_functions
 
 SIZE = 37
 """Side of the kernels."""
@@ -38,19 +38,10 @@ def half_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
     """
     waves = (np.arange(FREQUENCIES) - FREQUENCIES // 2) / FREQUENCIES
     bicubic = kernels.centre(blur_kernels.bicubic(2), 2)
-    ratio = _transfer(kernel, scale, waves / 2) / _transfer(bicubic, 2, waves / 2)
+    half = waves / 2
+    ratio = transfer_functions.at(kernel, half, half, scale=scale)
+    ratio /= transfer_functions.at(bicubic, half, half, scale=2)
     middle = kernels.alignment((SIZE, SIZE), scale // 2)[0]
     back = np.exp(-2j * np.pi * np.outer(np.arange(SIZE) - middle, waves))
     found = (back @ ratio @ back.T).real
     return (found / found.sum()).astype(np.float32)
-
-
-def _transfer(kernel: np.ndarray, scale: int, waves: np.ndarray) -> np.ndarray:
-    """What a kernel does to waves, phases counted from its aligned centre."""
-    rows, columns = (
-        np.exp(2j * np.pi * np.outer(waves, np.arange(size) - middle))
-        for size, middle in zip(
-            kernel.shape, kernels.alignment(kernel.shape, scale), strict=True
-        )
-    )
-    return rows @ kernel @ columns.T
