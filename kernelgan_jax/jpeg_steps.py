@@ -19,3 +19,12 @@ LUMA_STEPS = np.array(
     np.float32,
 )
 """Steps of luma at quality 50 (ITU-T T.81, table K.1), lowest frequency first."""
+
+CHROMA_STEPS = np.full((BLOCK, BLOCK), 99, np.float32)
+CHROMA_STEPS[:4, :4] = [
+    [17, 18, 24, 47],
+    [18, 21, 26, 66],
+    [24, 26, 56, 99],
+    [47, 66, 99, 99],
+]
+"""The same of both colour differences (table K.2)."""

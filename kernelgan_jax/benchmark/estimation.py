@@ -69,9 +69,7 @@ def images_at_a_time(system: System, scale: int) -> int:
     others get one, so that its time is that of an image by itself.
     """
     entry = system.entry
-    if entry is None or callable(system.config):
-        return 1
-    if not hasattr(entry.implementation, "device_bytes"):
+    if entry is None or callable(system.config) or not entry.takes_batches:
         return 1
     settings = entry.default_config(system.config)
     group = {group_name(type(settings)): settings}

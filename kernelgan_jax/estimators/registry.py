@@ -151,12 +151,16 @@ class Estimator:
         module = importlib.import_module(f"kernelgan_jax.estimators.{name}")
         return getattr(module, attribute) if attribute else module
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether it works on a batch as one program, and not image by image."""
+        return hasattr(self.implementation, "device_bytes")
+
     def device_bytes(self, config: Any) -> int | None:
         """Device memory of one image of a batch; None if it works image by image."""
-        function = getattr(self.implementation, "device_bytes", None)
-        return (
-            None if function is None else cast(Callable[[Any], int], function)(config)
-        )
+        if not self.takes_batches:
+            return None
+        return cast(Callable[[Any], int], self.implementation.device_bytes)(config)
 
     def preload(self, config: Any) -> None:
         """Loads what one image will need, where an earlier run has kept it."""

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax.jpeg_steps import LUMA_STEPS
+from kernelgan_jax.jpeg_steps import CHROMA_STEPS, LUMA_STEPS
 
 
 def smooth(image: jax.Array, amount: jax.Array | float) -> jax.Array:
@@ -14,15 +14,6 @@ def smooth(image: jax.Array, amount: jax.Array | float) -> jax.Array:
         image = (1 - amount / 2) * image + amount / 4 * sides
     return image
 
-
-_CHROMA_TABLE = np.full((8, 8), 99, np.float32)
-_CHROMA_TABLE[:4, :4] = [
-    [17, 18, 24, 47],
-    [18, 21, 26, 66],
-    [24, 26, 56, 99],
-    [47, 66, 99, 99],
-]
-"""Steps of the two colour differences at quality 50 (ITU-T T.81, table K.2)."""
 
 _TO_YCC = np.array(
     [
@@ -66,7 +57,7 @@ def jpeg(image: jax.Array, quality: jax.Array, subsample: jax.Array) -> jax.Arra
     # Blocks of halved colours span 16 pixels: their transform is that of the coarse
     # image, whose steps are found at every other frequency.
     scale = jnp.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    tables = np.stack([LUMA_STEPS, _CHROMA_TABLE, _CHROMA_TABLE])
+    tables = np.stack([LUMA_STEPS, CHROMA_STEPS, CHROMA_STEPS])
     steps = jnp.clip(jnp.floor((tables * scale + 50) / 100), 1, 255)
     full = _quantise(ycc, steps)
     halved = _quantise(ycc[::2, ::2].at[..., 1:].set(coarse[::2, ::2]), steps)
