@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import kernels, transfer_functions
 from kernelgan_jax.pixels import LUMA
-from kernelgan_jax.super_resolution import periodic
 from kernelgan_jax.super_resolution.deep_wiener import random_kernels
 from kernelgan_jax.super_resolution.deep_wiener.jpeg import jpeg, smooth
 from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
@@ -174,8 +173,6 @@ def _luma(image: jax.Array) -> jax.Array:
 def _correlate(image: jax.Array, kernel: jax.Array) -> jax.Array:
     """Correlation of an image that is taken to wrap around."""
     shape = (image.shape[0], image.shape[1])
-    # The scale matters to the blur's uncertainty alone, which is not used.
-    transfer = periodic.blur(kernel, shape, scale=1).transfer
-    half = transfer[:, : shape[1] // 2 + 1]
+    half = transfer_functions.on_grid(kernel, shape)[:, : shape[1] // 2 + 1]
     planes = jnp.fft.rfft2(jnp.moveaxis(image, -1, 0)) * half[None]
     return jnp.moveaxis(jnp.fft.irfft2(planes, s=shape), 0, -1)

@@ -198,10 +198,10 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
     image, scale = request.image, request.scale
     # What is clipped does not follow the kernel. It is at an end of the image's own
     # range, wherever that lies in the type's.
-    low, high, step = 0.0, 1.0, 1 / 512
+    step = 1 / 512
     edge = -(-_side(scale) // (2 * scale)) + 4  # where the network lacks a picture
     inner = image[edge:-edge, edge:-edge]
-    inside = ((inner > low + step) & (inner < high - step)).all(-1)
+    inside = ((inner > step) & (inner < 1 - step)).all(-1)
     usable = np.pad(inside, edge)
     if request.unusable is not None:
         usable &= ~square_extremes.maximum(request.unusable, 2 * edge + 1)
