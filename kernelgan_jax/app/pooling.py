@@ -1,6 +1,7 @@
 """One kernel for all images of a run, as those of one camera (`--pool`).
 
-All images are analysed first. What follows is a run with a known kernel.
+All images are analysed first. What follows is a run with a known kernel. The kernels
+that a run has estimated, one of each image, are gathered by `kernel_pool.py`.
 """
 
 import dataclasses
