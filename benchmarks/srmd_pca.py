@@ -29,7 +29,7 @@ import scipy.linalg
 from absl import app, flags
 
 from kernelgan_jax import blur_kernels, metrics
-from kernelgan_jax.app.deep_wiener import photographs
+from kernelgan_jax.app import photographs
 from kernelgan_jax.benchmark.testset import common_part, read_test_set
 from kernelgan_jax.kernel_export import SRMD_SIZE
 from kernelgan_jax.pixels import to_unit

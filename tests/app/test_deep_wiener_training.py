@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kernelgan_jax.app.deep_wiener import photographs, train
+from kernelgan_jax.app import photographs
+from kernelgan_jax.app.deep_wiener import train
 from kernelgan_jax.app.kernelgan_start import train as start_train
 from kernelgan_jax.super_resolution.deep_wiener import optimizer, weights
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener

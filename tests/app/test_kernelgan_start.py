@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app.deep_wiener import photographs
+from kernelgan_jax.app import photographs
 from kernelgan_jax.app.kernelgan_start import tasks, train
 from kernelgan_jax.estimators.kernelgan import META, generator_prior, start
 

@@ -25,9 +25,8 @@ import numpy as np
 from absl import app, flags
 
 from kernelgan_jax import programs
-from kernelgan_jax.app import terminal
+from kernelgan_jax.app import photographs, terminal
 from kernelgan_jax.app.checkpoints import restore, save
-from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution.deep_wiener import (
     degradation,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import blur_kernels, kernels
-from kernelgan_jax.app.deep_wiener import photographs
+from kernelgan_jax.app import photographs
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.crops import Training, prepare

@@ -24,9 +24,8 @@ import numpy as np
 from absl import app, flags
 
 from kernelgan_jax import blur_kernels, kernels
-from kernelgan_jax.app import terminal
+from kernelgan_jax.app import photographs, terminal
 from kernelgan_jax.app.checkpoints import restore, save
-from kernelgan_jax.app.deep_wiener import photographs
 from kernelgan_jax.app.kernelgan_start import tasks
 from kernelgan_jax.estimators.kernelgan import start
 from kernelgan_jax.estimators.kernelgan.config import META, KernelGANConfig
