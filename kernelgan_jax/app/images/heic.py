@@ -9,6 +9,7 @@ from kernelgan_jax.app.images import xmp_packets
 from kernelgan_jax.app.images.exif import ORIENTATION, kept_block, stated_orientation
 from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.images.metadata import Metadata, colour_chunks
+from kernelgan_jax.app.images.netpbm import whole_range
 from kernelgan_jax.app.images.tiff_decoding import Decoded
 
 
@@ -31,12 +32,14 @@ def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
             "JPEG or PNG"
         ) from None
     file.seek(0)
-    opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+    opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     if opened.size[0] * opened.size[1] > MAX_PIXELS:
         raise pillow.DecompressionBombError
     if len(opened) > 1:
         notes.append(f"only the main one of its {len(opened)} pictures used")
     stored = np.asarray(opened)
+    if stored.dtype == np.uint16:
+        stored = whole_range(stored.copy(), opened.info["bit_depth"], notes)
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
     metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))

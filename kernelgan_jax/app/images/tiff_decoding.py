@@ -146,7 +146,9 @@ class Tiff:
         if nodata.TAG in page.tags:
             return False
         if kind == PALETTE:
-            return not extras
+            return not extras and not tiff_pages.has_small_colours(page)
+        if kind == MINIMUM_IS_WHITE and page.fillorder == 2 and bits == 8:
+            return False
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(kind, 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
@@ -352,6 +354,8 @@ def _of_palette(stored: np.ndarray, page: TiffPage, *, has_alpha: bool) -> np.nd
     colormap = page.colormap
     if colormap is None:
         raise ValueError("no palette")
+    if tiff_pages.has_small_colours(page):
+        colormap = colormap * np.uint16(257)
     if page.bitspersample <= 8:  # As Pillow reads it.
         colormap = (colormap >> 8).astype(np.uint8)
     stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored

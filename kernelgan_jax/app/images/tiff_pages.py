@@ -35,10 +35,11 @@ def whole_pages(file: TiffFile) -> list[TiffPage]:
 def stacked(file: TiffFile, page: TiffPage) -> int:
     """The number of pictures that lie one behind the other.
 
-    Only the first one has tags, in stacks of ImageJ of more than 4 GB, and of tifffile
-    on demand.
+    Only the first one has tags, in stacks of MetaMorph, in those of ImageJ of more than
+    4 GB, and in those of tifffile on demand.
     """
-    if not (page.is_contiguous and (file.is_imagej or file.is_shaped)):
+    is_known = file.is_imagej or file.is_shaped or file.is_stk
+    if not (page.is_contiguous and is_known):
         return 1
     try:
         found = file.series[0]
@@ -95,6 +96,12 @@ def extras(page: TiffPage) -> tuple[int, ...]:
     if kind == SEPARATED and page.samplesperpixel < 4:
         return ()
     return (stated + (0,) * more)[:more]
+
+
+def has_small_colours(page: TiffPage) -> bool:
+    """Whether a palette has 8 bits for each colour, as of old programs, and not 16."""
+    colours = page.colormap
+    return colours is not None and bool(colours.max(initial=0) < 256)
 
 
 def alpha_place(page: TiffPage) -> int | None:

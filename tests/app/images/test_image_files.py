@@ -690,6 +690,19 @@ def test_heic(file):
     fails(file("b.heic", heic()), "damaged")
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_heic_of_many_bits_has_white_at_the_top(file, monkeypatch, bits):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    white = np.full((64, 64, 3), 65535, np.uint16)
+    encoded = pillow_heif.from_bytes("RGB;16", (64, 64), white.tobytes())
+    data = io.BytesIO()
+    encoded.save(data, quality=-1, chroma=444)
+    image = image_files.read(file("a.heic", data.getvalue()))
+    assert image.pixels.dtype == np.uint16 and (image.pixels == 65535).all()
+    assert f"{bits}-bit samples" in image.conversions
+
+
 # Metadata.
 
 

@@ -335,6 +335,30 @@ def test_no_data_in_a_palette(tiff):
     np.testing.assert_array_equal(image.missing[..., 0], places == 255)
 
 
+@pytest.mark.parametrize("compression", [None, "lzw", "zstd"])
+def test_a_palette_of_8_bits(tiff, compression):
+    places = helpers.noise(*SHAPE)
+    colours = helpers.noise(3, 256, dtype=np.uint8)
+    options = {"photometric": "palette", "planarconfig": None}
+    options["compression"] = compression
+    path = tiff(places, colormap=colours.astype(np.uint16), **options)
+    expected = np.moveaxis(colours[:, places], 0, -1)
+    np.testing.assert_array_equal(image_files.read(path).pixels, expected)
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_bits_in_the_other_order(tiff, photometric, dtype):
+    pixels = helpers.noise(*SHAPE, 1, dtype=np.dtype(dtype))
+    swapped = np.packbits(np.unpackbits(pixels.view(np.uint8), bitorder="little"))
+    swapped = swapped.view(dtype).reshape(pixels.shape)
+    tags = [(267, "H", 1, 2, True)]  # tifffile writes no FillOrder.
+    path = tiff(swapped, photometric=photometric, extratags=tags)
+    change_tag(path, 267, number=266)
+    expected = ~pixels if photometric == "miniswhite" else pixels
+    np.testing.assert_array_equal(image_files.read(path).pixels, expected)
+
+
 @pytest.mark.parametrize("kind", ["assocalpha", "unassalpha"])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_palette_with_alpha(tiff, kind, bits):
@@ -409,6 +433,25 @@ def test_stacks_of_imagej_with_one_page(tmp_path):
     tifffile.imwrite(path, stack[0], photometric="minisblack", **options)
     with open(path, "ab") as file:
         stack[1:].tofile(file)
+    image = image_files.read(path, frame=2)
+    np.testing.assert_array_equal(image.pixels[..., 0], stack[2])
+    assert image.frames == 3
+
+
+def test_stacks_of_metamorph(tmp_path):
+    stack = helpers.noise(3, *SHAPE, dtype=np.uint16)
+    path = tmp_path / "a.stk"
+    # What counts as one value of these tags are two and six numbers.
+    values = {33628: [0] * 4, 33629: [1, 1, 0, 0, 0, 0] * 3}
+    tags = [(33627, "I", 4, values[33628], True), (33629, "2I", 9, values[33629], True)]
+    options = {"photometric": "minisblack", "metadata": None, "byteorder": "<"}
+    tifffile.imwrite(path, stack[0], extratags=tags, **options)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        first, second = (file.pages.first.tags[tag].offset for tag in (33627, 33629))
+    struct.pack_into("<HHI", content, first, 33628, 4, 2)
+    struct.pack_into("<HHI", content, second, 33629, 5, len(stack))
+    path.write_bytes(content + stack[1:].tobytes())
     image = image_files.read(path, frame=2)
     np.testing.assert_array_equal(image.pixels[..., 0], stack[2])
     assert image.frames == 3
