@@ -37,6 +37,8 @@ def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
         raise pillow.DecompressionBombError
     if len(opened) > 1:
         notes.append(f"only the main one of its {len(opened)} pictures used")
+    if opened.info.get("aux") or opened.info.get("depth_images"):
+        notes.append("gain maps, depth or mattes beside it left out")
     stored = np.asarray(opened)
     if stored.dtype == np.uint16:
         stored = whole_range(stored.copy(), opened.info["bit_depth"], notes)

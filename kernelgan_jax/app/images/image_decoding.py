@@ -298,6 +298,7 @@ def _image(
         if metadata.geo:
             notes.append("georeference left out, as it is not upright")
             metadata.geo = {}
+    metadata.xmp = xmp_packets.without_companions(metadata.xmp, notes)
     lost = [name for name in metadata.left_out if name]
     if lost:
         notes.append(f"{' and '.join(lost)} left out")

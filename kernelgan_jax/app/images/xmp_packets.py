@@ -30,6 +30,16 @@ _EXTENDED = (
 )
 """What points to another packet of a JPEG."""
 
+_COMPANION = (
+    rb"hdrgm:\w+|(?:G?Camera|OpCamera):(?:MotionPhoto|MicroVideo)\w*"
+    rb"|(?:GDepth|GImage|GAudio):\w+|G?Container:Directory"
+)
+"""Names of what says that beside the picture the file has a gain map, a video, a depth
+map or sound, and where."""
+
+_COMPANION_VALUE = re.compile(rb"\s(?:%b)\s*=\s*(?:\"[^\"]*\"|'[^']*')" % _COMPANION)
+_COMPANION_START = re.compile(rb"<(%b)\b[^<>]*>" % _COMPANION)
+
 
 def orientation_of(xmp: bytes | None) -> int:
     """The orientation that an XMP packet states, 1 to 8; 1 if there is none."""
@@ -40,6 +50,34 @@ def orientation_of(xmp: bytes | None) -> int:
 def alone(xmp: bytes) -> bytes:
     """The packet without what points to the rest of a long one."""
     return re.sub(_EXTENDED, b"", xmp)
+
+
+def without_companions(xmp: bytes | None, notes: list[str]) -> bytes | None:
+    """The packet without what it says of data beside the picture, which are not kept.
+
+    Programs would look for them in the enlarged image.
+
+    Args:
+      xmp: The packet.
+      notes: Gets a note if something is left out.
+    """
+    if xmp is None:
+        return None
+    found = _COMPANION_VALUE.sub(b"", xmp)
+    parts, at = [], 0
+    while start := _COMPANION_START.search(found, at):
+        end = start.end()
+        if not start[0].endswith(b"/>"):
+            close = b"</" + start[1] + b">"
+            end = found.find(close, end) + len(close)
+        if end < start.end():  # It is not closed.
+            break
+        parts.append(found[at : start.start()])
+        at = end
+    found = b"".join([*parts, found[at:]])
+    if found != xmp:
+        notes.append("gain map, video or depth that XMP speaks of left out")
+    return found
 
 
 def turned(xmp: bytes | None, orientation: int, notes: list[str]) -> bytes | None:

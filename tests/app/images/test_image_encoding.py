@@ -342,6 +342,26 @@ def test_packed_xmp_is_read_and_turns_the_image(tmp_path, xmp):
     np.testing.assert_array_equal(found.pixels, image.pixels)
 
 
+def test_xmp_names_no_data_that_are_left_out(tmp_path):
+    kept = b'<a><b dc:x="1"%b/>%b<dc:title>cat</dc:title></a>'
+    values = (
+        b' hdrgm:Version="1.0" GCamera:MotionPhoto=\'1\' Camera:MicroVideoOffset="9"'
+    )
+    elements = (
+        b"<hdrgm:Version>1.0</hdrgm:Version><GDepth:Near/>"
+        b'<Container:Directory><rdf:li Item:Length="9"/></Container:Directory>'
+    )
+    path = tmp_path / "a.jpg"
+    pillow.new("RGB", (8, 8)).save(path, xmp=kept % (values, elements))
+    found = image_files.read(path)
+    assert found.xmp == kept % (b"", b"")
+    assert "gain map, video or depth that XMP speaks of left out" in found.note
+    pillow.new("RGB", (8, 8)).save(path, xmp=found.xmp)
+    assert image_files.read(path).note == ""
+    odd = kept % (b"", b"<hdrgm:Version>")  # Without an end.
+    assert xmp_packets.without_companions(odd, []) == odd
+
+
 @pytest.mark.parametrize(
     "unit, turned, enlarged",
     [("pixel", b"hw", (b"15", b"10")), ("inch", b"wh", (b"7.5", b"5"))],

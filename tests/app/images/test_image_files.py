@@ -703,6 +703,24 @@ def test_heic_of_many_bits_has_white_at_the_top(file, monkeypatch, bits):
     assert f"{bits}-bit samples" in image.conversions
 
 
+def test_what_lies_beside_a_heic_is_named(file, monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    encoded = pillow_heif.from_bytes("RGB", (64, 64), bytes(3 * 64 * 64))
+    data = io.BytesIO()
+    encoded.save(data)
+    path = file("a.heic", data.getvalue())
+    assert image_files.read(path).note == ""
+    open_heif = pillow_heif.open_heif
+
+    def open_of_a_phone(*args, **options):
+        opened = open_heif(*args, **options)
+        opened.info["aux"] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
+        return opened
+
+    monkeypatch.setattr(pillow_heif, "open_heif", open_of_a_phone)
+    assert "gain maps, depth or mattes beside it" in image_files.read(path).note
+
+
 # Metadata.
 
 
