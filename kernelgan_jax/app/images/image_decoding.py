@@ -364,12 +364,22 @@ def _read_by_imagecodecs(
         stored = stored[frame] if frames > 1 else stored
         if stored.dtype == np.uint16:
             stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
-    elif image.format == "WEBP" and frames == 1:
+    elif image.format == "WEBP" and frames == 1 and not _is_animated_webp(file):
         stored = imagecodecs.webp_decode(_all_of(file))
     else:
         return None
     stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
     return Decoded(stored, stored.shape[2] in (2, 4))
+
+
+def _is_animated_webp(file: IO[bytes]) -> bool:
+    """Whether a WebP is an animation, whose frames may be parts of the picture.
+
+    Of that imagecodecs reads no alpha where there is nothing, even of a single frame.
+    """
+    file.seek(12)
+    head = file.read(9)
+    return head.startswith(b"VP8X") and bool(head[8] & 2)
 
 
 def _scale_key(image: ImageFile.ImageFile, depth: int, notes: list[str]) -> None:

@@ -690,6 +690,24 @@ def test_heic(file):
     fails(file("b.heic", heic()), "damaged")
 
 
+def test_a_webp_of_one_frame_that_is_a_part(file):
+    def riff(kind, *parts):
+        data = b"".join(parts)
+        return kind + struct.pack("<I", len(data)) + data
+
+    pixels = helpers.noise(8, 10, 3)
+    still = imagecodecs.webp_encode(pixels, lossless=True)[12:]
+    canvas, sides = bytes([15, 0, 0, 11, 0, 0]), bytes([9, 0, 0, 7, 0, 0])
+    place = bytes([2, 0, 0, 1, 0, 0])  # In steps of two pixels: column 4, row 2.
+    frame = riff(b"ANMF", place, sides, bytes(3), b"\2", still)
+    parts = riff(b"VP8X", b"\x12\0\0\0", canvas), riff(b"ANIM", bytes(6)), frame
+    image = image_files.read(file("a.webp", riff(b"RIFF", b"WEBP", *parts)))
+    np.testing.assert_array_equal(image.pixels[2:10, 4:14], pixels)
+    seen = np.zeros((12, 16), np.uint8)
+    seen[2:10, 4:14] = 255
+    np.testing.assert_array_equal(image.alpha, seen)
+
+
 @pytest.mark.parametrize("bits", [10, 12])
 def test_heic_of_many_bits_has_white_at_the_top(file, monkeypatch, bits):
     pillow_heif = pytest.importorskip("pillow_heif")
