@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from kernelgan_jax.app.images import netpbm
+from kernelgan_jax.app.images import jpegxl_header, netpbm
 from kernelgan_jax.app.images.image_kinds import PNG_START, TIFF_STARTS, kind_of
 
 PEAK = 2.75
@@ -32,10 +32,6 @@ _MOST_BOXES = 1000
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 """Start of the codestream of a JPEG 2000."""
-
-
-_JPEGXL = b"\xff\x0a"
-"""Start of the codestream of a JPEG XL."""
 
 
 JPEG_LS = 0xF7
@@ -281,18 +277,7 @@ def _heif(file: IO[bytes]) -> Declared | None:
     return Declared(width, height, 4 * (8 if depth <= 8 else 16))
 
 
-class JpegXl(NamedTuple):
-    """What the headers of a JPEG XL declare."""
-
-    width: int
-    height: int
-    depth: int
-    """Bits of a sample."""
-    channels: int
-    """Samples of a pixel; 1 stands for gray and nothing else."""
-
-
-def jpegxl_header(file: IO[bytes]) -> JpegXl | None:
+def read_jpegxl(file: IO[bytes]) -> jpegxl_header.JpegXl | None:
     """The headers of a JPEG XL, bare or in a container; None if there are none.
 
     Raises:
@@ -300,7 +285,7 @@ def jpegxl_header(file: IO[bytes]) -> JpegXl | None:
     """
     file.seek(0)
     data = file.read(netpbm.HEAD)
-    if not data.startswith(_JPEGXL):
+    if not data.startswith(jpegxl_header.START):
         data = b""
         for kind, start, end in boxes(file, 0, file.seek(0, 2)):
             if kind in (b"jxlc", b"jxlp"):  # Each of several parts has a number.
@@ -309,93 +294,12 @@ def jpegxl_header(file: IO[bytes]) -> JpegXl | None:
                 data += file.read(min(netpbm.HEAD, max(end - start, 0)))
             if len(data) >= netpbm.HEAD:
                 break
-    return _codestream(data) if data.startswith(_JPEGXL) else None
+    return jpegxl_header.header(data) if data.startswith(jpegxl_header.START) else None
 
 
 def _jpegxl(file: IO[bytes]) -> Declared | None:
-    found = jpegxl_header(file)
+    found = read_jpegxl(file)
     if found is None:
         return None
     each = next(size for size in (8, 16, 32, 64) if found.depth <= size)
     return Declared(found.width, found.height, each * found.channels)
-
-
-class _Bits:
-    """Reads numbers from bits, the lowest of each byte first."""
-
-    def __init__(self, data: bytes):
-        self._rest, self._left = int.from_bytes(data, "little"), 8 * len(data)
-
-    def read(self, count: int) -> int:
-        """A number of so many bits."""
-        self._left -= count
-        if self._left < 0:
-            raise ValueError("cut off")
-        found = self._rest & ((1 << count) - 1)
-        self._rest >>= count
-        return found
-
-    def choice(self, *options: tuple[int, int]) -> int:
-        """A number after the choice, in 2 bits, of its offset and number of bits."""
-        offset, count = options[self.read(2)]
-        return offset + self.read(count)
-
-
-_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-"""Ratios of width and height that JPEG XL has numbers for."""
-
-
-def _codestream(data: bytes) -> JpegXl:
-    """The headers at the start of a JPEG XL's codestream."""
-    bits = _Bits(data[2:98])
-    width, height = _jpegxl_sides(bits)
-    if bits.read(1):  # All else is as usual.
-        return JpegXl(width, height, 8, 3)
-    if bits.read(1):
-        bits.read(3)  # orientation
-        if bits.read(1):
-            _jpegxl_sides(bits)  # intrinsic size
-        if bits.read(1):
-            _jpegxl_preview(bits)
-        if bits.read(1):  # An animation: its clock, repetitions and time codes.
-            bits.choice((100, 0), (1000, 0), (1, 10), (1, 30))
-            bits.choice((1, 0), (1001, 0), (1, 8), (1, 10))
-            bits.choice((0, 0), (0, 3), (0, 16), (0, 32))
-            bits.read(1)
-    if bits.read(1):  # floating point
-        depth = bits.choice((32, 0), (16, 0), (24, 0), (1, 6))
-        bits.read(4)
-    else:
-        depth = bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
-    bits.read(1)
-    more = bits.choice((0, 0), (1, 0), (2, 4), (1, 12))
-    is_gray = False
-    if not more:
-        bits.read(1)
-        if not bits.read(1):  # Not the usual colours; then whether of a profile.
-            bits.read(1)
-            is_gray = bits.read(2) == 1
-    return JpegXl(width, height, depth, (1 if is_gray else 3) + more)
-
-
-def _jpegxl_sides(bits: _Bits) -> tuple[int, int]:
-    """Width and height of a JPEG XL."""
-    is_small = bits.read(1)
-
-    def side() -> int:
-        if is_small:
-            return 8 * (1 + bits.read(5))
-        return bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
-
-    height, ratio = side(), _RATIOS[bits.read(3)]
-    return (height * ratio[0] // ratio[1] if ratio else side()), height
-
-
-def _jpegxl_preview(bits: _Bits) -> None:
-    """Reads past the sides of a preview in a JPEG XL."""
-    sizes = ((16, 0), (32, 0), (1, 5), (33, 9))
-    if not bits.read(1):  # Else in steps of 8 pixels.
-        sizes = ((1, 6), (65, 8), (321, 10), (1345, 12))
-    bits.choice(*sizes)
-    if not bits.read(3):  # No known ratio.
-        bits.choice(*sizes)

@@ -4,6 +4,8 @@ Pillow reads what has 8 bits per sample and is gray or RGB. The other modules of
 folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 """
 
+import dataclasses
+import io
 import struct
 from typing import IO
 
@@ -88,8 +90,10 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "tiff":
         return _decode_tiff(file, frame, notes)
     if kind == "jpegxl":
-        decoded, frames = jpegxl.read(file, frame, notes)
-        parts = decoded, Metadata(), notes
+        if (jpeg := jpegxl.packed_jpeg(file)) is not None:
+            return dataclasses.replace(decode(io.BytesIO(jpeg)), format="JXL")
+        decoded, metadata, frames = jpegxl.read(file, frame, notes)
+        parts = decoded, metadata, notes
         return _image(*parts, format="JXL", frame=frame, frames=frames)
     if kind == "jpeg2000":
         if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:

@@ -1,18 +1,46 @@
-"""Reading JPEG XL: samples of any depth, frames of animations, bands."""
+"""Reading JPEG XL: samples of any depth, frames of animations, bands, and metadata."""
 
+import struct
 from typing import IO
 
 import imagecodecs
 import numpy as np
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import declared
-from kernelgan_jax.app.images.image import MAX_PIXELS
+from kernelgan_jax.app.images import declared, xmp_packets
+from kernelgan_jax.app.images.declared import read_jpegxl as read_header
+from kernelgan_jax.app.images.exif import kept_block
+from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
+from kernelgan_jax.app.images.metadata import Metadata
 from kernelgan_jax.app.images.netpbm import whole_range
-from kernelgan_jax.app.images.tiff_decoding import Decoded
+from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
+from kernelgan_jax.app.images.tiff_decoding import Decoded, straighten
+
+_MAX_UNPACKED = 2**22
+"""Bytes of the longest metadata that are unpacked."""
+
+_EXIF, _XMP, _PACKED = b"Exif", b"xml ", b"brob"
+"""Boxes of metadata; one that is packed names the kind that it holds."""
 
 
-def read(file: IO[bytes], frame: int, notes: list[str]) -> tuple[Decoded, int]:
+def packed_jpeg(file: IO[bytes]) -> bytes | None:
+    """The JPEG that was packed as a JPEG XL without loss; None if it is none.
+
+    All its metadata are as they were.
+    """
+    kinds = {kind for kind, _, _ in declared.boxes(file, 0, file.seek(0, 2))}
+    if b"jbrd" not in kinds:
+        return None
+    file.seek(0)
+    try:
+        return bytes(imagecodecs.jpegxl_decode_jpeg(file.read(), numthreads=1))
+    except imagecodecs.JpegxlError:  # Its metadata may have been changed since.
+        return None
+
+
+def read(
+    file: IO[bytes], frame: int, notes: list[str]
+) -> tuple[Decoded, Metadata, int]:
     """Reads a JPEG XL, which imagecodecs turns upright.
 
     Args:
@@ -21,18 +49,21 @@ def read(file: IO[bytes], frame: int, notes: list[str]) -> tuple[Decoded, int]:
       notes: Get what is changed or left out.
 
     Returns:
-      The pixels, and the number of frames.
+      The pixels, the metadata, and the number of frames.
 
     Raises:
       DecompressionBombError: If it is too large.
+      UnusableError: If it is CMYK.
       ValueError: If it has no codestream.
       JpegxlError: If the codestream is damaged.
     """
-    found = declared.jpegxl_header(file)
+    found = read_header(file)
     if found is None:
         raise ValueError("no codestream")
     if found.width * found.height > MAX_PIXELS:
         raise pillow.DecompressionBombError
+    if found.has_inks:
+        raise UnusableError("is JPEG XL in CMYK; export it as TIFF")
     file.seek(0)
     stored = imagecodecs.jpegxl_decode(file.read())
     # Gray frames have no axis for channels.
@@ -49,5 +80,42 @@ def read(file: IO[bytes], frame: int, notes: list[str]) -> tuple[Decoded, int]:
         notes.append(f"{stored.shape[2]} bands, all of them used")
     if stored.dtype.kind == "u":
         stored = whole_range(stored, found.depth, notes)
-    notes.append("metadata of JPEG XL left out")
-    return Decoded(stored, not bands and stored.shape[2] in (2, 4), bands), frames
+    has_alpha = not bands and stored.shape[2] in (2, 4)
+    if has_alpha and found.is_premultiplied:
+        straighten(stored, notes)
+    if found.has_profile:
+        notes.append("the ICC profile of JPEG XL left out")
+    metadata = _metadata(file, found.orientation, notes)
+    metadata.chunks = found.chunks
+    return Decoded(stored, has_alpha, bands), metadata, frames
+
+
+def _metadata(file: IO[bytes], orientation: int, notes: list[str]) -> Metadata:
+    """EXIF and XMP, if the file has a container, of the picture turned upright."""
+    found, others = Metadata(), []
+    for kind, start, end in declared.boxes(file, 0, file.seek(0, 2)):
+        file.seek(start)
+        is_packed = kind == _PACKED
+        if is_packed:
+            kind, start = file.read(4), start + 4
+        if kind not in (_EXIF, _XMP):
+            continue
+        data = file.read(min(end - start, _MAX_UNPACKED))
+        try:
+            if is_packed:
+                data = bytes(imagecodecs.brotli_decode(data, out=_MAX_UNPACKED))
+        except imagecodecs.BrotliError:
+            others.append("damaged or long metadata")
+            continue
+        if kind == _XMP:
+            found.xmp = xmp_packets.turned(data, orientation, notes)
+            continue
+        exif = pillow.Exif()
+        try:
+            with own_pillow_settings(notes):
+                exif.load(data[4 + int.from_bytes(data[:4], "big") :])
+                found.exif = kept_block(exif, "JXL", notes, orientation=orientation)
+        except (SyntaxError, ValueError, struct.error):
+            notes.append("unreadable EXIF left out")
+    found.left_out = tuple(others)
+    return found
