@@ -11,8 +11,8 @@ from typing import IO
 
 import imagecodecs
 import numpy as np
+from PIL import GifImagePlugin, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
-from PIL import ImageFile, ImageMode, UnidentifiedImageError
 
 from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
@@ -231,6 +231,8 @@ def _decode_pillow(
             decoded.is_turned = image.format == "TIFF"
             if image.format == "WEBP" and decoded.has_alpha:
                 decoded = _without_opaque(decoded)
+            if isinstance(image, GifImagePlugin.GifImageFile) and frames == 1:
+                decoded = _with_clear_rim(decoded, image.dispose_extent)
         exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
         metadata.exif = block_of(exif, image.format, notes, orientation)
         if tiff is not None:
@@ -245,6 +247,23 @@ def _decode_pillow(
         image.close()
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format=format, frame=frame, frames=frames)
+
+
+def _with_clear_rim(
+    decoded: Decoded, place: tuple[int, int, int, int] | None
+) -> Decoded:
+    """Pixels of a GIF with alpha where its picture leaves some of them out.
+
+    Programs show nothing there, and Pillow some colour.
+    """
+    if decoded.has_alpha or place is None:
+        return decoded
+    left, top, right, bottom = place
+    alpha = np.zeros((*decoded.stored.shape[:2], 1), np.uint8)
+    alpha[top:bottom, left:right] = 255
+    if alpha.all():
+        return decoded
+    return Decoded(np.concatenate([decoded.stored, alpha], axis=2), has_alpha=True)
 
 
 def _without_opaque(decoded: Decoded) -> Decoded:

@@ -17,7 +17,13 @@ import pytest
 from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import image_decoding, image_files, interlaced, netpbm
+from kernelgan_jax.app.images import (
+    gif,
+    image_decoding,
+    image_files,
+    interlaced,
+    netpbm,
+)
 
 HEIGHT, WIDTH = 5, 7
 
@@ -688,6 +694,19 @@ def test_heic(file):
     np.testing.assert_allclose(image.pixels, pixels.astype(int), atol=6)
     assert b"Camera" in image.exif and image.format == "HEIF"
     fails(file("b.heic", heic()), "damaged")
+
+
+def test_a_gif_that_is_smaller_than_its_canvas(file):
+    part = helpers.noise(8, 10, 3)
+    content = bytearray(gif.still(part, None))
+    frame = content.index(b"\x2c\0\0\0\0\x0a\0\x08\0")
+    struct.pack_into("<HH", content, 6, 16, 12)
+    struct.pack_into("<HH", content, frame + 1, 4, 2)
+    image = image_files.read(file("a.gif", bytes(content)))
+    np.testing.assert_array_equal(image.pixels[2:10, 4:14], part)
+    seen = np.zeros((12, 16), np.uint8)
+    seen[2:10, 4:14] = 255
+    np.testing.assert_array_equal(image.alpha, seen)
 
 
 def test_a_webp_of_one_frame_that_is_a_part(file):
