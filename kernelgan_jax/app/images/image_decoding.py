@@ -19,10 +19,12 @@ from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import (
     declared,
     heic,
+    inks,
     interlaced,
     jpeg2000,
     jpegxl,
     netpbm,
+    partial_frames,
     xmp_packets,
 )
 from kernelgan_jax.app.images.declared import Declared
@@ -61,7 +63,7 @@ _MODES = {
     "RGBA": ("RGB", ""),
     "RGBX": ("RGB", ""),
     "RGBa": ("RGB", "premultiplied alpha divided out"),
-    "CMYK": ("RGB", "CMYK converted to RGB without its colour profile"),
+    "CMYK": ("RGB", ""),  # `inks` says how.
     "YCbCr": ("RGB", "YCbCr converted to RGB without its colour profile"),
     "I;16": ("I;16", ""),
     "I;16B": ("I;16B", ""),
@@ -230,9 +232,9 @@ def _decode_pillow(
             decoded = Decoded(*_read_bands(image, notes))
             decoded.is_turned = image.format == "TIFF"
             if image.format == "WEBP" and decoded.has_alpha:
-                decoded = _without_opaque(decoded)
+                decoded = partial_frames.without_opaque(decoded)
             if isinstance(image, GifImagePlugin.GifImageFile) and frames == 1:
-                decoded = _with_clear_rim(decoded, image.dispose_extent)
+                decoded = partial_frames.with_clear_rim(decoded, image.dispose_extent)
         exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
         metadata.exif = block_of(exif, image.format, notes, orientation)
         if tiff is not None:
@@ -247,33 +249,6 @@ def _decode_pillow(
         image.close()
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format=format, frame=frame, frames=frames)
-
-
-def _with_clear_rim(
-    decoded: Decoded, place: tuple[int, int, int, int] | None
-) -> Decoded:
-    """Pixels of a GIF with alpha where its picture leaves some of them out.
-
-    Programs show nothing there, and Pillow some colour.
-    """
-    if decoded.has_alpha or place is None:
-        return decoded
-    left, top, right, bottom = place
-    alpha = np.zeros((*decoded.stored.shape[:2], 1), np.uint8)
-    alpha[top:bottom, left:right] = 255
-    if alpha.all():
-        return decoded
-    return Decoded(np.concatenate([decoded.stored, alpha], axis=2), has_alpha=True)
-
-
-def _without_opaque(decoded: Decoded) -> Decoded:
-    """Pixels without an alpha that hides nothing.
-
-    An animated WebP that stores only what changes has one, whatever is shown.
-    """
-    if decoded.stored[..., -1].min() < 255:
-        return decoded
-    return Decoded(decoded.stored[..., :-1])
 
 
 def _frames(image: ImageFile.ImageFile, notes: list[str]) -> int:
@@ -387,22 +362,12 @@ def _read_by_imagecodecs(
         stored = stored[frame] if frames > 1 else stored
         if stored.dtype == np.uint16:
             stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
-    elif image.format == "WEBP" and frames == 1 and not _is_animated_webp(file):
+    elif image.format == "WEBP" and not partial_frames.is_animated_webp(file):
         stored = imagecodecs.webp_decode(_all_of(file))
     else:
         return None
     stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
     return Decoded(stored, stored.shape[2] in (2, 4))
-
-
-def _is_animated_webp(file: IO[bytes]) -> bool:
-    """Whether a WebP is an animation, whose frames may be parts of the picture.
-
-    Of that imagecodecs reads no alpha where there is nothing, even of a single frame.
-    """
-    file.seek(12)
-    head = file.read(9)
-    return head.startswith(b"VP8X") and bool(head[8] & 2)
 
 
 def _scale_key(image: ImageFile.ImageFile, depth: int, notes: list[str]) -> None:
@@ -428,6 +393,10 @@ def _read_bands(
       `H x W x C` array, uint8 or uint16, and whether its last channel is alpha.
     """
     mode, change = _MODES[image.mode]
+    by_profile = None
+    if image.mode == "CMYK":
+        by_profile = inks.transform_of(image.info.get("icc_profile"))
+        change = inks.note_of(by_profile)
     if change:
         notes.append(change)
     image.load()
@@ -440,7 +409,11 @@ def _read_bands(
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        band = image.crop((0, top, width, bottom)).convert(mode)
+        band = image.crop((0, top, width, bottom))
+        if by_profile is None:
+            band = band.convert(mode)
+        else:
+            band = inks.converted(band, by_profile)
         stored[top:bottom] = np.asarray(band).reshape(bottom - top, width, -1)
     if stored.dtype == np.uint8:
         return stored, has_alpha

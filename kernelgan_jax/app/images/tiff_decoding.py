@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as pillow
 from tifffile import TIFF, TiffFile, TiffPage
 
-from kernelgan_jax.app.images import exif, nodata, tiff_pages
+from kernelgan_jax.app.images import exif, inks, nodata, tiff_pages
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
@@ -188,8 +188,7 @@ class Tiff:
         if alpha == 1:
             straighten(stored, notes)
         if kind == SEPARATED and colours == 4:
-            notes.append("CMYK converted to RGB without its colour profile")
-            stored = _rgb_of_inks(stored)
+            stored = inks.to_rgb(stored, page.tags.valueof(_ICC), notes)
             return Decoded(stored, has_alpha, missing=missing, keeps_profile=False)
         if bands:
             notes.append(f"{colours} bands, all of them used")
@@ -427,16 +426,3 @@ def straighten(stored: np.ndarray, notes: list[str]) -> None:
         quotient = stored[row, :, :-1] * np.uint64(top) + wide // np.uint64(2)
         quotient //= np.maximum(wide, 1)
         stored[row, :, :-1] = np.minimum(quotient, np.uint64(top))
-
-
-def _rgb_of_inks(stored: np.ndarray) -> np.ndarray:
-    """CMYK, and any alpha behind it, as RGB: each ink takes its part of the light."""
-    shape = (*stored.shape[:2], stored.shape[2] - 1)
-    colour = np.empty(shape, stored.dtype)
-    top: Any = 1 if stored.dtype.kind == "f" else np.iinfo(stored.dtype).max
-    for row in range(len(stored)):
-        light = 1 - stored[row, :, :4].astype(np.float64) / top
-        rgb = top * light[:, :3] * light[:, 3:]
-        colour[row, :, :3] = rgb if stored.dtype.kind == "f" else np.rint(rgb)
-    colour[:, :, 3:] = stored[:, :, 4:]
-    return colour
