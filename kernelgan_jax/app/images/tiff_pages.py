@@ -14,8 +14,11 @@ _COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
 """Samples of a pixel for kinds of colour that have more than one."""
 
 _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
-_WIDTH, PHOTOMETRIC, _SUB_IFDS = 256, 262, 330
+_WIDTH, PHOTOMETRIC, _SUB_IFDS, _INK_SET = 256, 262, 330, 332
 """Numbers of tags."""
+
+_NOT_CMYK = 2
+"""Value of the tag InkSet."""
 
 LEFT_OUT = (0, 0)
 """Offset and bytes of a strip or tile that GDAL has left out, as it has only zeros or
@@ -79,11 +82,15 @@ def places(page: TiffPage) -> list[tuple[int, int]]:
 def photometric(page: TiffPage) -> int:
     """The kind of colour.
 
+    Inks other than those of CMYK are bands.
+
     A file that does not say it is RGB if it has three samples apart from extra ones,
     and else gray or bands of which the smallest is black.
     """
     if PHOTOMETRIC in page.tags:
-        return int(page.photometric or 0)
+        kind = int(page.photometric or 0)
+        is_other = kind == SEPARATED and page.tags.valueof(_INK_SET) == _NOT_CMYK
+        return MINIMUM_IS_BLACK if is_other else kind
     is_rgb = page.samplesperpixel - len(page.extrasamples or ()) == _COLOURS[RGB]
     return RGB if is_rgb else MINIMUM_IS_BLACK
 

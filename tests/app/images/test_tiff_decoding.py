@@ -472,6 +472,16 @@ def test_descriptions_that_only_look_like_those_of_stacks(tmp_path, text):
     assert image.frames == 1
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_inks_that_are_not_cmyk_are_bands(tiff, dtype):
+    pixels = values(4, dtype)
+    path = tiff(pixels, photometric="separated", extratags=[(331, "H", 1, 2, True)])
+    change_tag(path, 331, number=332)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.bands and image.alpha is None
+
+
 def test_a_single_ink_is_gray(tiff):
     stored = values(1, "uint8")
     path = tiff(stored)
