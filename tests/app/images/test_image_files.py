@@ -940,6 +940,9 @@ def test_not_an_image(file, content):
         (b"\0\0\1\0\1\0", "an icon"),
         (bytes(344) + b"n+1\0", "a NIfTI volume"),
         (bytes(257) + b"ustar", "a tar archive"),
+        (b"ZISRAWFILE\0", "a microscope's file"),
+        (b"SDPX\0", "a film frame"),
+        (b"NRRD0004\n", "an NRRD volume"),
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):
