@@ -15,7 +15,7 @@ import tifffile
 from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import gif
+from kernelgan_jax.app.images import colour_profiles, gif
 from kernelgan_jax.app.images.exif import (
     OTHER_TEXTS,
     RATINGS,
@@ -102,6 +102,7 @@ def fit(image: Image, wanted: str) -> Fitted:
         notes.append(f"each in a file of its own, as {_NAMES[kind]} holds one")
     if image.frames > 1 and kind == "tif" and image.format != "TIFF":
         notes.append("without the time for which each is shown")
+    image = _with_profile(image, kind)
     notes += _lost(image, kind)
     if kind in ("png", "tif"):
         return Fitted(image, kind, tuple(notes))
@@ -212,6 +213,19 @@ def write(
     data = encode(image, format, quality=quality)
     with open(path, "wb") as file:
         file.write(data)
+
+
+def _with_profile(image: Image, kind: str) -> Image:
+    """The image with an ICC profile for what chunks of a PNG say of its colours."""
+    names = [name for name, _ in image.chunks]
+    is_held = kind in ("png", "gif") or (kind == "avif" and b"cICP" in names)
+    if is_held or image.icc_profile is not None or not image.is_colour:
+        return image
+    profile = colour_profiles.of_chunks(image.chunks)
+    if profile is None:
+        return image
+    chunks = colour_profiles.without_colours(image.chunks)
+    return dataclasses.replace(image, icc_profile=profile, chunks=chunks)
 
 
 def _lost(image: Image, kind: str) -> list[str]:

@@ -1,0 +1,75 @@
+"""ICC profiles for what the chunks of a PNG say of colours."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image as pillow
+from PIL import ImageCms
+
+from kernelgan_jax.app.images import colour_profiles, image_encoding, image_files
+from kernelgan_jax.app.images.image import Image
+
+SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+CASES = {
+    # The sample (160, 120, 80) of each as sRGB, by matrices from the chromaticities.
+    "Display P3": ([(b"cICP", bytes([12, 13, 0, 1]))], (167, 118, 73)),
+    "linear": ([(b"cICP", bytes([1, 8, 0, 1]))], (208, 182, 152)),
+    "BT.2020": ([(b"cICP", bytes([9, 13, 0, 1]))], (182, 114, 72)),
+    "gamma 1": (
+        [(b"gAMA", struct.pack(">I", 100000)), (b"cHRM", struct.pack(">8I", *SRGB))],
+        (208, 182, 152),
+    ),
+    "gamma 1.8 alone": ([(b"gAMA", struct.pack(">I", 55556))], (176, 139, 99)),
+    "as sRGB": ([(b"cICP", bytes([1, 13, 0, 1]))], (160, 120, 80)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_colours(name):
+    chunks, expected = CASES[name]
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(colour_profiles.of_chunks(chunks)))
+    picture = pillow.new("RGB", (1, 1), (160, 120, 80))
+    srgb = ImageCms.createProfile("sRGB")
+    found = ImageCms.profileToProfile(
+        picture, profile, srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
+    np.testing.assert_allclose(found.getpixel((0, 0)), expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [],
+        [(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 45455))],
+        [(b"cICP", bytes([9, 16, 0, 1]))],  # PQ
+        [(b"gAMA", bytes(4))],
+        [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", bytes(32))],
+    ],
+)
+def test_no_profile(chunks):
+    assert colour_profiles.of_chunks(chunks) is None
+
+
+@pytest.mark.parametrize("format", ["jpg", "webp", "tif", "png", "avif"])
+def test_formats_without_chunks_get_a_profile(tmp_path, format):
+    chunks = ((b"cICP", bytes([12, 13, 0, 1])), (b"tEXt", b"a\0b"))
+    pixels = np.full((8, 8, 3), 100, np.uint8)
+    fitted = image_encoding.fit(Image(pixels, chunks=chunks), format)
+    path = tmp_path / f"a.{format}"
+    image_encoding.write(path, fitted.image, fitted.format)
+    found = image_files.read(path)
+    if format in ("png", "avif"):
+        assert found.icc_profile is None and chunks[0] in found.chunks
+    else:
+        assert found.icc_profile == colour_profiles.of_chunks(chunks)
+        assert not any("cICP" in note for note in fitted.notes)
+
+
+def test_gray_gets_none():
+    chunks = ((b"gAMA", struct.pack(">I", 100000)),)
+    pixels = np.full((8, 8, 1), 100, np.uint8)
+    fitted = image_encoding.fit(Image(pixels, chunks=chunks), "jpg")
+    assert fitted.image.icc_profile is None
+    assert "without gAMA, which JPEG cannot hold" in fitted.notes
