@@ -14,6 +14,15 @@ import numpy as np
 
 from kernelgan_jax.app.images.metadata import COLOUR_CHUNKS
 
+ADOBE_RGB = (
+    (b"gAMA", struct.pack(">I", 45471)),
+    (
+        b"cHRM",
+        struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000),
+    ),
+)
+"""The chunks of a PNG in Adobe RGB (1998)."""
+
 _D65 = (0.3127, 0.3290)
 _OF_709 = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _OF_2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))

@@ -154,6 +154,21 @@ def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
     return found
 
 
+def is_adobe_rgb(exif: pillow.Exif) -> bool:
+    """Whether a camera says that the colours are those of Adobe RGB.
+
+    Cameras say it by the version of the rules for files (DCF), without a profile.
+
+    Raises:
+      Exception: Any of several, if the block is damaged.
+    """
+    camera = _of_camera(exif)
+    if ExifTags.IFD.Interop not in camera:
+        return False
+    version = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    return version == "R03"
+
+
 def block_of(
     read: Callable[[], pillow.Exif],
     format: str | None,

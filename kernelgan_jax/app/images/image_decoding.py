@@ -4,6 +4,7 @@ Pillow reads what has 8 bits per sample and is gray or RGB. The other modules of
 folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 """
 
+import contextlib
 import dataclasses
 import io
 import struct
@@ -17,6 +18,7 @@ from PIL import Image as pillow
 from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import (
+    colour_profiles,
     declared,
     heic,
     inks,
@@ -30,6 +32,7 @@ from kernelgan_jax.app.images import (
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.exif import (
     block_of,
+    is_adobe_rgb,
     kept_block,
     orientation_of,
     upright,
@@ -236,6 +239,7 @@ def _decode_pillow(
             if isinstance(image, GifImagePlugin.GifImageFile) and frames == 1:
                 decoded = partial_frames.with_clear_rim(decoded, image.dispose_extent)
         exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
+        _read_camera_colours(image, metadata, notes)
         metadata.exif = block_of(exif, image.format, notes, orientation)
         if tiff is not None:
             value = stated_value(metadata.geo, decoded.stored.dtype)
@@ -249,6 +253,18 @@ def _decode_pillow(
         image.close()
     parts = decoded, metadata, notes, orientation
     return _image(*parts, format=format, frame=frame, frames=frames)
+
+
+def _read_camera_colours(
+    image: ImageFile.ImageFile, metadata: Metadata, notes: list[str]
+) -> None:
+    """Gives photographs in Adobe RGB the profile that cameras leave out."""
+    if image.mode != "RGB" or image.format not in ("JPEG", "MPO"):
+        return
+    with contextlib.suppress(SyntaxError, ValueError, struct.error):  # It is noted.
+        if metadata.icc_profile is None and is_adobe_rgb(image.getexif()):
+            metadata.icc_profile = colour_profiles.of_chunks(colour_profiles.ADOBE_RGB)
+            notes.append("Adobe RGB, as EXIF says, given its ICC profile")
 
 
 def _frames(image: ImageFile.ImageFile, notes: list[str]) -> int:

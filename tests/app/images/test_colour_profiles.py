@@ -5,8 +5,8 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import ExifTags, ImageCms
 from PIL import Image as pillow
-from PIL import ImageCms
 
 from kernelgan_jax.app.images import colour_profiles, image_encoding, image_files
 from kernelgan_jax.app.images.image import Image
@@ -22,6 +22,7 @@ CASES = {
         (208, 182, 152),
     ),
     "gamma 1.8 alone": ([(b"gAMA", struct.pack(">I", 55556))], (176, 139, 99)),
+    "Adobe RGB": (list(colour_profiles.ADOBE_RGB), (174, 121, 77)),
     "as sRGB": ([(b"cICP", bytes([1, 13, 0, 1]))], (160, 120, 80)),
 }
 
@@ -73,3 +74,20 @@ def test_gray_gets_none():
     fitted = image_encoding.fit(Image(pixels, chunks=chunks), "jpg")
     assert fitted.image.icc_profile is None
     assert "without gAMA, which JPEG cannot hold" in fitted.notes
+
+
+@pytest.mark.parametrize("version, expected", [("R03", True), ("R98", False)])
+def test_photographs_in_adobe_rgb_get_its_profile(tmp_path, version, expected):
+    exif = pillow.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    camera = {ExifTags.Base.ColorSpace: 65535, ExifTags.IFD.Interop: {1: version}}
+    exif[ExifTags.IFD.Exif] = camera
+    path = tmp_path / "_DSC1.jpg"
+    picture = pillow.new("RGB", (8, 8), (100, 100, 100))
+    picture.save(path, exif=exif)
+    image = image_files.read(path)
+    adobe = colour_profiles.of_chunks(colour_profiles.ADOBE_RGB)
+    assert image.icc_profile == (adobe if expected else None)
+    assert ("Adobe RGB" in image.note) == expected
+    picture.save(path, exif=exif, icc_profile=b"profile")
+    assert image_files.read(path).icc_profile == b"profile"
