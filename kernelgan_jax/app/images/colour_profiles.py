@@ -66,7 +66,11 @@ def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     found = dict(chunks)
     curve: tuple[float, ...] | None
     if b"cICP" in found:
-        primaries, transfer = found[b"cICP"][:2]
+        if len(found[b"cICP"]) != 4:
+            return None
+        primaries, transfer, _, is_full_range = found[b"cICP"]
+        if not is_full_range:
+            return None
         places, curve = _PLACES.get(primaries), _CURVES.get(transfer)
     elif b"sRGB" in found or len(found.get(b"gAMA", b"")) != 4:
         return None

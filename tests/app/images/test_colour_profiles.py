@@ -45,6 +45,8 @@ def test_colours(name):
         [],
         [(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 45455))],
         [(b"cICP", bytes([9, 16, 0, 1]))],  # PQ
+        [(b"cICP", bytes([12, 13, 0, 0]))],  # black is 16
+        [(b"cICP", b"\1")],
         [(b"gAMA", bytes(4))],
         [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", bytes(32))],
     ],
