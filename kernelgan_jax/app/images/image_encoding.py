@@ -231,8 +231,10 @@ def _with_profile(image: Image, kind: str) -> Image:
 def _lost(image: Image, kind: str) -> list[str]:
     """A note on metadata that the format does not hold."""
     names = [] if kind == "png" else [name for name, _ in image.chunks]
-    # sRGB is what is assumed without it.
-    held = (b"sRGB", b"cICP") if kind == "avif" else (b"sRGB",)
+    # sRGB is what is assumed without it; other chunks beside it only say the same.
+    held = {b"sRGB", b"gAMA", b"cHRM"} if b"sRGB" in names else set()
+    if kind == "avif":
+        held.add(b"cICP")
     lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n not in held]
     if not set(names) <= set(COLOUR_CHUNKS):
         lost.append("texts")

@@ -70,6 +70,15 @@ def test_formats_without_chunks_get_a_profile(tmp_path, format):
         assert not any("cICP" in note for note in fitted.notes)
 
 
+@pytest.mark.parametrize("format", ["jpg", "webp", "tif", "avif"])
+def test_of_srgb_nothing_is_lost(format):
+    # As Windows writes it.
+    chunks = ((b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 45455)))
+    image = Image(np.full((8, 8, 3), 100, np.uint8), chunks=chunks)
+    fitted = image_encoding.fit(image, format)
+    assert fitted.image.icc_profile is None and fitted.notes == ()
+
+
 def test_gray_gets_none():
     chunks = ((b"gAMA", struct.pack(">I", 100000)),)
     pixels = np.full((8, 8, 1), 100, np.uint8)
