@@ -11,6 +11,7 @@ from PIL import Image as pillow
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from kernelgan_jax.app.images import xmp_packets
+from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
 
 ORIENTATION = ExifTags.Base.Orientation
 """The tag of the orientation."""
@@ -180,6 +181,31 @@ def block_of(
         return kept_block(read(), format, notes, orientation=orientation)
     except (SyntaxError, ValueError, struct.error):
         return None  # It is noted already.
+
+
+def kept_of_block(
+    block: bytes, format: str, notes: list[str], *, orientation: int | None = None
+) -> tuple[bytes | None, int]:
+    """The block that is kept of a picture which its decoder has turned upright.
+
+    Args:
+      block: The block in the file.
+      format: Name of the format.
+      notes: Gets a note if it cannot be read.
+      orientation: That which the decoder has applied; else what the block states.
+
+    Returns:
+      The block as that of `kept_block`, and the orientation.
+    """
+    exif = pillow.Exif()
+    try:
+        with own_pillow_settings(notes):
+            exif.load(block)
+            applied = orientation or stated_orientation(exif.get(ORIENTATION)) or 1
+            return kept_block(exif, format, notes, orientation=applied), applied
+    except (SyntaxError, ValueError, struct.error):
+        notes.append("unreadable EXIF left out")
+        return None, orientation or 1
 
 
 def kept_block(

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import xmp_packets
-from kernelgan_jax.app.images.exif import ORIENTATION, kept_block, stated_orientation
+from kernelgan_jax.app.images.exif import kept_of_block
 from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.images.metadata import Metadata, colour_chunks
 from kernelgan_jax.app.images.netpbm import whole_range
@@ -50,9 +50,6 @@ def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
         codes = colours["color_primaries"], colours["transfer_characteristics"]
         metadata.chunks = colour_chunks(*map(int, codes))
     if block := opened.info.get("exif"):
-        exif = pillow.Exif()
-        exif.load(block)
-        orientation = stated_orientation(exif.get(ORIENTATION)) or 1
-        metadata.exif = kept_block(exif, "HEIF", notes, orientation=orientation)
+        metadata.exif, orientation = kept_of_block(block, "HEIF", notes)
         metadata.xmp = xmp_packets.turned(metadata.xmp, orientation, notes)
     return Decoded(stored, stored.shape[2] in (2, 4)), metadata

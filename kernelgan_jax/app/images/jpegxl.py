@@ -1,6 +1,5 @@
 """Reading JPEG XL: samples of any depth, frames of animations, bands, and metadata."""
 
-import struct
 from typing import IO
 
 import imagecodecs
@@ -9,11 +8,10 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app.images import declared, xmp_packets
 from kernelgan_jax.app.images.declared import read_jpegxl as read_header
-from kernelgan_jax.app.images.exif import kept_block
+from kernelgan_jax.app.images.exif import kept_of_block
 from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.images.metadata import Metadata
 from kernelgan_jax.app.images.netpbm import whole_range
-from kernelgan_jax.app.images.pillow_settings import own_pillow_settings
 from kernelgan_jax.app.images.tiff_decoding import Decoded, straighten
 
 _MAX_UNPACKED = 2**22
@@ -110,12 +108,7 @@ def _metadata(file: IO[bytes], orientation: int, notes: list[str]) -> Metadata:
         if kind == _XMP:
             found.xmp = xmp_packets.turned(data, orientation, notes)
             continue
-        exif = pillow.Exif()
-        try:
-            with own_pillow_settings(notes):
-                exif.load(data[4 + int.from_bytes(data[:4], "big") :])
-                found.exif = kept_block(exif, "JXL", notes, orientation=orientation)
-        except (SyntaxError, ValueError, struct.error):
-            notes.append("unreadable EXIF left out")
+        block = data[4 + int.from_bytes(data[:4], "big") :]
+        found.exif, _ = kept_of_block(block, "JXL", notes, orientation=orientation)
     found.left_out = tuple(others)
     return found

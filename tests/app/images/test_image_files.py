@@ -740,6 +740,17 @@ def test_heic_of_many_bits_has_white_at_the_top(file, monkeypatch, bits):
     assert f"{bits}-bit samples" in image.conversions
 
 
+@pytest.mark.parametrize("block", [b"no TIFF", b"II*\0\xff\xff\xff\xff"])
+def test_damaged_exif_costs_no_heic(file, block):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    encoded = pillow_heif.from_bytes("RGB", (64, 64), bytes(3 * 64 * 64))
+    data = io.BytesIO()
+    encoded.save(data, exif=b"Exif\0\0" + block)
+    image = image_files.read(file("a.heic", data.getvalue()))
+    assert image.exif is None
+    assert "EXIF" in image.note  # And no warning is printed.
+
+
 def test_what_lies_beside_a_heic_is_named(file, monkeypatch):
     pillow_heif = pytest.importorskip("pillow_heif")
     encoded = pillow_heif.from_bytes("RGB", (64, 64), bytes(3 * 64 * 64))

@@ -103,6 +103,16 @@ def test_exif_and_xmp(tmp_path, is_packed):
     assert image.note == "damaged or long metadata left out"
 
 
+def test_damaged_exif_costs_no_image(tmp_path):
+    pixels = helpers.noise(8, 9, 3)
+    codestream = imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=False)
+    path = tmp_path / "a.jxl"
+    path.write_bytes(container(codestream, box(b"Exif", bytes(4) + b"no TIFF")))
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.exif is None and image.note == "unreadable EXIF left out"
+
+
 def test_a_packed_jpeg_is_that_jpeg(tmp_path):
     exif = pillow.Exif()
     exif[ExifTags.Base.Orientation] = 6
