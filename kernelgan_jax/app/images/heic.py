@@ -10,7 +10,7 @@ from kernelgan_jax.app.images.exif import kept_of_block
 from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.images.metadata import Metadata, colour_chunks
 from kernelgan_jax.app.images.netpbm import whole_range
-from kernelgan_jax.app.images.tiff_decoding import Decoded
+from kernelgan_jax.app.images.tiff_decoding import Decoded, straighten
 
 
 def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
@@ -44,6 +44,9 @@ def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
         stored = whole_range(stored.copy(), opened.info["bit_depth"], notes)
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
+    if opened.premultiplied_alpha:
+        stored = stored.copy()
+        straighten(stored, notes)
     metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
     colours = opened.info.get("nclx_profile")
     if colours and metadata.icc_profile is None:

@@ -740,6 +740,17 @@ def test_heic_of_many_bits_has_white_at_the_top(file, monkeypatch, bits):
     assert f"{bits}-bit samples" in image.conversions
 
 
+def test_premultiplied_alpha_of_a_heic_is_divided_out(file):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.full((64, 64, 4), (100, 50, 25, 128), np.uint8)
+    encoded = pillow_heif.from_bytes("RGBa", (64, 64), pixels.tobytes())
+    data = io.BytesIO()
+    encoded.save(data, quality=-1, chroma=444)
+    image = image_files.read(file("a.heic", data.getvalue()))
+    np.testing.assert_allclose(image.pixels[8, 8], (199, 100, 50), atol=2)
+    assert (image.alpha == 128).all() and "divided out" in image.conversions
+
+
 @pytest.mark.parametrize("block", [b"no TIFF", b"II*\0\xff\xff\xff\xff"])
 def test_damaged_exif_costs_no_heic(file, block):
     pillow_heif = pytest.importorskip("pillow_heif")
