@@ -228,6 +228,7 @@ def _decode_pillow(
             metadata.icc_profile = bmp_profile(file)
         if image.format == "AVIF":
             read_avif_colours(file, metadata)
+            image.info.pop("xmp", None)  # Nothing but its container turns an AVIF.
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = orientation_of(image, notes, xmp=png.xmp if png else None)
         decoded = _read_by_imagecodecs(image, file, frame, frames, notes)

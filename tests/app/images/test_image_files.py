@@ -878,6 +878,14 @@ def test_alpha_turns_with_colour(file):
     np.testing.assert_array_equal(image.alpha, pixels[..., 3])
 
 
+def test_xmp_turns_no_avif(file):
+    xmp = b'<x:xmpmeta tiff:Orientation="6"/>'
+    path = file("a.avif", pillow.new("RGB", (16, 8)), xmp=xmp)
+    image = image_files.read(path)
+    assert image.pixels.shape == (8, 16, 3)
+    assert image.xmp == xmp and image.note == ""
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_icc_profile_is_kept(file, suffix):
     path = file(
