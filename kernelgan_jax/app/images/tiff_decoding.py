@@ -89,13 +89,17 @@ class Tiff:
             raise ValueError("no image with a size")
         if any(map(tiff_pages.is_raw, pages)):
             raise UnusableError(RAW)
-        whole = [i for i, page in enumerate(pages) if not tiff_pages.is_preview(page)]
-        self.numbers = whole or [0]
-        """Places of the images in the file, without previews and masks."""
-        self.pages = [pages[i] for i in self.numbers]
-        self.left_out = len(pages) - len(self.pages)
         self.is_cut_off = self._is_followed(file, pages[-1])
         """Whether what follows the last image is damaged or missing."""
+        whole = [i for i, page in enumerate(pages) if not tiff_pages.is_preview(page)]
+        below = [] if whole else tiff_pages.below(pages)
+        self.numbers = whole or list(range(len(below))) or [0]
+        """Places of the images in the file, without previews and masks."""
+        self.pages = below or [pages[i] for i in self.numbers]
+        self.left_out = len(pages) - (0 if below else len(self.pages))
+        self._above = pages[0] if below else None
+        """The preview below which the images lie, where Pillow sees none, or None. It
+        has what cameras say of them."""
         self._is_stack = False
         """Whether only the first of the images has tags."""
         if len(pages) == 1 and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
@@ -125,7 +129,7 @@ class Tiff:
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""
         page = self.pages[frame]
-        if self._is_stack:
+        if self._is_stack or self._above is not None:
             return False
         bits = page.bitspersample
         if bits not in (1, 2, 4, 8) or page.sampleformat not in (1, 4):
@@ -230,7 +234,7 @@ class Tiff:
 
     def orientation(self, frame: int) -> int | None:
         """The value of the tag Orientation, 1 to 8; None if there is no such tag."""
-        value = self.pages[frame].tags.valueof(exif.ORIENTATION)
+        value = (self._above or self.pages[frame]).tags.valueof(exif.ORIENTATION)
         return exif.stated_orientation(value)
 
     def exif(self, file: IO[bytes], frame: int) -> pillow.Exif:
@@ -239,7 +243,7 @@ class Tiff:
         Raises:
           Exception: Any of several, if they are damaged.
         """
-        page, order = self.pages[frame], self._file.byteorder
+        page, order = self._above or self.pages[frame], self._file.byteorder
         if self._file.is_bigtiff:
             return exif.of_big_tiff(file, page.offset, order=order)
         found = pillow.Exif()

@@ -74,6 +74,13 @@ def is_preview(page: TiffPage) -> bool:
     return bool(int(page.subfiletype or 0) & 5)
 
 
+def below(previews: list[TiffPage]) -> list[TiffPage]:
+    """The images of which these are the previews, where a file keeps them below."""
+    pages = [page.pages for page in previews if _SUB_IFDS in page.tags]
+    found = [p for part in pages for p in part or () if isinstance(p, TiffPage)]
+    return [page for page in found if not is_preview(page)]
+
+
 def places(page: TiffPage) -> list[tuple[int, int]]:
     """Offset and bytes of each strip or tile."""
     return list(zip(page.dataoffsets, page.databytecounts, strict=False))

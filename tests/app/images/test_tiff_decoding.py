@@ -407,6 +407,22 @@ def test_previews_in_the_file_are_no_frames(tmp_path):
         assert image.frames == 2 and "1 previews or masks" in image.note
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_picture_below_its_preview(tmp_path, dtype):
+    pixels = helpers.noise(*SHAPE, 3, dtype=np.dtype(dtype))
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        options = {"photometric": "rgb", "metadata": None}
+        tags = [(271, "s", 0, "Camera", True), (274, "H", 1, 6, True)]
+        preview = {"subfiletype": 1, "subifds": 1, "extratags": tags}
+        file.write(pixels[::3, ::3], **preview, **options)
+        file.write(pixels, subfiletype=0, **options)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, np.rot90(pixels, -1))
+    assert b"Camera" in image.exif
+    assert image.frames == 1 and "1 previews or masks" in image.note
+
+
 @pytest.mark.parametrize(
     "dtype, photometric", [("uint8", "rgb"), (">u2", "minisblack")]
 )
