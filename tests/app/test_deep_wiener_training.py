@@ -4,6 +4,7 @@ import functools
 import json
 import types
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jax
@@ -90,6 +91,20 @@ def same(a: optimizer.State, b: optimizer.State) -> None:
         np.testing.assert_array_equal(x, y)
 
 
+def compile_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings with the same photographs and of one form share their programs."""
+    chunk, validation = train._chunk_program, train._validation
+    found: dict[Any, Any] = {}
+
+    def measured(data: photographs.Photographs, *form: Any) -> Any:
+        if form not in found:
+            found[form] = validation(data, *form)
+        return found[form]
+
+    monkeypatch.setattr(train, "_chunk_program", functools.cache(chunk))
+    monkeypatch.setattr(train, "_validation", measured)
+
+
 def test_resumed_training_ends_in_the_same_state(
     photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +112,7 @@ def test_resumed_training_ends_in_the_same_state(
     monkeypatch.setattr(train, "WRAPPING", 1.0)  # one program
     few = functools.partial(photographs.load, pages=4)
     monkeypatch.setattr(photographs, "load", few)
+    compile_once(monkeypatch)
     whole = train.train(photos, tmp_path / "whole", settings=SETTINGS)
 
     def killed(file: Path, state: optimizer.State) -> None:

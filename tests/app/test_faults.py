@@ -28,7 +28,7 @@ FLAGS = [
     "--sr=none",
     "--nofigures",
 ]
-COUNT = 24
+COUNT = 18
 """Images."""
 BAD = {"05": b"\x89PNG\r\n\x1a\nrubbish", "12": b"", "17": None}
 """Images that cannot be used: corrupt, empty, too small."""

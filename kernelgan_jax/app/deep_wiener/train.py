@@ -162,6 +162,8 @@ def train(
     parts = photographs.hold_out(photos, settings.held_out)
     output.mkdir(parents=True, exist_ok=True)
     scales, form = sorted(settings.shares), settings.form
+    file = output / "checkpoint.msgpack"
+    state = _first_state(settings, file)  # Before minutes go into what it needs.
     least = max(degradation.patch_size(scale) for scale in SCALES)
     begin = time.time()
     data = photographs.load(parts[0], least=least, sizes=SIZES)
@@ -179,17 +181,6 @@ def train(
         scale: pool.submit(_validation, held_data, scale, *form) for scale in scales
     }
     pool.shutdown(wait=False)
-    state = jax.jit(_training(*form).init)(jax.random.key(settings.seed))
-    if settings.start:
-        # Copies: a step overwrites its arrays.
-        groups, ema = (
-            jax.tree.map(jnp.copy, optimizer.split(settings.start.params))
-            for _ in range(2)
-        )
-        state = state._replace(groups=groups, ema=ema)
-    file = output / "checkpoint.msgpack"
-    if file.exists():
-        state = restore(file, state)
     key, losses = jax.random.key(settings.seed), []
     done, progress = int(state.step), 0.0
     ready = {kind: program.result() for kind, program in compiling.items()}
@@ -234,6 +225,20 @@ def train(
         print(json.dumps(record), flush=True)
         losses = []
     return state
+
+
+def _first_state(settings: Settings, file: Path) -> optimizer.State:
+    """The state that a run begins with: that of the checkpoint if there is one."""
+    init = _training(*settings.form).init
+    state = jax.jit(init)(jax.random.key(settings.seed))
+    if settings.start:
+        # Copies: a step overwrites its arrays.
+        groups, ema = (
+            jax.tree.map(jnp.copy, optimizer.split(settings.start.params))
+            for _ in range(2)
+        )
+        state = state._replace(groups=groups, ema=ema)
+    return restore(file, state) if file.exists() else state
 
 
 def _training(
