@@ -1,8 +1,8 @@
 """`kernel_pool_x2.npz`: the kernels of an output folder, to train one's own network.
 
 It is what `--export=pool` asks for; one kernel for all images (`--pool`) is made in
-`pooling.py`. It is written when a run ends, as `summary.csv` is, from all images of the
-scale that the folder holds, also those that earlier runs or other machines have
+`pooled_kernel.py`. It is written when a run ends, as `summary.csv` is, from all images
+of the scale that the folder holds, also those that earlier runs or other machines have
 finished.
 """
 

@@ -11,7 +11,7 @@ from kernelgan_jax.app import (
     folders,
     kernel_pool,
     pipeline,
-    pooling,
+    pooled_kernel,
     progress,
     report,
     resources,
@@ -63,7 +63,7 @@ def _run(options: Options) -> int:
     _warn(tasks, options, manifest)
     if options.pool:
         try:
-            job = pooling.pooled_job(
+            job = pooled_kernel.pooled_job(
                 options.job, tasks, options.output_dir, quiet=not options.shows("info")
             )
         except (ValueError, results.OutputError) as error:
