@@ -74,7 +74,7 @@ def unit_sum(values: jax.Array) -> jax.Array:
     """Divides a kernel by its sum; one of zeros becomes uniform, with a gradient of 0.
 
     Args:
-      values: `h x w`, at least 0.
+      values: `h x w`, at least 0; NaN stays NaN.
 
     Example:
       >>> unit_sum(jnp.array([[1.0, 3.0]])).tolist()
@@ -84,9 +84,9 @@ def unit_sum(values: jax.Array) -> jax.Array:
     """
     total = values.sum()
     # Of a smaller sum the second derivatives would overflow.
-    counts = total > jnp.finfo(values.dtype).eps ** 1.5
-    values = jnp.where(counts, values, 1 / values.size)
-    return values / jnp.where(counts, total, 1)
+    is_zero = total <= jnp.finfo(values.dtype).eps ** 1.5
+    values = jnp.where(is_zero, 1 / values.size, values)
+    return values / jnp.where(is_zero, 1, total)
 
 
 def principal_variances(line: Any, width: Any) -> tuple[Any, Any]:

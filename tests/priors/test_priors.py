@@ -122,6 +122,12 @@ def test_kernels_beside_the_frame_have_finite_derivatives(name, away):
     np.testing.assert_allclose(PRIORS[name].kernel(params).sum(), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["motion", "curved_motion", "gaussian"])
+def test_parameters_that_are_no_numbers_make_no_kernel(name):
+    params = jax.tree.map(lambda x: jnp.nan * x, params_of(name))
+    assert np.isnan(PRIORS[name].kernel(params)).all()
+
+
 @pytest.mark.parametrize("name", POSITIVE)
 def test_kernels_are_not_negative(name):
     many = jax.tree.map(
