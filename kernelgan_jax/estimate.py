@@ -240,7 +240,10 @@ class KernelEstimate(NamedTuple):
 
 def _number(value: Any) -> str:
     """A number with two digits; what it is in a batch, or inside of `jit`."""
-    return f"{value:.2g}" if isinstance(value, float) else repr(value)
+    try:
+        return f"{value:.2g}"
+    except TypeError:
+        return repr(value)
 
 
 def _size(array: Any) -> str:

@@ -7,7 +7,9 @@ import re
 
 import helpers
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels, kernel_picture
@@ -65,6 +67,15 @@ def test_results_are_printed_in_batches_and_inside_of_jit():
     assert batch._repr_html_() is None
     shapes = jax.eval_shape(lambda x: x, estimate.evidence)
     assert "noise_std=ShapeDtypeStruct(shape=(), " in repr(shapes)
+    traced = []
+    jax.jit(lambda x: traced.append(repr(x)))(estimate.evidence)
+    assert re.search(r"noise_std=\S*Trace", traced[0])
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.asarray, jnp.asarray])
+def test_numbers_of_any_type_are_printed_with_two_digits(kind):
+    evidence = full().evidence._replace(noise_std=kind(0.00412))
+    assert "noise_std=0.0041, " in repr(evidence)
 
 
 def test_the_structure_of_a_result_can_be_pickled():
