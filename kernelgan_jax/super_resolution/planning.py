@@ -119,7 +119,7 @@ def plan(
 
     Raises:
       ValueError: If the method is unknown, the settings are not its own, there is no
-        kernel for the scale, or the evidence is of another scale.
+        kernel for the scale, or the evidence or the map of kernels is of another.
 
     Example:
       >>> import numpy as np
@@ -159,6 +159,10 @@ def plan(
         noise_std = float(evidence.noise_std)
     kernel_map = getattr(estimate, "kernel_map", None) if chosen.uses_kernel else None
     if kernel_map is not None:
+        if kernel_map.scale != scale:
+            raise ValueError(
+                f"estimate.kernel_map.scale is {kernel_map.scale}; it must be {scale}"
+            )
         rows, columns = kernel_map.kernels.shape[:2]
         source = "estimated"
         notes = (f"with a map of {rows}x{columns} kernels",)

@@ -95,10 +95,6 @@ def _pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[_Piec
         whole = slice(0, shape[0]), slice(0, shape[1])
         yield _Piece(image, *whole, planned, None)
         return
-    if kernel_map.scale != planned.scale:
-        raise ValueError(
-            f"kernel_map.scale is {kernel_map.scale}; it must be {planned.scale}"
-        )
     count = kernel_map.kernels.shape[:2]
     downs, rights = (
         _spans(side, parts, planned.scale)
