@@ -34,13 +34,13 @@ _PATIENCE = 2.0
 
 def command() -> NoReturn:
     """The program `kernelgan-jax`: runs a command and ends the process."""
-    _calculate_in_own_threads()
+    _multiply_in_one_thread()
     _end(main())
 
 
 def benchmark_command() -> NoReturn:
     """The program `kernelgan-benchmark`: runs it and ends the process."""
-    _calculate_in_own_threads()
+    _multiply_in_one_thread()
     _end(benchmark())
 
 
@@ -73,11 +73,11 @@ def benchmark() -> int:
     return cli.main()
 
 
-def _calculate_in_own_threads() -> None:
-    """Has NumPy and SciPy use no threads of their own for products of matrices.
+def _multiply_in_one_thread() -> None:
+    """Has NumPy and SciPy, not loaded yet, multiply matrices in the thread that asks.
 
-    While these wait for more, they occupy cores that other images and compilations run
-    on; and what they sum depends on their number, in the last bits.
+    While threads of their own wait for more, they occupy cores that other images and
+    compilations run on; and what they sum depends on their number, in the last bits.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -274,7 +274,7 @@ def _fine_grid(size: int, scale: int) -> np.ndarray:
 
 
 def _positive_pair(variances: Any) -> tuple[float, float]:
-    """Checks that there are two variances, each positive and finite."""
+    """Two variances as Python's floats, checked to be positive and finite."""
     try:
         pair = tuple(variances)
     except TypeError:

@@ -161,7 +161,7 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
       kernel: Array of any shape; float16 and the like become float32.
 
     Raises:
-      ValueError: If the sum is not a positive finite number.
+      ValueError: If the sum is not a positive finite number, or values are masked.
 
     Example:
       >>> normalise(np.array([[1.0, 3.0]])).tolist()

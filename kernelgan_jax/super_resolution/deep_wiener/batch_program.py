@@ -11,16 +11,16 @@ from kernelgan_jax.super_resolution.deep_wiener.model import apply
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener
 
 ACCELERATOR_BATCH, CPU_BATCH, CPU_WORKERS = 8, 4, 2
-"""A GPU or TPU works on so many tiles at once. A CPU has so many of these workers, as
-the transforms of one use one core while the convolutions of the other use the rest, and
-each is given so many tiles, which it works on in turn, in the same memory."""
+"""Tiles that a GPU or TPU works on at once; tiles that a worker of a CPU is given, and
+works on in turn, in the same memory; and workers of a CPU: the transforms of one use
+one core while the convolutions of the other use the rest."""
 
 
 def size(count: int) -> int:
-    """Tiles of a batch that suits the device.
+    """How many tiles make up a batch that suits the device.
 
     Args:
-      count: Of all tiles.
+      count: How many tiles there are.
     """
     if not on_cpu():
         return min(count, ACCELERATOR_BATCH)

@@ -39,7 +39,7 @@ DIVERGED = 0.1
 the network's place, of a range of 1; 0.01 is usual."""
 
 SAMPLED_ROWS = 256
-"""From about so many rows of an image on it is looked at in some only."""
+"""At least so many rows of a result are compared with its image, evenly spread."""
 
 
 def enlarge(
