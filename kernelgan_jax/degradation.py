@@ -202,6 +202,8 @@ def downscale_inverse(
             f"spectrum has shape {np.shape(spectrum)}; it must be a number or "
             f"{(height, width)}"
         )
+    checks.unmasked("spectrum", spectrum)
+    checks.unmasked("guess", guess)
     if not checks.traced(spectrum):
         checks.finite("spectrum", spectrum)
         least, largest, top = np.min(spectrum), np.max(spectrum), jnp.finfo(exact).max

@@ -312,6 +312,14 @@ def test_inverse_takes_a_list_as_spectrum():
     np.testing.assert_array_equal(found, same)
 
 
+@pytest.mark.parametrize("name", ["spectrum", "guess"])
+def test_inverse_refuses_masked_values(name):
+    masked = {name: np.ma.masked_equal(np.arange(4.0).reshape(2, 2), 3)}
+    with pytest.raises(ValueError, match=f"{name} has masked values"):
+        downscale_inverse(np.ones((2, 2)), np.ones((1, 1)), 1, noise_variance=1.0,
+                          **masked)  # fmt: skip
+
+
 def test_inverse_undoes_the_kernel():
     noise = np.random.default_rng(0).random((32, 32))
     hr = scipy.ndimage.gaussian_filter(noise, 2, mode="wrap")

@@ -175,7 +175,8 @@ def test_bad_settings(change: dict, message: str) -> None:
 def test_shares_of_scales() -> None:
     assert train._shares("2:0.7,4:0.3") == {2: 0.7, 4: 0.3}
     for text in ("2:1,2:3", "2", "2:x"):
-        with pytest.raises(ValueError, match=f"--scales is '{text}'; it must be like"):
+        message = f"--scales is '{text}'; it must be like .*, each scale once$"
+        with pytest.raises(ValueError, match=message):
             train._shares(text)
 
 

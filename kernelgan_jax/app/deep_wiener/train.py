@@ -345,13 +345,14 @@ def _psnr(
 
 
 def _shares(text: str) -> dict[int, float]:
+    message = f"--scales is {text!r}; it must be like 2:0.7,4:0.3, each scale once"
     try:
         pairs = [part.split(":") for part in text.split(",")]
         shares = {int(scale): float(share) for scale, share in pairs}
-        if len(shares) < len(pairs):
-            raise ValueError("a scale is given twice")
     except ValueError:
-        raise ValueError(f"--scales is {text!r}; it must be like 2:0.7,4:0.3") from None
+        raise ValueError(message) from None
+    if len(shares) < len(pairs):
+        raise ValueError(message)
     return shares
 
 
