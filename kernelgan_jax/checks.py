@@ -127,10 +127,12 @@ def unmasked(name: str, value: Any) -> None:
       >>> unmasked("image", np.ma.masked_equal([1.0, -9.0], -9.0))
       Traceback (most recent call last):
         ...
-      ValueError: image has masked values; fill them from their neighbours
+      ValueError: image has masked values; fill them, in images from their neighbours
     """
     if np.ma.is_masked(value):
-        raise ValueError(f"{name} has masked values; fill them from their neighbours")
+        raise ValueError(
+            f"{name} has masked values; fill them, in images from their neighbours"
+        )
 
 
 def _is_floating(dtype: Any) -> bool:

@@ -27,7 +27,7 @@ def init(key: jax.Array, *, network: DeepWiener | None = None) -> Params:
       A nested dictionary of float32 arrays.
 
     Raises:
-      ValueError: If the key or the network is none.
+      ValueError: If `key` is not one JAX key, or `network` not a `DeepWiener`.
     """
     checks.key("key", key)
     network = _network(network)
