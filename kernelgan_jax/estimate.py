@@ -242,7 +242,7 @@ def _number(value: Any) -> str:
     """A number with two digits; what it is in a batch, or inside of `jit`."""
     try:
         return f"{value:.2g}"
-    except TypeError:
+    except (TypeError, ValueError):
         return repr(value)
 
 

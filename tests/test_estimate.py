@@ -67,6 +67,8 @@ def test_results_are_printed_in_batches_and_inside_of_jit():
     assert batch._repr_html_() is None
     shapes = jax.eval_shape(lambda x: x, estimate.evidence)
     assert "noise_std=ShapeDtypeStruct(shape=(), " in repr(shapes)
+    names = jax.tree.map(lambda _: "x", estimate.evidence)
+    assert "noise_std='x', " in repr(names)
     traced = []
     jax.jit(lambda x: traced.append(repr(x)))(estimate.evidence)
     assert re.search(r"noise_std=\S*Trace", traced[0])

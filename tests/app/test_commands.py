@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import helpers
 import pytest
 from app import makers
 
@@ -33,6 +34,11 @@ def test_numpy_starts_no_threads(monkeypatch, start, own, then):
     with pytest.raises(SystemExit):
         start()
     assert environment["OPENBLAS_NUM_THREADS"] == then
+
+
+def test_numpy_is_loaded_after_it_was_given_its_threads():
+    program_alone = "import kernelgan_jax.__main__"
+    assert helpers.imported(program_alone, "numpy", "scipy") == set()
 
 
 @pytest.mark.parametrize(
