@@ -112,11 +112,13 @@ def minimise(
         free = jnp.ones_like(start)
     free = jnp.asarray(free).astype(start.dtype)
 
-    def unfinished(state: State) -> jax.Array:
+    def at_rest(state: State) -> jax.Array:
         # The first step only evaluates the start, so it predicts no decrease. A
         # predicted decrease of NaN does not end the search.
-        small = state.predicted_decrease < tolerance
-        return (state.step < max_steps) & ((state.step < 2) | ~small)
+        return (state.step > 1) & (state.predicted_decrease < tolerance)
+
+    def unfinished(state: State) -> jax.Array:
+        return (state.step < max_steps) & ~at_rest(state)
 
     # Traced once, however often the loop, and loops of loops, are.
     derivatives = jax.jit(functools.partial(_derivatives, loss, free))
@@ -125,9 +127,7 @@ def minimise(
         return _step(derivatives, state)
 
     final = jax.lax.while_loop(unfinished, step, _initial_state(start))
-    # The first step has only evaluated the start.
-    small = (final.step > 1) & (final.predicted_decrease < tolerance)
-    converged = small & jnp.isfinite(final.value)
+    converged = at_rest(final) & jnp.isfinite(final.value)
     return Solution(
         final.position, final.value, final.hessian, converged, steps=final.step
     )
