@@ -225,8 +225,7 @@ class KernelEstimate(NamedTuple):
         level = None if self.confidence is None else self.confidence.level
         text = f"kernel=<{_size(self.kernel)}>, scale={self.scale}"
         text += f", confidence={level!r}, trusted={self.trusted}"
-        if self.failure:
-            text += f", failure={self.failure!r}"
+        text += f", failure={self.failure!r}" if self.failure else ""
         if self.kernel_map is not None:
             text += f", kernel_map=<{_size(self.kernel_map.kernels)}>"
         return f"KernelEstimate({text})"

@@ -153,16 +153,13 @@ def plan(
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
         noise_std = float(estimate.noise_std)
-    if evidence is not None:
-        if evidence.scale != scale:
-            raise ValueError(f"evidence.scale is {evidence.scale}; it must be {scale}")
-        noise_std = float(evidence.noise_std)
     kernel_map = getattr(estimate, "kernel_map", None) if chosen.uses_kernel else None
+    for name, known in (("evidence", evidence), ("kernel_map", kernel_map)):
+        if known is not None and known.scale != scale:
+            raise ValueError(f"{name}.scale is {known.scale}; it must be {scale}")
+    if evidence is not None:
+        noise_std = float(evidence.noise_std)
     if kernel_map is not None:
-        if kernel_map.scale != scale:
-            raise ValueError(
-                f"estimate.kernel_map.scale is {kernel_map.scale}; it must be {scale}"
-            )
         rows, columns = kernel_map.kernels.shape[:2]
         source = "estimated"
         notes = (f"with a map of {rows}x{columns} kernels",)
@@ -229,10 +226,9 @@ def _kernel_std(estimate: Any) -> float:
     """Relative standard deviation of the width of the kernel that is used."""
     if not isinstance(estimate, KernelEstimate):
         return 0.0
-    confidence = estimate.confidence
     found = 0.0
-    if confidence is not None:
-        found = width_std(confidence.samples, scale=estimate.scale)
+    if estimate.confidence is not None:
+        found = width_std(estimate.confidence.samples, scale=estimate.scale)
     if estimate.trusted and not estimate.failure:
         return found
     return max(found, float(np.std(WIDTHS)))
