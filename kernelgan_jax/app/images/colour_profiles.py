@@ -27,7 +27,7 @@ _D65 = (0.3127, 0.3290)
 _OF_709 = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _OF_2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))
 _OF_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
-_PLACES: dict[int, tuple[tuple[float, ...], ...]] = {
+_CHROMATICITIES: dict[int, tuple[tuple[float, ...], ...]] = {
     1: (_D65, *_OF_709),
     9: (_D65, *_OF_2020),
     11: ((0.314, 0.351), *_OF_P3),
@@ -47,6 +47,12 @@ _CURVES = {
 """Type and parameters of the curve from samples to light by the codes; those for
 brighter light than white (PQ and HLG) have none."""
 
+_GAMMAS = range(16, 625_000_001)
+"""Values of the chunk gAMA that libpng takes; others are damaged."""
+
+_LARGEST = 2**14
+"""The largest number of a matrix; a profile holds up to twice as much."""
+
 _D50 = np.array([0.9642, 1.0, 0.8249])
 """White of the profiles' colours."""
 
@@ -60,8 +66,8 @@ def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     """The profile for RGB of which a PNG has these chunks.
 
     Returns:
-      None for sRGB, which needs none, without any of these chunks, and if a profile
-      cannot say it.
+      None for the chunk sRGB, which needs none, without any of these chunks, if a
+      profile cannot say it, and for damaged ones.
     """
     found = dict(chunks)
     curve: tuple[float, ...] | None
@@ -71,42 +77,47 @@ def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         primaries, transfer, _, is_full_range = found[b"cICP"]
         if not is_full_range:
             return None
-        places, curve = _PLACES.get(primaries), _CURVES.get(transfer)
+        chromaticities, curve = _CHROMATICITIES.get(primaries), _CURVES.get(transfer)
     elif b"sRGB" in found or len(found.get(b"gAMA", b"")) != 4:
         return None
     else:
         (gamma,) = struct.unpack(">I", found[b"gAMA"])
-        curve = (0, 100_000 / gamma) if gamma else None
-        places = _PLACES[1]
-        if len(chromaticities := found.get(b"cHRM", b"")) == 32:
-            numbers = np.array(struct.unpack(">8I", chromaticities)) / 100_000
-            places = tuple(map(tuple, numbers.reshape(4, 2)))
-    if places is None or curve is None:
+        curve = (0, 100_000 / gamma) if gamma in _GAMMAS else None
+        chromaticities = _CHROMATICITIES[1]
+        if len(stated := found.get(b"cHRM", b"")) == 32:
+            numbers = np.array(struct.unpack(">8I", stated)) / 100_000
+            chromaticities = tuple(map(tuple, numbers.reshape(4, 2)))
+    if chromaticities is None or curve is None:
         return None
-    return _profile(np.array(places), curve)
+    return _profile(np.array(chromaticities), curve)
 
 
 def without_colours(
     chunks: Sequence[tuple[bytes, bytes]],
 ) -> tuple[tuple[bytes, bytes], ...]:
     """The chunks without those that a profile stands for."""
-    said = set(COLOUR_CHUNKS) - {b"mDCV", b"cLLI"}
-    return tuple(chunk for chunk in chunks if chunk[0] not in said)
+    replaced = set(COLOUR_CHUNKS) - {b"mDCV", b"cLLI"}
+    return tuple(chunk for chunk in chunks if chunk[0] not in replaced)
 
 
-def _profile(places: np.ndarray, curve: tuple[float, ...]) -> bytes | None:
-    """The profile for chromaticities of white and primaries, `4 x 2`, and a curve."""
-    x, y = places.T
-    if min(y) <= 0:
+def _profile(chromaticities: np.ndarray, curve: tuple[float, ...]) -> bytes | None:
+    """The profile for chromaticities of white and primaries, `4 x 2`, and a curve.
+
+    None if they are not those of colours that can be seen.
+    """
+    x, y = chromaticities.T
+    if min(y) <= 0 or max(x + y) > 1.001:
         return None
     white, *corners = np.stack([x / y, np.ones(4), (1 - x - y) / y], axis=1)
-    matrix = np.array(corners).T
-    if abs(np.linalg.det(matrix)) < 1e-6:
+    matrix, cones = np.array(corners).T, _BRADFORD @ white
+    if abs(np.linalg.det(matrix)) < 1e-6 or min(cones) <= 0:
         return None
     matrix = matrix * np.linalg.solve(matrix, white)
-    gains = (_BRADFORD @ _D50) / (_BRADFORD @ white)
+    gains = (_BRADFORD @ _D50) / cones
     adaptation = np.linalg.solve(_BRADFORD, gains[:, np.newaxis] * _BRADFORD)
     matrix = adaptation @ matrix
+    if max(abs(matrix).max(), abs(adaptation).max()) > _LARGEST:
+        return None
     kind, *parameters = curve
     tags = {
         b"desc": _text("RGB of the image file"),

@@ -25,6 +25,16 @@ CASES = {
     "Adobe RGB": (list(colour_profiles.ADOBE_RGB), (174, 121, 77)),
     "as sRGB": ([(b"cICP", bytes([1, 13, 0, 1]))], (160, 120, 80)),
 }
+DAMAGED = [
+    8 * (0,),
+    (100000, 1, 100000, 2**31 - 1, 1000, 2**31 - 1, 41555, 1000),
+    (31270, 10, 0, 2**32 - 1, 2**31 - 1, 10, 2**31 - 1, 10),
+    (100000, 0, *SRGB[2:]),
+    (38742, 26275, 0, 2, 0, 10, 1, 6956),
+    (*SRGB[:2], 60000, 1, 30000, 1, 60000, 2),
+    (*SRGB[:2], 33333, 33333, 33334, 33333, 33333, 33334),
+]
+"""Chromaticities of no colours, or of which a profile cannot hold the matrix."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -48,7 +58,11 @@ def test_colours(name):
         [(b"cICP", bytes([12, 13, 0, 0]))],  # black is 16
         [(b"cICP", b"\1")],
         [(b"gAMA", bytes(4))],
-        [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", bytes(32))],
+        [(b"gAMA", struct.pack(">I", 1))],
+        *[
+            [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", struct.pack(">8I", *xy))]
+            for xy in DAMAGED
+        ],
     ],
 )
 def test_no_profile(chunks):
