@@ -82,7 +82,8 @@ def read(
     if has_alpha and found.is_premultiplied:
         straighten(stored, notes)
     if found.has_profile:
-        notes.append("the ICC profile of JPEG XL left out")
+        decoded_as = ", colours as linear sRGB" if found.chunks else ""
+        notes.append(f"the ICC profile of JPEG XL left out{decoded_as}")
     metadata = _metadata(file, found.orientation, notes)
     metadata.chunks = found.chunks
     return Decoded(stored, has_alpha, bands), metadata, frames

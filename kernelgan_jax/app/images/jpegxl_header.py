@@ -12,7 +12,7 @@ from kernelgan_jax.app.images.metadata import colour_chunks
 START = b"\xff\x0a"
 """First bytes of a codestream."""
 
-LONGEST = 1024
+LONGEST = 4096
 """Bytes of the longest headers that are read."""
 
 _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -63,9 +63,10 @@ class JpegXl(NamedTuple):
     has_inks: bool = False
     """Whether it is CMYK."""
     has_profile: bool = False
-    """Whether colours are those of an ICC profile."""
+    """Whether there is an ICC profile. The samples are in its colours without a loss,
+    and else in linear sRGB."""
     chunks: tuple[tuple[bytes, bytes], ...] = ()
-    """What says the same of colours in a PNG; nothing for sRGB."""
+    """What a PNG with these samples says of colours; nothing for sRGB."""
 
 
 class _Bits:
@@ -118,8 +119,10 @@ def header(codestream: bytes) -> JpegXl:
     bits.read(1)
     count = bits.choice((0, 0), (1, 0), (2, 4), (1, 12))
     extras = [_extra_channel(bits) for _ in range(count)]
-    bits.read(1)  # Whether it is XYB inside.
+    is_xyb = bool(bits.read(1))
     is_gray, has_profile, chunks = _colours(bits)
+    if has_profile and is_xyb:  # Stored as light, which decoders cannot turn back.
+        chunks = colour_chunks(1, _LINEAR)
     return found._replace(
         depth=depth,
         channels=(1 if is_gray else 3) + len(extras),

@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, ImageCms
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import declared, image_files, jpegxl
+from kernelgan_jax.app.images import declared, image_files, jpegxl, jpegxl_header
 
 END = "00" * 8
 TO_PNG = {
@@ -48,6 +48,24 @@ TO_PNG = {
     ),
 }
 
+ADOBE_RGB = (
+    "8f0c0312e601d09c6006b8c4f33a56e5ab177588bc132a7fd59028718b6d217ff311767631702163e0"
+    "c6c600335bfcda66b6b8b55d8dad90aba175f1da7911c89f380b65b1f81769d98a9fb1b8acdb892886"
+    "2bf5a810d0b76640e9a22d039ab66dd8b36540cda6655bf2caff51ee28c3855a572cdbb46340c9be6d"
+    "1b36adcb07ed5abfbd3a4d635d5680935efffe9da77c8c3b01fb42fcfb776fc8bf7ffb8a60970b02eb"
+    "829c41e863090ef2bf8a6d91fe21d406080a837b2b3c67621261200ff4b9e131030"
+)
+"""The packed ICC profile of the next two, of (200, 100, 50), by the same program."""
+WITHOUT_LOSS = (
+    f"ff0a414008{ADOBE_RGB}802010060004b188b15c2494361be40040087dcb1020000000000000000"
+)
+LOSSY = (
+    f"ff0a41400a{ADOBE_RGB}012880200d4005de5120000152aa38c1bbc9cebf9f24387c5b48deb0c6db"
+    "56d6149a2c8383649277048128bc0c605988107183073e3781b08562509"
+)
+PLAIN_CHANNEL = ((0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (0, 2))
+"""The bits of a channel beside the colours: its kind (alpha), depth and empty name."""
+
 
 def box(kind, data):
     return struct.pack(">I", 8 + len(data)) + kind + data
@@ -69,6 +87,50 @@ def test_colours(tmp_path, name):
     assert (image.pixels == colour).all()
     assert dict(image.chunks) == chunks
     assert (image.alpha is not None) == name.endswith("alpha")
+
+
+@pytest.mark.parametrize(
+    "digits, colour, chunks, words",
+    [
+        (WITHOUT_LOSS, (200, 100, 50), {}, ""),
+        # The light of (226, 100, 43) in sRGB.
+        (LOSSY, (195, 32, 5), {b"cICP": bytes([1, 8, 0, 1])}, ", colours as linear"),
+    ],
+)
+def test_an_icc_profile(tmp_path, digits, colour, chunks, words):
+    path = tmp_path / "a.jxl"
+    path.write_bytes(bytes.fromhex(digits))
+    image = image_files.read(path)
+    np.testing.assert_allclose(image.pixels[4, 4], colour, atol=2)
+    assert dict(image.chunks) == chunks
+    assert f"the ICC profile of JPEG XL left out{words}" in image.conversions
+
+
+def header(*channels):
+    """The header of 8 x 8 pixels in sRGB with these channels beside its colours."""
+    sides, depth = ((1, 1), (0, 5), (1, 3)), ((0, 2), (0, 3), (1, 1))
+    count = ((3, 2), (len(channels) - 1, 12))
+    fields = (*sides, *depth, *count, *(f for c in channels for f in c), (0, 1), (1, 1))
+    number = place = 0
+    for value, bits in fields:
+        number |= value << place
+        place += bits
+    return jpegxl_header.header(
+        jpegxl_header.START + number.to_bytes(place // 8 + 1, "little")
+    )
+
+
+def test_channels_beside_the_colours():
+    alpha, black = (
+        (*PLAIN_CHANNEL, (1, 1)),
+        ((0, 1), (2, 2), (2, 4), *PLAIN_CHANNEL[2:]),
+    )
+    assert header((*PLAIN_CHANNEL, (0, 1))) == jpegxl_header.JpegXl(8, 8, channels=4)
+    assert header(alpha).is_premultiplied and not header(alpha).has_inks
+    assert header(black).has_inks and not header(black).is_premultiplied
+    named = (*PLAIN_CHANNEL[:-1], (2, 2), (0, 5), *16 * ((65, 8),), (0, 1))
+    assert header(*64 * [named], alpha).channels == 3 + 65
+    assert header(*64 * [named], alpha).is_premultiplied
 
 
 def test_srgb_needs_no_words(tmp_path):
