@@ -15,7 +15,7 @@ from kernelgan_jax.app.images.netpbm import whole_range
 from kernelgan_jax.app.images.tiff_decoding import Decoded, straighten
 
 _MAX_UNPACKED = 2**22
-"""Bytes of the longest metadata that are unpacked."""
+"""Bytes of the longest metadata that are kept, unpacked."""
 
 _EXIF, _XMP, _PACKED = b"Exif", b"xml ", b"brob"
 """Boxes of metadata; one that is packed names the kind that it holds."""
@@ -90,8 +90,11 @@ def read(
 
 
 def _metadata(file: IO[bytes], orientation: int, notes: list[str]) -> Metadata:
-    """EXIF and XMP, if the file has a container, of the picture turned upright."""
-    found, others = Metadata(), []
+    """EXIF and XMP, if the file has a container, of the picture turned upright.
+
+    Of several boxes of a kind only the first is unpacked, as that takes time.
+    """
+    found, seen = Metadata(), set()
     for kind, start, end in declared.boxes(file, 0, file.seek(0, 2)):
         file.seek(start)
         is_packed = kind == _PACKED
@@ -99,17 +102,26 @@ def _metadata(file: IO[bytes], orientation: int, notes: list[str]) -> Metadata:
             kind, start = file.read(4), start + 4
         if kind not in (_EXIF, _XMP):
             continue
-        data = file.read(min(end - start, _MAX_UNPACKED))
-        try:
-            if is_packed:
-                data = bytes(imagecodecs.brotli_decode(data, out=_MAX_UNPACKED))
-        except imagecodecs.BrotliError:
-            others.append("damaged or long metadata")
-            continue
-        if kind == _XMP:
+        data = None if kind in seen else _content(file, end - start, is_packed)
+        seen.add(kind)
+        if data is None:
+            found.left_out = ("damaged or long metadata",)
+        elif kind == _XMP:
             found.xmp = xmp_packets.turned(data, orientation, notes)
-            continue
-        block = data[4 + int.from_bytes(data[:4], "big") :]
-        found.exif, _ = kept_of_block(block, "JXL", notes, orientation=orientation)
-    found.left_out = tuple(others)
+        else:
+            block = data[4 + int.from_bytes(data[:4], "big") :]
+            found.exif, _ = kept_of_block(block, "JXL", notes, orientation=orientation)
     return found
+
+
+def _content(file: IO[bytes], length: int, is_packed: bool) -> bytes | None:
+    """What is in a box, here in the file; None if it is damaged or too long."""
+    if length > _MAX_UNPACKED:
+        return None
+    data = file.read(length)
+    if not is_packed:
+        return data
+    try:
+        return bytes(imagecodecs.brotli_decode(data, out=_MAX_UNPACKED))
+    except imagecodecs.BrotliError:
+        return None

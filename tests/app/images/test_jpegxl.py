@@ -165,6 +165,18 @@ def test_exif_and_xmp(tmp_path, is_packed):
     assert image.note == "damaged or long metadata left out"
 
 
+def test_metadata_that_are_long_or_many_are_left_out(tmp_path):
+    codestream = imagecodecs.jpegxl_encode(
+        helpers.noise(8, 9, 3), lossless=True, usecontainer=False
+    )
+    path = tmp_path / "a.jxl"
+    long = box(b"xml ", bytes(2**22 + 1))
+    packed = box(b"brob", b"xml " + imagecodecs.brotli_encode(b"<x/>"))
+    path.write_bytes(container(codestream, long, packed, packed))
+    image = image_files.read(path)
+    assert image.xmp is None and image.note == "damaged or long metadata left out"
+
+
 def test_damaged_exif_costs_no_image(tmp_path):
     pixels = helpers.noise(8, 9, 3)
     codestream = imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=False)
