@@ -210,7 +210,7 @@ class Tiff:
     def metadata(self, frame: int) -> Metadata:
         """ICC profile, XMP packet, density and georeference of an image."""
         tags = self.pages[frame].tags
-        icc, xmp = tags.valueof(_ICC), tags.valueof(_XMP)
+        icc, xmp = tags.valueof(_ICC), self._of_camera(frame, _XMP)
         found = Metadata(
             icc if isinstance(icc, bytes) and icc else None,
             xmp=xmp if isinstance(xmp, bytes) and xmp else None,
@@ -234,8 +234,12 @@ class Tiff:
 
     def orientation(self, frame: int) -> int | None:
         """The value of the tag Orientation, 1 to 8; None if there is no such tag."""
-        value = (self._above or self.pages[frame]).tags.valueof(exif.ORIENTATION)
-        return exif.stated_orientation(value)
+        return exif.stated_orientation(self._of_camera(frame, exif.ORIENTATION))
+
+    def _of_camera(self, frame: int, tag: int) -> Any:
+        """A tag of the preview above an image, or else its own; None without both."""
+        above = None if self._above is None else self._above.tags.valueof(tag)
+        return self.pages[frame].tags.valueof(tag) if above is None else above
 
     def exif(self, file: IO[bytes], frame: int) -> pillow.Exif:
         """The tags of an image in the open file, as Pillow reads them.

@@ -408,18 +408,21 @@ def test_previews_in_the_file_are_no_frames(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_a_picture_below_its_preview(tmp_path, dtype):
+@pytest.mark.parametrize("is_turned_above", [True, False])
+def test_a_picture_below_its_preview(tmp_path, dtype, is_turned_above):
     pixels = helpers.noise(*SHAPE, 3, dtype=np.dtype(dtype))
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as file:
         options = {"photometric": "rgb", "metadata": None}
-        tags = [(271, "s", 0, "Camera", True), (274, "H", 1, 6, True)]
-        preview = {"subfiletype": 1, "subifds": 1, "extratags": tags}
+        tags = [(271, "s", 0, "Camera", True), (700, "B", 4, b"<x/>", True)]
+        turned = [(274, "H", 1, 6, True)]
+        above, below = (tags + turned, []) if is_turned_above else (tags, turned)
+        preview = {"subfiletype": 1, "subifds": 1, "extratags": above}
         file.write(pixels[::3, ::3], **preview, **options)
-        file.write(pixels, subfiletype=0, **options)
+        file.write(pixels, subfiletype=0, extratags=below, **options)
     image = image_files.read(path)
     np.testing.assert_array_equal(image.pixels, np.rot90(pixels, -1))
-    assert b"Camera" in image.exif
+    assert b"Camera" in image.exif and image.xmp == b"<x/>"
     assert image.frames == 1 and "1 previews or masks" in image.note
 
 
