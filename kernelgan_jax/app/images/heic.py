@@ -40,12 +40,12 @@ def read(file: IO[bytes], notes: list[str]) -> tuple[Decoded, Metadata]:
     if opened.info.get("aux") or opened.info.get("depth_images"):
         notes.append("gain maps, depth or mattes beside it left out")
     stored = np.asarray(opened)
-    if stored.dtype == np.uint16:
-        stored = whole_range(stored.copy(), opened.info["bit_depth"], notes)
+    if stored.dtype == np.uint16 or opened.premultiplied_alpha:
+        stored = stored.copy()  # What was decoded cannot be changed.
+    stored = whole_range(stored, opened.info["bit_depth"], notes)
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
     if opened.premultiplied_alpha:
-        stored = stored.copy()
         straighten(stored, notes)
     metadata = Metadata(opened.info.get("icc_profile"), xmp=opened.info.get("xmp"))
     colours = opened.info.get("nclx_profile")
