@@ -410,10 +410,10 @@ def _read_bands(
       `H x W x C` array, uint8 or uint16, and whether its last channel is alpha.
     """
     mode, change = _MODES[image.mode]
-    by_profile = None
+    profile = None
     if image.mode == "CMYK":
-        by_profile = inks.transform_of(image.info.get("icc_profile"))
-        change = inks.note_of(by_profile)
+        profile = inks.usable(image.info.get("icc_profile"))
+        change = inks.note_of(profile)
     if change:
         notes.append(change)
     image.load()
@@ -427,11 +427,11 @@ def _read_bands(
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         band = image.crop((0, top, width, bottom))
-        if by_profile is None:
-            band = band.convert(mode)
+        if profile is None:
+            part = np.asarray(band.convert(mode))
         else:
-            band = inks.converted(band, by_profile)
-        stored[top:bottom] = np.asarray(band).reshape(bottom - top, width, -1)
+            part = inks.converted(np.asarray(band), profile)
+        stored[top:bottom] = part.reshape(bottom - top, width, -1)
     if stored.dtype == np.uint8:
         return stored, has_alpha
     # Pillow gives the samples of a deep PGM as 32-bit integers.

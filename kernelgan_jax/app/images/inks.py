@@ -4,56 +4,61 @@ References:
   International Color Consortium, "ICC.1:2022, Image technology colour management".
 """
 
-import io
 from typing import Any
 
+import imagecodecs
 import numpy as np
-import scipy.ndimage
-from PIL import Image as pillow
-from PIL import ImageCms
 
-_AMOUNTS = np.arange(0, 256, 15).astype(np.uint8)
-"""Amounts of each ink between which colours of more than 8 bits are interpolated."""
+_BAND_PIXELS = 2**18
+"""Pixels that are converted at a time by a profile."""
 
 
-def transform_of(profile: object) -> ImageCms.ImageCmsTransform | None:
-    """What makes sRGB of CMYK of 8 bits, as colorimetry and black ask for.
-
-    Args:
-      profile: The ICC profile in the file.
-
-    Returns:
-      None if there is none, or none that can be used.
-    """
+def usable(profile: object) -> bytes | None:
+    """The ICC profile in a file if it is one of CMYK, and else None."""
     if not isinstance(profile, bytes):
         return None
     try:
-        return ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            "CMYK",
-            "RGB",
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (OSError, ImageCms.PyCMSError):  # Damaged, or of other colours.
+        converted(np.zeros((1, 1, 4), np.uint8), profile)
+    except imagecodecs.CmsError:  # Damaged, or of other colours.
         return None
+    return profile
 
 
-def note_of(transform: ImageCms.ImageCmsTransform | None) -> str:
-    """What is said of colours that were converted by this transform, or without."""
-    if transform is None:
+def note_of(profile: bytes | None) -> str:
+    """How colours are converted by this profile, or without."""
+    if profile is None:
         return "CMYK converted to RGB without its colour profile"
     return "CMYK converted to sRGB by its colour profile"
 
 
-def converted(
-    picture: pillow.Image, transform: ImageCms.ImageCmsTransform
-) -> pillow.Image:
-    """A picture of mode CMYK as RGB."""
-    found = ImageCms.applyTransform(picture, transform)
-    assert found is not None  # It is not in place.
-    return found
+def converted(ink: np.ndarray, profile: bytes) -> np.ndarray:
+    """CMYK as sRGB, relative to the paper's white and with black mapped to black.
+
+    Args:
+      ink: `H x W x 4`, unsigned integers or floats in [0, 1].
+      profile: Its ICC profile.
+
+    Returns:
+      `H x W x 3`; uint8 and uint16 as such, other types as float32 in [0, 1].
+
+    Raises:
+      CmsError: If the profile cannot be used.
+    """
+    is_whole = ink.dtype in (np.uint8, np.uint16)
+    if not is_whole:
+        top = 1 if ink.dtype.kind == "f" else np.iinfo(ink.dtype).max
+        ink = ink.astype(np.float32) * np.float32(100 / top)  # Per cent.
+    rgb: np.ndarray = imagecodecs.cms_transform(
+        np.ascontiguousarray(ink),
+        profile,
+        imagecodecs.cms_profile("srgb"),
+        colorspace="cmyk",
+        outcolorspace="rgb",
+        outdtype=ink.dtype,
+        intent=imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
+        flags=imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION,
+    )
+    return rgb if is_whole else np.clip(rgb, 0, 1)
 
 
 def to_rgb(stored: np.ndarray, profile: object, notes: list[str]) -> np.ndarray:
@@ -64,39 +69,25 @@ def to_rgb(stored: np.ndarray, profile: object, notes: list[str]) -> np.ndarray:
       profile: The ICC profile in the file, if there is one.
       notes: Gets how it was converted.
     """
-    transform = transform_of(profile)
-    notes.append(note_of(transform))
-    top: Any = 1 if stored.dtype.kind == "f" else np.iinfo(stored.dtype).max
-    table = None if transform is None else _table(transform)
-    shape = (*stored.shape[:2], stored.shape[2] - 1)
-    colour = np.empty(shape, stored.dtype)
-    for row in range(len(stored)):
-        ink = stored[row, :, :4].astype(np.float64) / top
-        rgb = _light(ink) if table is None else _interpolated(ink, table)
-        rgb *= top
-        colour[row, :, :3] = rgb if stored.dtype.kind == "f" else np.rint(rgb)
+    found = usable(profile)
+    notes.append(note_of(found))
+    is_float = stored.dtype.kind == "f"
+    top: Any = 1 if is_float else np.iinfo(stored.dtype).max
+    height, width, channels = stored.shape
+    colour = np.empty((height, width, channels - 1), stored.dtype)
+    rows = 1 if found is None else max(1, _BAND_PIXELS // width)
+    for start in range(0, height, rows):
+        ink = stored[start : start + rows, :, :4]
+        rgb = _light(ink, top) if found is None else converted(ink, found)
+        if rgb.dtype != stored.dtype:
+            rgb = rgb * top if is_float else np.rint(rgb * np.float64(top))
+        colour[start : start + rows, :, :3] = rgb
     colour[:, :, 3:] = stored[:, :, 4:]
     return colour
 
 
-def _light(ink: np.ndarray) -> np.ndarray:
-    """What ideal inks leave of white: `N x 3` in [0, 1]."""
-    light = 1 - ink
-    product: np.ndarray = light[:, :3] * light[:, 3:]
+def _light(ink: np.ndarray, top: float) -> np.ndarray:
+    """What ideal inks in [0, top] leave of white: `H x W x 3` in [0, 1]."""
+    light = 1 - ink.astype(np.float64) / top
+    product: np.ndarray = light[..., :3] * light[..., 3:]
     return product
-
-
-def _table(transform: ImageCms.ImageCmsTransform) -> np.ndarray:
-    """Red, green and blue in [0, 1] for amounts of four inks: 3 and four more axes."""
-    count = len(_AMOUNTS)
-    grid = np.stack(np.meshgrid(*[_AMOUNTS] * 4, indexing="ij"), axis=-1)
-    picture = pillow.frombytes("CMYK", (count**2, count**2), grid.tobytes())
-    rgb = np.asarray(converted(picture, transform)).reshape(*[count] * 4, 3)
-    return np.ascontiguousarray(np.moveaxis(rgb, -1, 0)) / 255
-
-
-def _interpolated(ink: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Colours between those of a table, `N x 3` in [0, 1]."""
-    places = np.clip(ink, 0, 1).T * (len(_AMOUNTS) - 1)
-    parts = [scipy.ndimage.map_coordinates(values, places, order=1) for values in table]
-    return np.stack(parts, axis=-1)
