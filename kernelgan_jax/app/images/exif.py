@@ -56,6 +56,9 @@ _TIFF_EXIF = frozenset(
 _SUBJECT = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation: the place of the subject, in pixels."""
 
+_SRGB = 1
+"""Value of the tag ColorSpace."""
+
 _RESOLUTIONS = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
 _OF_SENSOR = (
     ExifTags.Base.FocalPlaneXResolution,
@@ -158,13 +161,15 @@ def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
 def is_adobe_rgb(exif: pillow.Exif) -> bool:
     """Whether a camera says that the colours are those of Adobe RGB.
 
-    Cameras say it by the version of the rules for files (DCF), without a profile.
+    Cameras say it by the version of the rules for files (DCF), without a profile;
+    programs that convert to sRGB may leave that version.
 
     Raises:
       Exception: Any of several, if the block is damaged.
     """
     camera = _of_camera(exif)
-    if ExifTags.IFD.Interop not in camera:
+    is_srgb = camera.get(ExifTags.Base.ColorSpace) == _SRGB
+    if is_srgb or ExifTags.IFD.Interop not in camera:
         return False
     version = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
     return version == "R03"

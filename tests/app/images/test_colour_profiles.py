@@ -101,11 +101,14 @@ def test_gray_gets_none():
     assert "without gAMA, which JPEG cannot hold" in fitted.notes
 
 
-@pytest.mark.parametrize("version, expected", [("R03", True), ("R98", False)])
-def test_photographs_in_adobe_rgb_get_its_profile(tmp_path, version, expected):
+@pytest.mark.parametrize(
+    "version, space, expected",
+    [("R03", 65535, True), ("R98", 65535, False), ("R03", 1, False)],
+)
+def test_photographs_in_adobe_rgb_get_its_profile(tmp_path, version, space, expected):
     exif = pillow.Exif()
     exif[ExifTags.Base.Make] = "Camera"
-    camera = {ExifTags.Base.ColorSpace: 65535, ExifTags.IFD.Interop: {1: version}}
+    camera = {ExifTags.Base.ColorSpace: space, ExifTags.IFD.Interop: {1: version}}
     exif[ExifTags.IFD.Exif] = camera
     path = tmp_path / "_DSC1.jpg"
     picture = pillow.new("RGB", (8, 8), (100, 100, 100))
