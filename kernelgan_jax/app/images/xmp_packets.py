@@ -34,8 +34,7 @@ _COMPANION = (
     rb"hdrgm:\w+|(?:G?Camera|OpCamera):(?:MotionPhoto|MicroVideo)\w*"
     rb"|(?:GDepth|GImage|GAudio):\w+|G?Container:Directory"
 )
-"""Names of what says that beside the picture the file has a gain map, a video, a depth
-map or sound, and where."""
+"""Names of values about a gain map, video, depth map or sound beside the picture."""
 
 _COMPANION_VALUE = re.compile(rb"\s(?:%b)\s*=\s*(?:\"[^\"]*\"|'[^']*')" % _COMPANION)
 _COMPANION_START = re.compile(rb"<(%b)\b[^<>]*>" % _COMPANION)
@@ -53,7 +52,7 @@ def alone(xmp: bytes) -> bytes:
 
 
 def without_companions(xmp: bytes | None, notes: list[str]) -> bytes | None:
-    """The packet without what it says of data beside the picture, which are not kept.
+    """The packet without values about data beside the picture, which are not kept.
 
     Programs would look for them in the enlarged image.
 
