@@ -4,6 +4,7 @@ import itertools
 import struct
 
 import helpers
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -86,3 +87,12 @@ def test_a_jpeg_in_cmyk_by_its_profile(tmp_path):
     image = image_files.read(path)
     np.testing.assert_allclose(image.pixels[8::16, 8] / 255, COLOURS, atol=0.015)
     assert image.icc_profile is None and "sRGB by its colour profile" in image.note
+
+
+def test_a_profile_of_other_colours_is_not_used(tmp_path):
+    picture = pillow.new("CMYK", (16, 16), (0, 255, 0, 0))
+    path = tmp_path / "a.jpg"
+    picture.save(path, quality=100, icc_profile=imagecodecs.cms_profile("srgb"))
+    image = image_files.read(path)
+    np.testing.assert_allclose(image.pixels[8, 8], (255, 0, 255), atol=2)
+    assert "without its colour profile" in image.note
