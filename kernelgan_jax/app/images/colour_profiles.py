@@ -23,6 +23,13 @@ ADOBE_RGB = (
 )
 """The chunks of a PNG in Adobe RGB (1998)."""
 
+_GAMMA_OF_SRGB = struct.pack(">I", 45455)
+_CORNERS_OF_SRGB = struct.pack(
+    ">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000
+)
+"""The chunks gAMA and cHRM by which PNG has sRGB approximated; ImageMagick writes them
+for sRGB alone."""
+
 _D65 = (0.3127, 0.3290)
 _OF_709 = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _OF_2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))
@@ -62,12 +69,19 @@ _BRADFORD = np.array(
 """Responses of the eye's cones, by which colours are adapted to another white."""
 
 
+def is_srgb(chunks: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether the chunk sRGB of a PNG, or those that stand for it, are among these."""
+    found = dict(chunks)
+    has_corners = found.get(b"cHRM", _CORNERS_OF_SRGB) == _CORNERS_OF_SRGB
+    return b"sRGB" in found or (found.get(b"gAMA") == _GAMMA_OF_SRGB and has_corners)
+
+
 def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     """The profile for RGB of which a PNG has these chunks.
 
     Returns:
-      None for the chunk sRGB, which needs none, without any of these chunks, if a
-      profile cannot say it, and for damaged ones.
+      None for chunks as of `is_srgb`, which need none, without any of these chunks, if
+      a profile cannot say it, and for damaged ones.
     """
     found = dict(chunks)
     curve: tuple[float, ...] | None
@@ -78,7 +92,7 @@ def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         if not is_full_range:
             return None
         chromaticities, curve = _CHROMATICITIES.get(primaries), _CURVES.get(transfer)
-    elif b"sRGB" in found or len(found.get(b"gAMA", b"")) != 4:
+    elif is_srgb(chunks) or len(found.get(b"gAMA", b"")) != 4:
         return None
     else:
         (gamma,) = struct.unpack(">I", found[b"gAMA"])

@@ -232,7 +232,8 @@ def _lost(image: Image, kind: str) -> list[str]:
     """A note on metadata that the format does not hold."""
     names = [] if kind == "png" else [name for name, _ in image.chunks]
     # sRGB is what is assumed without it; other chunks beside it only say the same.
-    held = {b"sRGB", b"gAMA", b"cHRM"} if b"sRGB" in names else set()
+    is_srgb = colour_profiles.is_srgb(image.chunks)
+    held = {b"sRGB", b"gAMA", b"cHRM"} if is_srgb else set()
     if kind == "avif":
         held.add(b"cICP")
     lost = [n.decode() for n in names if n in COLOUR_CHUNKS and n not in held]

@@ -21,6 +21,10 @@ CASES = {
         [(b"gAMA", struct.pack(">I", 100000)), (b"cHRM", struct.pack(">8I", *SRGB))],
         (208, 182, 152),
     ),
+    "gamma 2.2 of other colours": (
+        [(b"gAMA", struct.pack(">I", 45455)), colour_profiles.ADOBE_RGB[1]],
+        (174, 121, 77),
+    ),
     "gamma 1.8 alone": ([(b"gAMA", struct.pack(">I", 55556))], (176, 139, 99)),
     "Adobe RGB": (list(colour_profiles.ADOBE_RGB), (174, 121, 77)),
     "as sRGB": ([(b"cICP", bytes([1, 13, 0, 1]))], (160, 120, 80)),
@@ -85,9 +89,15 @@ def test_formats_without_chunks_get_a_profile(tmp_path, format):
 
 
 @pytest.mark.parametrize("format", ["jpg", "webp", "tif", "avif"])
-def test_of_srgb_nothing_is_lost(format):
-    # As Windows writes it.
-    chunks = ((b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 45455)))
+@pytest.mark.parametrize("names", ["sRGB gAMA", "gAMA cHRM", "gAMA"])
+def test_of_srgb_nothing_is_lost(format, names):
+    # As Windows, ImageMagick and old programs write it.
+    bodies = {
+        "sRGB": b"\0",
+        "gAMA": struct.pack(">I", 45455),
+        "cHRM": struct.pack(">8I", *SRGB),
+    }
+    chunks = tuple((name.encode(), bodies[name]) for name in names.split())
     image = Image(np.full((8, 8, 3), 100, np.uint8), chunks=chunks)
     fitted = image_encoding.fit(image, format)
     assert fitted.image.icc_profile is None and fitted.notes == ()
