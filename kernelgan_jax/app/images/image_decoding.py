@@ -428,10 +428,10 @@ def _read_bands(
         bottom = min(top + rows, height)
         band = image.crop((0, top, width, bottom))
         if profile is None:
-            part = np.asarray(band.convert(mode))
+            band = band.convert(mode)
+            stored[top:bottom] = np.asarray(band).reshape(bottom - top, width, -1)
         else:
-            part = inks.converted(np.asarray(band), profile)
-        stored[top:bottom] = part.reshape(bottom - top, width, -1)
+            stored[top:bottom] = inks.converted(np.asarray(band), profile)
     if stored.dtype == np.uint8:
         return stored, has_alpha
     # Pillow gives the samples of a deep PGM as 32-bit integers.
