@@ -56,18 +56,22 @@ time take as long as both, and the first is then compiled while the next is trac
 def compiler_options() -> dict[str, Any] | None:
     """XLA's options for programs of this package, for `compiler_options` of JAX.
 
-    On CPUs LLVM's usual level, 3, takes up to half as long again to compile as level 1,
-    and the programs then run a tenth slower (benchmarks/README.md).
+    On CPUs a Fourier transform runs in one thread. XLA otherwise takes several or one,
+    which changes from run to run, and with it the last bits of the result. LLVM's usual
+    level, 3, takes up to half as long again to compile as level 1, and the programs
+    then run a tenth slower (benchmarks/README.md).
 
     Example:
       >>> from kernelgan_jax import programs
       >>> programs.compiler_options() or {}  # of a CPU
-      {'xla_backend_optimization_level': 1}
+      {'xla_cpu_multi_thread_eigen': False, 'xla_backend_optimization_level': 1}
     """
-    disabled = jax.config.read("jax_disable_most_optimizations")
-    if disabled or jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu":
         return None
-    return {"xla_backend_optimization_level": 1}
+    options: dict[str, Any] = {"xla_cpu_multi_thread_eigen": False}
+    if not jax.config.read("jax_disable_most_optimizations"):
+        options["xla_backend_optimization_level"] = 1
+    return options
 
 
 def jit(function: Callable[..., Result], *, name: str) -> "Program[Result]":

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import kernels, programs
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback, Spectrum
 from kernelgan_jax.pixels import LUMA, LUMA_NORM
@@ -206,4 +206,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
         whole = jnp.where(unknown, bicubic, enlarged(image, kernel, known))
         return jnp.concatenate([downscale(whole, kernel, scale), mask], -1)
 
-    return jax.jit(downscaled if continues else enlarged)
+    return jax.jit(
+        downscaled if continues else enlarged,
+        compiler_options=programs.compiler_options(),
+    )

@@ -1,5 +1,6 @@
 """The Wiener filter: it inverts what it should, in place, with calm edges."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import jax
@@ -130,11 +131,21 @@ def test_fitted_spectrum_of_a_power_law() -> None:
 def test_no_product_is_rounded_to_fewer_bits_on_gpus() -> None:
     zero = np.float32(0)
     known = closed_form._Known(zero, zero, Spectrum(zero, zero, np.zeros(4), zero))
-    program = jax.make_jaxpr(closed_form._compiled(2, False))(
-        picture(8), gaussian(2), known
-    )
+    compiled = closed_form._compiled(2, False)
+    program = compiled.trace(picture(8), gaussian(2), known).jaxpr
     assert str(program).count("dot_general[") == 3  # luma; the spectrum, twice
     assert str(program).count("Precision.HIGHEST") == 6
+
+
+def test_it_repeats_bit_for_bit_in_every_thread() -> None:
+    image = picture(250)[:200]
+
+    def result(_: int) -> bytes:
+        found = closed_form.enlarge(image, gaussian(2), scale=2)
+        return np.asarray(found).tobytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len({*map(result, range(50)), *pool.map(result, range(50))}) == 1
 
 
 def test_noise_alone_keeps_its_mean() -> None:

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels
+from kernelgan_jax import kernels, programs
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.closed_form import padded
 from kernelgan_jax.super_resolution.deep_wiener.request import added_noise_std
@@ -118,7 +118,8 @@ onnx = _method("onnx", _onnx_of)
 
 @functools.lru_cache(maxsize=8)
 def _usrnet(denoiser: usrnet_network.Denoiser, scale: int) -> Callable[..., jax.Array]:
-    @jax.jit
+    # Of these networks it alone has Fourier transforms.
+    @functools.partial(jax.jit, compiler_options=programs.compiler_options())
     def run(weights: Any, image: Any, kernel: Any, noise_std: Any) -> jax.Array:
         network = usrnet_network.USRNet(denoiser, *weights)
         return usrnet_network.apply(
