@@ -2,7 +2,8 @@
 
 import sys
 
-from kernelgan_jax.app.cli import main
+from kernelgan_jax.__main__ import command
 
 if __name__ == "__main__":
-    sys.exit(main(["web", "--host=0.0.0.0", "--port=7860", "--max_mb=20"]))
+    sys.argv[1:] = ["web", "--host=0.0.0.0", "--port=7860", "--max_mb=20"]
+    command()

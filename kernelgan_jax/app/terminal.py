@@ -122,23 +122,30 @@ def print_error(problem: object) -> None:
     print("error:", text, file=Enduring(sys.stderr), flush=True)
 
 
-def exit_status(work: Callable[[], None]) -> int:
+def exit_status(
+    work: Callable[[], int | None],
+    *,
+    interrupted: str = "interrupted; the same command goes on",
+) -> int:
     """Does the work of a program that goes on where it stopped.
 
     A wrong value or file is one line on stderr.
 
+    Args:
+      work: The work; it may return a status.
+      interrupted: The line after Ctrl-C.
+
     Returns:
-      0; 2 after an error, and 130 after Ctrl-C.
+      The status of the work, else 0; 2 after an error, and 130 after Ctrl-C.
     """
     try:
-        work()
+        return work() or 0
     except (ValueError, OSError) as error:
         print_error(error)
         return 2
     except KeyboardInterrupt:
-        print_error("interrupted; the same command goes on")
+        print_error(interrupted)
         return 130
-    return 0
 
 
 class _Lines(logging.Handler):

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from kernelgan_jax.app import weight_files
 from kernelgan_jax.app.compilation_cache import keep_compilations
-from kernelgan_jax.app.terminal import print_error
+from kernelgan_jax.app.terminal import exit_status
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
 from kernelgan_jax.benchmark.systems import SYSTEMS
 from kernelgan_jax.config import NO_SR
@@ -37,14 +37,10 @@ def main(argv: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
 
     keep_compilations()
     run = {"degrade": commands.degrade, "evaluate": commands.evaluate}
-    try:
-        return run[arguments.command](arguments)
-    except (ValueError, OSError) as error:
-        print_error(error)
-        return 2
-    except KeyboardInterrupt:
-        print_error("interrupted; results are kept, and the same command goes on")
-        return 130
+    return exit_status(
+        lambda: run[arguments.command](arguments),
+        interrupted="interrupted; results are kept, and the same command goes on",
+    )
 
 
 # --- The arguments ---

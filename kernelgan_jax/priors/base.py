@@ -1,9 +1,10 @@
-"""The type of a kernel prior, and the check of its shape."""
+"""The type of a kernel prior, the check of its shape, and its kernel's sum."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from kernelgan_jax import checks
 
@@ -52,3 +53,22 @@ def check_shape(name: str, shape: int | tuple[int, int]) -> tuple[int, int]:
     for side in pair:
         checks.whole(name, side, maximum=MAX_SIDE)
     return int(pair[0]), int(pair[1])
+
+
+def normalised(values: jax.Array) -> jax.Array:
+    """Divides a kernel by its sum; one of zeros becomes uniform, with a gradient of 0.
+
+    Args:
+      values: `h x w`, at least 0; NaN stays NaN.
+
+    Example:
+      >>> normalised(jnp.array([[1.0, 3.0]])).tolist()
+      [[0.25, 0.75]]
+      >>> normalised(jnp.zeros((1, 2))).tolist()
+      [[0.5, 0.5]]
+    """
+    total = values.sum()
+    # Of a smaller sum the second derivatives would overflow.
+    is_zero = total <= jnp.finfo(values.dtype).eps ** 1.5
+    values = jnp.where(is_zero, 1 / values.size, values)
+    return values / jnp.where(is_zero, 1, total)

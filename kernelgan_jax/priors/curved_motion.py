@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import checks, kernels
-from kernelgan_jax.priors.base import KernelPrior, Params, check_shape
-from kernelgan_jax.priors.motion import unit_sum
+from kernelgan_jax.priors.base import KernelPrior, Params, check_shape, normalised
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 DEGREE = 4
@@ -92,7 +91,7 @@ def curved_motion(
             return jax.lax.erf(upper / root) - jax.lax.erf(lower / root)
 
         values = matmul(covered(rows, places[0]), covered(columns, places[1]).T)
-        return unit_sum(values)
+        return normalised(values)
 
     return KernelPrior(init, kernel, bind_penalty(scale, weights))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import kernels
-from kernelgan_jax.priors.base import KernelPrior, Params, check_shape
+from kernelgan_jax.priors.base import KernelPrior, Params, check_shape, normalised
 from kernelgan_jax.priors.gaussian import MIN_VARIANCE
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
@@ -65,28 +65,9 @@ def motion(
         root = jnp.sqrt(2 * (width**2 + MIN_VARIANCE))
         ends = [jax.lax.erf((along + end * length / 2) / root) for end in (1, -1)]
         values = (ends[0] - ends[1]) * jnp.exp(-((across / root) ** 2))
-        return unit_sum(values)
+        return normalised(values)
 
     return KernelPrior(init, kernel, bind_penalty(scale, weights))
-
-
-def unit_sum(values: jax.Array) -> jax.Array:
-    """Divides a kernel by its sum; one of zeros becomes uniform, with a gradient of 0.
-
-    Args:
-      values: `h x w`, at least 0; NaN stays NaN.
-
-    Example:
-      >>> unit_sum(jnp.array([[1.0, 3.0]])).tolist()
-      [[0.25, 0.75]]
-      >>> unit_sum(jnp.zeros((1, 2))).tolist()
-      [[0.5, 0.5]]
-    """
-    total = values.sum()
-    # Of a smaller sum the second derivatives would overflow.
-    is_zero = total <= jnp.finfo(values.dtype).eps ** 1.5
-    values = jnp.where(is_zero, 1 / values.size, values)
-    return values / jnp.where(is_zero, 1, total)
 
 
 def principal_variances(line: Any, width: Any) -> tuple[Any, Any]:

@@ -156,3 +156,6 @@ def test_what_is_interrupted_is_one_line(capsys):
     assert terminal.exit_status(interrupted) == 130
     assert capsys.readouterr().err == "error: interrupted; the same command goes on\n"
     assert terminal.exit_status(lambda: None) == 0
+    assert terminal.exit_status(lambda: 1) == 1
+    assert terminal.exit_status(interrupted, interrupted="stopped") == 130
+    assert capsys.readouterr().err == "error: stopped\n"
