@@ -7,29 +7,27 @@ folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 import contextlib
 import dataclasses
 import io
+import itertools
 import struct
 from typing import IO
 
 import imagecodecs
 import numpy as np
-from PIL import GifImagePlugin, ImageFile, ImageMode, UnidentifiedImageError
 from PIL import Image as pillow
+from PIL import ImageFile, UnidentifiedImageError
 
-from kernelgan_jax.app import memory
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import (
+    animations,
     colour_profiles,
     declared,
     heic,
-    inks,
-    interlaced,
     jpeg2000,
     jpegxl,
     netpbm,
-    partial_frames,
+    pillow_pixels,
     xmp_packets,
 )
-from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.exif import (
     block_of,
     is_adobe_rgb,
@@ -52,32 +50,9 @@ from kernelgan_jax.app.images.metadata import (
     split_png,
 )
 from kernelgan_jax.app.images.nodata import missing_values, stated_value
+from kernelgan_jax.app.images.pillow_pixels import all_of
 from kernelgan_jax.app.images.pillow_settings import open_pillow, own_pillow_settings
 from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff
-
-_MODES = {
-    "1": ("L", "1-bit expanded to 0 and 255"),
-    "L": ("L", ""),
-    "LA": ("L", ""),
-    "La": ("L", "premultiplied alpha divided out"),
-    "P": ("RGB", "palette expanded"),
-    "PA": ("RGB", "palette expanded"),
-    "RGB": ("RGB", ""),
-    "RGBA": ("RGB", ""),
-    "RGBX": ("RGB", ""),
-    "RGBa": ("RGB", "premultiplied alpha divided out"),
-    "CMYK": ("RGB", ""),  # `inks` says how.
-    "YCbCr": ("RGB", "YCbCr converted to RGB without its colour profile"),
-    "I;16": ("I;16", ""),
-    "I;16B": ("I;16B", ""),
-    "I;16L": ("I;16L", ""),
-    "I": ("I", ""),
-}
-"""For each of Pillow's modes: the mode it is read as, apart from alpha, and a note on
-what that changes."""
-
-_BAND_PIXELS = 2**20
-"""Pixels that are converted at a time."""
 
 
 def decode(file: IO[bytes], *, frame: int = 0) -> Image:
@@ -103,7 +78,7 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "jpeg2000":
         if (found := declared.read(file)) is not None and found.pixels > MAX_PIXELS:
             raise pillow.DecompressionBombError
-        return _image(*jpeg2000.read(_all_of(file), notes), notes, format="JPEG2000")
+        return _image(*jpeg2000.read(all_of(file), notes), notes, format="JPEG2000")
     if kind == "heic":
         return _image(*heic.read(file, notes), notes, format="HEIF", frame=frame)
     if kind in ("pnm", "pfm"):
@@ -111,14 +86,14 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind in ("pnm", "pam") and netpbm.is_followed(file):
         notes.append("only the first of its pictures used")
     if kind == "pfm":
-        decoded = Decoded(netpbm.read_floats(_all_of(file)))
+        decoded = Decoded(netpbm.read_floats(all_of(file)))
         decoded.missing = missing_values(decoded.stored, notes)
         return _image(decoded, Metadata(), notes, format="PFM")
-    if kind == "pnm" and netpbm.is_scaled(_all_of(file)):
-        decoded = Decoded(netpbm.read_integers(_all_of(file), notes))
+    if kind == "pnm" and netpbm.is_scaled(all_of(file)):
+        decoded = Decoded(netpbm.read_integers(all_of(file), notes))
         return _image(decoded, Metadata(), notes, format="PPM")
     if kind == "pam":
-        pam = Decoded(*netpbm.read_pam(_all_of(file), notes))
+        pam = Decoded(*netpbm.read_pam(all_of(file), notes))
         return _image(pam, Metadata(), notes, format="PPM")
     if kind == "jpeg" and (deep := _decode_deep_jpeg(file, notes)) is not None:
         return deep
@@ -126,17 +101,6 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         plain, metadata = split_png(file, notes)
         return _decode_pillow(Clipped(plain), frame, notes, metadata)
     return _decode_pillow(file, frame, notes)
-
-
-def _check_memory(found: Declared, size: int) -> None:
-    """Checks what was not in the first bytes of a file of this size."""
-    if problem := memory.problem_of(found, size):
-        raise UnusableError(problem)
-
-
-def _all_of(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    return file.read()
 
 
 def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
@@ -147,7 +111,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
     frames = len(tiff.pages)
     if tiff.is_cut_off:
         notes.append(f"what follows page {frames} is damaged and left out")
-    _check_memory(tiff.declared(frame), file.seek(0, 2))
+    pillow_pixels.check_memory(tiff.declared(frame), file.seek(0, 2))
     if tiff.is_for_pillow(frame):
         try:
             return _decode_pillow(file, frame, notes, tiff=tiff)
@@ -176,7 +140,7 @@ def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
         return None
     if frame.width * frame.height > MAX_PIXELS:
         raise pillow.DecompressionBombError
-    data = _all_of(file)
+    data = all_of(file)
     if is_ls:
         stored = imagecodecs.jpegls_decode(data)
     else:
@@ -212,11 +176,14 @@ def _decode_pillow(
     """
     with own_pillow_settings(notes):
         image = open_pillow(file)
-        frames = _frames(image, notes) if tiff is None else len(tiff.pages)
+        animation = animations.of_file(file, image.format)
+        frames = len(animation.parts) if animation else _frames(image, notes)
+        if tiff is not None:
+            frames = len(tiff.pages)
         place = frame if tiff is None else tiff.numbers[frame]
-        if place:
+        if place and animation is None:
             image.seek(place)
-        if image.mode not in _MODES:
+        if image.mode not in pillow_pixels.MODES:
             raise UnusableError(
                 f"has colour mode {image.mode}, which is not supported; export it as "
                 "RGB"
@@ -224,6 +191,8 @@ def _decode_pillow(
         metadata = tiff.metadata(frame) if tiff else of_pillow(image, image.format)
         if png is not None:
             metadata = png
+            # Without an entry Pillow decodes the picture to look for EXIF behind it.
+            image.info.setdefault("exif", None)
         if image.format == "BMP":
             metadata.icc_profile = bmp_profile(file)
         if image.format == "AVIF":
@@ -231,14 +200,13 @@ def _decode_pillow(
             image.info.pop("xmp", None)  # Nothing but its container turns an AVIF.
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = orientation_of(image, notes, xmp=png.xmp if png else None)
-        decoded = _read_by_imagecodecs(image, file, frame, frames, notes)
-        if decoded is None:
-            decoded = Decoded(*_read_bands(image, notes))
-            decoded.is_turned = image.format == "TIFF"
-            if image.format == "WEBP" and decoded.has_alpha:
-                decoded = partial_frames.without_opaque(decoded)
-            if isinstance(image, GifImagePlugin.GifImageFile) and frames == 1:
-                decoded = partial_frames.with_clear_rim(decoded, image.dispose_extent)
+        if animation is not None:
+            parts = animation.parts_of(frame)
+            shown = animations.shown(file, animation, parts, notes)
+            decoded = next(itertools.islice(shown, len(parts) - 1, None))
+            del shown  # With what it holds for another frame.
+        else:
+            decoded = pillow_pixels.read(image, file, frame, frames, notes)
         exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
         _read_camera_colours(image, metadata, notes)
         metadata.exif = block_of(exif, image.format, notes, orientation)
@@ -252,8 +220,8 @@ def _decode_pillow(
             metadata.icc_profile = None
         format = "JPEG" if image.format == "MPO" else image.format or ""
         image.close()
-    parts = decoded, metadata, notes, orientation
-    return _image(*parts, format=format, frame=frame, frames=frames)
+    read = decoded, metadata, notes, orientation
+    return _image(*read, format=format, frame=frame, frames=frames)
 
 
 def _read_camera_colours(
@@ -340,99 +308,3 @@ def _image(
         format=format,
         frames=frames,
     )
-
-
-def _read_by_imagecodecs(
-    image: ImageFile.ImageFile,
-    file: IO[bytes],
-    frame: int,
-    frames: int,
-    notes: list[str],
-) -> Decoded | None:
-    """Reads what Pillow would cut, misses or needs much memory for; else None.
-
-    These are PNG and AVIF of more than 8 bits, and single pictures of AVIF and WebP,
-    for which Pillow takes 4 to 6 times the memory of the pixels. imagecodecs reads no
-    animated PNG whose frames are parts.
-    """
-    if image.format == "PNG":
-        file.seek(24)  # In the header chunk, always first.
-        depth, _, _, _, is_interlaced = file.read(5)
-        if depth < 16 or frames > 1:
-            _scale_key(image, depth, notes)
-            return None
-        stored = (
-            interlaced.read(file)
-            if is_interlaced
-            else imagecodecs.png_decode(_all_of(file))
-        )
-    elif image.format == "AVIF":
-        data = _all_of(file)
-        place = data.find(b"av1C")
-        depth = data[place + 6] if place > 0 else 0
-        if frames > 1 and not depth & 0x40:
-            return None
-        if frames > 1:
-            _check_memory(Declared(*image.size, 64 * frames), len(data))
-        # All frames at once: to decode one of them breaks the memory (2026.3.6).
-        stored = imagecodecs.avif_decode(data)
-        stored = stored[frame] if frames > 1 else stored
-        if stored.dtype == np.uint16:
-            stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
-    elif image.format == "WEBP" and not partial_frames.is_animated_webp(file):
-        stored = imagecodecs.webp_decode(_all_of(file))
-    else:
-        return None
-    stored = stored if stored.ndim == 3 else stored[:, :, np.newaxis]
-    return Decoded(stored, stored.shape[2] in (2, 4))
-
-
-def _scale_key(image: ImageFile.ImageFile, depth: int, notes: list[str]) -> None:
-    """Makes the level or colour of a PNG that is transparent one of Pillow's pixels.
-
-    Pillow scales these to 8 bits, but not their key.
-    """
-    if depth == 16:
-        if not image.mode.startswith("I"):
-            notes.append("frames of 16 bits reduced to 8")
-        if image.info.pop("transparency", None) is not None:
-            notes.append("the transparent colour of frames of 16 bits left out")
-    elif image.mode == "L" and "transparency" in image.info:
-        image.info["transparency"] *= 255 // (2**depth - 1)
-
-
-def _read_bands(
-    image: ImageFile.ImageFile, notes: list[str]
-) -> tuple[np.ndarray, bool]:
-    """Reads with Pillow, converting some rows at a time to bound the memory.
-
-    Returns:
-      `H x W x C` array, uint8 or uint16, and whether its last channel is alpha.
-    """
-    mode, change = _MODES[image.mode]
-    profile = None
-    if image.mode == "CMYK":
-        profile = inks.usable(image.info.get("icc_profile"))
-        change = inks.note_of(profile)
-    if change:
-        notes.append(change)
-    image.load()
-    has_alpha = image.has_transparency_data and mode in ("L", "RGB")
-    if has_alpha:
-        mode += "A"
-    layout = ImageMode.getmode(mode)
-    width, height = image.size
-    stored = np.empty((height, width, len(layout.bands)), layout.typestr)
-    rows = max(1, _BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        band = image.crop((0, top, width, bottom))
-        if profile is None:
-            band = band.convert(mode)
-            stored[top:bottom] = np.asarray(band).reshape(bottom - top, width, -1)
-        else:
-            stored[top:bottom] = inks.converted(np.asarray(band), profile)
-    if stored.dtype == np.uint8:
-        return stored, has_alpha
-    # Pillow gives the samples of a deep PGM as 32-bit integers.
-    return stored.astype(np.uint16, copy=False), False

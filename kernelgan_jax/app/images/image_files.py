@@ -183,8 +183,9 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     out.
 
     Peak memory is up to 2.7 times that of the returned array (3.3 times for interlaced
-    PNG of 16 bits, 4.3 times for animated WebP, 5.1 times for JPEG XL of 8 bits and
-    gray, 5.7 times for JPEG 2000 of 8 bits without tiles, 3.1 times for that of 16).
+    PNG of 16 bits, 4.3 times for animated WebP, 4.8 times for animated PNG, 5.1 times
+    for JPEG XL of 8 bits and gray, 5.7 times for JPEG 2000 of 8 bits without tiles, 3.1
+    times for that of 16).
     Calls from several threads take turns, because Pillow's limits are global to the
     process: they are changed during the call and put back after it.
 

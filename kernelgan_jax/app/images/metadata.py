@@ -46,6 +46,9 @@ _PLAIN_CHUNKS = (
 _TRIVIAL_CHUNKS = (b"tIME", b"sBIT", b"hIST", b"sPLT", b"pHYs")
 """Chunks of which nobody misses what is not kept."""
 
+_BEHIND_HEADER = 2
+"""The place among a PNG's parts after its first bytes and the header."""
+
 _MAX_TEXT = 2**20
 """Bytes of the longest text that is kept. Pillow refuses a PNG with a longer one that
 is compressed."""
@@ -94,12 +97,20 @@ class Metadata:
 
 
 class Spliced(io.RawIOBase):
-    """Parts of an open file, one behind the other, as a file; nothing is copied."""
+    """Parts of an open file, one behind the other, as a file; nothing is copied.
 
-    def __init__(self, file: IO[bytes], parts: Sequence[tuple[int, int]]):
+    Args:
+      file: The file.
+      parts: Start and length of each part, or bytes that stand between them.
+    """
+
+    def __init__(self, file: IO[bytes], parts: Sequence[tuple[int, int] | bytes]):
         self._file, self._place = file, 0
-        self._parts = list(parts)  # Start and length of each.
-        self._size = sum(length for _, length in parts)
+        self._parts = [
+            (part, 0, len(part)) if isinstance(part, bytes) else (b"", *part)
+            for part in parts
+        ]
+        self._size = sum(length for _, _, length in self._parts)
 
     def readable(self) -> bool:
         return True
@@ -116,11 +127,14 @@ class Spliced(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         before = 0
-        for start, length in self._parts:
+        for given, start, length in self._parts:
             inside = self._place - before
             if 0 <= inside < length:
-                self._file.seek(start + inside)
-                data = self._file.read(min(length - inside, len(buffer)))
+                most = min(length - inside, len(buffer))
+                data = given[inside : inside + most]
+                if not given:
+                    self._file.seek(start + inside)
+                    data = self._file.read(most)
                 buffer[: len(data)] = data
                 self._place += len(data)
                 return len(data)
@@ -136,19 +150,22 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
       notes: Gets a note on everything that is left out.
 
     Returns:
-      The PNG with its pixels and EXIF alone, and the other metadata. A file that is
-      damaged in the chunks of its pixels is returned with these as they are.
+      The PNG with EXIF and its pixels alone, in this order, and the other metadata. A
+      file that is damaged in the chunks of its pixels is returned with these as they
+      are.
     """
     found = Metadata()
     size = file.seek(0, io.SEEK_END)
-    plain, chunks, left_out = [(0, 8)], [], []
+    plain: list[tuple[int, int] | bytes] = [(0, 8)]
+    chunks, left_out = [], []
     at = 8
     while at + 12 <= size:
         file.seek(at)
         length, kind = struct.unpack(">I4s", file.read(8))
         here, at = at, at + 12 + length
         if kind in _PLAIN_CHUNKS or at > size:
-            plain.append((here, min(at, size) - here))
+            place = _BEHIND_HEADER if kind == b"eXIf" else len(plain)
+            plain.insert(place, (here, min(at, size) - here))
             if kind == b"IEND":  # Whatever lies behind is no part of the picture.
                 at = size
             continue
@@ -172,7 +189,7 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
             elif is_xmp:
                 found.xmp = text
             elif body.startswith(_EXIF_KEYWORD):  # For Pillow, as EXIF.
-                plain.append((here, at - here))
+                plain.insert(_BEHIND_HEADER, (here, at - here))
             else:
                 chunks.append((kind, body))
         elif kind in COLOUR_CHUNKS:

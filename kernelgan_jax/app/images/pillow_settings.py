@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Iterator
 from typing import IO
 
-from PIL import GifImagePlugin, ImageFile
 from PIL import Image as pillow
+from PIL import ImageFile
 
 from kernelgan_jax.app.images.image import MAX_PIXELS, UnusableError
 from kernelgan_jax.app.terminal import printable
@@ -44,28 +44,15 @@ def own_pillow_settings(notes: list[str]) -> Iterator[None]:
     notes.extend(printable(warning.message).strip() for warning in caught)
 
 
-class _ColourGif(GifImagePlugin.GifImageFile):
-    """A GIF of which all palettes are read as colours."""
-
-    has_colour = False
-    """Whether any palette that has been read is not gray."""
-
-    def _is_palette_needed(self, p: bytes) -> bool:
-        self.has_colour |= super()._is_palette_needed(p)
-        return True
-
-
 def open_pillow(file: IO[bytes]) -> ImageFile.ImageFile:
-    """An image file as Pillow opens it, all frames of a GIF in colour if any is.
-
-    Pillow alone fails for frames in colour behind a first one in gray.
+    """An image file as Pillow opens it.
 
     Raises:
       UnusableError: If it is a BMP of a layout that Pillow does not know.
     """
     file.seek(0)
     try:
-        image = pillow.open(file, formats=_FORMATS)
+        return pillow.open(file, formats=_FORMATS)
     except OSError as error:
         if str(error).startswith(_ODD_BMP):
             raise UnusableError(
@@ -73,9 +60,3 @@ def open_pillow(file: IO[bytes]) -> ImageFile.ImageFile:
                 "PNG"
             ) from None
         raise
-    if image.format == "GIF" and image.mode == "L":
-        file.seek(0)
-        in_colour = _ColourGif(file)
-        if in_colour.n_frames > 1 and in_colour.has_colour:
-            return in_colour
-    return image

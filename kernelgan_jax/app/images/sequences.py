@@ -13,7 +13,7 @@ import tifffile
 
 from kernelgan_jax.app import files
 from kernelgan_jax.app.files import Clipped
-from kernelgan_jax.app.images import gif, image_encoding, image_files
+from kernelgan_jax.app.images import animations, gif, image_encoding, image_files
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.image_encoding import png_chunk
 from kernelgan_jax.app.images.image_kinds import PNG_START
@@ -69,27 +69,24 @@ def read_timing(path: Path, image: Image) -> Timing:
 
 
 def _timing(file: IO[bytes], image: Image, alpha: bool) -> Timing:
-    """When the frames of an open animation are shown, decoded by Pillow."""
-    source = file
-    if image.format == "PNG":
-        source = Clipped(split_png(file, [])[0])
+    """When the frames of an open animation are shown, which are decoded."""
+    source = Clipped(split_png(file, [])[0]) if image.format == "PNG" else file
+    found = animations.of_file(source, image.format)
+    if found is not None:
+        frames = animations.shown(source, found, found.parts, [])
+        alpha = any([frame.has_alpha for frame in frames])
+        shown = tuple(part.milliseconds for part in found.parts)
+        return Timing(shown, found.plays, alpha, found.starts_still)
     with open_pillow(source) as opened:
         times = []
         for frame in range(image.frames):
             opened.seek(frame)
-            if image.format in ("WEBP", "AVIF"):
-                opened.load()  # It is known afterwards.
-            alpha |= image.format == "GIF" and opened.has_transparency_data
+            opened.load()  # It is known afterwards.
             if image.format == "WEBP" and opened.mode == "RGBA":
                 alpha |= bool(np.asarray(opened)[..., 3].min() < 255)
             times.append(float(opened.info.get("duration", 0)))
         plays = int(opened.info.get("loop", 0))
-        if image.format == "GIF" and "loop" not in opened.info:
-            plays = 1
-        elif image.format == "GIF" and plays:
-            plays += 1  # The first time does not count there.
-        still = bool(opened.info.get("default_image", False))
-    return Timing(tuple(times), plays, alpha, still)
+    return Timing(tuple(times), plays, alpha)
 
 
 def write(

@@ -19,10 +19,10 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app.images import (
     gif,
-    image_decoding,
     image_files,
     interlaced,
     netpbm,
+    pillow_pixels,
 )
 
 HEIGHT, WIDTH = 5, 7
@@ -167,7 +167,7 @@ def test_8_bit_is_exact(file, suffix, mode):
 
 
 def test_many_bands_of_rows_join(file, monkeypatch):
-    monkeypatch.setattr(image_decoding, "_BAND_PIXELS", 2 * WIDTH)
+    monkeypatch.setattr(pillow_pixels, "_BAND_PIXELS", 2 * WIDTH)
     pixels = helpers.noise(HEIGHT, WIDTH, 3)
     image = image_files.read(file("a.png", pillow.fromarray(pixels)))
     np.testing.assert_array_equal(image.pixels, pixels)

@@ -1,0 +1,369 @@
+"""Animated GIF and PNG: each frame as it is shown.
+
+A frame is a part of the picture, which is put onto what the frames before have left.
+Each is decoded as a file of its own and put there as browsers do it; Pillow makes other
+colours of half-transparent pixels, and shows some colour where there is nothing.
+
+References:
+  W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", for fcTL.
+  CompuServe, "Graphics Interchange Format, Version 89a".
+"""
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import IO, NamedTuple
+
+import numpy as np
+from PIL import Image as pillow
+
+from kernelgan_jax.app.files import Clipped
+from kernelgan_jax.app.images import pillow_pixels
+from kernelgan_jax.app.images.declared import Declared
+from kernelgan_jax.app.images.image import MAX_PIXELS
+from kernelgan_jax.app.images.image_kinds import PNG_START
+from kernelgan_jax.app.images.metadata import Spliced
+from kernelgan_jax.app.images.pillow_settings import open_pillow
+from kernelgan_jax.app.images.tiff_decoding import Decoded
+
+_KEEP, _CLEAR, _RESTORE = range(3)
+"""What becomes of a frame before the next one, by the numbers of PNG."""
+
+_ADDED_PNG = struct.Struct(">IIIIIHHBB")
+"""A chunk fcTL: a number, sides, place, time, what becomes of it, and blending."""
+
+_GRAY_TYPES = (0, 4)
+"""Types of PNG, in its header, that are gray."""
+
+_PIECE = 2**20
+"""Bytes of a file that are checked at a time."""
+
+
+class Place(NamedTuple):
+    """Where a part lies in the picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The first column behind it."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        """The first row below it."""
+        return self.top + self.height
+
+
+class Part(NamedTuple):
+    """What a file holds of a frame."""
+
+    place: Place
+    head: bytes
+    """What stands before its pixels in a file of its own."""
+    spans: list[tuple[int, int]]
+    """Where its packed pixels are in the file, and how many bytes."""
+    milliseconds: float = 0.0
+    """For how long it is shown."""
+    disposal: int = _KEEP
+    is_blended: bool = False
+    """Whether what is below is seen through transparent pixels."""
+
+
+@dataclasses.dataclass
+class Animation:
+    """The frames of a file."""
+
+    width: int
+    height: int
+    parts: list[Part]
+    channels: int
+    """1 if all are gray, else 3; without alpha."""
+    plays: int = 0
+    """How often they are shown; 0 stands for ever."""
+    starts_still: bool = False
+    """Whether the first one is no part of the animation, but what programs show that
+    know none."""
+
+    @property
+    def declared(self) -> Declared:
+        """The sides of the picture, or of a larger part."""
+        width = max(self.width, *(part.place.width for part in self.parts))
+        height = max(self.height, *(part.place.height for part in self.parts))
+        return Declared(width, height, 8 * (self.channels + 1))
+
+    def is_filled_by(self, part: Part) -> bool:
+        """Whether a part is as large as the picture."""
+        return part.place == (0, 0, self.width, self.height)
+
+    def parts_of(self, frame: int) -> list[Part]:
+        """The parts of a frame: from the last one on that hides all before it."""
+        first = int(self.starts_still and frame > 0)
+        for place in range(frame, first, -1):
+            part = self.parts[place]
+            is_left = place == frame or part.disposal != _RESTORE
+            if self.is_filled_by(part) and not part.is_blended and is_left:
+                first = place
+                break
+        return self.parts[first : frame + 1]
+
+
+def of_file(file: IO[bytes], format: str | None) -> Animation | None:
+    """The frames of a GIF or an animated PNG; None for other files.
+
+    Raises:
+      ValueError: If frames are missing, or lie outside of the picture.
+      DecompressionBombError: If they are too large.
+      UnusableError: If they do not fit into the memory.
+    """
+    if format not in ("GIF", "PNG"):
+        return None
+    found = _of_gif(file) if format == "GIF" else _of_png(file)
+    if found is not None:
+        if found.declared.pixels > MAX_PIXELS:
+            raise pillow.DecompressionBombError
+        pillow_pixels.check_memory(found.declared, file.seek(0, 2))
+    return found
+
+
+def _of_png(file: IO[bytes]) -> Animation | None:
+    """The animation in a PNG; None if it is a still picture."""
+    file.seek(8)
+    header, shared, count, plays, starts_still = b"", b"", 0, 0, False
+    parts: list[Part] = []
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        start = file.tell()
+        if kind == b"IHDR":
+            header = file.read(length)
+        elif kind in (b"PLTE", b"tRNS"):
+            shared += head + file.read(length + 4)
+        elif kind == b"acTL" and not parts:
+            count, plays = struct.unpack(">II", file.read(8))
+        elif kind == b"fcTL":
+            parts.append(_png_part(file.read(length), header, shared))
+        elif kind == b"IDAT":
+            if not count:
+                return None
+            if not parts:
+                starts_still = True
+                sides = struct.unpack_from(">II", header)
+                place = Place(0, 0, *sides)
+                parts.append(Part(place, _png_head(header, shared), []))
+            parts[-1].spans.append((start, length))
+        elif kind == b"fdAT" and parts:
+            parts[-1].spans.append((start + 4, length - 4))
+        file.seek(start + length + 4)
+    count += starts_still
+    if count < 2:
+        return None
+    width, height = struct.unpack_from(">II", header)
+    places = [part.place for part in parts]
+    if any(place.right > width or place.bottom > height for place in places):
+        raise ValueError("a frame lies outside of the picture")
+    if len([part for part in parts if part.spans]) < count:
+        raise ValueError(f"{len(parts)} of {count} frames")
+    channels = 1 if header[9] in _GRAY_TYPES else 3
+    return Animation(width, height, parts[:count], channels, plays, starts_still)
+
+
+def _png_part(control: bytes, header: bytes, shared: bytes) -> Part:
+    """The frame that a chunk fcTL announces."""
+    fields = _ADDED_PNG.unpack(control)
+    _, width, height, left, top, above, below, disposal, blending = fields
+    head = _png_head(struct.pack(">II", width, height) + header[8:], shared)
+    milliseconds = 1000 * above / (below or 100)
+    place = Place(left, top, width, height)
+    return Part(place, head, [], milliseconds, disposal, bool(blending))
+
+
+def _png_head(header: bytes, shared: bytes) -> bytes:
+    """What stands before the pixels of a frame in a file of its own."""
+    check = zlib.crc32(b"IHDR" + header)
+    chunk = struct.pack(">I4s", len(header), b"IHDR") + header
+    return PNG_START + chunk + struct.pack(">I", check) + shared
+
+
+def _of_gif(file: IO[bytes]) -> Animation:
+    """The frames of a GIF, also if there is but one.
+
+    A first frame beyond the canvas enlarges it, and others are cut.
+    """
+    file.seek(6)
+    width, height, flags, _, _ = struct.unpack("<HHBBB", file.read(7))
+    common = file.read(6 << (flags & 7)) if flags & 128 else b""
+    found = Animation(width, height, [], channels=1, plays=1)
+    control = bytes(4)
+    while (kind := file.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            label = file.read(1)
+            first, second = _blocks(file)
+            if label == b"\xf9" and len(first) == 4:
+                control = first
+            elif label == b"\1":  # A text, which takes what was said of a frame.
+                control = bytes(4)
+            elif label == b"\xff" and second[:1] == b"\1" and len(second) == 3:
+                if first in (b"NETSCAPE2.0", b"ANIMEXTS1.0"):
+                    (again,) = struct.unpack_from("<H", second, 1)
+                    found.plays = again + 1 if again else 0
+        elif kind == b",":
+            *place, flags = struct.unpack("<HHHHB", file.read(9))
+            palette = file.read(6 << (flags & 7)) if flags & 128 else common
+            start = file.tell()
+            file.read(1)  # bits of the first codes
+            _blocks(file)
+            spans = [(start, file.tell() - start)]
+            if palette != _levels(len(palette)):
+                found.channels = 3
+            packed, hundredths, _ = struct.unpack("<BHB", control)
+            part = Part(
+                Place(*place),
+                _gif_head(place[2:], palette, control, is_interlaced=flags & 64),
+                spans,
+                milliseconds=10.0 * hundredths,
+                disposal=min(max((packed >> 2 & 7) - 1, _KEEP), _RESTORE),
+                is_blended=bool(packed & 1),
+            )
+            found.parts.append(part)
+            control = bytes(4)
+    if not found.parts:
+        raise ValueError("no frame")
+    found.width = max(width, found.parts[0].place.right)
+    found.height = max(height, found.parts[0].place.bottom)
+    return found
+
+
+def _blocks(file: IO[bytes]) -> tuple[bytes, bytes]:
+    """Reads past the blocks of a part of a GIF; the first two of them."""
+    found: list[bytes] = []
+    while (length := file.read(1)) not in (b"", b"\0"):
+        block = file.read(length[0])
+        if len(found) < 2:
+            found.append(block)
+    first, second = (*found, b"", b"")[:2]
+    return first, second
+
+
+def _levels(length: int) -> bytes:
+    """The palette of so many bytes that Pillow takes for none: all levels in order."""
+    return np.arange(length // 3, dtype=np.uint8).repeat(3).tobytes()
+
+
+def _gif_head(
+    sides: list[int], palette: bytes, control: bytes, *, is_interlaced: int
+) -> bytes:
+    """What stands before the pixels of a frame in a file of its own."""
+    size = struct.pack("<HH", *sides)
+    packed = 0x80 | ((len(palette) // 3).bit_length() - 2) if palette else 0
+    start = b"GIF89a" + size + bytes([packed, 0, 0]) + palette
+    place = b",\0\0\0\0" + size + bytes([is_interlaced])
+    return start + b"!\xf9\4" + control + b"\0" + place
+
+
+def _own_file(file: IO[bytes], part: Part) -> IO[bytes]:
+    """A frame as a file of its own, of which nothing is copied."""
+    if not part.head.startswith(PNG_START):
+        return Clipped(Spliced(file, [part.head, *part.spans, b";"]))
+    check = zlib.crc32(b"IDAT")
+    for start, length in part.spans:
+        file.seek(start)
+        while data := file.read(min(length, _PIECE)):
+            check, length = zlib.crc32(data, check), length - len(data)
+    length = sum(length for _, length in part.spans)
+    head = part.head + struct.pack(">I4s", length, b"IDAT")
+    end = struct.pack(">II4sI", check, 0, b"IEND", zlib.crc32(b"IEND"))
+    return Clipped(Spliced(file, [head, *part.spans, end]))
+
+
+def shown(
+    file: IO[bytes], animation: Animation, parts: Sequence[Part], notes: list[str]
+) -> Iterator[Decoded]:
+    """What is shown when each of some parts is put onto an empty picture.
+
+    Args:
+      file: The file.
+      animation: The animation in it.
+      parts: The parts, one after the other.
+      notes: Get what is changed or left out.
+
+    Yields:
+      The whole picture, which counts until the next one is made. Alpha that hides
+      nothing is left out.
+    """
+    canvas: np.ndarray | None = None
+    below, left = np.empty(0), None  # What a part is put onto, and what follows there.
+    for part in parts:
+        if left is not None:
+            below[...], left = left, None
+        picture = _in_channels(_decoded(file, part, notes), animation.channels)
+        is_whole = canvas is None and animation.is_filled_by(part)
+        if is_whole:
+            yield pillow_pixels.without_opaque(picture)  # Before more memory is taken.
+        if canvas is None:
+            shape = animation.height, animation.width, animation.channels + 1
+            canvas = np.zeros(shape, picture.stored.dtype)
+        place = part.place
+        below = canvas[place.top : place.bottom, place.left : place.right]
+        if part is not parts[-1]:
+            left = _left(below, part.disposal)
+        _put(below, picture, is_blended=part.is_blended)
+        del picture  # Before the next one is decoded.
+        if not is_whole:
+            yield pillow_pixels.without_opaque(Decoded(canvas, has_alpha=True))
+
+
+def _left(below: np.ndarray, disposal: int) -> np.ndarray | None:
+    """What replaces a part before the next one; None for nothing."""
+    if disposal == _RESTORE:
+        return below.copy()
+    return np.zeros_like(below[:1]) if disposal == _CLEAR else None
+
+
+def _decoded(file: IO[bytes], part: Part, notes: list[str]) -> Decoded:
+    """The picture of a part, decoded as a file of its own."""
+    own, found = _own_file(file, part), list[str]()
+    with open_pillow(own) as image:
+        decoded = pillow_pixels.read(image, own, 0, 1, found)
+    notes.extend(note for note in found if note not in notes)
+    return decoded
+
+
+def _in_channels(picture: Decoded, channels: int) -> Decoded:
+    """A picture with so many channels beside alpha: a gray one may become RGB."""
+    stored = picture.stored
+    if stored.shape[2] - picture.has_alpha == channels:
+        return picture
+    places = [0] * channels + [1] * picture.has_alpha
+    return Decoded(stored[:, :, places], picture.has_alpha)
+
+
+def _put(below: np.ndarray, picture: Decoded, *, is_blended: bool) -> None:
+    """Puts a picture onto a part of the canvas, in place.
+
+    Args:
+      below: `H x W x C`, with alpha.
+      picture: At least as large.
+      is_blended: Whether what is below is seen through it.
+    """
+    top = np.iinfo(below.dtype).max
+    above = picture.stored[: below.shape[0], : below.shape[1]]
+    if not picture.has_alpha:
+        below[..., :-1] = above
+        below[..., -1] = top
+        return
+    if not is_blended:
+        below[...] = above
+        return
+    for under, over in zip(below, above, strict=True):
+        alpha = over[:, -1:] / top
+        rest = under[:, -1:] / top * (1 - alpha)
+        both = alpha + rest
+        colour = over[:, :-1] * alpha + under[:, :-1] * rest
+        is_seen = alpha > 0
+        colour /= np.where(is_seen, both, 1)
+        np.copyto(under[:, :-1], np.rint(colour), where=is_seen, casting="unsafe")
+        np.copyto(under[:, -1:], np.rint(both * top), where=is_seen, casting="unsafe")

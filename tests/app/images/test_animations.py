@@ -1,0 +1,212 @@
+"""Animated GIF and PNG: frames that are parts of the picture, as browsers show them."""
+
+import io
+import struct
+import zlib
+
+import helpers
+import numpy as np
+import pytest
+from PIL import Image as pillow
+
+from kernelgan_jax.app.images import image_files, sequences
+from kernelgan_jax.app.images.image_encoding import png_chunk
+
+KEEP, CLEAR, RESTORE = range(3)
+SIDES = 6, 8
+GREEN, RED = (0, 200, 0, 255), (255, 0, 0, 128)
+PALETTE = bytes([10, 20, 30, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+"""Of a GIF."""
+
+
+def apng(path, frames, *, kind=6, depth=8, sides=SIDES, shared=b""):
+    """Writes an animated PNG of pictures with left, top, disposal and blending."""
+    header = struct.pack(">IIBBBBB", *sides[::-1], depth, kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), *([(b"tRNS", shared)] if shared else [])]
+    chunks.append((b"acTL", struct.pack(">II", len(frames), 0)))
+    for i, (picture, left, top, disposal, blending) in enumerate(frames):
+        size = picture.shape[1::-1]
+        fields = (max(2 * i - 1, 0), *size, left, top, 1, 10, disposal, blending)
+        chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *fields)))
+        rows = picture.astype(picture.dtype.newbyteorder(">"))
+        data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+        number = struct.pack(">I", 2 * i)
+        chunks.append((b"fdAT", number + data) if i else (b"IDAT", data))
+    chunks.append((b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*c) for c in chunks))
+
+
+def gif(path, frames, *, sides=SIDES):
+    """Writes a GIF of colours' numbers with left, top, disposal and the clear one."""
+    parts = [b"GIF89a", struct.pack("<HHBBB", *sides[::-1], 0xF1, 0, 0), PALETTE]
+    for numbers, left, top, disposal, clear in frames:
+        picture = pillow.fromarray(np.uint8(numbers))
+        picture.putpalette(PALETTE)
+        file = io.BytesIO()
+        picture.save(file, "GIF", optimize=False)
+        data = file.getvalue()
+        pixels = data[data.index(b"\x2c\0\0\0\0") + 10 :][:-1]
+        packed = disposal << 2 | (clear is not None)
+        parts.append(b"!\xf9\4" + struct.pack("<BHBB", packed, 7, clear or 0, 0))
+        parts.append(struct.pack("<cHHHHB", b",", left, top, *picture.size, 0))
+        parts.append(pixels)
+    path.write_bytes(b"".join(parts) + b";")
+
+
+def full(colour, rows=SIDES[0], columns=SIDES[1]):
+    return np.full((rows, columns, len(colour)), colour, np.uint8)
+
+
+def shown(path, frame):
+    """RGBA of a frame, with zeros where nothing is seen."""
+    image = image_files.read(path, frame=frame)
+    sides, top = image.pixels.shape[:2], np.iinfo(image.pixels.dtype).max
+    alpha = np.full(sides, top) if image.alpha is None else image.alpha
+    colour = np.broadcast_to(image.pixels, (*sides, 3)) * (alpha > 0)[..., None]
+    return np.dstack([colour, alpha])
+
+
+@pytest.mark.parametrize(
+    "below, expected",
+    [
+        ((0, 0, 0, 0), (255, 0, 0, 128)),
+        (GREEN, (128, 100, 0, 255)),
+        # An opacity of 100 leaves (1 - 128/255) * 100 = 50 of green.
+        ((0, 200, 0, 100), (184, 56, 0, 178)),
+    ],
+)
+def test_half_transparent_pixels_are_blended(tmp_path, below, expected):
+    path = tmp_path / "a.png"
+    apng(path, [(full(below), 0, 0, KEEP, 0), (full(RED, 2, 3), 4, 1, KEEP, 1)])
+    found = shown(path, 1)
+    np.testing.assert_array_equal(found[1:3, 4:7], full(expected, 2, 3))
+    found[1:3, 4:7] = np.multiply(below, below[3] > 0)
+    np.testing.assert_array_equal(found, full(np.multiply(below, below[3] > 0)))
+    has_alpha = image_files.read(path, frame=1).alpha is not None
+    assert has_alpha == (below[3] < 255)
+    assert sequences.read_timing(path, image_files.read(path)).has_alpha == has_alpha
+
+
+@pytest.mark.parametrize("disposal", [KEEP, CLEAR, RESTORE])
+def test_disposal_in_opaque_frames(tmp_path, disposal):
+    # What is cleared becomes transparent, and neither black nor the background.
+    rgb = [full(c[:3]) for c in (GREEN, (0, 0, 250), (9, 9, 9))]
+    part, last = rgb[1][:3, :4], rgb[2][:1, :1]
+    frames = [(rgb[0], 0, 0, KEEP, 0), (part, 2, 1, disposal, 0), (last, 0, 0, 0, 0)]
+    apng(tmp_path / "a.png", frames, kind=2)
+    numbers = [np.full(SIDES, i) for i in (2, 3, 1)]
+    gif(
+        tmp_path / "a.gif",
+        [
+            (numbers[0], 0, 0, 1 + KEEP, None),
+            (numbers[1][:3, :4], 2, 1, 1 + disposal, None),
+            # Its disposal, 0, stands for none, whatever that of the one before is.
+            (numbers[2][:1, :1], 0, 0, 0, None),
+            (numbers[2][:1, :1], 7, 5, 0, None),
+        ],
+    )
+    for name, colours, at in (
+        ("a.png", (GREEN[:3], (0, 0, 250), (9, 9, 9)), 2),
+        ("a.gif", ((0, 255, 0), (0, 0, 255), (255, 0, 0)), 3),
+    ):
+        expected = full((*colours[0], 255))
+        expected[1:4, 2:6] = {
+            KEEP: (*colours[1], 255),
+            CLEAR: (0, 0, 0, 0),
+            RESTORE: (*colours[0], 255),
+        }[disposal]
+        expected[0, 0, :3] = colours[2]
+        if at == 3:
+            expected[5, 7, :3] = colours[2]
+        np.testing.assert_array_equal(shown(tmp_path / name, at), expected, name)
+        timing = sequences.read_timing(
+            tmp_path / name, image_files.read(tmp_path / name)
+        )
+        assert timing.has_alpha == (disposal == CLEAR)
+        assert timing.milliseconds[0] == {2: 100.0, 3: 70.0}[at]
+
+
+@pytest.mark.parametrize("disposal", [1, 2, 3])
+def test_nothing_is_shown_where_the_first_frame_of_a_gif_is_not(tmp_path, disposal):
+    path = tmp_path / "a.gif"
+    first, second = np.full((2, 3), 1), np.full((1, 2), 2)
+    gif(path, [(first, 2, 1, disposal, None), (second, 6, 5, 1, None)])
+    expected = np.zeros((*SIDES, 4))
+    expected[1:3, 2:5] = 255, 0, 0, 255
+    np.testing.assert_array_equal(shown(path, 0), expected)
+    if disposal > 1:
+        expected[...] = 0
+    expected[5, 6:8] = 0, 255, 0, 255
+    np.testing.assert_array_equal(shown(path, 1), expected)
+
+
+def test_a_first_frame_beyond_the_canvas_of_a_gif(tmp_path):
+    # As in browsers: it enlarges the canvas, and a later one is cut.
+    path = tmp_path / "a.gif"
+    first, second = np.full(SIDES, 1), np.full(SIDES, 2)
+    gif(path, [(first, 0, 0, 1, None), (second, 5, 4, 1, None)], sides=(4, 4))
+    expected = full((255, 0, 0, 255))
+    np.testing.assert_array_equal(shown(path, 0), expected)
+    expected[4:, 5:] = 0, 255, 0, 255
+    np.testing.assert_array_equal(shown(path, 1), expected)
+
+
+@pytest.mark.parametrize("kind", [0, 2, 4, 6])
+def test_frames_of_16_bits_keep_them(tmp_path, kind):
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[kind]
+    path = tmp_path / "a.png"
+    first = helpers.noise(*SIDES, channels, dtype=np.uint16)
+    second = helpers.noise(3, 4, channels, seed=1, dtype=np.uint16)
+    frames = [(first, 0, 0, KEEP, 0), (second, 2, 1, KEEP, 0)]
+    apng(path, frames, kind=kind, depth=16)
+    image = image_files.read(path, frame=1)
+    expected = first.copy()
+    expected[1:4, 2:6] = second
+    colours = 1 if channels < 3 else 3
+    np.testing.assert_array_equal(image.pixels, expected[..., :colours])
+    if channels > colours:
+        np.testing.assert_array_equal(image.alpha, expected[..., -1])
+    assert "reduced" not in image.note
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_the_transparent_gray_of_frames(tmp_path, depth):
+    path = tmp_path / "a.png"
+    first, second = np.full((2, *SIDES, 1), 50, f"u{depth // 8}")
+    second[2:] = 7
+    frames = [(first, 0, 0, KEEP, 0), (second, 0, 0, KEEP, 1)]
+    apng(path, frames, kind=0, depth=depth, shared=b"\0\7")
+    image = image_files.read(path, frame=1)
+    np.testing.assert_array_equal(image.pixels, first)
+    assert image.alpha is None
+    frames[1] = (second, 0, 0, KEEP, 0)
+    apng(path, frames, kind=0, depth=depth, shared=b"\0\7")
+    image = image_files.read(path, frame=1)
+    np.testing.assert_array_equal(image.alpha == 0, second[..., 0] == 7)
+
+
+def test_frames_that_are_missing_or_lie_outside_are_damage(tmp_path):
+    path = tmp_path / "a.png"
+    picture = full(GREEN)
+    apng(path, [(picture, 0, 0, KEEP, 0), (picture, 1, 0, KEEP, 0)])
+    with pytest.raises(image_files.ImageError, match="lies outside of the picture"):
+        image_files.read(path)
+    apng(path, [(picture, 0, 0, KEEP, 0), (picture, 0, 0, KEEP, 0)])
+    cut = path.read_bytes()
+    path.write_bytes(cut[: cut.rindex(b"fcTL") - 4])
+    with pytest.raises(image_files.ImageError, match="1 of 2 frames"):
+        image_files.read(path)
+
+
+def test_frames_are_shown_without_those_that_they_hide(tmp_path):
+    # The one in the middle is damaged, which only its own picture needs.
+    path = tmp_path / "a.png"
+    pictures = [full((*colour, 255)) for colour in ((1, 2, 3), (4, 5, 6), (7, 8, 9))]
+    apng(path, [(picture, 0, 0, KEEP, 0) for picture in pictures])
+    content = bytearray(path.read_bytes())
+    content[content.index(b"fdAT") + 10] ^= 255
+    path.write_bytes(content)
+    for frame in (0, 2):
+        np.testing.assert_array_equal(shown(path, frame), pictures[frame])
+    with pytest.raises(image_files.ImageError, match="damaged"):
+        image_files.read(path, frame=1)
