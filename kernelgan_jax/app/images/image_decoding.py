@@ -177,10 +177,11 @@ def _decode_pillow(
     with own_pillow_settings(notes):
         image = open_pillow(file)
         animation = animations.of_file(file, image.format)
-        frames = len(animation.parts) if animation else _frames(image, notes)
+        place = frame
         if tiff is not None:
-            frames = len(tiff.pages)
-        place = frame if tiff is None else tiff.numbers[frame]
+            frames, place = len(tiff.pages), tiff.numbers[frame]
+        else:
+            frames = len(animation.parts) if animation else _frames(image, notes)
         if place and animation is None:
             image.seek(place)
         if image.mode not in pillow_pixels.MODES:
