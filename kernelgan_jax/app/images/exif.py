@@ -56,6 +56,10 @@ _TIFF_EXIF = frozenset(
 _SUBJECT = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation: the place of the subject, in pixels."""
 
+_RELATED_WIDTH = ExifTags.Interop.RelatedImageWidth
+_RELATED_HEIGHT = ExifTags.Interop.RelatedImageHeight
+"""The size of the picture once more, as some cameras write it."""
+
 _SRGB = 1
 """Value of the tag ColorSpace."""
 
@@ -263,8 +267,13 @@ def to_bytes(exif: pillow.Exif) -> bytes:
       Exception: Nearly any, if there are values of a wrong type.
     """
     texts_as_read(exif)
-    folders_below(exif)
-    return exif.tobytes()
+    # Of a block that was read Pillow writes Interop a second time, among the first
+    # tags, with a pointer to nothing.
+    found = pillow.Exif()
+    found.endian = exif.endian
+    found.update({tag: exif[tag] for tag in exif if tag not in _FOLDERS})
+    found.update(folders_below(exif))
+    return found.tobytes()
 
 
 def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
@@ -331,6 +340,9 @@ def enlarged(exif: bytes | None, width: int, height: int, scale: int) -> bytes |
     changed |= _set(camera, {Base.ExifImageWidth: width, Base.ExifImageHeight: height})
     larger = {tag: _times(camera.get(tag), scale) for tag in (*_SUBJECT, *_OF_SENSOR)}
     changed |= _set(camera, larger)
+    if ExifTags.IFD.Interop in camera:
+        related = found.get_ifd(ExifTags.IFD.Interop)
+        changed |= _set(related, {_RELATED_WIDTH: width, _RELATED_HEIGHT: height})
     return to_bytes(found) if changed else exif
 
 

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from kernelgan_jax.app import enlarging
 from kernelgan_jax.app.images import image_encoding, image_files, xmp_packets
-from kernelgan_jax.app.images.exif import AsRead, enlarged
+from kernelgan_jax.app.images.exif import AsRead, enlarged, kept_block
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.metadata import split_png
 from kernelgan_jax.app.job import FORMATS
@@ -62,7 +62,7 @@ def exif_block():
         ExifTags.Base.ExifImageHeight: 5,
         ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06",
         ExifTags.Base.CameraOwnerName: AsRead("Jos\xe9"),
-        ExifTags.IFD.Interop: {1: "R98"},
+        ExifTags.IFD.Interop: {1: "R98", 0x1001: 7, 0x1002: 5},
         0x9214: (3, 2, 4),
         0xA214: (3, 2),
         ExifTags.Base.FocalPlaneXResolution: IFDRational(40000, 7),
@@ -99,7 +99,9 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     assert exif[ExifTags.Base.DocumentName] == "a name"
     assert exif[ExifTags.Base.HostComputer] == "a host"
     assert (exif[ExifTags.Base.Rating], exif[ExifTags.Base.XPTitle]) == (4, TITLE)
-    assert exif.get_ifd(ExifTags.IFD.Interop) == {1: "R98"}
+    sizes = {0x1001: 48, 0x1002: 40}
+    assert exif.get_ifd(ExifTags.IFD.Interop) == {1: "R98"} | sizes
+    assert ExifTags.IFD.Interop not in exif  # Its place is among the camera's tags.
     inner = exif.get_ifd(ExifTags.IFD.Exif)
     assert inner[ExifTags.Base.DateTimeOriginal] == "2020:02:03 04:05:06"
     assert inner[ExifTags.Base.ExifImageWidth] == 48
@@ -119,6 +121,17 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     if wanted in ("png", "jpg", "tif"):
         np.testing.assert_allclose(found.dpi, (300, 150), rtol=1e-4)
     np.testing.assert_allclose(found.pixels.astype(int), 128, atol=3)
+
+
+def test_exif_whose_camera_has_no_tags():
+    block = pillow.Exif()
+    block[ExifTags.Base.Artist] = "me"
+    block[ExifTags.IFD.Exif] = {}
+    read, notes = pillow.Exif(), []
+    read.load(block.tobytes())
+    found = pillow.Exif()
+    found.load(kept_block(read, "JPEG", notes))
+    assert dict(found) == {ExifTags.Base.Artist: "me"} and not notes
 
 
 def test_numbers_of_exif_that_stand_for_infinity_stay():
@@ -400,7 +413,8 @@ def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
     path = tmp_path / "a.tif"
     image_encoding.write(path, image, "tif")
     with pillow.open(path) as file:
-        assert file.getexif().get_ifd(ExifTags.IFD.Interop) == {1: "R98"}
+        interop = file.getexif().get_ifd(ExifTags.IFD.Interop)
+    assert interop == {1: "R98", 0x1001: 7, 0x1002: 5}
     with tifffile.TiffFile(path) as file:
         tags = file.pages.first.tags
         assert tags["ExifTag"].value["PixelXDimension"] == 7
