@@ -74,6 +74,12 @@ _OF_SENSOR = (
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 """The tags that point to those of the camera and of the place."""
 
+_OF_BYTES: dict[int | None, tuple[int, ...]] = {
+    None: (*TEXTS_OF_WINDOWS, ExifTags.Base.XMLPacket, ExifTags.Base.ImageResources),
+    ExifTags.IFD.GPSInfo: (ExifTags.GPS.GPSVersionID, ExifTags.GPS.GPSAltitudeRef),
+}
+"""The tags whose bytes are numbers, in each folder. All others are of no type."""
+
 _LARGEST = 2**32 - 1
 """The largest integer of EXIF."""
 
@@ -253,11 +259,21 @@ class AsRead(str):
         return super().encode("latin-1", "replace")
 
 
-def texts_as_read(tags: MutableMapping[int, Any]) -> None:
-    """Lets Pillow write the texts among some tags as they were read."""
+def as_read(tags: MutableMapping[int, Any], folder: int | None = None) -> None:
+    """Lets Pillow write texts and bytes as they were read.
+
+    Bytes that are in a tuple and not of its usual type get none; else Pillow says that
+    they are numbers, in which other programs do not find comments and makers' notes.
+
+    Args:
+      tags: The tags of a folder.
+      folder: The tag that points to the folder; None for the first tags.
+    """
     for tag, value in list(tags.items()):
         if isinstance(value, str):
             tags[tag] = AsRead(value)
+        elif isinstance(value, bytes) and tag not in _OF_BYTES.get(folder, ()):
+            tags[tag] = (bytearray(value),)
 
 
 def to_bytes(exif: pillow.Exif) -> bytes:
@@ -266,12 +282,13 @@ def to_bytes(exif: pillow.Exif) -> bytes:
     Raises:
       Exception: Nearly any, if there are values of a wrong type.
     """
-    texts_as_read(exif)
+    as_read(exif)
     # Of a block that was read Pillow writes Interop a second time, among the first
     # tags, with a pointer to nothing.
     found = pillow.Exif()
     found.endian = exif.endian
-    found.update({tag: exif[tag] for tag in exif if tag not in _FOLDERS})
+    pointers = *_FOLDERS, ExifTags.IFD.Interop
+    found.update({tag: exif[tag] for tag in exif if tag not in pointers})
     found.update(folders_below(exif))
     return found.tobytes()
 
@@ -289,8 +306,9 @@ def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
     camera = below.get(ExifTags.IFD.Exif, {})
     if ExifTags.IFD.Interop in camera:  # A pointer, and then what it points to.
         camera[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-    for folder in below.values():
-        texts_as_read(folder)
+        as_read(camera[ExifTags.IFD.Interop])
+    for tag, folder in below.items():
+        as_read(folder, tag)
     return below
 
 

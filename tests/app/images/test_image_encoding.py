@@ -123,10 +123,46 @@ def test_metadata_are_kept_and_made_true(tmp_path, wanted, channels):
     np.testing.assert_allclose(found.pixels.astype(int), 128, atol=3)
 
 
-def test_exif_whose_camera_has_no_tags():
+@pytest.mark.parametrize("wanted", ["jpg", "tif"])
+def test_bytes_of_exif_are_of_the_types_of_the_rules(tmp_path, wanted):
+    # Other programs find comments and makers' notes among those of no type alone.
+    comment, none, numbers = b"UNICODE\0" + "ä".encode("utf-16-be"), 7, 1
+    exif = pillow.Exif()
+    exif[ExifTags.Base.XPTitle] = TITLE
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.UserComment: comment,
+        ExifTags.Base.MakerNote: b"a note",
+        ExifTags.Base.SceneType: b"\1",
+        ExifTags.IFD.Interop: {1: "R98", 2: b"0100"},
+    }
+    exif[ExifTags.IFD.GPSInfo] = {0: b"\2\3\0\0", 5: b"\1", 27: b"ASCII\0\0\0GPS"}
+    block = pillow.Exif()
+    block.load(exif.tobytes())
+    block = kept_block(block, "JPEG", [])
+    larger = Image(helpers.noise(20, 24, 3), exif=enlarged(block, 24, 20, 2))
+    found, _, _ = written(tmp_path, larger, wanted)
+    again = pillow.Exif()
+    again.load(found.exif)
+    assert again.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] == comment
+    stored = (tmp_path / f"a.{wanted}").read_bytes()
+    order = "<" if wanted == "tif" else ">"
+    for tag, kind, length in (
+        (ExifTags.Base.XPTitle, numbers, len(TITLE)),
+        (ExifTags.Base.UserComment, none, len(comment)),
+        (ExifTags.Base.MakerNote, none, 6),
+        (ExifTags.Base.SceneType, none, 1),
+        (2, none, 4),
+        (0, numbers, 4),
+        (5, numbers, 1),
+        (27, none, 11),
+    ):
+        assert struct.pack(order + "HHI", tag, kind, length) in stored, tag
+
+
+def test_pointers_of_exif_to_nothing():
     block = pillow.Exif()
     block[ExifTags.Base.Artist] = "me"
-    block[ExifTags.IFD.Exif] = {}
+    block[ExifTags.IFD.Exif] = block[ExifTags.IFD.Interop] = {}
     read, notes = pillow.Exif(), []
     read.load(block.tobytes())
     found = pillow.Exif()
