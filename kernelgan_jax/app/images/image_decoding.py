@@ -41,7 +41,7 @@ from kernelgan_jax.app.images.image import (
     Image,
     UnusableError,
 )
-from kernelgan_jax.app.images.image_kinds import RAW, kind_of
+from kernelgan_jax.app.images.image_kinds import OF_IPHONE, RAW, kind_of
 from kernelgan_jax.app.images.metadata import (
     Metadata,
     bmp_profile,
@@ -63,9 +63,12 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
       frame: Which of its frames or pages, counted from 0.
     """
     file.seek(0)
-    kind = kind_of(file.read(32))
+    head = file.read(32)
+    kind = kind_of(head)
     if kind == "raw":
         raise UnusableError(RAW)
+    if head.startswith(OF_IPHONE, 12):  # Pillow takes it for a damaged PNG.
+        raise UnidentifiedImageError
     notes: list[str] = []
     if kind == "tiff":
         return _decode_tiff(file, frame, notes)

@@ -47,8 +47,10 @@ _OF_PILLOW = {name.upper(): suffix for suffix, name in _NAMES.items()}
 _OF_FRAMES = ("png", "webp", "gif")
 """Formats that hold frames of one size; pages may differ."""
 
-_LONGEST_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
-"""Pixels of the longest side that a format can have."""
+_LONGEST_SIDE = {
+    "jpg": 65500, "webp": 16383, "avif": 65535, "gif": 65535, "png": 1_000_000,
+}  # fmt: skip
+"""Pixels of the longest side that a format can have. Programs read no longer PNG."""
 
 _HIGHEST_DENSITY = 65535
 """Most pixels per inch that a JPEG can state."""
@@ -95,9 +97,11 @@ def fit(image: Image, wanted: str) -> Fitted:
     if held and kind != "tif":
         notes.append(f"to a TIFF, as {_NAMES[kind]} cannot hold {held}")
         kind = "tif"
-    if max(height, width) > _LONGEST_SIDE.get(kind, 2**31):
-        notes.append(f"to a PNG, as it is too large for {_NAMES[kind]}")
-        kind = "png"
+    longest = max(height, width)
+    if longest > _LONGEST_SIDE.get(kind, longest):
+        other = "png" if longest <= _LONGEST_SIDE["png"] else "tif"
+        notes.append(f"to a {_NAMES[other]}, as it is too large for {_NAMES[kind]}")
+        kind = other
     if image.frames > 1 and kind in ("jpg", "avif"):
         notes.append(f"each in a file of its own, as {_NAMES[kind]} holds one")
     if image.frames > 1 and kind == "tif" and image.format != "TIFF":

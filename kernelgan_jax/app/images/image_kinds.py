@@ -24,7 +24,16 @@ _RAW_STARTS = (
 )
 """First bytes of raw files that are no TIFF by the book."""
 
+OF_IPHONE = b"CgBI"
+"""What the first chunk of a PNG is called that was made for an app of an iPhone."""
+
 _OTHERS = (
+    (
+        12,
+        OF_IPHONE,
+        "a PNG of an iPhone's app (CgBI); convert it with "
+        "pngcrush -revert-iphone-optimizations",
+    ),
     (0, b"8BPS", "a Photoshop file; export it as PNG or TIFF"),
     (0, b"gimp xcf", "a GIMP file; export it as PNG or TIFF"),
     (0, b"%PDF", "a PDF; export the picture in it as PNG or TIFF"),

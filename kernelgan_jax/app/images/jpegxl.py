@@ -79,6 +79,9 @@ def read(
     if stored.dtype.kind == "u":
         stored = whole_range(stored, found.depth, notes)
     has_alpha = not bands and stored.shape[2] in (2, 4)
+    if has_alpha and found.lacks_alpha:
+        notes.append("a channel beside the colours that is no alpha left out")
+        stored, has_alpha = stored[:, :, :-1], False
     if has_alpha and found.is_premultiplied:
         straighten(stored, notes)
     if found.has_profile:

@@ -60,6 +60,8 @@ class JpegXl(NamedTuple):
     """As in EXIF."""
     is_premultiplied: bool = False
     """Whether colours are multiplied with alpha."""
+    lacks_alpha: bool = False
+    """Whether there are channels beside the colours, of which none is alpha."""
     has_inks: bool = False
     """Whether it is CMYK."""
     has_profile: bool = False
@@ -127,6 +129,7 @@ def header(codestream: bytes) -> JpegXl:
         depth=depth,
         channels=(1 if is_gray else 3) + len(extras),
         is_premultiplied=(_ALPHA, True) in extras,
+        lacks_alpha=bool(extras) and all(kind != _ALPHA for kind, _ in extras),
         has_inks=(_BLACK, False) in extras,
         has_profile=has_profile,
         chunks=chunks,

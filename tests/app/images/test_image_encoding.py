@@ -220,6 +220,8 @@ GAMMA_AND_TEXT = ((b"gAMA", bytes(4)), (b"tEXt", b"a\0b"))
         (Image(np.zeros((4, 4, 3), np.uint16)), "jpg", "jpg", "rounded to 8"),
         (Image(BLACK, BLACK[..., 0]), "jpg", "jpg", "on white"),
         (Image(np.zeros((2, 16384, 3), np.uint8)), "webp", "png", "too large"),
+        (Image(np.zeros((1, 10**6 + 1, 1), np.uint8)), "png", "tif", "too large"),
+        (Image(np.zeros((10**6 + 1, 1, 1), np.uint8)), "jpg", "tif", "for JPEG"),
         (Image(BLACK, exif=bytes(70000)), "jpg", "jpg", "EXIF"),
         (Image(BLACK[..., :1], None, GRAY), "webp", "webp", "without its profile"),
         (Image(BLACK, frames=2, format="TIFF"), "webp", "tif", "hold pages"),

@@ -973,6 +973,7 @@ def test_not_an_image(file, content):
         (b"ZISRAWFILE\0", "a microscope's file"),
         (b"SDPX\0", "a film frame"),
         (b"NRRD0004\n", "an NRRD volume"),
+        (png(helpers.noise(4, 5, 3)).replace(b"IHDR", b"CgBI"), "a PNG of an iPhone's"),
     ],
 )
 def test_kinds_that_are_no_images_are_named(file, content, words):

@@ -131,6 +131,22 @@ def test_channels_beside_the_colours():
     named = (*PLAIN_CHANNEL[:-1], (2, 2), (0, 5), *16 * ((65, 8),), (0, 1))
     assert header(*64 * [named], alpha).channels == 3 + 65
     assert header(*64 * [named], alpha).is_premultiplied
+    assert not header(*64 * [named], alpha).lacks_alpha
+    assert header(black).lacks_alpha
+
+
+def test_a_channel_that_is_no_alpha(tmp_path, monkeypatch):
+    pixels = helpers.noise(8, 9, 4)
+    path = tmp_path / "a.jxl"
+    path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
+
+    def declare(file):
+        return declared.read_jpegxl(file)._replace(lacks_alpha=True)
+
+    monkeypatch.setattr(jpegxl, "read_header", declare)
+    image = image_files.read(path)
+    np.testing.assert_array_equal(image.pixels, pixels[..., :3])
+    assert image.alpha is None and "that is no alpha left out" in image.conversions
 
 
 def test_srgb_needs_no_words(tmp_path):
