@@ -36,6 +36,9 @@ _ADDED_PNG = struct.Struct(">IIIIIHHBB")
 _GRAY_TYPES = (0, 4)
 """Types of PNG, in its header, that are gray."""
 
+_BAND = 64
+"""Rows that are blended at a time."""
+
 _PIECE = 2**20
 """Bytes of a file that are checked at a time."""
 
@@ -338,7 +341,7 @@ def _in_channels(picture: Decoded, channels: int) -> Decoded:
     if stored.shape[2] - picture.has_alpha == channels:
         return picture
     places = [0] * channels + [1] * picture.has_alpha
-    return Decoded(stored[:, :, places], picture.has_alpha)
+    return Decoded(np.take(stored, places, axis=2), picture.has_alpha)
 
 
 def _put(below: np.ndarray, picture: Decoded, *, is_blended: bool) -> None:
@@ -358,12 +361,25 @@ def _put(below: np.ndarray, picture: Decoded, *, is_blended: bool) -> None:
     if not is_blended:
         below[...] = above
         return
-    for under, over in zip(below, above, strict=True):
-        alpha = over[:, -1:] / top
-        rest = under[:, -1:] / top * (1 - alpha)
-        both = alpha + rest
-        colour = over[:, :-1] * alpha + under[:, :-1] * rest
-        is_seen = alpha > 0
-        colour /= np.where(is_seen, both, 1)
-        np.copyto(under[:, :-1], np.rint(colour), where=is_seen, casting="unsafe")
-        np.copyto(under[:, -1:], np.rint(both * top), where=is_seen, casting="unsafe")
+    pixel = f"u{below.itemsize * below.shape[-1]}"
+    for row in range(0, len(below), _BAND):
+        under, over = below[row : row + _BAND], above[row : row + _BAND]
+        alpha = over[..., -1]
+        # Pixels are copied as one number each, which is faster.
+        np.copyto(
+            under.view(pixel)[..., 0], over.view(pixel)[..., 0], where=alpha == top
+        )
+        half = (alpha > 0) & (alpha < top)
+        if half.any():
+            under[half] = _blended(under[half] / top, over[half] / top, top)
+
+
+def _blended(under: np.ndarray, over: np.ndarray, top: int) -> np.ndarray:
+    """Pixels in [0, 1] with alpha seen through others, which are not transparent.
+
+    The result is in [0, top], in whole numbers.
+    """
+    alpha, rest = over[:, -1:], under[:, -1:] * (1 - over[:, -1:])
+    both = alpha + rest
+    colour = (over[:, :-1] * alpha + under[:, :-1] * rest) / both
+    return np.rint(np.concatenate([colour, both], axis=1) * top)

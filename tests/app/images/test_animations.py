@@ -36,10 +36,13 @@ def apng(path, frames, *, kind=6, depth=8, sides=SIDES, shared=b""):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*c) for c in chunks))
 
 
-def gif(path, frames, *, sides=SIDES):
-    """Writes a GIF of colours' numbers with left, top, disposal and the clear one."""
+def gif(path, frames, *, sides=SIDES, levels=()):
+    """Writes a GIF of colours' numbers with left, top, disposal and the clear one.
+
+    The frames among `levels` have a palette of their own, in which Pillow sees gray.
+    """
     parts = [b"GIF89a", struct.pack("<HHBBB", *sides[::-1], 0xF1, 0, 0), PALETTE]
-    for numbers, left, top, disposal, clear in frames:
+    for place, (numbers, left, top, disposal, clear) in enumerate(frames):
         picture = pillow.fromarray(np.uint8(numbers))
         picture.putpalette(PALETTE)
         file = io.BytesIO()
@@ -48,8 +51,11 @@ def gif(path, frames, *, sides=SIDES):
         pixels = data[data.index(b"\x2c\0\0\0\0") + 10 :][:-1]
         packed = disposal << 2 | (clear is not None)
         parts.append(b"!\xf9\4" + struct.pack("<BHBB", packed, 7, clear or 0, 0))
-        parts.append(struct.pack("<cHHHHB", b",", left, top, *picture.size, 0))
-        parts.append(pixels)
+        local = np.arange(4, dtype=np.uint8).repeat(3).tobytes()
+        local = local if place in levels else b""
+        flags = 0x81 if local else 0
+        parts.append(struct.pack("<cHHHHB", b",", left, top, *picture.size, flags))
+        parts.append(local + pixels)
     path.write_bytes(b"".join(parts) + b";")
 
 
@@ -149,6 +155,20 @@ def test_a_first_frame_beyond_the_canvas_of_a_gif(tmp_path):
     np.testing.assert_array_equal(shown(path, 0), expected)
     expected[4:, 5:] = 0, 255, 0, 255
     np.testing.assert_array_equal(shown(path, 1), expected)
+
+
+@pytest.mark.parametrize("is_gray_first", [False, True])
+def test_gray_frames_in_a_gif_of_colours(tmp_path, is_gray_first):
+    path = tmp_path / "a.gif"
+    gray, colour = np.full(SIDES, 3), np.full(SIDES, 2)
+    gray[0], colour[1] = 0, 0
+    frames = [(gray, 0, 0, 1, 0), (colour, 0, 0, 1, 0)]
+    gif(path, frames if is_gray_first else frames[::-1], levels=[not is_gray_first])
+    levels, green = (3, 3, 3, 255), (0, 255, 0, 255)
+    expected = full(green if is_gray_first else levels)
+    expected[int(is_gray_first)] = levels if is_gray_first else green
+    np.testing.assert_array_equal(shown(path, 1), expected)
+    assert image_files.read(path).pixels.shape[2] == 3
 
 
 @pytest.mark.parametrize("kind", [0, 2, 4, 6])
