@@ -36,6 +36,12 @@ _ADDED_PNG = struct.Struct(">IIIIIHHBB")
 _GRAY_TYPES = (0, 4)
 """Types of PNG, in its header, that are gray."""
 
+_XMP, _PROFILE = b"XMP DataXMP", b"ICCRGBG1012"
+"""Names of what programs add to a GIF."""
+
+_END_OF_XMP = b"\1\xff\xfe\xfd"
+"""What follows the packet, so that readers of blocks find an end."""
+
 _BAND = 64
 """Rows that are blended at a time."""
 
@@ -91,6 +97,10 @@ class Animation:
     starts_still: bool = False
     """Whether the first one is no part of the animation, but what programs show that
     know none."""
+    icc_profile: bytes | None = None
+    """The ICC profile in a GIF, or None."""
+    xmp: bytes | None = None
+    """The XMP packet in a GIF, or None."""
 
     @property
     def declared(self) -> Declared:
@@ -159,7 +169,7 @@ def _of_png(file: IO[bytes]) -> Animation | None:
                 parts.append(Part(place, _png_head(header, shared), []))
             parts[-1].spans.append((start, length))
         elif kind == b"fdAT" and parts:
-            parts[-1].spans.append((start + 4, length - 4))
+            parts[-1].spans.append((start + 4, max(length - 4, 0)))
         file.seek(start + length + 4)
     count += starts_still
     if count < 2:
@@ -203,16 +213,24 @@ def _of_gif(file: IO[bytes]) -> Animation:
     control = bytes(4)
     while (kind := file.read(1)) not in (b"", b";"):
         if kind == b"!":
-            label = file.read(1)
+            label, start = file.read(1), file.tell()
             first, second = _blocks(file)
             if label == b"\xf9" and len(first) == 4:
                 control = first
             elif label == b"\1":  # A text, which takes what was said of a frame.
                 control = bytes(4)
-            elif label == b"\xff" and second[:1] == b"\1" and len(second) == 3:
-                if first in (b"NETSCAPE2.0", b"ANIMEXTS1.0"):
+            elif label == b"\xff" and first in (b"NETSCAPE2.0", b"ANIMEXTS1.0"):
+                if second[:1] == b"\1" and len(second) == 3:
                     (again,) = struct.unpack_from("<H", second, 1)
                     found.plays = again + 1 if again else 0
+            elif label == b"\xff" and first in (_XMP, _PROFILE):
+                start, end = start + 12, file.tell()
+                file.seek(start)
+                data = file.read(end - start)
+                if first == _XMP:
+                    found.xmp = data[: max(data.rfind(_END_OF_XMP), 0)] or None
+                else:
+                    found.icc_profile = _unblocked(data)
         elif kind == b",":
             *place, flags = struct.unpack("<HHHHB", file.read(9))
             palette = file.read(6 << (flags & 7)) if flags & 128 else common
@@ -249,6 +267,15 @@ def _blocks(file: IO[bytes]) -> tuple[bytes, bytes]:
             found.append(block)
     first, second = (*found, b"", b"")[:2]
     return first, second
+
+
+def _unblocked(data: bytes) -> bytes:
+    """The content of blocks, each of which says how long it is."""
+    parts, at = [], 0
+    while at < len(data):
+        parts.append(data[at + 1 : at + 1 + data[at]])
+        at += 1 + data[at]
+    return b"".join(parts)
 
 
 def _levels(length: int) -> bytes:

@@ -197,6 +197,9 @@ def _decode_pillow(
             metadata = png
             # Without an entry Pillow decodes the picture to look for EXIF behind it.
             image.info.setdefault("exif", None)
+        if image.format == "GIF" and animation is not None:
+            metadata.icc_profile = animation.icc_profile
+            metadata.xmp = animation.xmp
         if image.format == "BMP":
             metadata.icc_profile = bmp_profile(file)
         if image.format == "AVIF":

@@ -157,6 +157,26 @@ def test_a_first_frame_beyond_the_canvas_of_a_gif(tmp_path):
     np.testing.assert_array_equal(shown(path, 1), expected)
 
 
+def test_metadata_of_a_gif(tmp_path):
+    path = tmp_path / "a.gif"
+    gif(path, [(np.full(SIDES, 1), 0, 0, 1, None)] * 2)
+    content = path.read_bytes()
+    # A reader of blocks takes the packet's letters for lengths, and comes to its end.
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:ImageWidth="8"/>'
+    end = bytes([1, *range(255, -1, -1), 0])
+    profile = bytes(range(250)) * 2
+    blocks = b"".join(
+        bytes([len(part)]) + part for part in (profile[:255], profile[255:])
+    )
+    added = b"!\xff\x0bXMP DataXMP" + packet + end
+    added += b"!\xff\x0bICCRGBG1012" + blocks + b"\0"
+    first = content.index(b"!\xf9")
+    path.write_bytes(content[:first] + added + content[first:])
+    image = image_files.read(path, frame=1)
+    assert (image.xmp, image.icc_profile) == (packet, profile)
+    assert image.frames == 2
+
+
 @pytest.mark.parametrize("is_gray_first", [False, True])
 def test_gray_frames_in_a_gif_of_colours(tmp_path, is_gray_first):
     path = tmp_path / "a.gif"
