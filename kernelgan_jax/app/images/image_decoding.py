@@ -19,6 +19,7 @@ from PIL import ImageFile, UnidentifiedImageError
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import (
     animations,
+    bmp,
     colour_profiles,
     declared,
     heic,
@@ -44,7 +45,7 @@ from kernelgan_jax.app.images.image import (
 from kernelgan_jax.app.images.image_kinds import OF_IPHONE, RAW, kind_of
 from kernelgan_jax.app.images.metadata import (
     Metadata,
-    bmp_profile,
+    of_bmp,
     of_pillow,
     read_avif_colours,
     split_png,
@@ -100,6 +101,8 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _image(pam, Metadata(), notes, format="PPM")
     if kind == "jpeg" and (deep := _decode_deep_jpeg(file, notes)) is not None:
         return deep
+    if (bits_of_16 := bmp.read_16_bits(file)) is not None:
+        return _image(bits_of_16, of_bmp(file), notes, format="BMP")
     if kind == "png":
         plain, metadata = split_png(file, notes)
         return _decode_pillow(Clipped(plain), frame, notes, metadata)
@@ -192,7 +195,7 @@ def _decode_pillow(
                 f"has colour mode {image.mode}, which is not supported; export it as "
                 "RGB"
             )
-        metadata = tiff.metadata(frame) if tiff else of_pillow(image, image.format)
+        metadata = tiff.metadata(frame) if tiff else of_pillow(image)
         if png is not None:
             metadata = png
             # Without an entry Pillow decodes the picture to look for EXIF behind it.
@@ -201,7 +204,7 @@ def _decode_pillow(
             metadata.icc_profile = animation.icc_profile
             metadata.xmp = animation.xmp
         if image.format == "BMP":
-            metadata.icc_profile = bmp_profile(file)
+            metadata = of_bmp(file)
         if image.format == "AVIF":
             read_avif_colours(file, metadata)
             image.info.pop("xmp", None)  # Nothing but its container turns an AVIF.

@@ -312,22 +312,29 @@ _BMP_EMBEDDED = b"DEBM"
 """What a BMP of version 5 has as its colour space if a profile is in the file."""
 
 
-def bmp_profile(file: IO[bytes]) -> bytes | None:
-    """The ICC profile in a BMP; None if there is none that can be one."""
+def of_bmp(file: IO[bytes]) -> Metadata:
+    """Density of a BMP, and its ICC profile if it is one."""
     file.seek(14)
     header = file.read(124)
-    if len(header) < 124 or header[56:60] != _BMP_EMBEDDED or header[0] < 124:
-        return None
-    start, length = struct.unpack_from("<II", header, 112)
-    file.seek(14 + start)
-    profile = file.read(min(length, _MAX_PROFILE))
-    return profile if profile[36:40] == b"acsp" else None
+    found = Metadata()
+    if len(header) >= 40 and header[0] >= 40:
+        x, y = (
+            per_metre * _INCH for per_metre in struct.unpack_from("<II", header, 24)
+        )
+        if 1 < min(x, y) and max(x, y) < 1e6:  # 1 stands for none.
+            found.dpi = (x, y)
+    if len(header) == 124 and header[0] >= 124 and header[56:60] == _BMP_EMBEDDED:
+        start, length = struct.unpack_from("<II", header, 112)
+        file.seek(14 + start)
+        profile = file.read(min(length, _MAX_PROFILE))
+        found.icc_profile = profile if profile[36:40] == b"acsp" else None
+    return found
 
 
 # --- What the formats of Pillow say ---
 
 
-def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
+def of_pillow(image: pillow.Image) -> Metadata:
     """ICC profile, XMP and density of an image that Pillow has opened."""
     info = image.info
     found = Metadata(icc_profile=info.get("icc_profile") or None)
@@ -348,14 +355,7 @@ def of_pillow(image: pillow.Image, format: str | None) -> Metadata:
             found.dpi = (x * per_inch, y * per_inch)
         elif x > 0 and y > 0 and x != y:
             found.aspect = (x, y)
-    elif format == "BMP" and _is_density(info.get("dpi")):
-        found.dpi = tuple(map(float, info["dpi"]))  # type: ignore[assignment]
     return found
-
-
-def _is_density(dpi: object) -> bool:
-    """Whether these are two resolutions that a file can mean: 1 stands for none."""
-    return isinstance(dpi, tuple) and len(dpi) == 2 and all(1 < x < 1e6 for x in dpi)
 
 
 # --- A georeference ---

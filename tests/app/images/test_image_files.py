@@ -903,6 +903,35 @@ def bmp(fields, rest=b""):
     return start + bytes(header) + b"\1\2\3\4" + rest
 
 
+@pytest.mark.parametrize("is_upright", [False, True])
+@pytest.mark.parametrize("size, packing", [(40, 6), (56, 3), (124, 3)])
+@pytest.mark.parametrize(
+    "masks", [(0x7C00, 0x3E0, 0x1F, 0x8000), (0xF00, 0xF0, 0xF, 0xF000)]
+)
+def test_a_bmp_of_16_bits_with_alpha(file, masks, size, packing, is_upright):
+    rows, columns = 4, 5
+    packed = helpers.noise(rows, columns, 1, dtype=np.uint16)[..., 0]
+    data = b"".join(row.astype("<u2").tobytes() + b"\0\0" for row in packed)
+    height = -rows if is_upright else rows
+    start = max(size, 56) + 14
+    header = struct.pack(
+        "<IiiHHIIII", size, columns, height, 1, 16, packing, 0, 3780, 3780
+    )
+    header = (header.ljust(40, b"\0") + struct.pack("<4I", *masks)).ljust(
+        start - 14, b"\0"
+    )
+    head = b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start)
+    path = file("a.bmp", head + header + data)
+    image = image_files.read(path)
+    lines = packed if is_upright else packed[::-1]
+    found = np.dstack([image.pixels, image.alpha])
+    for channel, mask in enumerate(masks):
+        exact = (lines & mask) / mask * 255
+        np.testing.assert_allclose(found[..., channel], exact, atol=0.5)
+    assert image.format == "BMP" and np.allclose(image.dpi, 96, atol=0.1)
+    fails(file("b.bmp", (head + header + data)[:-1]), "damaged")
+
+
 def test_profile_of_a_bmp_and_10_bits(file):
     masks = struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
     profile = bytes(36) + b"acsp" + bytes(88)
