@@ -19,6 +19,7 @@ from PIL import ImageFile, UnidentifiedImageError
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import (
     animations,
+    avif,
     bmp,
     colour_profiles,
     declared,
@@ -47,7 +48,6 @@ from kernelgan_jax.app.images.metadata import (
     Metadata,
     of_bmp,
     of_pillow,
-    read_avif_colours,
     split_png,
 )
 from kernelgan_jax.app.images.nodata import missing_values, stated_value
@@ -206,7 +206,7 @@ def _decode_pillow(
         if image.format == "BMP":
             metadata = of_bmp(file)
         if image.format == "AVIF":
-            read_avif_colours(file, metadata)
+            avif.read_colours(file, metadata)
             image.info.pop("xmp", None)  # Nothing but its container turns an AVIF.
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = orientation_of(image, notes, xmp=png.xmp if png else None)

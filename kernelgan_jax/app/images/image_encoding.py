@@ -15,7 +15,7 @@ import tifffile
 from PIL import ExifTags, TiffImagePlugin
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import colour_profiles, gif
+from kernelgan_jax.app.images import avif, colour_profiles, gif
 from kernelgan_jax.app.images.exif import (
     OTHER_TEXTS,
     RATINGS,
@@ -28,7 +28,6 @@ from kernelgan_jax.app.images.metadata import (
     COLOUR_CHUNKS,
     GEO_TAGS,
     png_chunks,
-    with_avif_colours,
 )
 from kernelgan_jax.app.job import QUALITY, SAME
 
@@ -190,7 +189,7 @@ def encode(image: Image, format: str, *, quality: int = QUALITY) -> bytes:
     if format == "jpg" and image.dpi is None and image.aspect is not None:
         _write_aspect(file, image.aspect)
     data = file.getvalue()
-    return with_avif_colours(data, image) if format == "avif" else data
+    return avif.with_colours(data, image) if format == "avif" else data
 
 
 def _write_aspect(file: BinaryIO, aspect: tuple[int, int]) -> None:

@@ -264,30 +264,10 @@ def _read_density(body: bytes, found: Metadata) -> None:
         found.aspect = (x, y)
 
 
-# --- AVIF ---
-
-_AVIF_COLOURS = b"colrnclx"
-"""Start of the box that says what the colours of an AVIF mean."""
-
-_AVIF_HEAD = 2**16
-"""Bytes in which that box lies."""
+# --- Colours by their codes ---
 
 _AS_SRGB = (1, 2, 6, 13)
 """Transfer functions that programs show as sRGB, and that of unknown colours."""
-
-
-def read_avif_colours(file: IO[bytes], found: Metadata) -> None:
-    """Keeps what an AVIF says of its colours as the chunk of a PNG that says the same.
-
-    A profile counts more, and colours like those of sRGB need no words.
-    """
-    file.seek(0)
-    head = file.read(_AVIF_HEAD)
-    place = head.find(_AVIF_COLOURS, 0, -4)
-    if place < 0 or found.icc_profile is not None:
-        return
-    codes = struct.unpack_from(">HH", head, place + len(_AVIF_COLOURS))
-    found.chunks = colour_chunks(*codes)
 
 
 def colour_chunks(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], ...]:
@@ -295,15 +275,6 @@ def colour_chunks(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], .
     if primaries in (1, 2) and transfer in _AS_SRGB:
         return ()
     return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # Full range.
-
-
-def with_avif_colours(avif: bytes, image: Image) -> bytes:
-    """An AVIF that says what its colours mean, if the image's chunks do."""
-    cicp = dict(image.chunks).get(b"cICP", b"")
-    place = avif.find(_AVIF_COLOURS) + len(_AVIF_COLOURS)
-    if len(cicp) != 4 or place < len(_AVIF_COLOURS):
-        return avif
-    return avif[:place] + struct.pack(">HH", *cicp[:2]) + avif[place + 4 :]
 
 
 # --- BMP ---

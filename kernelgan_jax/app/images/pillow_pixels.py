@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ImageFile, ImageMode
 
 from kernelgan_jax.app import memory
-from kernelgan_jax.app.images import inks, interlaced, netpbm
+from kernelgan_jax.app.images import avif, inks, interlaced, netpbm
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.tiff_decoding import Decoded
@@ -113,6 +113,10 @@ def _read_by_imagecodecs(
         stored = stored[frame] if frames > 1 else stored
         if stored.dtype == np.uint16:
             stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
+        shown = avif.crop(file, stored.shape[1], stored.shape[0])
+        if shown is not None and frames == 1:
+            notes.append("cropped as the file says")
+            stored = stored[shown]
     elif image.format == "WEBP" and not _is_animated_webp(file):
         stored = imagecodecs.webp_decode(all_of(file))
     else:
