@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,17 @@ _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 
 _EXIF_KEYWORD = b"Raw profile type exif\0"
 """Keyword of EXIF in digits, as ImageMagick writes it."""
+
+_RAW_XMP_KEYWORD = b"Raw profile type xmp\0"
+"""The same of an XMP packet."""
+
+_TEXT_ON_LAYOUT = re.compile(
+    rb"(?:exif|tiff|xmp):(?:thumbnail:.*|Image(?:Width|Length)|Orientation"
+    rb"|Pixel[XY]Dimension|ExifImage(?:Width|Length)|Subject(?:Area|Location)"
+    rb"|FocalPlane[XY]Resolution|ExifOffset|GPSInfo|InteroperabilityOffset)\0"
+)
+"""Keywords under which ImageMagick repeats what EXIF and XMP say of sizes and places,
+which are others when the image is enlarged."""
 
 _INCH = 0.0254
 """Metres of an inch."""
@@ -188,9 +200,11 @@ def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:
                 left_out.append(f"{length:,} bytes of text")
             elif is_xmp:
                 found.xmp = text
+            elif body.startswith(_RAW_XMP_KEYWORD) and (xmp := _raw_profile(text)):
+                found.xmp = found.xmp or xmp
             elif body.startswith(_EXIF_KEYWORD):  # For Pillow, as EXIF.
                 plain.insert(_BEHIND_HEADER, (here, at - here))
-            else:
+            elif not _TEXT_ON_LAYOUT.match(body):
                 chunks.append((kind, body))
         elif kind in COLOUR_CHUNKS:
             chunks.append((kind, body))
@@ -242,6 +256,17 @@ def _text_of(kind: bytes, body: bytes, most: int) -> bytes | None:
         except zlib.error:
             return None
     return text if len(text) <= most else None
+
+
+def _raw_profile(text: bytes) -> bytes | None:
+    """What ImageMagick writes in digits, behind a name and a length, each in a line.
+
+    None if it is damaged.
+    """
+    try:
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode())
+    except ValueError:
+        return None
 
 
 def _unpacked_profile(body: bytes) -> bytes | None:

@@ -443,6 +443,31 @@ def test_damaged_metadata_of_a_png_are_left_out(tmp_path):
     assert len(notes) == 9 and notes[-1] == "43 kinds of other chunks left out"
 
 
+def test_texts_of_imagemagick(tmp_path):
+    # It repeats EXIF and XMP in texts, of which those on sizes would not be true.
+    def text(keyword, value):
+        return image_encoding.png_chunk(b"tEXt", keyword + b"\0" + value)
+
+    xmp = b'<x tiff:Orientation="6" tiff:ImageWidth="7"/>'
+    raw = f"\nxmp\n{len(xmp):8}\n{xmp.hex()}\n".encode()
+    kept = [(b"exif:Make", b"Camera"), (b"xmp:Rating", b"4"), (b"Title", b"exif:Make")]
+    untrue = (b"exif:PixelXDimension", b"tiff:ImageWidth", b"xmp:PixelYDimension")
+    others = b"exif:thumbnail:XResolution", b"exif:Orientation", b"exif:ExifOffset"
+    plain = image_encoding.encode(Image(helpers.noise(5, 7, 3)), "png")
+    added = [text(*pair) for pair in kept]
+    added += [text(keyword, b"7") for keyword in (*untrue, *others)]
+    added.append(text(b"Raw profile type xmp", raw))
+    added.append(text(b"Raw profile type xmp", b"\nxmp\n 2\nxy"))
+    path = tmp_path / "a.png"
+    path.write_bytes(plain[:33] + b"".join(added) + plain[33:])
+    image = image_files.read(path)
+    assert image.pixels.shape == (7, 5, 3)  # Turned upright.
+    damaged = b"Raw profile type xmp\0\nxmp\n 2\nxy"
+    expected = [b"\0".join(pair) for pair in kept] + [damaged]
+    assert [body for _, body in image.chunks] == expected
+    assert image.xmp == xmp
+
+
 def test_exif_of_a_tiff_is_for_others_to_read(tmp_path):
     exif = pillow.Exif()
     exif.load(exif_block())
