@@ -106,6 +106,13 @@ def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     return _profile(np.array(chromaticities), curve)
 
 
+def is_of_other_colours(profile: bytes | None, channels: int) -> bool:
+    """Whether a profile says that it is of other colours than 1 or 3 channels hold."""
+    if profile is None or profile[36:40] != b"acsp":
+        return False
+    return profile[16:20] != {1: b"GRAY", 3: b"RGB "}[channels]
+
+
 def without_colours(
     chunks: Sequence[tuple[bytes, bytes]],
 ) -> tuple[tuple[bytes, bytes], ...]:

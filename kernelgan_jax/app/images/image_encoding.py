@@ -107,6 +107,12 @@ def fit(image: Image, wanted: str) -> Fitted:
         notes.append("without the time for which each is shown")
     image = _with_profile(image, kind)
     notes += _lost(image, kind)
+    if kind == "png" and colour_profiles.is_of_other_colours(
+        image.icc_profile, channels
+    ):
+        own = "gray" if channels == 1 else "RGB"
+        notes.append(f"without its profile, which is not of {own}")
+        image = dataclasses.replace(image, icc_profile=None)
     if kind in ("png", "tif"):
         return Fitted(image, kind, tuple(notes))
     pixels, alpha = image.pixels, image.alpha

@@ -48,6 +48,18 @@ TITLE = "Müller\0".encode("utf-16-le")
 COPYRIGHT = "© 2020 Müller".encode()
 
 
+OF_GRAY, OF_RGB = (
+    bytes(16) + kind + bytes(16) + b"acsp" + bytes(88) for kind in (b"GRAY", b"RGB ")
+)
+"""Headers of ICC profiles."""
+
+
+@pytest.mark.parametrize("channels, profile", [(1, OF_GRAY), (3, OF_RGB)])
+def test_a_profile_of_its_own_colours_stays(channels, profile):
+    fitted = image_encoding.fit(Image(BLACK[..., :channels], None, profile), "png")
+    assert fitted.image.icc_profile == profile and not fitted.notes
+
+
 def exif_block():
     exif = pillow.Exif()
     exif[ExifTags.Base.Artist] = "me"
@@ -224,6 +236,8 @@ GAMMA_AND_TEXT = ((b"gAMA", bytes(4)), (b"tEXt", b"a\0b"))
         (Image(np.zeros((10**6 + 1, 1, 1), np.uint8)), "jpg", "tif", "for JPEG"),
         (Image(BLACK, exif=bytes(70000)), "jpg", "jpg", "EXIF"),
         (Image(BLACK[..., :1], None, GRAY), "webp", "webp", "without its profile"),
+        (Image(BLACK, None, OF_GRAY), "png", "png", "not of RGB"),
+        (Image(BLACK[..., :1], None, OF_RGB), "png", "png", "not of gray"),
         (Image(BLACK, frames=2, format="TIFF"), "webp", "tif", "hold pages"),
         (Image(BLACK, chunks=GAMMA_AND_TEXT), "tif", "tif", "without gAMA, texts"),
         (Image(BLACK, dpi=(300, 300)), "webp", "webp", "without pixels per inch"),
