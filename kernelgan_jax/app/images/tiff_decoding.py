@@ -40,6 +40,9 @@ promises more is damaged."""
 _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 """Compressions that Pillow reads, whatever libtiff it comes with."""
 
+_JPEG = 7
+"""The compression by JPEG."""
+
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
 
@@ -174,7 +177,7 @@ class Tiff:
         stored, alpha = _alpha_last(_array(page), page)
         has_alpha = alpha > 0
         colours = stored.shape[2] - has_alpha
-        usual = {RGB: 3, SEPARATED: 4, PALETTE: colours}.get(kind, 1)
+        usual = {RGB: 3, YCBCR: 3, SEPARATED: 4, PALETTE: colours}.get(kind, 1)
         bands = colours != usual and (kind, colours) != (SEPARATED, 1)
         missing = nodata.missing_values(
             stored[:, :, :colours],
@@ -273,6 +276,8 @@ class Tiff:
         if not pixels:
             raise ValueError("no pixels")
         known = {0, 1, 2, 3, 4, 5}
+        if page.compression == _JPEG and page.bitspersample == 8:
+            known.add(YCBCR)  # The decoder makes RGB of it.
         dtype = page.dtype
         if (
             tiff_pages.photometric(page) not in known

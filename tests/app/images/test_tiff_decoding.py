@@ -269,6 +269,28 @@ def test_tiles_that_gdal_leaves_out(tiff, dtype, tag, compression):
     refused(path, "damaged")
 
 
+@pytest.mark.parametrize("tag", ["", "255"])
+@pytest.mark.parametrize("subsampling", [(1, 1), (2, 2)])
+def test_tiles_of_jpeg_in_ycbcr_that_gdal_leaves_out(tiff, subsampling, tag):
+    options = {"tile": (16, 16), "compression": "jpeg", "subsampling": subsampling}
+    tags = [(42113, "s", 0, tag, True)] if tag else []
+    path = tiff(helpers.ramps(32, 48), photometric="rgb", extratags=tags, **options)
+    whole = image_files.read(path).pixels  # By Pillow.
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        assert page.photometric == 6
+        for place in (page.tags["TileOffsets"], page.tags["TileByteCounts"]):
+            each = place.valuebytecount // place.count
+            content[place.valueoffset : place.valueoffset + each] = bytes(each)
+    path.write_bytes(content)
+    image = image_files.read(path)
+    whole[:16, :16] = int(tag or 0)
+    np.testing.assert_array_equal(image.pixels, whole)
+    assert (0 if image.missing is None else image.missing.sum()) == 256 * bool(tag)
+    assert not image.bands and "1 strips or tiles are empty" in image.note
+
+
 @pytest.mark.parametrize(
     "dtype, nodata, options, written",
     [
