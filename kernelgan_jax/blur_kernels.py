@@ -200,8 +200,9 @@ def disk(size: int, *, radius: float, scale: int) -> np.ndarray:
       [0.0, 0.14, 0.14, 0.14, 0.0]
     """
     checks.number("radius", radius, positive=True, static=True)
-    row, column = _fine_grid(size, scale)
-    return normalise(_coarse(row**2 + column**2 <= radius**2))
+    squares = _fine_places(size, scale) ** 2
+    inside = np.add.outer(squares, squares) <= radius**2
+    return normalise(_means(_means(inside).T).T)
 
 
 def motion(size: int, *, length: float, angle: float = 0.0, scale: int) -> np.ndarray:
@@ -257,19 +258,18 @@ def path(size: int, *, points: np.ndarray, scale: int) -> np.ndarray:
     points = checks.matrix("points", points)
     if points.shape[1] != 2:
         raise ValueError(f"points has shape {points.shape}; it must be N x 2")
-    row, column = _fine_grid(size, scale)
-    # Time that each point of the grid spends under the moving square.
-    covered = np.zeros(row.shape)
-    for down, right in points:
-        y, x = row - down, column - right
-        covered += (np.abs(y) <= scale / 2) & (np.abs(x) <= scale / 2)
-    return normalise(_coarse(covered))
+    place = _fine_places(size, scale)
+    # Parts of the rows and of the columns that the moving square covers at each time.
+    rows, columns = (
+        _means(np.abs(place - middle[:, None]) <= scale / 2) for middle in points.T
+    )
+    return normalise(rows.T @ columns)
 
 
-def _fine_grid(size: int, scale: int) -> np.ndarray:
-    """Rows and columns of `_FINE` points a pixel, in pixels from the alignment."""
+def _fine_places(size: int, scale: int) -> np.ndarray:
+    """`_FINE` points a pixel of an axis, in pixels from the alignment."""
     size = checks.whole("size", size, maximum=MAX_SIDE)
-    fine = (np.indices((size * _FINE,) * 2) + 0.5) / _FINE - 0.5
+    fine = (np.arange(size * _FINE) + 0.5) / _FINE - 0.5
     return fine - alignment((size, size), scale)[0]
 
 
@@ -290,7 +290,6 @@ def _positive_pair(variances: Any) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _coarse(fine: np.ndarray) -> np.ndarray:
-    """Mean of the `_FINE` x `_FINE` points of each pixel."""
-    side = len(fine) // _FINE
-    return fine.reshape(side, _FINE, side, _FINE).mean((1, 3))
+def _means(fine: np.ndarray) -> np.ndarray:
+    """Means of the `_FINE` points of each pixel along the last axis, `n x side`."""
+    return fine.reshape(len(fine), -1, _FINE).mean(-1)

@@ -59,10 +59,8 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     of_scipy, of_numpy = BOUNDARIES[boundary]
     if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
         weights = np.expand_dims(np.asarray(kernel), tuple(range(2, image.ndim)))
-        supported = image.astype(
-            np.float32 if image.itemsize < 8 else np.float64, copy=False
-        )
-        blurred = scipy.ndimage.correlate(supported, weights, mode=of_scipy)
+        exact = image.astype(_precision(image), copy=False)
+        blurred = scipy.ndimage.correlate(exact, weights, mode=of_scipy)
         return blurred[::scale, ::scale].astype(image.dtype, copy=False)
     if any(k > side for k, side in zip(kernel.shape, image.shape[:2], strict=True)):
         raise ValueError(
@@ -73,7 +71,7 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     before = [side // 2 for side in kernel.shape]
     pad = [(b, side - 1 - b) for b, side in zip(before, kernel.shape, strict=True)]
     planes = image[None] if image.ndim == 2 else jnp.moveaxis(image, -1, 0)
-    exact = jnp.promote_types(image.dtype, jnp.float32)
+    exact = _precision(image)
     padded = jnp.pad(planes.astype(exact), ((0, 0), *pad), mode=of_numpy)
     # Colours are the batch: one filter for all.
     out = jax.lax.conv_general_dilated(
@@ -192,7 +190,7 @@ def downscale_inverse(
     image = checks.jax_array("image", image)
     kernel = checks.jax_array("kernel", kernel)
     scale = _check(image, kernel, scale)
-    exact = jnp.promote_types(image.dtype, jnp.float32)
+    exact = _precision(image)
     # Below that, a frequency that the kernel removes would be divided by 0.
     smallest = float(jnp.finfo(exact).tiny) ** 0.5
     checks.number("noise_variance", noise_variance, minimum=smallest)
@@ -226,14 +224,20 @@ def downscale_inverse(
     power = jnp.broadcast_to(spectrum, (height, width)) * gain
     folded = power.reshape(scale, height // scale, scale, width // scale).mean((0, 2))
 
+    back = spectrum.astype(transfer.dtype) * transfer.conj()
+
     def solve(plane: jax.Array) -> jax.Array:
-        answer = jnp.fft.fft2(plane) / (folded + noise)
-        correction = spectrum * transfer.conj() * jnp.tile(answer, (scale, scale))
-        return jnp.fft.ifft2(correction).real
+        answer = jnp.fft.fft2(plane) / (folded + noise).astype(transfer.dtype)
+        return jnp.fft.ifft2(back * jnp.tile(answer, (scale, scale))).real
 
     if image.ndim == 3:
         solve = jax.vmap(solve, in_axes=-1, out_axes=-1)
     return (guess + solve(missing)).astype(image.dtype)
+
+
+def _precision(image: Any) -> Any:
+    """The type in which sums of an image's pixels are computed."""
+    return np.float32 if image.dtype.itemsize < 8 else np.float64
 
 
 def _check(image: Any, kernel: Any, scale: int) -> int:

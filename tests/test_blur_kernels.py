@@ -1,6 +1,7 @@
 """Kernels that are made: shapes, moments, alignment, bounds."""
 
 import math
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -107,6 +108,24 @@ def test_a_path_is_where_the_picture_was():
     expected = np.zeros((11, 11))
     expected[3, 3], expected[7, 7] = 0.25, 0.75
     np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_a_path_is_the_time_that_points_spend_under_the_moving_pixel():
+    points, scale, fine = np.array([[-1.3, 0.2], [0.0, 0.4], [1.1, -2.0]]), 3, 8
+    place = np.indices((72, 72)) / fine + 0.5 / fine - 0.5 - 5.0  # of 9 x 9 pixels
+    away = np.abs(place[:, None] - points.T[..., None, None])
+    time = (away <= scale / 2).all(0).sum(0)
+    expected = time.reshape(9, fine, 9, fine).sum((1, 3))
+    found = blur_kernels.path(9, points=points, scale=scale)
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-12)
+
+
+def test_a_path_needs_no_fine_picture_in_memory():
+    tracemalloc.start()
+    blur_kernels.path(256, points=np.zeros((3, 2)), scale=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 256**2 * 8  # twenty kernels
 
 
 def test_still_motion_is_an_lr_pixel():

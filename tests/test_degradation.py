@@ -394,3 +394,15 @@ def inverse(image=None, kernel=None, scale=2, **options):
 def test_bad_arguments_are_named(call, name):
     with pytest.raises(ValueError, match=f"^{name} "):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_type_is_promoted_by_itself(dtype):
+    """As callers want it who have set JAX's promotion of types to strict."""
+    image = jnp.asarray(np.random.default_rng(0).random((6, 4)), dtype)
+    kernel = jnp.full((3, 2), 1 / 6, dtype)
+    with jax.numpy_dtype_promotion("strict"):
+        lr = downscale(image, kernel, 2)
+        back = downscale_adjoint(lr, kernel, 2, shape=(6, 4))
+        inverse = downscale_inverse(lr, kernel, 2, noise_variance=0.1)
+    assert lr.dtype == back.dtype == inverse.dtype == dtype

@@ -69,6 +69,6 @@ def normalised(values: jax.Array) -> jax.Array:
     """
     total = values.sum()
     # Of a smaller sum the second derivatives would overflow.
-    is_zero = total <= jnp.finfo(values.dtype).eps ** 1.5
+    is_zero = total <= float(jnp.finfo(values.dtype).eps ** 1.5)
     values = jnp.where(is_zero, 1 / values.size, values)
     return values / jnp.where(is_zero, 1, total)

@@ -82,7 +82,7 @@ def sparsity(kernel: jax.Array) -> jax.Array:
     """
     magnitude = jnp.abs(kernel)
     # Below that, the second derivative, of the order of k^-1.8, overflows.
-    counts = magnitude > jnp.finfo(kernel.dtype).tiny ** 0.5
+    counts = magnitude > float(jnp.finfo(kernel.dtype).tiny ** 0.5)
     return jnp.where(counts, jnp.where(counts, magnitude, 1) ** 0.2, 0).mean()
 
 

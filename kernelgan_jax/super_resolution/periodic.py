@@ -101,7 +101,7 @@ def blur(kernel: jax.Array, shape: tuple[int, int], *, scale: int) -> Blur:
         angle = 2 * np.pi * np.fft.fftfreq(shape[axis])
         end = (-1, 1) if axis == 0 else (1, -1)
         moment = kernel * jnp.asarray(place.reshape(end), kernel.dtype)
-        frequency = jnp.asarray(angle.reshape(end), kernel.dtype)
+        frequency = jnp.asarray(angle.reshape(end), turn.dtype)
         turn = turn + frequency * transfer_functions.on_grid(moment, shape)
     return Blur(transfer_functions.on_grid(kernel, shape), _square(turn))
 
@@ -155,10 +155,12 @@ def invert(
     # The mean is known, whatever the noise is; filters would draw it to black.
     means = images.mean((0, 1), keepdims=True)
     seen = jnp.fft.fft2(jnp.moveaxis(images - means, -1, 0))
-    answer = seen[None] / (power + noise_variances[:, None, None])[:, None]
+    power = (power + noise_variances[:, None, None]).astype(seen.dtype)
+    answer = seen[None] / power[:, None]
     # irfft2 needs half of the columns only.
     columns = np.arange(grid[1] // 2 + 1)
     answer = jnp.take(answer, columns % width, axis=-1)
     answer = jnp.tile(answer, (1, 1, scale, 1))
-    back = (signals * blurred.transfer.conj()[None])[:, None, :, : len(columns)]
+    back = signals.astype(seen.dtype) * blurred.transfer.conj()[None]
+    back = back[:, None, :, : len(columns)]
     return means[None] + jnp.moveaxis(jnp.fft.irfft2(answer * back, s=grid), 1, -1)

@@ -236,3 +236,16 @@ def test_jit_vmap_grad_checkpoint_and_scan(name):
 def test_bad_arguments_are_named(make, shape, options, message):
     with pytest.raises(ValueError, match=message):
         make(shape, **options)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_type_is_promoted_by_itself(name, dtype):
+    """As callers want it who have set JAX's promotion of types to strict."""
+    model = PRIORS[name]
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), params)
+    with jax.numpy_dtype_promotion("strict"):
+        kernel = jax.eval_shape(model.kernel, params)
+        terms = jax.eval_shape(model.penalty, kernel)
+    assert {x.dtype for x in (kernel, *terms.values())} == {jnp.dtype(dtype)}

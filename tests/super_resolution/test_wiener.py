@@ -214,3 +214,11 @@ def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = enlarge()
     monkeypatch.setattr(closed_form, "TILE", 128)
     assert np.abs(enlarge() - whole).max() < 1 / 255
+
+
+def test_no_type_is_promoted_by_itself() -> None:
+    """As callers want it who have set JAX's promotion of types to strict."""
+    image = jnp.asarray(picture(16), jnp.bfloat16)
+    with jax.numpy_dtype_promotion("strict"):
+        result = wiener_filter(image, jnp.asarray(gaussian(2)), scale=2, noise_std=0.1)
+    assert result.dtype == jnp.bfloat16

@@ -141,6 +141,6 @@ def _floored_logarithms(kernel: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     positive = jnp.maximum(kernel.reshape(-1), 0)
     total = positive.sum()
     # A kernel whose sum is almost 0 counts as uniform: its gradients would overflow.
-    counts = total > jnp.finfo(positive.dtype).eps ** 2
+    counts = total > float(jnp.finfo(positive.dtype).eps ** 2)
     positive = positive / jnp.where(counts, total, 1)
     return jnp.log((1 - FLOOR) * positive + FLOOR / positive.size)
