@@ -87,7 +87,7 @@ def minimise(
 
     Args:
       loss: Function of `n` unknowns with a scalar value, twice differentiable.
-      start: Where the search starts, `n` floating-point values.
+      start: Where the search starts, `n` values, float32 or float64.
       free: `n` values, true or 1 for unknowns to solve for, false or 0 for those that
         keep their start; by default all are free.
       max_steps: Evaluations of the loss at most; the first is at the start.
@@ -97,7 +97,7 @@ def minimise(
       The solution, of the dtype of `start`.
 
     Raises:
-      ValueError: If the start is not floating point, or has not one axis.
+      ValueError: If the start is not float32 or float64, or has not one axis.
 
     Example:
       >>> import jax.numpy as jnp
@@ -108,6 +108,8 @@ def minimise(
     """
     start = checks.jax_array("start", start)
     checks.floating("start", start, (1,))
+    if start.dtype.itemsize < 4:  # JAX has no eigenvalues of half precision.
+        raise ValueError(f"start holds {start.dtype}; it must be float32 or float64")
     if free is None:
         free = jnp.ones_like(start)
     free = jnp.asarray(free).astype(start.dtype)

@@ -81,7 +81,10 @@ def test_an_evaluation_of_the_start_is_no_convergence():
     assert solution.steps == 1 and not solution.converged
 
 
-@pytest.mark.parametrize("start", [np.zeros(2, int), 0.0, np.zeros((2, 2)), "abc"])
+@pytest.mark.parametrize(
+    "start",
+    [np.zeros(2, int), np.zeros(2, np.float16), 0.0, np.zeros((2, 2)), "abc"],
+)
 def test_starts_that_are_refused(start):
     with pytest.raises(ValueError, match="start (holds|has|is)"):
         minimise(lambda x: (x**2).sum(), start)
