@@ -38,7 +38,8 @@ def from_array(array: Any) -> np.ndarray:
 
     Returns:
       `H x W x C` pixels, C = 1 or 3, of the same dtype and without a copy where
-      possible. Bool becomes uint8 0 and 255; floats outside of [0, 1] are clipped.
+      possible. Bool becomes uint8 0 and 255, and JAX's bfloat16 float32; floats
+      outside of [0, 1] are clipped.
 
     Raises:
       ValueError: If the array has another shape, type or range.
@@ -63,6 +64,8 @@ def from_array(array: Any) -> np.ndarray:
     checks.unmasked("image", array)
     if not pixels.dtype.isnative:  # As of a TIFF in the other order of bytes.
         pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    if pixels.dtype.name == "bfloat16":  # NumPy does not count it as floating point.
+        pixels = pixels.astype(np.float32)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     is_float = np.issubdtype(pixels.dtype, np.floating)

@@ -35,6 +35,11 @@ def test_from_array(convert, shape, dtype):
     np.testing.assert_array_equal(pixels, np.asarray(array).reshape(4, 5, -1))
 
 
+def test_bfloat16_is_floating_point_as_well():
+    pixels = from_array(jnp.array([[0.25, 1.0]], jnp.bfloat16))
+    assert pixels.dtype == np.float32 and pixels.ravel().tolist() == [0.25, 1.0]
+
+
 def test_from_array_does_not_copy():
     for array in noise(4, 5), noise(4, 5, 3), noise(4, 5, 3) / 255:
         assert np.shares_memory(from_array(array), array)
