@@ -6,11 +6,9 @@ operator pads there as it would for the whole image: the result is the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-
-T = TypeVar("T")
 
 
 def apply_tiled(
@@ -136,23 +134,6 @@ def best_side(size: int, choices: Iterable[int], *, margin: int) -> int:
     return min(
         choices, key=lambda side: side * -(-(size - 2 * margin) // (side - 2 * margin))
     )
-
-
-def batches(parts: Sequence[T], *, size: int) -> Iterator[list[T]]:
-    """Yields batches of one size, which share a program.
-
-    The last part fills up the last batch.
-
-    Example:
-      >>> list(batches("abcde", size=2))
-      [['a', 'b'], ['c', 'd'], ['e', 'e']]
-      >>> list(batches("a", size=2))
-      [['a']]
-    """
-    size = min(size, len(parts))
-    for first in range(0, len(parts), size):
-        some = list(parts[first : first + size])
-        yield some + some[-1:] * (size - len(some))
 
 
 def _spans(size: int, margin: int, tile: int) -> Iterator[tuple[slice, slice]]:

@@ -32,7 +32,7 @@ from kernelgan_jax.super_resolution.deep_wiener.request import (
     first_step,
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights
-from kernelgan_jax.super_resolution.tiles import Tile, batches
+from kernelgan_jax.super_resolution.tiles import Tile
 
 DIVERGED = 0.1
 """Mean difference between an image and its result from which the Wiener filter takes
@@ -189,28 +189,30 @@ def _restore(
     # Kernels of one size share a program.
     padded = [closed_form.padded(r.kernel, MAX_KERNEL) for r in requests]
 
-    def work(_: int, some: list[tuple[int, Tile]], __: Any) -> None:
+    def work(_: int, job: tuple[list[tuple[int, Tile]], int], __: Any) -> None:
+        wanted, size = job
+        # Batches of one size share a program: the last part fills them up.
+        some = wanted + wanted[-1:] * (size - len(wanted))
         scale = requests[some[0][0]].scale
-        wanted = some.index(some[-1]) + 1  # The last fills up the batch.
         inputs = ([getattr(requests[i], name) for i, _ in some] for name in NUMBERS)
         found = batch_program.compiled(weights.network, scale)(
             weights.params,
-            wanted,
+            len(wanted),
             np.stack([part.read(wholes[i]) for i, part in some]),
             np.stack([padded[i] for i, _ in some]),
             *(np.array(values, np.float32) for values in inputs),
         )
-        parts = zip(some[:wanted], np.asarray(found)[:wanted], strict=True)
-        for (i, part), result in parts:
+        results = np.asarray(found)[: len(wanted)]
+        for (i, part), result in zip(wanted, results, strict=True):
             part.write(result, outs[i], scale=scale)
 
-    full = [
-        some
-        for parts in by_shape.values()
-        for some in batches(parts, size=batch or batch_program.size(len(parts)))
-    ]
+    jobs = []
+    for parts in by_shape.values():
+        size = min(batch or batch_program.size(len(parts)), len(parts))
+        firsts = range(0, len(parts), size)
+        jobs += [(parts[first : first + size], size) for first in firsts]
     on_cpu = batch_program.on_cpu()
-    map_images(work, full, workers=batch_program.CPU_WORKERS if on_cpu else 1)
+    map_images(work, jobs, workers=batch_program.CPU_WORKERS if on_cpu else 1)
     return [
         out[: r.scale * r.image.shape[0], : r.scale * r.image.shape[1]]
         for out, r in zip(outs, requests, strict=True)
