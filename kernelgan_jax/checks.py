@@ -61,7 +61,7 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
 
     Returns:
       `h x w`, of the value's dtype if that is float32 or float64; float16 and the like
-      become float32, and integers float64.
+      become float32, and integers and longer floating point float64.
 
     Raises:
       ValueError: If it is not.
@@ -84,7 +84,7 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
         raise ValueError(
             f"{name} has shape {array.shape}; it must be height x width, not empty"
         )
-    if array.dtype.kind in "iub":
+    if array.dtype.kind in "iub" or array.dtype == np.longdouble:
         array = array.astype(np.float64)
     array = not_half(array)
     if array.dtype.kind != "f":

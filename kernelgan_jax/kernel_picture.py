@@ -74,7 +74,7 @@ def ellipse(covariance: np.ndarray) -> np.ndarray:
 def gray_png(values: np.ndarray) -> bytes:
     """An array as a gray PNG of 8 bits, its largest value white, 0 and less black."""
     height, width = values.shape
-    top = max(float(np.nanmax(values)), np.finfo(np.float32).tiny)
+    top = float(np.nanmax(values, initial=np.finfo(np.float32).tiny))
     gray = np.clip(np.nan_to_num(255 * values / top), 0, 255).round().astype(np.uint8)
     rows = np.pad(gray, ((0, 0), (1, 0)))  # Each row begins with its filter, 0.
 

@@ -140,3 +140,5 @@ def test_a_notebook_shows_the_kernel():
     empty = KernelEstimate(np.zeros((3, 5)), 1, failure="nothing")
     assert "not usable: nothing" in empty._repr_html_()
     assert kernel_picture.gray_png(np.zeros((3, 5)))[:4] == b"\x89PNG"
+    nothing = kernel_picture.gray_png(np.full((3, 5), np.nan))  # without a warning
+    assert nothing == kernel_picture.gray_png(np.zeros((3, 5)))

@@ -42,6 +42,14 @@ def test_half_precision_is_normalised_in_float32(dtype):
     np.testing.assert_allclose(found, 1 / 1640, rtol=1e-5)
 
 
+def test_long_floating_point_becomes_float64():
+    """SciPy's shifts and NumPy's eigenvalues do not know it."""
+    kernel = np.ones((3, 5), np.longdouble) / 15
+    assert kernels.centre(kernel, 2).dtype == np.float64
+    assert kernels.scale_width(kernel, 1.5).dtype == np.float64
+    assert kernels.widths(kernel).longer > kernels.widths(kernel).shorter
+
+
 def test_kernels_whose_values_cancel_or_that_would_be_huge_are_refused():
     with pytest.raises(ValueError, match="kernel sums to 1e-06, nearly 0"):
         kernels.centre(np.array([[1, -0.999999], [0, 0]]), 2)
