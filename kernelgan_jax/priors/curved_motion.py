@@ -62,7 +62,7 @@ def curved_motion(
     """
     shape = check_shape("shape", shape)
     degree = checks.whole("degree", degree, maximum=8)
-    scale = checks.scale(scale, maximum=kernels.MAX_SCALE)
+    scale = checks.scale(scale)
     rows, columns = (
         np.arange(n) - middle
         for n, middle in zip(shape, kernels.alignment(shape, scale), strict=True)

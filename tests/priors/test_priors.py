@@ -249,3 +249,13 @@ def test_no_type_is_promoted_by_itself(name, dtype):
         kernel = jax.eval_shape(model.kernel, params)
         terms = jax.eval_shape(model.penalty, kernel)
     assert {x.dtype for x in (kernel, *terms.values())} == {jnp.dtype(dtype)}
+
+
+@pytest.mark.parametrize(
+    "prior", [simplex, gaussian, generalised_gaussian, motion, curved_motion]
+)
+def test_all_priors_know_the_same_scales(prior):
+    """Those of `downscale`, also where kernels are not estimated."""
+    assert prior(65, scale=16).kernel is not None
+    with pytest.raises(ValueError, match="scale is 257; .* at most 256"):
+        prior(65, scale=257)
