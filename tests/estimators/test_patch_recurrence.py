@@ -1,5 +1,7 @@
 """The estimator of Michaeli and Irani against its equations, and on known kernels."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,12 @@ from helpers import noise, photo
 from kernelgan_jax import blur_kernels, estimate_kernel, kernels, metrics
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators import PatchRecurrenceConfig
-from kernelgan_jax.estimators.patch_recurrence import PATCH, Data, patch_recurrence
+from kernelgan_jax.estimators.patch_recurrence import (
+    PATCH,
+    Data,
+    _compiled,
+    patch_recurrence,
+)
 from kernelgan_jax.estimators.patch_recurrence import (
     estimate as patch_recurrence_estimate,
 )
@@ -160,3 +167,11 @@ def test_bad_settings_name_the_setting(iterations):
 def test_bad_parameters(options):
     with pytest.raises(ValueError, match="must be"):
         patch_recurrence(7, **options)
+
+
+def test_products_are_those_of_float32_on_all_devices():
+    """By default GPUs and TPUs round their factors to fewer bits."""
+    shapes = Data(jnp.zeros((9, PATCH**2)), jnp.zeros((12, 12, 9)))
+    program = _compiled(3).lower(shapes, 2).as_text()
+    products = re.findall(r"dot_general.*", program)
+    assert products and all("[HIGHEST, HIGHEST]" in line for line in products)
