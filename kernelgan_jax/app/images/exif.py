@@ -3,10 +3,11 @@
 import re
 import struct
 from collections.abc import Callable, Mapping, MutableMapping
+from numbers import Real
 from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags
+from PIL import ExifTags, TiffTags
 from PIL import Image as pillow
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
@@ -73,12 +74,6 @@ _OF_SENSOR = (
 
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 """The tags that point to those of the camera and of the place."""
-
-_OF_BYTES: dict[int | None, tuple[int, ...]] = {
-    None: (*TEXTS_OF_WINDOWS, ExifTags.Base.XMLPacket, ExifTags.Base.ImageResources),
-    ExifTags.IFD.GPSInfo: (ExifTags.GPS.GPSVersionID, ExifTags.GPS.GPSAltitudeRef),
-}
-"""The tags whose bytes are numbers, in each folder. All others are of no type."""
 
 _LARGEST = 2**32 - 1
 """The largest integer of EXIF."""
@@ -262,8 +257,9 @@ class AsRead(str):
 def as_read(tags: MutableMapping[int, Any], folder: int | None = None) -> None:
     """Lets Pillow write texts and bytes as they were read.
 
-    Bytes that are in a tuple and not of its usual type get none; else Pillow says that
-    they are numbers, in which other programs do not find comments and makers' notes.
+    Bytes of a tag whose type Pillow does not know get none, apart from the texts of
+    Windows: Pillow says that they are numbers, in which other programs do not find
+    comments and makers' notes.
 
     Args:
       tags: The tags of a folder.
@@ -272,8 +268,12 @@ def as_read(tags: MutableMapping[int, Any], folder: int | None = None) -> None:
     for tag, value in list(tags.items()):
         if isinstance(value, str):
             tags[tag] = AsRead(value)
-        elif isinstance(value, bytes) and tag not in _OF_BYTES.get(folder, ()):
-            tags[tag] = (bytearray(value),)
+        elif (
+            isinstance(value, bytes)
+            and tag not in TEXTS_OF_WINDOWS
+            and not TiffTags.lookup(tag, folder).type
+        ):
+            tags[tag] = (bytearray(value),)  # Bytes in a tuple would be numbers, too.
 
 
 def to_bytes(exif: pillow.Exif) -> bytes:
@@ -306,7 +306,7 @@ def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
     camera = below.get(ExifTags.IFD.Exif, {})
     if ExifTags.IFD.Interop in camera:  # A pointer, and then what it points to.
         camera[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-        as_read(camera[ExifTags.IFD.Interop])
+        as_read(camera[ExifTags.IFD.Interop], ExifTags.IFD.Interop)
     for tag, folder in below.items():
         as_read(folder, tag)
     return below
@@ -373,14 +373,15 @@ def _set(tags: MutableMapping[int, Any], values: Mapping[int, Any]) -> bool:
 
 def _times(value: Any, scale: int) -> Any:
     """A number of EXIF, or several, multiplied; other values as they are, and those
-    that stand for infinity."""
+    that stand for infinity, or are negative, of which there are none in pixels."""
     if isinstance(value, tuple):
-        return tuple(_times(each, scale) for each in value)
+        is_signed = any(isinstance(each, Real) and each < 0 for each in value)
+        return value if is_signed else tuple(_times(each, scale) for each in value)
     if isinstance(value, IFDRational):
         top, bottom = int(value.numerator), int(value.denominator)
-        is_finite = bottom and scale * top <= _LARGEST
+        is_finite = bottom > 0 and 0 <= scale * top <= _LARGEST
         return IFDRational(scale * top, bottom) if is_finite else value
-    is_number = isinstance(value, int | float) and scale * value <= _LARGEST
+    is_number = isinstance(value, int | float) and 0 <= scale * value <= _LARGEST
     return scale * value if is_number else value
 
 

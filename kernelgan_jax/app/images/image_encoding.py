@@ -424,7 +424,7 @@ def _append_ifd(file: BinaryIO, page: int, tag: int, ifd: dict[int, Any]) -> Non
         assert isinstance(found, tifffile.TiffPage)
         pointer, order = found.tags[tag + 1], tiff.byteorder
     directory = TiffImagePlugin.ImageFileDirectory_v2(
-        b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0"
+        b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0", group=tag
     )
     for number, value in ifd.items():
         directory[number] = value

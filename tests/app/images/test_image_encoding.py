@@ -171,6 +171,39 @@ def test_bytes_of_exif_are_of_the_types_of_the_rules(tmp_path, wanted):
         assert struct.pack(order + "HHI", tag, kind, length) in stored, tag
 
 
+def test_bytes_where_exif_has_other_types_do_not_cost_the_block():
+    texts = {ExifTags.Base.Artist: "me", ExifTags.Base.Make: "a maker"}
+    block, notes = pillow.Exif(), []
+    block.update(texts)
+    written = block.tobytes()
+    for tag in texts:
+        kinds = [struct.pack(">HH", tag, kind) for kind in (2, 7)]
+        assert kinds[0] in written
+        written = written.replace(*kinds)
+    block.load(written)
+    assert block[ExifTags.Base.Artist] == b"me\0"
+    found = pillow.Exif()
+    found.load(kept_block(block, "JPEG", notes))
+    assert {tag: found[tag].rstrip("\0") for tag in texts} == texts and not notes
+
+
+@pytest.mark.parametrize(
+    "tag, value",
+    [
+        (0x9214, (-1, 2**31 - 1)),
+        (0x9214, (-(2**31), 5)),
+        (0xA20E, IFDRational(-(2**31), 7)),
+        (0xA20E, IFDRational(2**31 - 1, -7)),
+    ],
+)
+def test_negative_numbers_of_exif_stay(tag, value):
+    block, found = pillow.Exif(), pillow.Exif()
+    block[ExifTags.IFD.Exif] = {tag: value, ExifTags.Base.ExifImageWidth: 7}
+    found.load(enlarged(block.tobytes(), 14, 10, 2))
+    camera = found.get_ifd(ExifTags.IFD.Exif)
+    assert camera == {tag: value, ExifTags.Base.ExifImageWidth: 14}
+
+
 def test_pointers_of_exif_to_nothing():
     block = pillow.Exif()
     block[ExifTags.Base.Artist] = "me"
