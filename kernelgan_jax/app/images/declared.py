@@ -237,9 +237,11 @@ def _netpbm(head: bytes) -> Declared | None:
 def boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """The boxes between two places: kind, where its content starts, where it ends."""
     for _ in range(_MOST_BOXES):
+        if start + 8 > end:  # So far away that it may be no place in a file.
+            return
         file.seek(start)
         head = file.read(16)
-        if start + 8 > end or len(head) < 8:
+        if len(head) < 8:
             return
         size, content = int.from_bytes(head[:4], "big"), start + 8
         if size == 1:

@@ -113,8 +113,8 @@ def _read_by_imagecodecs(
         stored = stored[frame] if frames > 1 else stored
         if stored.dtype == np.uint16:
             stored = netpbm.whole_range(stored, 12 if depth & 0x20 else 10, notes)
-        shown = avif.crop(file, stored.shape[1], stored.shape[0])
-        if shown is not None and frames == 1:
+        sides = stored.shape[1], stored.shape[0]
+        if frames == 1 and (shown := avif.crop(file, *sides)) is not None:
             notes.append("cropped as the file says")
             stored = stored[shown]
     elif image.format == "WEBP" and not _is_animated_webp(file):

@@ -67,3 +67,10 @@ def test_damaged_containers_are_not_cropped():
         )
     for name in (b"pitm", b"iprp", b"ipco", b"ipma", b"meta"):
         assert avif.crop(io.BytesIO(CROPPED.replace(name, b"free")), 32, 32) is None
+
+
+def test_a_last_box_larger_than_any_file_is_no_damage(tmp_path):
+    path = tmp_path / "a.avif"
+    path.write_bytes(CROPPED + struct.pack(">I4sQ", 1, b"free", 2**64 - 1))
+    image = image_files.read(path)
+    assert "cropped as the file says" in image.conversions
