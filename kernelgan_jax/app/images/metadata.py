@@ -1,7 +1,9 @@
 """Metadata of image files: what is read, and what is true of an enlarged image."""
 
+import bisect
 import dataclasses
 import io
+import itertools
 import re
 import struct
 import zlib
@@ -122,7 +124,9 @@ class Spliced(io.RawIOBase):
             (part, 0, len(part)) if isinstance(part, bytes) else (b"", *part)
             for part in parts
         ]
-        self._size = sum(length for _, _, length in self._parts)
+        lengths = (length for _, _, length in self._parts)
+        self._ends = list(itertools.accumulate(lengths))
+        self._size = self._ends[-1] if self._ends else 0
 
     def readable(self) -> bool:
         return True
@@ -138,20 +142,20 @@ class Spliced(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        before = 0
-        for given, start, length in self._parts:
-            inside = self._place - before
-            if 0 <= inside < length:
-                most = min(length - inside, len(buffer))
-                data = given[inside : inside + most]
-                if not given:
-                    self._file.seek(start + inside)
-                    data = self._file.read(most)
-                buffer[: len(data)] = data
-                self._place += len(data)
-                return len(data)
-            before += length
-        return 0
+        # Searched, as a damaged file may have millions of parts that are empty.
+        number = bisect.bisect_right(self._ends, self._place)
+        if number == len(self._parts):
+            return 0
+        given, start, length = self._parts[number]
+        inside = self._place - (self._ends[number] - length)
+        most = min(length - inside, len(buffer))
+        data = given[inside : inside + most]
+        if not given:
+            self._file.seek(start + inside)
+            data = self._file.read(most)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
 
 
 def split_png(file: IO[bytes], notes: list[str]) -> tuple[Spliced, Metadata]:

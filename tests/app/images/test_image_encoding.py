@@ -18,7 +18,7 @@ from kernelgan_jax.app import enlarging
 from kernelgan_jax.app.images import image_encoding, image_files, xmp_packets
 from kernelgan_jax.app.images.exif import AsRead, enlarged, kept_block
 from kernelgan_jax.app.images.image import Image
-from kernelgan_jax.app.images.metadata import split_png
+from kernelgan_jax.app.images.metadata import Spliced, split_png
 from kernelgan_jax.app.job import FORMATS
 
 ICC = b"a profile" * 9
@@ -488,6 +488,18 @@ def test_damaged_metadata_of_a_png_are_left_out(tmp_path):
     others = [image_encoding.png_chunk(b"ab%02d" % (n // 2), b"") for n in range(100)]
     split_png(io.BytesIO(damaged[:33] + b"".join(others) + damaged[33:]), notes := [])
     assert len(notes) == 9 and notes[-1] == "43 kinds of other chunks left out"
+
+
+def test_parts_of_a_file_are_read_as_one():
+    parts = [(2, 0)] * 3 + [(2, 3), b"abc", b"", (9, 0), (7, 2)] + [(0, 0)] * 3
+    spliced = Spliced(io.BytesIO(b"0123456789"), parts)
+    content = b"234abc78"
+    assert io.BufferedReader(spliced).read() == content
+    for place in range(len(content) + 2):
+        spliced.seek(place)
+        assert spliced.read(1) == content[place : place + 1]
+    assert spliced.seek(0, io.SEEK_END) == len(content)
+    assert Spliced(io.BytesIO(), []).read() == b""
 
 
 def test_texts_of_imagemagick(tmp_path):
