@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image as pillow
+from PIL import UnidentifiedImageError
 
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import pillow_pixels
@@ -72,8 +73,9 @@ class Part(NamedTuple):
     """What a file holds of a frame."""
 
     place: Place
-    head: bytes
-    """What stands before its pixels in a file of its own."""
+    head: tuple[bytes, ...]
+    """What stands before its pixels in a file of its own. Frames share what is large
+    in it."""
     spans: list[tuple[int, int]]
     """Where its packed pixels are in the file, and how many bytes."""
     milliseconds: float = 0.0
@@ -92,6 +94,8 @@ class Animation:
     parts: list[Part]
     channels: int
     """1 if all are gray, else 3; without alpha."""
+    depth: int = 8
+    """Bits of a sample, once it is decoded."""
     plays: int = 0
     """How often they are shown; 0 stands for ever."""
     starts_still: bool = False
@@ -107,7 +111,7 @@ class Animation:
         """The sides of the picture, or of a larger part."""
         width = max(self.width, *(part.place.width for part in self.parts))
         height = max(self.height, *(part.place.height for part in self.parts))
-        return Declared(width, height, 8 * (self.channels + 1))
+        return Declared(width, height, self.depth * (self.channels + 1))
 
     def is_filled_by(self, part: Part) -> bool:
         """Whether a part is as large as the picture."""
@@ -166,7 +170,9 @@ def _of_png(file: IO[bytes]) -> Animation | None:
                 starts_still = True
                 sides = struct.unpack_from(">II", header)
                 place = Place(0, 0, *sides)
-                parts.append(Part(place, _png_head(header, shared), []))
+                still = _png_head(header, shared)
+                # Cleared, as it is not below the animation.
+                parts.append(Part(place, still, [], disposal=_CLEAR))
             parts[-1].spans.append((start, length))
         elif kind == b"fdAT" and parts:
             parts[-1].spans.append((start + 4, max(length - 4, 0)))
@@ -180,8 +186,9 @@ def _of_png(file: IO[bytes]) -> Animation | None:
         raise ValueError("a frame lies outside of the picture")
     if len([part for part in parts if part.spans]) < count:
         raise ValueError(f"{len(parts)} of {count} frames")
-    channels = 1 if header[9] in _GRAY_TYPES else 3
-    return Animation(width, height, parts[:count], channels, plays, starts_still)
+    channels, depth = 1 if header[9] in _GRAY_TYPES else 3, max(header[8], 8)
+    shown = parts[:count]
+    return Animation(width, height, shown, channels, depth, plays, starts_still)
 
 
 def _png_part(control: bytes, header: bytes, shared: bytes) -> Part:
@@ -194,11 +201,11 @@ def _png_part(control: bytes, header: bytes, shared: bytes) -> Part:
     return Part(place, head, [], milliseconds, disposal, bool(blending))
 
 
-def _png_head(header: bytes, shared: bytes) -> bytes:
+def _png_head(header: bytes, shared: bytes) -> tuple[bytes, ...]:
     """What stands before the pixels of a frame in a file of its own."""
     check = zlib.crc32(b"IHDR" + header)
     chunk = struct.pack(">I4s", len(header), b"IHDR") + header
-    return PNG_START + chunk + struct.pack(">I", check) + shared
+    return PNG_START + chunk + struct.pack(">I", check), shared
 
 
 def _of_gif(file: IO[bytes]) -> Animation:
@@ -243,7 +250,7 @@ def _of_gif(file: IO[bytes]) -> Animation:
             packed, hundredths, _ = struct.unpack("<BHB", control)
             part = Part(
                 Place(*place),
-                _gif_head(place[2:], palette, control, is_interlaced=flags & 64),
+                _gif_head(place[2:], palette, control, is_interlaced=bool(flags & 64)),
                 spans,
                 milliseconds=10.0 * hundredths,
                 disposal=min(max((packed >> 2 & 7) - 1, _KEEP), _RESTORE),
@@ -284,29 +291,29 @@ def _levels(length: int) -> bytes:
 
 
 def _gif_head(
-    sides: list[int], palette: bytes, control: bytes, *, is_interlaced: int
-) -> bytes:
+    sides: list[int], palette: bytes, control: bytes, *, is_interlaced: bool
+) -> tuple[bytes, ...]:
     """What stands before the pixels of a frame in a file of its own."""
     size = struct.pack("<HH", *sides)
     packed = 0x80 | ((len(palette) // 3).bit_length() - 2) if palette else 0
-    start = b"GIF89a" + size + bytes([packed, 0, 0]) + palette
-    place = b",\0\0\0\0" + size + bytes([is_interlaced])
-    return start + b"!\xf9\4" + control + b"\0" + place
+    start = b"GIF89a" + size + bytes([packed, 0, 0])
+    place = b",\0\0\0\0" + size + bytes([64 * is_interlaced])
+    return start, palette, b"!\xf9\4" + control + b"\0" + place
 
 
 def _own_file(file: IO[bytes], part: Part) -> IO[bytes]:
     """A frame as a file of its own, of which nothing is copied."""
-    if not part.head.startswith(PNG_START):
-        return Clipped(Spliced(file, [part.head, *part.spans, b";"]))
+    if not part.head[0].startswith(PNG_START):
+        return Clipped(Spliced(file, [*part.head, *part.spans, b";"]))
     check = zlib.crc32(b"IDAT")
     for start, length in part.spans:
         file.seek(start)
         while data := file.read(min(length, _PIECE)):
             check, length = zlib.crc32(data, check), length - len(data)
     length = sum(length for _, length in part.spans)
-    head = part.head + struct.pack(">I4s", length, b"IDAT")
+    head = *part.head, struct.pack(">I4s", length, b"IDAT")
     end = struct.pack(">II4sI", check, 0, b"IEND", zlib.crc32(b"IEND"))
-    return Clipped(Spliced(file, [head, *part.spans, end]))
+    return Clipped(Spliced(file, [*head, *part.spans, end]))
 
 
 def shown(
@@ -356,7 +363,11 @@ def _left(below: np.ndarray, disposal: int) -> np.ndarray | None:
 def _decoded(file: IO[bytes], part: Part, notes: list[str]) -> Decoded:
     """The picture of a part, decoded as a file of its own."""
     own, found = _own_file(file, part), list[str]()
-    with open_pillow(own) as image:
+    try:
+        image = open_pillow(own)
+    except UnidentifiedImageError:  # It would be said of the whole file.
+        raise ValueError("the start of a frame") from None
+    with image:
         decoded = pillow_pixels.read(image, own, 0, 1, found)
     notes.extend(note for note in found if note not in notes)
     return decoded

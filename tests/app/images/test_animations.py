@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import helpers
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import image_files, sequences
+from kernelgan_jax.app.images import animations, image_files, sequences
 from kernelgan_jax.app.images.image_encoding import png_chunk
 
 KEEP, CLEAR, RESTORE = range(3)
@@ -19,15 +20,16 @@ PALETTE = bytes([10, 20, 30, 255, 0, 0, 0, 255, 0, 0, 0, 255])
 """Of a GIF."""
 
 
-def apng(path, frames, *, kind=6, depth=8, sides=SIDES, shared=b""):
+def apng(path, frames, *, kind=6, depth=8, sides=SIDES, shared=b"", starts_still=False):
     """Writes an animated PNG of pictures with left, top, disposal and blending."""
     header = struct.pack(">IIBBBBB", *sides[::-1], depth, kind, 0, 0, 0)
     chunks = [(b"IHDR", header), *([(b"tRNS", shared)] if shared else [])]
-    chunks.append((b"acTL", struct.pack(">II", len(frames), 0)))
+    chunks.append((b"acTL", struct.pack(">II", len(frames) - starts_still, 0)))
     for i, (picture, left, top, disposal, blending) in enumerate(frames):
         size = picture.shape[1::-1]
         fields = (max(2 * i - 1, 0), *size, left, top, 1, 10, disposal, blending)
-        chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *fields)))
+        if i or not starts_still:
+            chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *fields)))
         rows = picture.astype(picture.dtype.newbyteorder(">"))
         data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
         number = struct.pack(">I", 2 * i)
@@ -207,6 +209,8 @@ def test_frames_of_16_bits_keep_them(tmp_path, kind):
     if channels > colours:
         np.testing.assert_array_equal(image.alpha, expected[..., -1])
     assert "reduced" not in image.note
+    with open(path, "rb") as file:  # In memory there is always alpha.
+        assert animations.of_file(file, "PNG").declared.bits == 16 * (colours + 1)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -249,4 +253,49 @@ def test_frames_are_shown_without_those_that_they_hide(tmp_path):
     for frame in (0, 2):
         np.testing.assert_array_equal(shown(path, frame), pictures[frame])
     with pytest.raises(image_files.ImageError, match="damaged"):
+        image_files.read(path, frame=1)
+
+
+def test_a_still_picture_before_an_animation_is_not_below_it(tmp_path):
+    path = tmp_path / "a.png"
+    part = full((4, 5, 6, 255), 2, 3)
+    frames = [(full(GREEN), 0, 0, KEEP, 0), (part, 1, 1, KEEP, 1), (part, 5, 4, 0, 1)]
+    apng(path, frames, starts_still=True)
+    expected = np.zeros((*SIDES, 4), np.uint8)
+    for frame, top, left in ((1, 1, 1), (2, 4, 5)):
+        expected[top : top + 2, left : left + 3] = part
+        np.testing.assert_array_equal(shown(path, frame), expected)
+    timing = sequences.read_timing(path, image_files.read(path))
+    assert timing.starts_still and timing.has_alpha
+
+
+def test_frames_share_what_is_large_before_their_pixels(tmp_path):
+    path, frames, size = tmp_path / "a.png", 50, 2**18
+    picture = full(GREEN, 1, 1)
+    parts = [(picture, 0, 0, KEEP, 0)] * frames
+    apng(path, parts, sides=(1, 1), shared=bytes(size))
+    tracemalloc.start()
+    try:
+        with open(path, "rb") as file:
+            assert len(animations.of_file(file, "PNG").parts) == frames
+        assert tracemalloc.get_traced_memory()[1] < 10 * size
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_a_frame_without_sides_is_damage(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "png":
+        nothing = np.zeros((0, 0, 4), np.uint8)
+        apng(path, [(full(GREEN), 0, 0, KEEP, 0), (nothing, 0, 0, KEEP, 0)])
+    else:
+        gif(
+            path,
+            [(np.full(SIDES, 1), 0, 0, 1, None), (np.full((1, 1), 1), 9, 9, 1, None)],
+        )
+        content = path.read_bytes()
+        place = struct.pack("<HH", 9, 9)
+        path.write_bytes(content.replace(place + b"\1\0\1\0", place + bytes(4)))
+    with pytest.raises(image_files.ImageError, match="damaged.*start of a frame"):
         image_files.read(path, frame=1)
