@@ -43,6 +43,9 @@ _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 _JPEG = 7
 """The compression by JPEG."""
 
+_CHUNKY = 1
+"""The planar configuration of pixels whose samples lie side by side."""
+
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
 
@@ -276,8 +279,9 @@ class Tiff:
         if not pixels:
             raise ValueError("no pixels")
         known = {0, 1, 2, 3, 4, 5}
-        if page.compression == _JPEG and page.bitspersample == 8:
-            known.add(YCBCR)  # The decoder makes RGB of it.
+        in_one = page.planarconfig == _CHUNKY
+        if page.compression == _JPEG and page.bitspersample == 8 and in_one:
+            known.add(YCBCR)  # The decoder makes RGB of it, but not plane by plane.
         dtype = page.dtype
         if (
             tiff_pages.photometric(page) not in known

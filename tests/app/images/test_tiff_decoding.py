@@ -291,6 +291,21 @@ def test_tiles_of_jpeg_in_ycbcr_that_gdal_leaves_out(tiff, subsampling, tag):
     assert not image.bands and "1 strips or tiles are empty" in image.note
 
 
+def test_planes_of_jpeg_in_ycbcr_that_gdal_leaves_out(tiff):
+    # The decoder leaves each plane as it is: they would be taken for RGB.
+    options = {"tile": (16, 16), "compression": "jpeg", "planarconfig": "separate"}
+    path = tiff(helpers.ramps(32, 48), photometric="ycbcr", **options)
+    assert "empty" not in image_files.read(path).note  # By Pillow.
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        for tag in ("TileOffsets", "TileByteCounts"):
+            place = file.pages.first.tags[tag]
+            each = place.valuebytecount // place.count
+            content[place.valueoffset : place.valueoffset + each] = bytes(each)
+    path.write_bytes(content)
+    refused(path, "colour YCBCR")
+
+
 @pytest.mark.parametrize(
     "dtype, nodata, options, written",
     [
