@@ -24,7 +24,7 @@ def read_16_bits(file: IO[bytes]) -> Decoded | None:
 
     Raises:
       DecompressionBombError: If it is too large.
-      ValueError: If pixels are missing.
+      ValueError: If there are no pixels, or some are missing.
     """
     file.seek(0)
     head = file.read(_HEAD)
@@ -41,10 +41,12 @@ def read_16_bits(file: IO[bytes]) -> Decoded | None:
     rows = abs(height)
     if width * rows > MAX_PIXELS:
         raise pillow.DecompressionBombError
+    if min(width, rows) < 1:
+        raise ValueError("no pixels")
     across = (width + 1) // 2 * 2  # A row fills words of 32 bits.
     file.seek(start)
     data = file.read(2 * across * rows)
-    if min(width, rows) < 1 or len(data) < 2 * across * rows:
+    if len(data) < 2 * across * rows:
         raise ValueError(f"{len(data)} bytes of pixels")
     packed = np.frombuffer(data, "<u2").reshape(rows, across)[:, :width]
     packed = packed[::-1] if height > 0 else packed

@@ -930,6 +930,8 @@ def test_a_bmp_of_16_bits_with_alpha(file, masks, size, packing, is_upright):
         np.testing.assert_allclose(found[..., channel], exact, atol=0.5)
     assert image.format == "BMP" and np.allclose(image.dpi, 96, atol=0.1)
     fails(file("b.bmp", (head + header + data)[:-1]), "damaged")
+    negative = header[:4] + struct.pack("<i", -columns) + header[8:]
+    fails(file("c.bmp", head + negative + data), "damaged", "no pixels")
 
 
 def test_profile_of_a_bmp_and_10_bits(file):
