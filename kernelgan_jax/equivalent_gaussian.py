@@ -8,7 +8,10 @@ hold.
 
 import numpy as np
 
-from kernelgan_jax import checks, kernels
+from kernelgan_jax import blur_kernels, checks, kernels
+
+MIN_VARIANCE = 0.1
+"""Smallest variance of `gaussian`, pixels^2: narrower ones fall between the pixels."""
 
 LOBES = 0.01
 """Negative values down to this part of the largest value are no lobes."""
@@ -91,3 +94,27 @@ def _of_transfer(many: np.ndarray, scale: int) -> np.ndarray:
 def widths(kernel: np.ndarray, *, scale: int) -> kernels.Widths:
     """`kernels.widths` of the Gaussian that stands for a kernel."""
     return kernels.Widths.of(covariance(kernel, scale=scale))
+
+
+def gaussian(size: int, *, covariance: np.ndarray, scale: int) -> np.ndarray:
+    """The Gaussian of a covariance, of variances of at least `MIN_VARIANCE`.
+
+    Args:
+      size: Side, pixels.
+      covariance: 2 x 2, rows first, pixels^2.
+      scale: Scale that the kernel is aligned for.
+
+    Returns:
+      `size x size` float64, sum 1.
+
+    Example:
+      >>> kernel = gaussian(25, covariance=np.array([[3.0, 0.5], [0.5, 1.0]]), scale=2)
+      >>> kernels.covariance(kernel).round(2).tolist()
+      [[3.0, 0.5], [0.5, 1.0]]
+    """
+    variances, axes = np.linalg.eigh(covariance)
+    shorter, longer = np.maximum(variances, MIN_VARIANCE)
+    angle = float(np.arctan2(-axes[0, 1], axes[1, 1]))
+    return blur_kernels.gaussian(
+        size, variances=(longer, shorter), angle=angle, scale=scale
+    )

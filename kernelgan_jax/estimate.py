@@ -122,8 +122,7 @@ class Evidence(NamedTuple):
     spectrum: Spectrum
     """The fitted power spectrum and noise."""
     misfit: float
-    """Root mean square, over frequencies, of the logarithm of measured power over
-    expected power."""
+    """Root mean square over frequencies of log(measured power / expected power)."""
     contrast: float
     """Standard deviation of the gray image, in gray levels of its own range, or in the
     steps between its levels if these are larger."""
@@ -141,12 +140,13 @@ class Evidence(NamedTuple):
     span: float = 1.0
     """The image's own range, as a fraction of the range of its type."""
     unusable: np.ndarray | None = None
-    """`H x W`, True where the image is not part of its picture (`usable_pixels`);
-    None if all is usable."""
+    """`H x W` bool: what is no part of the picture (`usable_pixels`); or None."""
     left_out: str = ""
     """What is not part of the picture, in words; empty if all is."""
     text_share: float = 0.0
     """Share of the pixels without a part in the spectrum, as text has none."""
+    by_picture: bool = False
+    """Whether the picture decided for it; the spectrum speaks for another kernel."""
 
     def __repr__(self) -> str:
         """What is found, without the arrays."""

@@ -39,6 +39,8 @@ COMPILED = {
     "app/deep_wiener/train.py",
     "app/kernelgan_start/tasks.py",
     "app/kernelgan_start/train.py",
+    "app/second_look/examples.py",
+    "app/second_look/train.py",
     "estimators/kernelgan/train.py",
     "estimators/patch_recurrence.py",
     "estimators/spectral/batches.py",

@@ -23,14 +23,11 @@ class Fixed(NamedTuple):
     """Whether the x4 kernel comes with the x2 kernel, for gradual super-resolution."""
     trusted: bool = True
     """Whether super-resolution takes the kernel as it is."""
-    is_users: bool = False
-    """Whether the user can crop the kernel, if it is larger than the image."""
 
     def check(self, image: np.ndarray, *, scale: int, config: Any) -> None:
         """Checks that the kernel can be used with an image."""
         kernel = self.kernel(scale, config)
-        shape = (image.shape[0], image.shape[1]) if self.is_users else None
-        kernels.check(kernel, scale=scale, image_shape=shape)
+        kernels.check(kernel, scale=scale, image_shape=image.shape[:2])
 
     def estimate(
         self,
@@ -70,4 +67,4 @@ def _given(scale: int, config: Any) -> np.ndarray:
 
 constant = Fixed(_constant, gradual=True, trusted=False)
 bicubic = Fixed(_bicubic)
-given = Fixed(_given, is_users=True)
+given = Fixed(_given)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import gaussian, noise
 
-from kernelgan_jax import blur_kernels, estimate_kernel, kernels, super_resolve
+from kernelgan_jax import blur_kernels, estimate_kernel, kernels
 from kernelgan_jax.estimators import ConstantConfig, GivenConfig
 
 IMAGE = noise(56, 64, 3)
@@ -37,17 +37,6 @@ def test_a_given_kernel_is_used_as_it_is():
 def test_an_unusable_given_kernel_is_refused(kernel, message):
     with pytest.raises(ValueError, match=message):
         estimate("given", config=GivenConfig(kernel=kernel))
-
-
-@pytest.mark.parametrize("name", ["constant", "bicubic"])
-def test_nobody_can_crop_a_kernel_that_is_not_given(name):
-    """At x8 the kernel is larger than such images; the enlarged ones have room."""
-    image = noise(32, 36)
-    key = jax.random.key(0)
-    found = estimate_kernel(key, image, estimator=name, scale=8)
-    assert max(found.kernel.shape) > 32
-    result = super_resolve(key, image, found, method="wiener")
-    assert result.shape == (256, 288, 1)
 
 
 def test_the_bicubic_kernel_is_aligned():

@@ -254,7 +254,7 @@ class AsRead(str):
         return super().encode("latin-1", "replace")
 
 
-def as_read(tags: MutableMapping[int, Any], folder: int | None = None) -> None:
+def as_read(tags: MutableMapping[int, Any], *, folder: int | None = None) -> None:
     """Lets Pillow write texts and bytes as they were read.
 
     Bytes of a tag whose type Pillow does not know get none, apart from the texts of
@@ -306,9 +306,9 @@ def folders_below(exif: pillow.Exif) -> dict[int, dict[int, Any]]:
     camera = below.get(ExifTags.IFD.Exif, {})
     if ExifTags.IFD.Interop in camera:  # A pointer, and then what it points to.
         camera[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-        as_read(camera[ExifTags.IFD.Interop], ExifTags.IFD.Interop)
+        as_read(camera[ExifTags.IFD.Interop], folder=ExifTags.IFD.Interop)
     for tag, folder in below.items():
-        as_read(folder, tag)
+        as_read(folder, folder=tag)
     return below
 
 

@@ -3,7 +3,8 @@
 `analyse` looks at an image once: it fits kernel and spectrum for each of three families
 of kernels, for the kernels of the usual resamplers (`fit.py`) and for the paths of a
 camera that shakes (`paths.py`), draws kernels from their posteriors, and takes the
-kernel that explains the image best (`best.py`). The estimator (`estimator.py`) returns
+kernel that explains the image best (`best.py`), unless the picture that another one
+makes is clearly better (`second_look.py`). The estimator (`estimator.py`) returns
 the kernel of this evidence; `judge` rates the kernels of others with it. Many images
 are analysed in `batches.py`, by the same functions.
 """
@@ -20,6 +21,7 @@ from kernelgan_jax.estimators.spectral import (
     camera_shake,
     drawn_steps,
     given_kernels,
+    second_look,
 )
 from kernelgan_jax.estimators.spectral.best import Fits, best, best_family
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
@@ -41,7 +43,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
       scale: Positive integer; at 1 the kernel is a plain blur.
       rare: Whether the kernel may be one that no family holds: that of a usual
         resampler, for which little evidence is enough, or the path of a camera that
-        shakes, which needs a picture of some size.
+        shakes, which needs a picture of some size; and whether the picture has a say.
 
     Returns:
       What the spectrum says about the image; deterministic.
@@ -159,6 +161,8 @@ def evidence(
       ValueError: If the model does not fit at all.
     """
     chosen = best(measured, fits, scale=scale, rare=rare)
+    if rare:
+        chosen = second_look.reconsider(measured, fits, chosen, scale=scale)
     spectrum = chosen.spectrum
     most = np.float32(2 * np.log(measured.flat_noise_std))
     spectrum = spectrum._replace(log_noise=np.minimum(spectrum.log_noise, most))
@@ -185,6 +189,7 @@ def evidence(
         unusable=measured.unusable,
         left_out=measured.left_out,
         text_share=measured.text_share,
+        by_picture=chosen.by_picture,
     )
 
 

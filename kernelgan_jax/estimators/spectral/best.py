@@ -6,22 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax import square_extremes
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral import camera_shake
 from kernelgan_jax.estimators.spectral.agreement import mean_gain
 from kernelgan_jax.estimators.spectral.families import unpack
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.measured import Measured
-from kernelgan_jax.estimators.spectral.periodogram import to_gray
-from kernelgan_jax.estimators.spectral.restored import log_sparsity
+from kernelgan_jax.estimators.spectral.restored import detailed_part, log_sparsity
 from kernelgan_jax.estimators.spectral.search import choose
-from kernelgan_jax.pixels import textured_window
-from kernelgan_jax.usable_pixels.find import fill
-
-BETWEEN = 21
-"""Gaps between drawn areas of up to so many pixels count as drawn: they hold letters
-that were not found."""
 
 
 class Fits(NamedTuple):
@@ -57,6 +49,8 @@ class Best(NamedTuple):
     name: str
     """Name of its family."""
     converged: bool = True
+    by_picture: bool = False
+    """Whether its picture decided for it, and the spectrum speaks for another one."""
 
 
 def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
@@ -144,24 +138,10 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
 def _picture(
     measured: Measured, scale: int
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """The part of an image with most detail, gray levels, and its unusable pixels.
-
-    These are filled: what was drawn there is no part of the scene. None if they are
-    most of it.
-    """
-    most = (camera_shake.MAX_SIDE // scale) ** 2
-    rows, columns = textured_window(measured.own, 0, most, camera_shake.MIN_SIDE)
-    gray = to_gray(measured.own[rows, columns]).astype(np.float64)
-    if measured.unusable is None:
-        return gray, None
-    unusable = _closed(measured.unusable[rows, columns])
-    if unusable.mean() > 0.5:
-        return None
-    return fill(gray[..., None], unusable)[..., 0], unusable
-
-
-def _closed(areas: np.ndarray) -> np.ndarray:
-    """Areas, and what is between them."""
-    padded = np.pad(areas, BETWEEN)
-    closed = square_extremes.minimum(square_extremes.maximum(padded, BETWEEN), BETWEEN)
-    return closed[BETWEEN:-BETWEEN, BETWEEN:-BETWEEN]
+    """The part of an image with most detail, gray levels, and its unusable pixels."""
+    return detailed_part(
+        measured.own,
+        measured.unusable,
+        max_side=camera_shake.MAX_SIDE // scale,
+        min_side=camera_shake.MIN_SIDE,
+    )

@@ -194,6 +194,8 @@ def _level(
         return "low", "many kernels explain the spectrum"
     if distance > MEDIUM_ERROR:
         return "medium", "the kernel and the spectrum differ"
+    if evidence.by_picture:
+        return "medium", "its picture and its spectrum speak for different kernels"
     if evidence.jpeg:
         return "medium", "the image shows the blocks of JPEG"
     if is_noisy:

@@ -35,14 +35,14 @@ def fit_resamplers(
     return fits
 
 
-def losses(
+def fit(
     several: Sequence[np.ndarray],
     power: np.ndarray,
     observation: Observation,
     *,
     scale: int,
-) -> np.ndarray:
-    """The losses of the best spectra for some kernels, by the resamplers' program.
+) -> Fit:
+    """The best spectra for some kernels, by the resamplers' program.
 
     Args:
       several: At least one kernel, at most as many as there are resamplers; each
@@ -52,12 +52,27 @@ def losses(
       scale: Positive integer.
 
     Returns:
-      A float64 for each; not finite where a fit failed.
+      The fits as NumPy arrays, with a leading axis for the kernels.
     """
     again = np.arange(len(_resamplers(scale))) % len(several)
     kernels = np.stack(several)[again].astype(np.float32)
-    fits = _spectra(scale)(power, observation, kernels)
-    return np.asarray(fits.loss, np.float64)[: len(several)]
+    fits = jax.device_get(_spectra(scale)(power, observation, kernels))
+    found: Fit = jax.tree.map(lambda part: part[: len(several)], fits)
+    return found
+
+
+def losses(several: Sequence[np.ndarray], *spectra: Any, scale: int) -> np.ndarray:
+    """The losses of some kernels with the spectra that suit them best.
+
+    Args:
+      several: As `fit` takes them.
+      *spectra: Power and observation, as `fit` takes them.
+      scale: Positive integer.
+
+    Returns:
+      A float64 for each; not finite where a fit failed.
+    """
+    return np.asarray(fit(several, *spectra, scale=scale).loss, np.float64)
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:

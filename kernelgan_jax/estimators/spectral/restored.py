@@ -9,17 +9,99 @@ References:
     CVPR 2011 (the measure).
 """
 
+import itertools
+
 import numpy as np
 from scipy import fft
 
 from kernelgan_jax import square_extremes, transfer_functions
+from kernelgan_jax.estimators.spectral.periodogram import to_gray
+from kernelgan_jax.pixels import textured_window
 from kernelgan_jax.power_spectra import natural_spectrum
+from kernelgan_jax.usable_pixels.find import fill
 
 NOISE_STD = 1.5
 """Noise that is assumed, gray levels."""
 
 BORDER = 16
 """Pixels at the borders that fade, and have no part in the measure."""
+
+
+BETWEEN = 21
+"""Gaps between drawn areas of up to so many pixels count as drawn: they hold letters
+that were not found."""
+
+
+def detailed_part(
+    own: np.ndarray,
+    unusable: np.ndarray | None,
+    *,
+    max_side: int,
+    min_side: int,
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """The part of an image with most detail, in gray levels, and its unusable pixels.
+
+    These are filled: what was drawn there is no part of the scene.
+
+    Args:
+      own: `H x W x C`, an image in its own range.
+      unusable: `H x W` bool, or None.
+      max_side: About its largest side, where it is a square.
+      min_side: Its smallest side, even; the image is at least as large.
+
+    Returns:
+      `h x w` float64, and `h x w` bool or None; None if most of it is unusable.
+    """
+    rows, columns = textured_window(own, 0, max_side**2, min_side)
+    gray = to_gray(own[rows, columns]).astype(np.float64)
+    if unusable is None:
+        return gray, None
+    areas = _closed(unusable[rows, columns])
+    if areas.mean() > 0.5:
+        return None
+    return fill(gray[..., None], areas)[..., 0], areas
+
+
+def detailed_quarters(
+    own: np.ndarray, unusable: np.ndarray | None, *, max_side: int, min_side: int
+) -> list[np.ndarray]:
+    """`detailed_part` of each quarter of an image, or half, or of all of it.
+
+    Args:
+      own: As `detailed_part` takes it, as the others.
+      unusable: `H x W` bool, or None.
+      max_side: About their largest side.
+      min_side: Their smallest side, even; sides of less than twice as much are not
+        parted.
+
+    Returns:
+      `h x w` float64 gray levels each; without those of which most is unusable, and
+      none if the image is too small.
+    """
+    shape = own.shape[:2]
+    if min(shape) < min_side:
+        return []
+    halves = (
+        [slice(n // 2), slice(n // 2, None)] if n // 2 >= min_side else [slice(None)]
+        for n in shape
+    )
+    parts = (
+        detailed_part(
+            own[place],
+            None if unusable is None else unusable[place],
+            max_side=max_side,
+            min_side=min_side,
+        )
+        for place in itertools.product(*halves)
+    )
+    return [part[0] for part in parts if part is not None]
+
+
+def _closed(areas: np.ndarray) -> np.ndarray:
+    """Areas, and what is between them."""
+    padded = np.pad(areas, BETWEEN)
+    closed = square_extremes.minimum(square_extremes.maximum(padded, BETWEEN), BETWEEN)
+    return closed[BETWEEN:-BETWEEN, BETWEEN:-BETWEEN]
 
 
 def log_sparsity(
@@ -49,7 +131,7 @@ def log_sparsity(
       True
     """
     known = np.ones(gray.shape, bool) if unusable is None else ~unusable
-    picture = _restore(gray, kernel, scale)
+    picture = restore(gray, kernel, scale=scale)
     used = np.kron(_inside(known), np.ones((scale, scale), bool))
     slopes = [np.abs(np.diff(picture, axis=axis))[_both(used, axis)] for axis in (0, 1)]
     each = np.concatenate(slopes)
@@ -58,8 +140,23 @@ def log_sparsity(
     return float(np.log(each.mean() / np.sqrt((each**2).mean())))
 
 
-def _restore(gray: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
-    """The picture, `sH x sW` gray levels."""
+def restore(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> np.ndarray:
+    """The picture that a kernel makes of an image, by a Wiener filter.
+
+    Args:
+      gray: `H x W` gray levels.
+      kernel: `n x n`, aligned for the scale, sum 1.
+      scale: Positive integer.
+
+    Returns:
+      `sH x sW` gray levels, of mean 0; it fades within `BORDER` pixels of the image
+      from its rim.
+
+    Example:
+      >>> import numpy as np
+      >>> restore(np.eye(40), np.ones((2, 2)) / 4, scale=2).shape
+      (80, 80)
+    """
     height, width = gray.shape
     fade = [np.minimum(1, (np.arange(n) + 1) / BORDER) for n in gray.shape]
     window = np.outer(*(f * f[::-1] for f in fade))

@@ -1,0 +1,134 @@
+"""The second look: statistics of pictures, what is compared, and the choice."""
+
+import helpers
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from kernelgan_jax import analyse, blur_kernels, equivalent_gaussian, judge
+from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.spectral import kernel_scores, second_look
+from kernelgan_jax.estimators.spectral.analysis import fit_measured
+from kernelgan_jax.estimators.spectral.best import best
+from kernelgan_jax.estimators.spectral.measured import measure
+from kernelgan_jax.estimators.spectral.picture_statistics import COUNT, statistics
+from kernelgan_jax.pixels import from_unit
+
+SCALE = 2
+
+
+def image_of(side=192):
+    hr = helpers.dead_leaves(side, side + 64)
+    kernel = blur_kernels.gaussian(17, variances=(2.0, 1.2), angle=0.4, scale=SCALE)
+    return from_unit(np.clip(downscale(hr, kernel, SCALE), 0, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    measured, fits = fit_measured(measure(image_of()), scale=SCALE)
+    return measured, fits, best(measured, fits, scale=SCALE, rare=True)
+
+
+def preferring(place):
+    """A network that scores the kernel of one place in its inputs highest."""
+    size = len(kernel_scores.network().mean)
+    first = size - 2 * COUNT - second_look._PLACES
+    hidden = np.zeros((1, size, 1), np.float32)
+    hidden[0, first + place] = 1
+    return kernel_scores.Network(
+        np.zeros(size), np.ones(size), hidden, np.zeros((1, 1)), np.full((1, 1), 100.0)
+    )
+
+
+def test_statistics_see_halos_and_softness():
+    blocks = np.random.default_rng(0).integers(0, 2, (8, 9))
+    edges = 255.0 * np.kron(blocks, np.ones((24, 24)))
+    soft = scipy.ndimage.gaussian_filter(edges, 1.5)
+    halos = 2.5 * soft - 1.5 * scipy.ndimage.gaussian_filter(soft, 2.0)
+    first = 8  # After the sparsity of slopes and their differences.
+    beside = slice(first + 6, first + 12)
+    assert statistics(halos)[beside].min() < -0.05
+    assert statistics(soft)[beside].min() > -0.05
+    # Slopes of an unblurred edge are alone; those of a soft one have neighbours.
+    assert statistics(edges)[first] < 0.3 < 0.7 < statistics(soft)[first]
+
+
+@pytest.mark.parametrize(
+    "turned", [np.transpose, np.flipud, np.fliplr, lambda p: p + 40.0], ids=str
+)
+def test_statistics_are_those_of_the_turned_picture(turned):
+    picture = 255 * helpers.texture(96, 128)[..., 0]
+    found, same = statistics(picture), statistics(turned(picture))
+    assert found.shape == (COUNT,)
+    np.testing.assert_allclose(same, found, atol=2e-3)
+
+
+def test_a_constant_picture_has_statistics():
+    assert np.isfinite(statistics(np.full((64, 64), 3.0))).all()
+
+
+def test_the_likeliest_kernel_is_the_first_of_different_ones(fitted):
+    found = second_look.look(*fitted, scale=SCALE)
+    assert found.names[0] == "Gaussian" == fitted[2].name
+    np.testing.assert_allclose(found.kernels[0], fitted[2].kernel)
+    own, bicubic, *others = (
+        equivalent_gaussian.covariance(k, scale=SCALE) for k in found.kernels
+    )
+    assert found.names[1:] == ("bicubic", *["Gaussian"] * len(others))
+    wide_enough = [
+        factor
+        for factor in second_look.FACTORS
+        if np.linalg.det(factor * own) >= np.linalg.det(bicubic)
+    ]
+    assert 0.5 in wide_enough and 0.2 not in wide_enough
+    for factor, other in zip(wide_enough, others, strict=True):
+        np.testing.assert_allclose(other, factor * own, rtol=0.1, atol=0.1)
+    inputs = len(kernel_scores.network().mean)
+    assert found.inputs.shape == (2, len(found.kernels), inputs)
+    assert np.isfinite(found.inputs).all()
+
+
+def test_the_picture_can_decide(fitted, monkeypatch):
+    measured, fits, likeliest = fitted
+    factor, place = 0.5, 3 + second_look.FACTORS.index(0.5)
+    network = preferring(place)
+    monkeypatch.setattr(second_look, "network", lambda: network)
+    chosen = second_look.reconsider(measured, fits, likeliest, scale=SCALE)
+    assert chosen.by_picture and chosen.name == "Gaussian"
+    own, other = (
+        equivalent_gaussian.covariance(each.kernel, scale=SCALE)
+        for each in (likeliest, chosen)
+    )
+    np.testing.assert_allclose(other, factor * own, rtol=0.05, atol=0.05)
+    # Its posterior is about it; the spectrum speaks for the likeliest kernel.
+    mean = equivalent_gaussian.covariances(chosen.samples, scale=SCALE).mean(0)
+    np.testing.assert_allclose(mean, other, rtol=0.15, atol=0.05)
+    assert likeliest.misfit < chosen.misfit < np.inf
+    evidence = analyse(image_of(), scale=SCALE)
+    assert evidence.by_picture
+    assert judge(evidence.kernel, evidence).level != "high"
+
+
+def test_the_likeliest_kernel_stays_without_a_clear_difference(fitted, monkeypatch):
+    measured, fits, likeliest = fitted
+    network = preferring(second_look._PLACES - 1)
+    weak = network._replace(output=np.full((1, 1), 0.9 * second_look.MARGIN))
+    monkeypatch.setattr(second_look, "network", lambda: weak)
+    assert second_look.reconsider(measured, fits, likeliest, scale=SCALE) is likeliest
+
+
+def test_images_that_are_not_fit_for_it_keep_the_likeliest(fitted):
+    measured, fits, likeliest = fitted
+    small = measured._replace(own=measured.own[:60])
+    assert second_look.look(small, fits, likeliest, scale=SCALE) is None
+    drawn = measured._replace(unusable=np.ones(measured.own.shape[:2], bool))
+    assert second_look.look(drawn, fits, likeliest, scale=SCALE) is None
+    assert second_look.reconsider(drawn, fits, likeliest, scale=SCALE) is likeliest
+    assert second_look.look(measured, fits, likeliest, scale=8) is None
+    resampler = likeliest._replace(name="bicubic")
+    assert second_look.look(measured, fits, resampler, scale=SCALE) is None
+
+
+def test_parts_of_an_image_get_no_second_look(monkeypatch):
+    monkeypatch.setattr(second_look, "look", None)  # It is not called.
+    assert not analyse(image_of(), scale=SCALE, rare=False).by_picture
