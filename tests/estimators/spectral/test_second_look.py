@@ -54,7 +54,9 @@ def test_statistics_see_halos_and_softness():
 
 
 @pytest.mark.parametrize(
-    "turned", [np.transpose, np.flipud, np.fliplr, lambda p: p + 40.0], ids=str
+    "turned",
+    [np.transpose, np.flipud, np.fliplr, lambda p: p + 40.0],
+    ids=["transposed", "upside down", "mirrored", "brighter"],
 )
 def test_statistics_are_those_of_the_turned_picture(turned):
     picture = 255 * helpers.texture(96, 128)[..., 0]
