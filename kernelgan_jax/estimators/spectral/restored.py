@@ -15,8 +15,8 @@ import numpy as np
 from scipy import fft
 
 from kernelgan_jax import square_extremes, transfer_functions
-from kernelgan_jax.estimators.spectral.periodogram import to_gray
-from kernelgan_jax.pixels import textured_window
+from kernelgan_jax.estimators.spectral.periodogram import MIN_RANGE
+from kernelgan_jax.pixels import luma, textured_window
 from kernelgan_jax.power_spectra import natural_spectrum
 from kernelgan_jax.usable_pixels.find import fill
 
@@ -25,7 +25,6 @@ NOISE_STD = 1.5
 
 BORDER = 16
 """Pixels at the borders that fade, and have no part in the measure."""
-
 
 BETWEEN = 21
 """Gaps between drawn areas of up to so many pixels count as drawn: they hold letters
@@ -50,16 +49,18 @@ def detailed_part(
       min_side: Its smallest side, even; the image is at least as large.
 
     Returns:
-      `h x w` float64, and `h x w` bool or None; None if most of it is unusable.
+      `h x w` float64, and `h x w` bool or None; None if most of it is unusable, or if
+      it is constant, as a clipped sky.
     """
-    rows, columns = textured_window(own, 0, max_side**2, min_side)
-    gray = to_gray(own[rows, columns]).astype(np.float64)
-    if unusable is None:
-        return gray, None
-    areas = _closed(unusable[rows, columns])
-    if areas.mean() > 0.5:
-        return None
-    return fill(gray[..., None], areas)[..., 0], areas
+    place = textured_window(own, 0, max_side**2, min_side)
+    gray = 255 * luma(own[place]).astype(np.float64)
+    areas = None
+    if unusable is not None:
+        areas = _closed(unusable[place])
+        if areas.mean() > 0.5:
+            return None
+        gray = fill(gray[..., None], areas)[..., 0]
+    return (gray, areas) if np.ptp(gray) >= MIN_RANGE else None
 
 
 def detailed_quarters(
@@ -75,7 +76,7 @@ def detailed_quarters(
         parted.
 
     Returns:
-      `h x w` float64 gray levels each; without those of which most is unusable, and
+      `h x w` float64 gray levels each, without those that `detailed_part` leaves out;
       none if the image is too small.
     """
     shape = own.shape[:2]
@@ -149,8 +150,8 @@ def restore(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> np.ndarray:
       scale: Positive integer.
 
     Returns:
-      `sH x sW` gray levels, of mean 0; it fades within `BORDER` pixels of the image
-      from its rim.
+      `sH x sW` gray levels above the mean of the image; it fades within `BORDER`
+      pixels of the image from its rim.
 
     Example:
       >>> import numpy as np

@@ -104,7 +104,7 @@ def _taken(
 ) -> Best | None:
     """Another kernel in place of the likeliest one; None if no spectrum suits it.
 
-    Its samples are Gaussians with the posterior of the likeliest one, about its width.
+    Its samples are Gaussians of the shapes of the likeliest one's, about its own width.
     """
     fit = given_kernels.fit([kernel], measured.power, measured.observation, scale=scale)
     if not fit.converged[0]:
@@ -131,7 +131,9 @@ def _taken(
 def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look | None:
     """The kernels that are compared; None if the image is not fit for it.
 
-    It is not if a resampler is the likeliest: that has no unknowns which fit a scene.
+    It is not if a resampler is the likeliest, which has no unknowns that fit a scene,
+    at scales that the network was not trained for, if it is small or shows nothing, or
+    if no Gaussian could be fitted.
 
     Args:
       measured: What is measured of an image.
@@ -140,6 +142,8 @@ def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look
       scale: Positive integer.
     """
     if scale not in SCALES or likeliest.name in RESAMPLERS:
+        return None
+    if not np.isfinite(fits.families.loss[GAUSSIAN]):
         return None
     parts = detailed_quarters(
         measured.own,

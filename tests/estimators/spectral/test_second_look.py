@@ -12,6 +12,7 @@ from kernelgan_jax.estimators.spectral.analysis import fit_measured
 from kernelgan_jax.estimators.spectral.best import best
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.picture_statistics import COUNT, statistics
+from kernelgan_jax.estimators.spectral.restored import detailed_quarters
 from kernelgan_jax.pixels import from_unit
 
 SCALE = 2
@@ -129,6 +130,50 @@ def test_images_that_are_not_fit_for_it_keep_the_likeliest(fitted):
     assert second_look.look(measured, fits, likeliest, scale=8) is None
     resampler = likeliest._replace(name="bicubic")
     assert second_look.look(measured, fits, resampler, scale=SCALE) is None
+
+
+def test_quarters_that_show_nothing_are_left_out(fitted):
+    """A clipped sky once made `analyse` refuse the whole image as constant."""
+    measured, fits, likeliest = fitted
+    own = np.concatenate([measured.own, np.ones_like(measured.own)])
+    flat = measured._replace(own=own)
+    found = second_look.look(flat, fits, likeliest, scale=SCALE)
+    whole = second_look.look(measured, fits, likeliest, scale=SCALE)
+    np.testing.assert_array_equal(found.inputs, whole.inputs)
+    drawn = np.zeros(own.shape[:2], bool)
+    drawn[120:130, 20:30] = True
+    own[drawn] = 0.0
+    assert len(detailed_quarters(own, drawn, max_side=128, min_side=64)) == 2
+    own[:] = 0.0
+    assert second_look.look(flat, fits, likeliest, scale=SCALE) is None
+
+
+@pytest.mark.parametrize(("scale", "side"), [(1, 96), (2, 64), (3, 54), (4, 48)])
+def test_pictures_are_large_enough_for_statistics(fitted, scale, side, monkeypatch):
+    measured, *found = fitted
+    shapes = []
+
+    def seen(picture):
+        shapes.append(picture.shape)
+        return statistics(picture)
+
+    monkeypatch.setattr(second_look, "statistics", seen)
+    for shape in [(side, 400), (2 * side + 1, side + 1), (side - 1, 400)]:
+        image = measured._replace(own=helpers.noise(*shape, 1) / np.float32(255))
+        look = second_look.look(image, *found, scale=scale)
+        assert (look is None) == (min(shape) < side)
+    assert min(min(shape) for shape in shapes) == 64 + 2 * (scale == 3)
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_without_a_gaussian_there_is_nothing_to_compare(fitted, loss):
+    measured, fits, likeliest = fitted
+    kernel, losses = fits.families.kernel.copy(), fits.families.loss.copy()
+    kernel[0], losses[[0, 2]] = np.nan, loss
+    failed = fits._replace(families=fits.families._replace(kernel=kernel, loss=losses))
+    other = likeliest._replace(name="generalised Gaussian")
+    assert second_look.look(measured, failed, other, scale=SCALE) is None
+    assert second_look.reconsider(measured, failed, other, scale=SCALE) is other
 
 
 def test_parts_of_an_image_get_no_second_look(monkeypatch):
