@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax import blur_kernels, equivalent_gaussian, kernels
+from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.estimators.spectral.resamplers import (
     RESAMPLERS,
     resampler_kernels,
@@ -174,14 +174,7 @@ def smooth(
 
 
 def gaussian_of(covariance: np.ndarray, scale: int) -> np.ndarray:
-    """The Gaussian of a covariance (rows first)."""
-    values, axes = np.linalg.eigh(covariance)
-    # The direction of the second axis, which is the longer one, as seen in a picture.
-    angle = float(np.arctan2(-axes[0, 1], axes[1, 1]))
-    made = blur_kernels.gaussian(
-        kernels.frame_size(scale),
-        variances=(float(values[1]), float(values[0])),
-        angle=angle,
-        scale=scale,
+    """The Gaussian of a covariance (rows first), as large as a frame."""
+    return equivalent_gaussian.gaussian(
+        kernels.frame_size(scale), covariance=covariance, scale=scale
     )
-    return made
