@@ -40,6 +40,7 @@ def test_the_network_learns_when_another_kernel_is_better(
     photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "draw", made)
+    monkeypatch.setattr(train, "NETWORKS", 2)
     settings = train.Settings(examples=60)
     network = train.train(photos, tmp_path / "run", settings=settings)
     for sign in (-1, 1):
@@ -74,6 +75,31 @@ def test_an_example_repeats(photos: list[Path], monkeypatch) -> None:
     np.testing.assert_array_equal(first.gains, second.gains)
     monkeypatch.setattr(examples, "LEAST", 1000)
     assert examples.draw((0, 1), photos) is None
+
+
+def test_examples_of_other_photographs_are_not_mixed(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their numbers would be others, and cross-validation no longer one."""
+    monkeypatch.setattr(examples, "draw", lambda *_: None)
+    settings = train.Settings(examples=2)
+    with pytest.raises(ValueError, match="photos are too small"):
+        train.train(photos, tmp_path, settings=settings)
+    more = [photos[0].with_name("0.png"), *photos]
+    for others, seed in ((photos, 1), (more, 0)):
+        with pytest.raises(ValueError, match="other photographs or another seed"):
+            train.train(others, tmp_path, settings=settings._replace(seed=seed))
+
+
+@pytest.mark.parametrize("kept", [b"", b"PK\3\4 cut", b"text"])
+def test_a_damaged_example_is_named(
+    kept: bytes, photos: list[Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "examples/000000.npz"
+    file.parent.mkdir()
+    file.write_bytes(kept)
+    with pytest.raises(ValueError, match=r"000000\.npz: is damaged; remove it"):
+        train.train(photos, tmp_path, settings=train.Settings(examples=1))
 
 
 def test_wrong_settings_are_refused(photos: list[Path], tmp_path: Path) -> None:

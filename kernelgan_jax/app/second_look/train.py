@@ -3,12 +3,15 @@
     python -m kernelgan_jax.app.second_look.train --photos=photos --output=run
 
 `--output` receives `examples/` (one file for each example: a run that was interrupted
-goes on from there, and more `--examples` are added to those that are there),
+goes on from there, and more `--examples` are added to those that are there, of the
+same photographs and the same `--seed`),
 `second_look.npz` (the network, float16) and `log.json`: what is gained on photographs
 that the network was not trained with (cross-validation).
 """
 
+import io
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +22,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from kernelgan_jax.app import photographs, terminal
+from kernelgan_jax.app import files, photographs, terminal
 from kernelgan_jax.app.second_look import examples
 from kernelgan_jax.app.second_look.examples import Example
 from kernelgan_jax.estimators.spectral.kernel_scores import Network
@@ -80,14 +83,17 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> Networ
       The network.
 
     Raises:
-      ValueError: If a setting is out of range, or the photographs are of no use.
+      ValueError: If a setting is out of range, the photographs are of no use, or the
+        examples in `output` are damaged, or of other photographs or another seed.
       OSError: If a file cannot be read or written.
     """
-    for name, value in settings._asdict().items():
-        if value < (name == "examples"):
-            raise ValueError(f"{name} is {value}; it must be a positive number")
+    for name, least in (("examples", 1), ("seed", 0)):
+        value = getattr(settings, name)
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}")
     folder = output / "examples"
     folder.mkdir(parents=True, exist_ok=True)
+    _check_origin(folder / "origin.json", photos, seed=settings.seed)
 
     def one(_: int, number: int, __: Any) -> Example | None:
         return _example(folder / f"{number:06d}.npz", (settings.seed, number), photos)
@@ -98,11 +104,32 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> Networ
         raise ValueError("photos are too small or flat; others are needed")
     batch = stacked(drawn)
     log = cross_validate(drawn, batch, seed=settings.seed)
-    (output / "log.json").write_text(json.dumps(log, indent=1) + "\n")
+    files.write_whole(output / "log.json", (json.dumps(log, indent=1) + "\n").encode())
     network = fit(batch, seed=settings.seed)
     half = {name: part.astype(np.float16) for name, part in network._asdict().items()}
-    np.savez(output / "second_look.npz", **half)
+    _save(output / "second_look.npz", half)
     return network
+
+
+def _check_origin(file: Path, photos: Sequence[Path], *, seed: int) -> None:
+    """Checks what kept examples were drawn from, which a file says: mixed ones would
+    show a network the photographs that it is measured with."""
+    names = [path.name for path in photos]
+    origin = json.dumps({"seed": seed, "photos": names}).encode()
+    if not file.exists():
+        files.write_whole(file, origin)
+    elif file.read_bytes() != origin:
+        raise ValueError(
+            f"{file.parent}: holds examples of other photographs or another seed; pass "
+            "these, or another --output"
+        )
+
+
+def _save(file: Path, arrays: dict[str, Any]) -> None:
+    """Writes arrays in one step: a run may be killed at any time."""
+    archive = io.BytesIO()
+    np.savez(archive, **arrays)
+    files.write_whole(file, archive.getvalue())
 
 
 def _example(
@@ -111,15 +138,17 @@ def _example(
     """An example that was kept, or a new one, which is kept."""
     if not file.exists():
         drawn = examples.draw(seed, photos)
-        fields = {} if drawn is None else drawn._asdict()
-        part = file.with_suffix(".part.npz")
-        np.savez(part, **fields)
-        part.rename(file)
-    with np.load(file) as kept:
-        if not kept.files:
-            return None
-        photo, scale = (int(kept[name]) for name in ("photo", "scale"))
-        return Example(photo, scale, kept["inputs"], kept["gains"])
+        _save(file, {} if drawn is None else drawn._asdict())
+    try:
+        with np.load(io.BytesIO(file.read_bytes())) as kept:
+            if not kept.files:
+                return None
+            photo, scale = (int(kept[name]) for name in ("photo", "scale"))
+            return Example(photo, scale, kept["inputs"], kept["gains"])
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{file}: is damaged; remove it, and the same command draws it again"
+        ) from error
 
 
 def stacked(drawn: Sequence[Example]) -> Batch:
