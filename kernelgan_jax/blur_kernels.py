@@ -20,6 +20,10 @@ from kernelgan_jax.resize import cubic
 MAX_SIDE = 1024
 """Longest side of a kernel that is made, pixels."""
 
+MIN_VARIANCE = 0.1
+"""Smallest variance of Gaussians that are fitted or derived, pixels^2: narrower ones
+fall between the pixels."""
+
 _FINE = 8
 """Points a pixel and axis at which shapes with sharp edges are sampled."""
 

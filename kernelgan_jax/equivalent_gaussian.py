@@ -10,9 +10,6 @@ import numpy as np
 
 from kernelgan_jax import blur_kernels, checks, kernels
 
-MIN_VARIANCE = 0.1
-"""Smallest variance of `gaussian`, pixels^2: narrower ones fall between the pixels."""
-
 LOBES = 0.01
 """Negative values down to this part of the largest value are no lobes."""
 
@@ -97,7 +94,7 @@ def widths(kernel: np.ndarray, *, scale: int) -> kernels.Widths:
 
 
 def gaussian(size: int, *, covariance: np.ndarray, scale: int) -> np.ndarray:
-    """The Gaussian of a covariance, of variances of at least `MIN_VARIANCE`.
+    """The Gaussian of a covariance, not narrower than `blur_kernels.MIN_VARIANCE`.
 
     Args:
       size: Side, pixels.
@@ -113,7 +110,7 @@ def gaussian(size: int, *, covariance: np.ndarray, scale: int) -> np.ndarray:
       [[3.0, 0.5], [0.5, 1.0]]
     """
     variances, axes = np.linalg.eigh(covariance)
-    shorter, longer = np.maximum(variances, MIN_VARIANCE)
+    shorter, longer = np.maximum(variances, blur_kernels.MIN_VARIANCE)
     angle = float(np.arctan2(-axes[0, 1], axes[1, 1]))
     return blur_kernels.gaussian(
         size, variances=(longer, shorter), angle=angle, scale=scale

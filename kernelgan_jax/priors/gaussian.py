@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import kernels
+from kernelgan_jax.blur_kernels import MIN_VARIANCE
 from kernelgan_jax.priors.base import KernelPrior, Params, check_shape
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
-
-MIN_VARIANCE = 0.1
-"""Smallest variance of a Gaussian, pixels^2: narrower ones fall between the pixels."""
 
 LARGEST_POWER = 1e30
 """Limit of `q^b` of a generalised Gaussian, so that float32 holds its derivatives."""

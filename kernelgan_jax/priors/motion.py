@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import kernels
+from kernelgan_jax.blur_kernels import MIN_VARIANCE
 from kernelgan_jax.priors.base import KernelPrior, Params, check_shape, normalised
-from kernelgan_jax.priors.gaussian import MIN_VARIANCE
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+import scipy.ndimage
 from PIL import Image
 
 from kernelgan_jax import kernels, metrics
@@ -190,11 +191,9 @@ def _kernel(rng: np.random.Generator, scale: int) -> np.ndarray:
     if rng.random() >= SHARPENED:
         return kernel
     amount, width = rng.uniform(0.2, 1.1), scale * rng.uniform(0.7, 1.3)
-    place = np.arange(len(kernel)) - len(kernel) // 2
-    line = np.exp(-(place**2) / (2 * width**2))
-    blurred = kernel
-    for axis in (0, 1):
-        blurred = np.apply_along_axis(np.convolve, axis, blurred, line, "same")
+    blurred = scipy.ndimage.gaussian_filter(
+        kernel, width, output=np.float64, mode="constant", radius=len(kernel) // 2
+    )
     sharpened: np.ndarray = (1 + amount) * kernel - amount * blurred / blurred.sum()
     return sharpened.astype(np.float32)
 

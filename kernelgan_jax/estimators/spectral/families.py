@@ -23,17 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax.blur_kernels import MIN_VARIANCE
 from kernelgan_jax.estimate import Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import (
     PRIOR_WEIGHT,
     spectral_likelihood,
 )
 from kernelgan_jax.kernels import variance_growth
-from kernelgan_jax.priors.gaussian import (
-    MIN_VARIANCE,
-    covariance,
-    generalised_gaussian,
-)
+from kernelgan_jax.priors.gaussian import covariance, generalised_gaussian
 from kernelgan_jax.priors.motion import motion, principal_variances
 
 FAMILIES = GAUSSIAN, GENERALISED, MOTION = 0, 1, 2

@@ -87,8 +87,10 @@ def reconsider(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -
       likeliest: The kernel that its spectrum speaks for.
       scale: Positive integer.
     """
+    if not np.isfinite(likeliest.samples).all():
+        return likeliest
     found = look(measured, fits, likeliest, scale=scale)
-    if found is None or not np.isfinite(likeliest.samples).all():
+    if found is None:
         return likeliest
     scores = network().scores(found.inputs)
     scores[0] += MARGIN

@@ -135,15 +135,20 @@ def test_channels_beside_the_colours():
     assert header(black).lacks_alpha
 
 
+def declare(monkeypatch, **fields):
+    """Headers say this, too."""
+    monkeypatch.setattr(
+        jpegxl,
+        "read_header",
+        lambda file: declared.read_jpegxl(file)._replace(**fields),
+    )
+
+
 def test_a_channel_that_is_no_alpha(tmp_path, monkeypatch):
     pixels = helpers.noise(8, 9, 4)
     path = tmp_path / "a.jxl"
     path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
-
-    def declare(file):
-        return declared.read_jpegxl(file)._replace(lacks_alpha=True)
-
-    monkeypatch.setattr(jpegxl, "read_header", declare)
+    declare(monkeypatch, lacks_alpha=True)
     image = image_files.read(path)
     np.testing.assert_array_equal(image.pixels, pixels[..., :3])
     assert image.alpha is None and "that is no alpha left out" in image.conversions
@@ -228,11 +233,7 @@ def test_premultiplied_alpha_is_divided_out(tmp_path, monkeypatch, dtype):
     pixels[..., 3] = top / 2
     path = tmp_path / "a.jxl"
     path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
-
-    def declare(file):
-        return declared.read_jpegxl(file)._replace(is_premultiplied=True)
-
-    monkeypatch.setattr(jpegxl, "read_header", declare)
+    declare(monkeypatch, is_premultiplied=True)
     image = image_files.read(path)
     np.testing.assert_allclose(image.pixels, top / 2, rtol=0.02)
     assert "premultiplied alpha divided out" in image.conversions
