@@ -135,8 +135,8 @@ def check(
     height, width = kernel.shape
     if image_shape is not None and (height > image_shape[0] or width > image_shape[1]):
         raise ValueError(
-            f"kernel is {width}x{height}, larger than the image, "
-            f"{image_shape[1]}x{image_shape[0]}; crop the kernel's empty margin"
+            f"kernel is {width}x{height}, larger than the image, {image_shape[1]}x"
+            f"{image_shape[0]}; use a larger image, or crop a kernel of your own"
         )
     # Its centre of mass shows its scale, unless it is symmetric about its own middle.
     middle = np.array(kernel.shape) // 2

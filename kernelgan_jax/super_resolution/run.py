@@ -7,11 +7,12 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from kernelgan_jax import checks, kernels
+from kernelgan_jax import checks
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import find_levels
 from kernelgan_jax.pixels import from_array, own_channels, to_unit
 from kernelgan_jax.super_resolution.own_range import in_own_range, to_own
+from kernelgan_jax.super_resolution.plan_checks import check_plan
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.registry import find_method
 from kernelgan_jax.super_resolution.strokes import without_strokes
@@ -125,7 +126,7 @@ def refine_plan(
       True
     """
     pixels = from_array(image)
-    _check(pixels, planned)
+    check_plan(pixels, planned)
     method = find_method(planned.method)
     if not (method.refines and _may_be_refined(planned)):
         return planned
@@ -203,7 +204,7 @@ def super_resolve_planned(
         )
     checked = [from_array(image) for image in images]
     for pixels, planned in zip(checked, plans, strict=True):
-        _check(pixels, planned)
+        check_plan(pixels, planned)
     if not plans:
         return []
     method = find_method(methods[0])
@@ -225,24 +226,3 @@ def super_resolve_planned(
         each.restore(result, pixels)
         for each, result, pixels in zip(channels, results, checked, strict=True)
     ]
-
-
-def _check(pixels: np.ndarray, planned: Plan) -> None:
-    """Checks that an image can be enlarged by a plan.
-
-    Raises:
-      ValueError: If it cannot.
-    """
-    height, width = pixels.shape[:2]
-    method = find_method(planned.method)
-    method.check_image_size((height, width), scale=planned.scale)
-    checks.number("noise_std", planned.noise_std)
-    found = planned.source == "estimated" and not method.learns
-    for stage in planned.stages:
-        checks.whole("scale", stage.scale)
-        for factor in stage.widths:
-            checks.number("widths", factor, positive=True)
-        # Nobody can crop a kernel that was found; the enlarged image has room for it.
-        room = stage.scale if found else 1
-        sides = room * height, room * width
-        kernels.check(stage.kernel, scale=stage.scale, image_shape=sides)

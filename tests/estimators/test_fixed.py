@@ -56,6 +56,14 @@ def test_the_constant_gaussian_grows_with_the_scale(scale, variance):
     assert [s for s, _ in found.intermediate] == ([2] if scale == 4 else [])
 
 
+@pytest.mark.parametrize(("name", "side"), [("constant", 49), ("bicubic", 22)])
+def test_an_image_smaller_than_the_kernel_is_refused(name, side):
+    """In words that hold for kernels that nobody can crop."""
+    message = f"^kernel is {side}x{side}, larger than the image, 20x20; use a larger im"
+    with pytest.raises(ValueError, match=message):
+        estimate_kernel(jax.random.key(0), noise(20, 20), scale=4, estimator=name)
+
+
 def test_the_variance_of_the_constant_gaussian_is_a_setting():
     found = estimate("constant", config=ConstantConfig(variance=1.0))
     np.testing.assert_allclose(np.diag(kernels.covariance(found.kernel)), 1, rtol=0.02)

@@ -175,6 +175,21 @@ def test_a_kernel_that_was_found_may_be_larger_than_the_image(calls):
     assert not calls
 
 
+@pytest.mark.parametrize("method", ["wiener", "deep_wiener", "zssr_fast"])
+def test_a_kernel_that_grows_beyond_the_image_when_it_is_centred(calls, method):
+    """It was refused in the words of functions that nobody had called."""
+    corner = np.pad(np.ones((2, 2)), ((0, 14), (0, 13)))
+    message = (
+        "^kernel is 33x34 once its centre of mass is in its middle, larger than the "
+        "enlarged image, 17x16; crop its empty margin$"
+    )
+    with pytest.raises(ValueError, match=message):
+        super_resolution.super_resolve(
+            KEY, helpers.noise(16, 17), corner, scale=1, method=method
+        )
+    assert not calls
+
+
 @pytest.mark.parametrize("noise_std", [np.nan, -0.1])
 def test_an_estimate_with_another_noise_is_refused(calls, noise_std):
     with pytest.raises(ValueError, match=f"noise_std is {noise_std}; .* at least 0"):
