@@ -15,13 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
 from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, transfer_functions
+from kernelgan_jax.correlation import correlate
 
-BOUNDARIES = {"mirror": ("reflect", "symmetric"), "wrap": ("wrap", "wrap")}
-"""Values outside of an image, with SciPy's and NumPy's names for them."""
+BOUNDARIES = {"mirror": "symmetric", "wrap": "wrap"}
+"""Values outside of an image, with NumPy's names for them."""
 
 
 def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") -> Any:
@@ -31,8 +31,8 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     Linear in the image and in the kernel.
 
     Args:
-      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. Sums of bfloat16 and
-        float16 images are computed in float32.
+      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. Sums are
+        computed in float64 in NumPy, in JAX in float32 unless the image is float64.
       kernel: `h x w` correlation kernel, floating point, NumPy or JAX; in JAX no larger
         than the image.
       scale: Positive integer.
@@ -56,12 +56,10 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         legal = " or ".join(BOUNDARIES)
         raise ValueError(f"boundary is {boundary!r}; it must be {legal}")
-    of_scipy, of_numpy = BOUNDARIES[boundary]
+    mode = BOUNDARIES[boundary]
     if not (isinstance(image, jax.Array) or isinstance(kernel, jax.Array)):
-        weights = np.expand_dims(np.asarray(kernel), tuple(range(2, image.ndim)))
-        exact = image.astype(_precision(image), copy=False)
-        blurred = scipy.ndimage.correlate(exact, weights, mode=of_scipy)
-        return blurred[::scale, ::scale].astype(image.dtype, copy=False)
+        result = correlate(image, kernel, scale=scale, mode=mode)
+        return result.astype(image.dtype, copy=False)
     if any(k > side for k, side in zip(kernel.shape, image.shape[:2], strict=True)):
         raise ValueError(
             f"kernel is {kernel.shape}; it must be no larger than the image "
@@ -72,7 +70,7 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     pad = [(b, side - 1 - b) for b, side in zip(before, kernel.shape, strict=True)]
     planes = image[None] if image.ndim == 2 else jnp.moveaxis(image, -1, 0)
     exact = _precision(image)
-    padded = jnp.pad(planes.astype(exact), ((0, 0), *pad), mode=of_numpy)
+    padded = jnp.pad(planes.astype(exact), ((0, 0), *pad), mode=mode)
     # Colours are the batch: one filter for all.
     out = jax.lax.conv_general_dilated(
         padded[:, None],

@@ -13,8 +13,8 @@ PACKAGE = Path(kernelgan_jax.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    "checks settings pixels kernels blur_kernels resize degradation metrics "
-    "confidence_levels equivalent_gaussian estimate jpeg_steps kernel_export "
+    "checks settings pixels kernels blur_kernels resize correlation degradation "
+    "metrics confidence_levels equivalent_gaussian estimate jpeg_steps kernel_export "
     "kernel_formats kernel_picture levels parallel power_spectra programs "
     "provenance pytrees transfer_functions usable_pixels square_extremes "
     "version".split(),
