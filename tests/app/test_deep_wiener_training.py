@@ -159,6 +159,7 @@ def test_resumed_training_ends_in_the_same_state(
         ({"save_every": 3}, "save_every is 3; it must be a multiple of chunk, 2"),
         ({"minutes": -1.0}, "minutes is -1.0; it must be at least 0"),
         ({"batch": 0}, "batch is 0; it must be at least 1"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"learning_rate": 1.0}, "learning_rate is 1.0; .*at most 0.1"),
         ({"decay": 2.0}, "decay is 2.0; it must be from 0 to 1"),
         ({"held_out": 3}, "held_out is 3; it must be from 1 to 2"),

@@ -27,6 +27,7 @@ from absl import app, flags
 from kernelgan_jax import programs
 from kernelgan_jax.app import photographs, terminal
 from kernelgan_jax.app.checkpoints import restore, save
+from kernelgan_jax.app.training_settings import check_ranges
 from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution.deep_wiener import (
     degradation,
@@ -107,25 +108,21 @@ def check(settings: Settings, photos: int) -> None:
     Raises:
       ValueError: If one of them is out of range.
     """
-    for name in ("steps", "batch", "save_every", "chunk"):
-        value = getattr(settings, name)
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
+    counts = dict.fromkeys(("steps", "batch", "save_every", "chunk"), (1, np.inf))
+    check_ranges(
+        settings, **counts, minutes=(0, np.inf), decay=(0, 1), seed=(0, np.inf)
+    )
     for name in ("steps", "save_every"):
         value = getattr(settings, name)
         if value % settings.chunk:
             raise ValueError(
                 f"{name} is {value}; it must be a multiple of chunk, {settings.chunk}"
             )
-    if not settings.minutes >= 0:
-        raise ValueError(f"minutes is {settings.minutes}; it must be at least 0")
     if not 0 < settings.learning_rate <= 0.1:
         raise ValueError(
             f"learning_rate is {settings.learning_rate}; it must be above 0 and at "
             "most 0.1"
         )
-    if not 0 <= settings.decay <= 1:
-        raise ValueError(f"decay is {settings.decay}; it must be from 0 to 1")
     photographs.check_held_out(settings.held_out, photos)
     if not settings.shares or any(
         scale not in SCALES or not 0 < share < np.inf

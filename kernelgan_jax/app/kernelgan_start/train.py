@@ -27,6 +27,7 @@ from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.app import photographs, terminal
 from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.kernelgan_start import tasks
+from kernelgan_jax.app.training_settings import check_ranges
 from kernelgan_jax.estimators.kernelgan import start
 from kernelgan_jax.estimators.kernelgan.config import META, KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.meta_learning import (
@@ -74,14 +75,10 @@ def check(settings: Settings, photos: int) -> None:
     Raises:
       ValueError: If one of them is out of range.
     """
-    for name in ("steps", "tasks", "save_every", "validation_tasks"):
-        value = getattr(settings, name)
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
-    if not 0 <= settings.decay <= 1:
-        raise ValueError(f"decay is {settings.decay}; it must be from 0 to 1")
-    if settings.seed < 0:
-        raise ValueError(f"seed is {settings.seed}; it must be at least 0")
+    counts = dict.fromkeys(
+        ("steps", "tasks", "save_every", "validation_tasks"), (1, np.inf)
+    )
+    check_ranges(settings, **counts, decay=(0, 1), seed=(0, np.inf))
     photographs.check_held_out(settings.held_out, photos)
 
 

@@ -25,6 +25,7 @@ from absl import app, flags
 from kernelgan_jax.app import files, photographs, terminal
 from kernelgan_jax.app.second_look import examples
 from kernelgan_jax.app.second_look.examples import Example
+from kernelgan_jax.app.training_settings import check_ranges
 from kernelgan_jax.estimators.spectral.kernel_scores import Network
 from kernelgan_jax.estimators.spectral.second_look import MARGIN, SCALES
 from kernelgan_jax.parallel import map_images
@@ -87,10 +88,7 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> Networ
         examples in `output` are damaged, or of other photographs or another seed.
       OSError: If a file cannot be read or written.
     """
-    for name, least in (("examples", 1), ("seed", 0)):
-        value = getattr(settings, name)
-        if value < least:
-            raise ValueError(f"{name} is {value}; it must be at least {least}")
+    check_ranges(settings, examples=(1, np.inf), seed=(0, np.inf))
     folder = output / "examples"
     folder.mkdir(parents=True, exist_ok=True)
     _check_origin(folder / "origin.json", photos, seed=settings.seed)
