@@ -25,6 +25,7 @@ from kernelgan_jax.app.images import (
     declared,
     heic,
     jpeg2000,
+    jpeg_ends,
     jpegxl,
     netpbm,
     pillow_pixels,
@@ -99,8 +100,10 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
     if kind == "pam":
         pam = Decoded(*netpbm.read_pam(all_of(file), notes))
         return _image(pam, Metadata(), notes, format="PPM")
-    if kind == "jpeg" and (deep := _decode_deep_jpeg(file, notes)) is not None:
-        return deep
+    if kind == "jpeg":
+        file = jpeg_ends.with_end(file, notes)
+        if (deep := _decode_deep_jpeg(file, notes)) is not None:
+            return deep
     if (bits_of_16 := bmp.read_16_bits(file)) is not None:
         return _image(bits_of_16, of_bmp(file), notes, format="BMP")
     if kind == "png":
@@ -150,8 +153,6 @@ def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
     if is_ls:
         stored = imagecodecs.jpegls_decode(data)
     else:
-        if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
-            raise ValueError("its end is missing")  # The decoder makes it gray.
         stored = imagecodecs.jpeg8_decode(data)
     name = "JPEG-LS" if is_ls else f"JPEG of {frame.bits} bits"
     notes.append(f"metadata of {name} left out")
