@@ -105,6 +105,8 @@ class Animation:
     """The ICC profile in a GIF, or None."""
     xmp: bytes | None = None
     """The XMP packet in a GIF, or None."""
+    note: str = ""
+    """What is not as the file says; may be empty."""
 
     @property
     def declared(self) -> Declared:
@@ -151,6 +153,7 @@ def _of_png(file: IO[bytes]) -> Animation | None:
     """The animation in a PNG; None if it is a still picture."""
     file.seek(8)
     header, shared, count, plays, starts_still = b"", b"", 0, 0, False
+    is_ended = False
     parts: list[Part] = []
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -176,6 +179,9 @@ def _of_png(file: IO[bytes]) -> Animation | None:
             parts[-1].spans.append((start, length))
         elif kind == b"fdAT" and parts:
             parts[-1].spans.append((start + 4, max(length - 4, 0)))
+        elif kind == b"IEND":
+            is_ended = True
+            break
         file.seek(start + length + 4)
     count += starts_still
     if count < 2:
@@ -184,11 +190,16 @@ def _of_png(file: IO[bytes]) -> Animation | None:
     places = [part.place for part in parts]
     if any(place.right > width or place.bottom > height for place in places):
         raise ValueError("a frame lies outside of the picture")
-    if len([part for part in parts if part.spans]) < count:
-        raise ValueError(f"{len(parts)} of {count} frames")
+    held = [part for part in parts if part.spans]
+    note = ""
+    if len(held) < count:
+        note = f"{len(held)} of {count} frames"
+        if not is_ended:
+            raise ValueError(note)
+        note += ", as the others are not in the file"
     channels, depth = 1 if header[9] in _GRAY_TYPES else 3, max(header[8], 8)
-    shown = parts[:count]
-    return Animation(width, height, shown, channels, depth, plays, starts_still)
+    found = Animation(width, height, held[:count], channels, depth, plays, starts_still)
+    return dataclasses.replace(found, note=note)
 
 
 def _png_part(control: bytes, header: bytes, shared: bytes) -> Part:
@@ -240,6 +251,9 @@ def _of_gif(file: IO[bytes]) -> Animation:
                     found.icc_profile = _unblocked(data)
         elif kind == b",":
             *place, flags = struct.unpack("<HHHHB", file.read(9))
+            for axis, side in enumerate((width, height)):
+                if not place[2 + axis] and place[axis] < side:  # As browsers have it.
+                    place[2 + axis] = side
             palette = file.read(6 << (flags & 7)) if flags & 128 else common
             start = file.tell()
             file.read(1)  # bits of the first codes

@@ -1,5 +1,6 @@
-"""Reading BMP of 16 bits with alpha, which Pillow reads without alpha or not at all."""
+"""What Pillow reads of a BMP without alpha, not at all, or with an alpha of nothing."""
 
+import dataclasses
 import struct
 from typing import IO
 
@@ -58,3 +59,20 @@ def read_16_bits(file: IO[bytes]) -> Decoded | None:
             for row, pixels in zip(stored, packed, strict=True):
                 row[:, channel] = levels[(pixels & mask) // lowest]
     return Decoded(stored, has_alpha=True)
+
+
+def shown(decoded: Decoded, notes: list[str]) -> Decoded:
+    """The picture of a BMP as other programs show it.
+
+    Many write zeros where alpha would be: one of zeros alone counts for none.
+
+    Args:
+      decoded: The picture.
+      notes: Gets a note if there is such an alpha.
+    """
+    if not decoded.has_alpha or decoded.stored[..., -1].any():
+        return decoded
+    notes.append("alpha of zeros alone taken for none")
+    return dataclasses.replace(
+        decoded, stored=decoded.stored[..., :-1], has_alpha=False
+    )

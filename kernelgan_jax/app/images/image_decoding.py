@@ -105,6 +105,7 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         if (deep := _decode_deep_jpeg(file, notes)) is not None:
             return deep
     if (bits_of_16 := bmp.read_16_bits(file)) is not None:
+        bits_of_16 = bmp.shown(bits_of_16, notes)
         return _image(bits_of_16, of_bmp(file), notes, format="BMP")
     if kind == "png":
         plain, metadata = split_png(file, notes)
@@ -212,12 +213,16 @@ def _decode_pillow(
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = orientation_of(image, notes, xmp=png.xmp if png else None)
         if animation is not None:
+            if animation.note:
+                notes.append(animation.note)
             parts = animation.parts_of(frame)
             shown = animations.shown(file, animation, parts, notes)
             decoded = next(itertools.islice(shown, len(parts) - 1, None))
             del shown  # With what it holds for another frame.
         else:
             decoded = pillow_pixels.read(image, file, frame, frames, notes)
+            if image.format == "BMP":
+                decoded = bmp.shown(decoded, notes)
         exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
         _read_camera_colours(image, metadata, notes)
         metadata.exif = block_of(exif, image.format, notes, orientation)

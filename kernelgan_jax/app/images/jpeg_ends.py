@@ -88,7 +88,8 @@ def with_end(file: IO[bytes], notes: list[str]) -> IO[bytes]:
 
 def _scans(data: bytes, marker: re.Pattern[bytes]) -> _Scans:
     """The scans of the first picture in a file."""
-    headers, end, at = [], 0, 2
+    headers: list[bytes] = []
+    end, at = 0, 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 2 <= len(data):
         code = data[at + 1]
         if code == 0xFF:  # It fills up.
@@ -109,8 +110,10 @@ def _scans(data: bytes, marker: re.Pattern[bytes]) -> _Scans:
 def _is_decided(picture: bytes) -> bool:
     """Whether the data decide about all pixels, whatever follows."""
     try:
-        ends = (_END, _OTHER_DATA + _END)
-        checks = {zlib.crc32(imagecodecs.jpeg8_decode(picture + end)) for end in ends}
+        checks = {
+            zlib.crc32(memoryview(imagecodecs.jpeg8_decode(picture + end)))
+            for end in (_END, _OTHER_DATA + _END)
+        }
     except imagecodecs.Jpeg8Error:  # Another decoder may know more of it.
         return True
     return len(checks) == 1

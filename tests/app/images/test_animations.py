@@ -242,6 +242,32 @@ def test_frames_that_are_missing_or_lie_outside_are_damage(tmp_path):
         image_files.read(path)
 
 
+@pytest.mark.parametrize("stated", [3, 2**31 - 1])
+@pytest.mark.parametrize("held", [1, 2])
+def test_more_frames_are_stated_than_there_are(tmp_path, held, stated):
+    path = tmp_path / "a.png"
+    apng(path, [(full(GREEN), 0, 0, KEEP, 0), (full(RED), 0, 0, KEEP, 0)][:held])
+    said = struct.pack(">II", held, 0), struct.pack(">II", stated, 0)
+    chunks = [png_chunk(b"acTL", body) for body in said]
+    assert chunks[0] in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(*chunks))
+    image = image_files.read(path)
+    assert image.frames == held
+    assert f"{held} of {stated} frames, as" in image.conversions
+    np.testing.assert_array_equal(shown(path, held - 1), full((GREEN, RED)[held - 1]))
+
+
+@pytest.mark.parametrize("sides", [(0, 0), (0, SIDES[0]), (SIDES[1], 0)])
+def test_a_frame_of_a_gif_without_a_side_has_that_of_the_picture(tmp_path, sides):
+    path = tmp_path / "a.gif"
+    numbers = np.arange(SIDES[0] * SIDES[1]).reshape(SIDES) % 3 + 1
+    gif(path, [(np.full(SIDES, 1), 0, 0, 1, None), (numbers, 0, 0, 1, None)])
+    expected = shown(path, 1)
+    head, frame = path.read_bytes().rsplit(b",\0\0\0\0", 1)
+    path.write_bytes(head + b",\0\0\0\0" + struct.pack("<HH", *sides) + frame[4:])
+    np.testing.assert_array_equal(shown(path, 1), expected)
+
+
 def test_frames_are_shown_without_those_that_they_hide(tmp_path):
     # The one in the middle is damaged, which only its own picture needs.
     path = tmp_path / "a.png"

@@ -934,6 +934,21 @@ def test_a_bmp_of_16_bits_with_alpha(file, masks, size, packing, is_upright):
     fails(file("c.bmp", head + negative + data), "damaged", "no pixels")
 
 
+@pytest.mark.parametrize("alpha", [0, 4])
+@pytest.mark.parametrize("bits", [16, 32])
+def test_an_alpha_of_zeros_alone_is_none_in_a_bmp(file, bits, alpha):
+    masks = {
+        16: (0xF00, 0xF0, 0xF, 0xF000),
+        32: (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+    }[bits]
+    fields = {14: struct.pack("<H", bits), 40: struct.pack("<4I", *masks)}
+    content = bytearray(bmp(fields))
+    content[138 + bits // 8 - 1] = alpha << 4
+    image = image_files.read(file("a.bmp", bytes(content)))
+    assert image.pixels.any() and (image.alpha is None) == (alpha == 0)
+    assert ("alpha of zeros" in image.conversions) == (alpha == 0)
+
+
 def test_profile_of_a_bmp_and_10_bits(file):
     masks = struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
     profile = bytes(36) + b"acsp" + bytes(88)
