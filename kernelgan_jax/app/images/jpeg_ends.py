@@ -111,7 +111,7 @@ def _is_decided(picture: bytes) -> bool:
     """Whether the data decide about all pixels, whatever follows."""
     try:
         checks = {
-            zlib.crc32(memoryview(imagecodecs.jpeg8_decode(picture + end)))
+            zlib.crc32(imagecodecs.jpeg8_decode(picture + end).data)
             for end in (_END, _OTHER_DATA + _END)
         }
     except imagecodecs.Jpeg8Error:  # Another decoder may know more of it.
