@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ImageFile, ImageMode
 
 from kernelgan_jax.app import memory
-from kernelgan_jax.app.images import avif, inks, interlaced, netpbm
+from kernelgan_jax.app.images import avif, inks, netpbm, png_rows
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.tiff_decoding import Decoded
@@ -93,10 +93,11 @@ def _read_by_imagecodecs(
         file.seek(24)  # In the header chunk, always first.
         depth, _, _, _, is_interlaced = file.read(5)
         if depth < 16:
+            png_rows.check(file)
             _scale_key(image, depth)
             return None
         stored = (
-            interlaced.read(file)
+            png_rows.read(file)
             if is_interlaced
             else imagecodecs.png_decode(all_of(file))
         )

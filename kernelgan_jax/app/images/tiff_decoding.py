@@ -261,6 +261,11 @@ class Tiff:
         found.load_from_fp(file, page.offset)
         return found
 
+    def check_for_pillow(self, frame: int) -> None:
+        """Raises an error if a part of an image is missing; see `tiff_pages`."""
+        size = self._file.filehandle.size
+        tiff_pages.check_for_pillow(self.pages[frame], size)
+
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""
         _check_depth(page)
@@ -294,16 +299,12 @@ class Tiff:
                 f"is a TIFF of a layout that is not supported ({layout}); export it as "
                 "RGB"
             )
-        needed = int(np.prod(page.chunked)) if page.chunked else 1
-        places = tiff_pages.places(page)
-        written = [place for place in places if place != LEFT_OUT]
-        if len(places) < needed or not written or min(map(min, written)) <= 0:
-            raise ValueError("strips or tiles are missing")
+        written = tiff_pages.written(page)
         if max(map(sum, written)) > self._file.filehandle.size:
-            raise ValueError("pixels lie behind the end of the file")
+            raise ValueError(tiff_pages.BEHIND)
         limit = _EXPANSION.get(int(page.compression), _MAX_EXPANSION)
         promised = page.nbytes * min(page.bitspersample / 8 / dtype.itemsize, 1)
-        promised *= len(written) / len(places)
+        promised *= len(written) / len(tiff_pages.places(page))
         held = sum(count for _, count in written)
         if promised > limit * held + 2**16:
             raise ValueError(f"{held} bytes for {page.nbytes} bytes of pixels")

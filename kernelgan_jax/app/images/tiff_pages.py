@@ -1,6 +1,7 @@
 """The pages of a TIFF file, and what their tags say of the samples."""
 
 import copy
+import math
 
 from tifffile import TiffFile, TiffPage
 
@@ -16,6 +17,12 @@ _COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
 _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
 _WIDTH, PHOTOMETRIC, _SUB_IFDS, _INK_SET = 256, 262, 330, 332
 """Numbers of tags."""
+
+_NONE, _OLD_JPEG = 1, 6
+"""Values of the tag Compression."""
+
+BEHIND = "pixels lie behind the end of the file"
+"""What is wrong with a file whose end is missing."""
 
 _NOT_CMYK = 2
 """Value of the tag InkSet."""
@@ -84,6 +91,34 @@ def below(previews: list[TiffPage]) -> list[TiffPage]:
 def places(page: TiffPage) -> list[tuple[int, int]]:
     """Offset and bytes of each strip or tile."""
     return list(zip(page.dataoffsets, page.databytecounts, strict=False))
+
+
+def written(page: TiffPage) -> list[tuple[int, int]]:
+    """The places of the strips or tiles that are in the file.
+
+    Raises:
+      ValueError: If there are not as many as the image needs.
+    """
+    needed, stated = math.prod(page.chunked), places(page)
+    found = [place for place in stated if place != LEFT_OUT]
+    if len(stated) < needed or not found or min(map(min, found)) <= 0:
+        raise ValueError("strips or tiles are missing")
+    return found
+
+
+def check_for_pillow(page: TiffPage, size: int) -> None:
+    """Checks what Pillow does not, before it reads an image in a file of this size.
+
+    Raises:
+      ValueError: If a part of it is not in the file: Pillow leaves some of these
+        black, without a word.
+    """
+    if page.compression == _OLD_JPEG:  # Its places may be in other tags.
+        return
+    end = max(map(sum, written(page)))
+    # How many bytes there are without compression is known; some files state too many.
+    if page.compression != _NONE and end > size:
+        raise ValueError(BEHIND)
 
 
 def photometric(page: TiffPage) -> int:

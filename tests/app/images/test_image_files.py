@@ -20,9 +20,9 @@ from PIL import Image as pillow
 from kernelgan_jax.app.images import (
     gif,
     image_files,
-    interlaced,
     netpbm,
     pillow_pixels,
+    png_rows,
 )
 
 HEIGHT, WIDTH = 5, 7
@@ -475,7 +475,7 @@ def test_interlaced_16_bits(file, capfd, channels, shape):
     pixels = helpers.noise(*shape, channels, dtype=np.uint16)
     rows = [
         b"\0" + row.astype(">u2").tobytes()
-        for top, left, down, across in interlaced._PASSES
+        for top, left, down, across in png_rows._PASSES
         for row in pixels[top::down, left::across]
         if row.size
     ]
@@ -494,6 +494,36 @@ def test_interlaced_16_bits(file, capfd, channels, shape):
     np.testing.assert_array_equal(image.alpha, alpha)
     fails(file("cut.png", content[:-20]), "damaged")
     assert capfd.readouterr() == ("", "")  # Nor anything from the decoder.
+
+
+@pytest.mark.parametrize("is_interlaced", [False, True])
+@pytest.mark.parametrize(
+    "kind, depth, channels",
+    [(0, 8, 1), (2, 8, 3), (3, 8, 1), (3, 1, 1), (0, 2, 1), (4, 8, 2), (6, 8, 4)],
+)
+@pytest.mark.parametrize("sides", [(11, 13), (1, 3), (3, 1)])
+def test_rows_of_a_png_that_end_early(
+    file, sides, kind, depth, channels, is_interlaced
+):
+    passes = png_rows._PASSES if is_interlaced else [(0, 0, 1, 1)]
+    height, width = sides
+    rows = [
+        bytes(1 + -(-len(range(left, width, across)) * channels * depth // 8))
+        for top, left, down, across in passes
+        for _ in range(top, height, down)
+        if left < width
+    ]
+    fields = width, height, depth, kind, 0, 0, is_interlaced
+    head = png(np.zeros((1, 1), np.uint8))[:8]
+    head += chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
+    head += chunk(b"PLTE", bytes([1, 2, 3, 4, 5, 6])) if kind == 3 else b""
+    for end in (None, -1):
+        packed = chunk(b"IDAT", zlib.compress(b"".join(rows[:end])))
+        path = file("a.png", head + packed + chunk(b"IEND", b""))
+        if end is None:
+            assert image_files.read(path).pixels.shape[:2] == sides
+        else:
+            fails(path, "damaged", f"{len(rows[-1])} bytes of its rows are missing")
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])

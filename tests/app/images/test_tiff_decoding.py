@@ -673,6 +673,24 @@ def test_a_file_that_promises_too_much_is_damaged(tiff):
     refused(path, "is damaged")
 
 
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_strips_that_are_missing(tiff, capfd, dtype, compression):
+    path = tiff(values(3, dtype), photometric="rgb", compression=compression)
+    change_tag(path, "ImageLength", value=2 * SHAPE[0])
+    change_tag(path, "RowsPerStrip", value=SHAPE[0])
+    refused(path, "is damaged", "strips or tiles are missing")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_strip_behind_the_end(tiff, capfd, dtype):
+    path = tiff(values(3, dtype), photometric="rgb", compression="deflate")
+    change_tag(path, "StripOffsets", value=path.stat().st_size - 5)
+    refused(path, "is damaged", "pixels lie behind the end of the file")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_damaged_page_ends_the_file(tmp_path):
     frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
     path = tmp_path / "a.tif"

@@ -1,12 +1,14 @@
-"""Reading PNG of 16 bits that are interlaced, as the decoder does not by itself.
+"""The rows of a PNG: whether they are all there, and interlaced ones of 16 bits.
 
-It does read them, but libpng then prints a warning. Each of the seven passes has rows
-and filters of its own, so that it is the picture of a PNG that is not interlaced.
+The decoder does read the latter, but libpng then prints a warning. Each of the seven
+passes has rows and filters of its own, so that it is the picture of a PNG that is not
+interlaced.
 
 References:
   ISO/IEC 15948, clause 8.2, for the passes.
 """
 
+import contextlib
 import itertools
 import struct
 import zlib
@@ -33,8 +35,39 @@ _PASSES = (
 _PART = 2**16
 """Bytes that are read at a time; chunks of the header are shorter."""
 
-_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel by the type of colour."""
+
+
+def check(file: IO[bytes]) -> None:
+    """Checks that a PNG has all rows of its picture, for which Pillow takes zeros.
+
+    Raises:
+      ValueError: If what is packed in it ends before.
+    """
+    unpacker, missing = zlib.decompressobj(), 0
+    with contextlib.suppress(ValueError, struct.error, zlib.error, KeyError):
+        for kind, body in _chunks(file):  # What else is wrong, Pillow says.
+            if kind == b"IHDR":
+                missing = _bytes_of_rows(body)
+            while kind == b"IDAT" and body and missing > 0 and not unpacker.eof:
+                missing -= len(unpacker.decompress(body, _PART))
+                body = unpacker.unconsumed_tail
+    if missing > 0 and unpacker.eof:
+        raise ValueError(f"{missing} bytes of its rows are missing")
+
+
+def _bytes_of_rows(header: bytes) -> int:
+    """Bytes of all rows of a PNG with their filters, unpacked."""
+    width, height, depth, colour, _, _, is_interlaced = struct.unpack(
+        ">IIBBBBB", header
+    )
+    total = 0
+    for row, column, down, across in _PASSES if is_interlaced else ((0, 0, 1, 1),):
+        rows, columns = len(range(row, height, down)), len(range(column, width, across))
+        if columns:
+            total += rows * (1 + -(-columns * _CHANNELS[colour] * depth // 8))
+    return total
 
 
 def read(file: IO[bytes]) -> np.ndarray:
