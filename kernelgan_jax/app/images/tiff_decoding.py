@@ -108,7 +108,8 @@ class Tiff:
         has what cameras say of them."""
         self._is_stack = False
         """Whether only the first of the images has tags."""
-        if len(pages) == 1 and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
+        is_single = len(pages) == 1 and not self.is_cut_off  # Else it may be endless.
+        if is_single and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
             start, size = pages[0].dataoffsets[0], pages[0].nbytes
             held = max((self._file.filehandle.size - start) // size, 1)
             self.is_cut_off |= held < count

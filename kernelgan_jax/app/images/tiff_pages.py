@@ -33,11 +33,16 @@ no data; tifffile fills it so."""
 
 
 def whole_pages(file: TiffFile) -> list[TiffPage]:
-    """The pages up to the first that is damaged: what follows may be endless."""
+    """The pages up to the first that is damaged, or that a later one points back to:
+    what follows may be endless."""
     pages: list[TiffPage] = []
+    seen = set()
     for page in file.pages:
         if not isinstance(page, TiffPage) or _WIDTH not in page.tags:
             break
+        if page.offset in seen:
+            break
+        seen.add(page.offset)
         pages.append(page)
     return pages
 

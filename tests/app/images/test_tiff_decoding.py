@@ -673,6 +673,31 @@ def test_a_file_that_promises_too_much_is_damaged(tiff):
     refused(path, "is damaged")
 
 
+@pytest.mark.parametrize(
+    "text", [None, '{"shape": [5, 6, 9]}', "ImageJ=1.11a\nimages=5"]
+)
+@pytest.mark.parametrize("pages, back_to", [(1, 0), (3, 0), (3, 1)])
+@pytest.mark.parametrize("is_big", [False, True])
+def test_pages_that_lead_back_are_no_others(tmp_path, is_big, pages, back_to, text):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=is_big) as file:
+        for number in range(pages):
+            page = np.full(SHAPE, number, np.uint8)
+            page[0] = 200
+            file.write(page, description=text, metadata=None, contiguous=False)
+    count, entry, code = ("<Q", 20, "<Q") if is_big else ("<H", 12, "<I")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        starts = [page.offset for page in file.pages]
+    (tags,) = struct.unpack_from(count, content, starts[-1])
+    place = starts[-1] + struct.calcsize(count) + tags * entry
+    struct.pack_into(code, content, place, starts[back_to])
+    path.write_bytes(content)
+    image = image_files.read(path, frame=pages - 1)
+    assert image.frames == pages and image.pixels[-1, 0, 0] == pages - 1
+    assert f"what follows page {pages} is damaged and left out" in image.note
+
+
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_strips_that_are_missing(tiff, capfd, dtype, compression):
