@@ -22,8 +22,15 @@ from kernelgan_jax.app.images.image import MAX_PIXELS
 _END = b"\xff\xd9"
 """The marker behind a picture."""
 
-_OTHER_DATA = b"\xaa" * 64
-"""Bits unlike the zeros that decoders put where data are missing."""
+_OTHER_DATA = b"".join(
+    bytes(167 * i % 251 for i in range(1, 65)) + bytes([0xFF, restart])
+    for restart in range(0xD0, 0xD8)
+)
+"""Bits of many patterns, unlike the zeros that decoders put where data are missing. A
+decoder may wait for one of the markers that restart it."""
+
+_FEWEST_ZEROS = 4
+"""Bytes of zeros at the end that stand in place of data that were never written."""
 
 _MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
 """A marker behind data: those that only mark a place in them, and zeros, are none."""
@@ -31,12 +38,9 @@ _MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
 _MARKER_OF_LS = re.compile(rb"\xff[\x80-\xfe]")
 """The same in JPEG-LS."""
 
-_NOTHING = re.compile(rb"(?<!\xff)\0{4,}\Z")
-"""What stands in place of data that were never written."""
+_SCAN, _PROGRESSIVE = 0xDA, 0xC2
 
-_SCAN, _PROGRESSIVE, _LOSSLESS = 0xDA, 0xC2, 0xC3
-
-_BY_HUFFMAN = (0xC0, 0xC1, _PROGRESSIVE, _LOSSLESS)
+_BY_HUFFMAN = (0xC0, 0xC1, _PROGRESSIVE, 0xC3)
 """Markers of frames, of all kinds that are packed by Huffman's codes. Data in
 arithmetic coding may end early."""
 
@@ -67,18 +71,18 @@ def with_end(file: IO[bytes], notes: list[str]) -> IO[bytes]:
         frame = declared.jpeg_frame(file)
     if frame is None or frame.width * frame.height > MAX_PIXELS:
         return file
-    is_ls = frame.code == declared.JPEG_LS
-    if not (is_ls or frame.code in _BY_HUFFMAN):
-        return file
+    is_ls, by_huffman = frame.code == declared.JPEG_LS, frame.code in _BY_HUFFMAN
     file.seek(0)
     data = file.read()
     scans = _scans(data, _MARKER_OF_LS if is_ls else _MARKER)
-    if not scans.headers or (is_ls and scans.is_ended):
+    if not scans.headers or (scans.is_ended and not by_huffman):
         return file
     picture = data[: scans.end]
     if not scans.is_ended:
-        picture = _NOTHING.sub(b"", picture)
-    if not (is_ls or (_are_all(scans, frame) and _is_decided(picture))):
+        picture = _without_zeros(picture)
+    picture = picture.rstrip(b"\xff")  # Half of a marker, or of a byte of data.
+    is_whole = by_huffman and _are_all(scans, frame) and _is_decided(picture)
+    if not (is_ls or is_whole):  # The decoder of JPEG-LS finds out by itself.
         raise ValueError("a part of the picture is missing")
     if scans.is_ended:
         return file
@@ -100,11 +104,20 @@ def _scans(data: bytes, marker: re.Pattern[bytes]) -> _Scans:
             at += 2
         else:
             start, at = at + 4, at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-            if code == _SCAN and at <= len(data):
-                headers.append(data[start:at])
+            header = data[start:at]
+            if code == _SCAN and header and len(header) == 4 + 2 * header[0]:
+                headers.append(header)
                 found = marker.search(data, at)
                 at = end = found.start() if found else len(data)
     return _Scans(headers, end, is_ended=False)
+
+
+def _without_zeros(data: bytes) -> bytes:
+    """Data without the zeros behind them, if these are no data."""
+    kept = data.rstrip(b"\0")
+    if len(data) - len(kept) < _FEWEST_ZEROS:
+        return data
+    return kept + b"\0" * kept.endswith(b"\xff")  # The two are one byte of data.
 
 
 def _is_decided(picture: bytes) -> bool:
@@ -122,18 +135,17 @@ def _is_decided(picture: bytes) -> bool:
 def _are_all(scans: _Scans, frame: declared.JpegFrame) -> bool:
     """Whether there are all scans of a picture.
 
-    Those that refine each other bring all coefficients to the last bit. With the marker
-    of the end this is the encoder's affair.
+    Those of a progressive one bring all coefficients to the last bit; if the marker of
+    the end is there, how far they go is the encoder's affair.
     """
-    if frame.code == _PROGRESSIVE and scans.is_ended:
+    if frame.code != _PROGRESSIVE:  # The coefficients that are stated do not count.
+        return sum(header[0] for header in scans.headers) >= frame.channels
+    if scans.is_ended:
         return True
     found = set()
     for header in scans.headers:
-        count = header[0]
-        components = header[1 : 1 + 2 * count : 2]
-        first, last, bits = header[1 + 2 * count : 4 + 2 * count]
-        if frame.code == _LOSSLESS:  # These three have other meanings.
-            first, last, bits = 0, 63, 0
+        components = header[1:-3:2]
+        first, last, bits = header[-3:]
         if not bits & 15:
             found |= {(c, k) for c in components for k in range(first, last + 1)}
     return len(found) == 64 * frame.channels

@@ -93,6 +93,47 @@ def test_a_scan_is_missing(path, kind):
         assert is_refused(path)
 
 
+@pytest.mark.parametrize("kind", ["plain", "with restarts", "short intervals"])
+def test_no_cut_goes_unseen(path, kind):
+    # Between two intervals, within a marker, and between the two bytes of 0xff as data.
+    content = KINDS.get(kind) or by_pillow("L", restart_marker_blocks=1, quality=95)
+    whole = imagecodecs.jpeg8_decode(content)
+    for cut in range(content.rindex(b"\xff\xda") + 14, len(content) - len(END)):
+        decoded = imagecodecs.jpeg8_decode(content[:cut] + END)
+        path.write_bytes(content[:cut])
+        assert np.array_equal(decoded, whole) or is_refused(path)
+
+
+def test_many_zeros_do_not_take_long(path):
+    # A search for those at the end must not look behind each of the others.
+    path.write_bytes(KINDS["plain"].removesuffix(END) + bytes(2**20) + b"a")
+    assert "the marker of its end is missing" in image_files.read(path).conversions
+
+
+def test_a_scan_header_that_is_cut_off(path):
+    content = in_three_scans()
+    path.write_bytes(content[: content.rindex(b"\xff\xda") + 3])
+    with pytest.raises(image_files.ImageError, match="a part of the picture"):
+        image_files.read(path)
+
+
+@pytest.mark.parametrize("change", ["coefficients", "components"])
+@pytest.mark.parametrize("kind", ["plain", "subsampled", "with restarts", "CMYK"])
+def test_headers_that_other_decoders_take_too(path, kind, change):
+    path.write_bytes(KINDS[kind])
+    whole = image_files.read(path)
+    content = bytearray(KINDS[kind])
+    frame, scan = content.index(b"\xff\xc0"), content.rindex(b"\xff\xda")
+    count = content[frame + 9]
+    if change == "coefficients":  # Stated as none, by some programs.
+        content[scan + 5 + 2 * count : scan + 8 + 2 * count] = bytes(3)
+    else:  # All of one name.
+        content[frame + 10 : frame + 10 + 3 * count : 3] = bytes([1] * count)
+        content[scan + 5 : scan + 5 + 2 * count : 2] = bytes([1] * count)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(image_files.read(path).pixels, whole.pixels)
+
+
 def test_flat_pictures_are_whole(path):
     # Their data, of zeros alone, look like nothing.
     file = io.BytesIO()
@@ -118,3 +159,17 @@ def test_data_in_arithmetic_coding_may_end_early(path, monkeypatch):
     monkeypatch.setattr(imagecodecs, "jpeg8_decode", decoded.append)
     assert image_files.read(path).pixels.shape == PICTURE.shape
     assert not decoded
+
+
+def test_data_in_arithmetic_coding_without_the_marker_are_refused(path):
+    frames = {
+        "plain": (b"\xff\xc0", b"\xff\xc9"),
+        "12 bits": (b"\xff\xc1", b"\xff\xc9"),
+    }
+    for kind, (by_huffman, other) in frames.items():
+        assert by_huffman in KINDS[kind]
+        content = KINDS[kind].replace(by_huffman, other, 1)
+        path.write_bytes(content)
+        assert image_files.read(path).pixels.shape == PICTURE.shape
+        path.write_bytes(content[:-50])
+        assert is_refused(path)
