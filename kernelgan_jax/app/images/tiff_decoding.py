@@ -5,7 +5,6 @@ Pillow reads the common kinds of 8 bits, and this module all others.
 
 import dataclasses
 import logging
-import struct
 from fractions import Fraction
 from typing import IO, Any
 
@@ -95,7 +94,7 @@ class Tiff:
             raise ValueError("no image with a size")
         if any(map(tiff_pages.is_raw, pages)):
             raise UnusableError(RAW)
-        self.is_cut_off = self._is_followed(file, pages[-1])
+        self.is_cut_off = tiff_pages.next_offset(self._file, pages[-1].offset) > 0
         """Whether what follows the last image is damaged or missing."""
         whole = [i for i, page in enumerate(pages) if not tiff_pages.is_preview(page)]
         below = [] if whole else tiff_pages.below(pages)
@@ -108,30 +107,13 @@ class Tiff:
         has what cameras say of them."""
         self._is_stack = False
         """Whether only the first of the images has tags."""
-        is_single = len(pages) == 1 and not self.is_cut_off  # Else it may be endless.
-        if is_single and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
+        if len(pages) == 1 and (count := tiff_pages.stacked(self._file, pages[0])) > 1:
             start, size = pages[0].dataoffsets[0], pages[0].nbytes
             held = max((self._file.filehandle.size - start) // size, 1)
             self.is_cut_off |= held < count
             self._is_stack = True
             self.numbers *= min(held, count)
             self.pages *= min(held, count)
-
-    def _is_followed(self, file: IO[bytes], page: TiffPage) -> bool:
-        """Whether an image says that another one follows."""
-        is_big = self._file.is_bigtiff
-        count, entry, offset = ("Q", 20, "Q") if is_big else ("H", 12, "I")
-        values = []
-        place = page.offset
-        for code in (count, offset):
-            file.seek(place)
-            code = self._file.byteorder + code
-            data = file.read(struct.calcsize(code))
-            if len(data) < struct.calcsize(code):
-                return True
-            values.append(struct.unpack(code, data)[0])
-            place += len(data) + entry * values[0]
-        return bool(values[1])
 
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""

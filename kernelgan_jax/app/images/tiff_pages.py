@@ -2,6 +2,7 @@
 
 import copy
 import math
+import struct
 
 from tifffile import TiffFile, TiffPage
 
@@ -21,8 +22,12 @@ _WIDTH, PHOTOMETRIC, _SUB_IFDS, _INK_SET = 256, 262, 330, 332
 _NONE, _OLD_JPEG = 1, 6
 """Values of the tag Compression."""
 
+_BYTE_COUNTS = (279, 325)
+"""Tags with the bytes of each strip or tile."""
+
 BEHIND = "pixels lie behind the end of the file"
-"""What is wrong with a file whose end is missing."""
+_MISSING = "strips or tiles are missing"
+"""What is wrong with files that are incomplete."""
 
 _NOT_CMYK = 2
 """Value of the tag InkSet."""
@@ -40,11 +45,38 @@ def whole_pages(file: TiffFile) -> list[TiffPage]:
     for page in file.pages:
         if not isinstance(page, TiffPage) or _WIDTH not in page.tags:
             break
-        if page.offset in seen:
+        if page.offset in seen:  # tifffile would go round for ever.
             break
         seen.add(page.offset)
         pages.append(page)
     return pages
+
+
+def next_offset(file: TiffFile, offset: int) -> int:
+    """Where the page behind the one at an offset lies.
+
+    It is 0 if there is none, and the size of the file if that ends before.
+    """
+    count, entry, link = ("Q", 20, "Q") if file.is_bigtiff else ("H", 12, "I")
+    handle = file.filehandle
+    number, place = 0, offset
+    for code in (count, link):
+        field = struct.Struct(file.byteorder + code)
+        if place + field.size > handle.size:
+            return int(handle.size)
+        handle.seek(place)
+        (number,) = field.unpack(handle.read(field.size))
+        place += field.size + entry * number
+    return int(number)
+
+
+def _is_endless(file: TiffFile, page: TiffPage) -> bool:
+    """Whether what follows a page leads back, so that it has no end."""
+    seen, offset = set[int](), page.offset
+    while 0 < offset < file.filehandle.size and offset not in seen:
+        seen.add(offset)
+        offset = next_offset(file, offset)
+    return offset in seen
 
 
 def stacked(file: TiffFile, page: TiffPage) -> int:
@@ -54,7 +86,7 @@ def stacked(file: TiffFile, page: TiffPage) -> int:
     4 GB, and in those of tifffile on demand.
     """
     is_known = file.is_imagej or file.is_shaped or file.is_stk
-    if not (page.is_contiguous and is_known):
+    if not (page.is_contiguous and is_known) or _is_endless(file, page):
         return 1
     try:
         found = file.series[0]
@@ -107,7 +139,7 @@ def written(page: TiffPage) -> list[tuple[int, int]]:
     needed, stated = math.prod(page.chunked), places(page)
     found = [place for place in stated if place != LEFT_OUT]
     if len(stated) < needed or not found or min(map(min, found)) <= 0:
-        raise ValueError("strips or tiles are missing")
+        raise ValueError(_MISSING)
     return found
 
 
@@ -120,9 +152,12 @@ def check_for_pillow(page: TiffPage, size: int) -> None:
     """
     if page.compression == _OLD_JPEG:  # Its places may be in other tags.
         return
-    end = max(map(sum, written(page)))
-    # How many bytes there are without compression is known; some files state too many.
-    if page.compression != _NONE and end > size:
+    offsets = page.dataoffsets
+    if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
+        raise ValueError(_MISSING)
+    # Pillow makes do without the numbers of bytes, and with some that are wrong.
+    is_stated = any(tag in page.tags for tag in _BYTE_COUNTS)
+    if is_stated and page.compression != _NONE and max(map(sum, places(page))) > size:
         raise ValueError(BEHIND)
 
 

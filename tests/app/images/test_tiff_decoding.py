@@ -716,6 +716,32 @@ def test_a_strip_behind_the_end(tiff, capfd, dtype):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("change", [{"number": 280}, {"value": 0}])
+@pytest.mark.parametrize(
+    "compression, rows", [(None, 2), (None, 99), ("deflate", 99), ("jpeg", 99)]
+)
+def test_pillow_needs_no_numbers_of_bytes(tiff, compression, rows, change):
+    options = {"compression": compression, "rowsperstrip": rows}
+    path = tiff(values(3, "uint8"), photometric="rgb", **options)
+    whole = image_files.read(path)
+    change_tag(path, "StripByteCounts", **change)  # Another tag, or of the first strip.
+    np.testing.assert_array_equal(image_files.read(path).pixels, whole.pixels)
+
+
+def test_a_stack_of_which_the_end_with_the_later_tags_is_missing(tmp_path):
+    path = tmp_path / "a.tif"
+    frames = helpers.noise(5, *SHAPE, dtype=np.uint8)
+    tifffile.imwrite(path, frames)
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == 5
+        start, size = file.pages.first.dataoffsets[0], frames[0].size
+    path.write_bytes(path.read_bytes()[: start + 3 * size + 7])
+    for number in range(3):
+        image = image_files.read(path, frame=number)
+        np.testing.assert_array_equal(image.pixels[..., 0], frames[number])
+    assert image.frames == 3 and "what follows page 3 is damaged" in image.note
+
+
 def test_a_damaged_page_ends_the_file(tmp_path):
     frames = [helpers.noise(*SHAPE, dtype=np.uint16, seed=i) for i in range(3)]
     path = tmp_path / "a.tif"
