@@ -190,16 +190,18 @@ def _of_png(file: IO[bytes]) -> Animation | None:
     places = [part.place for part in parts]
     if any(place.right > width or place.bottom > height for place in places):
         raise ValueError("a frame lies outside of the picture")
-    held = [part for part in parts if part.spans]
+    held = len([part for part in parts if part.spans])
     note = ""
-    if len(held) < count:
-        note = f"{len(held)} of {count} frames"
-        if not is_ended:
+    if held < count:
+        note = f"{held} of {count} frames"
+        if not is_ended or held < len(parts):
             raise ValueError(note)
         note += ", as the others are not in the file"
     channels, depth = 1 if header[9] in _GRAY_TYPES else 3, max(header[8], 8)
-    found = Animation(width, height, held[:count], channels, depth, plays, starts_still)
-    return dataclasses.replace(found, note=note)
+    shown = parts[:count]
+    return Animation(
+        width, height, shown, channels, depth, plays, starts_still, note=note
+    )
 
 
 def _png_part(control: bytes, header: bytes, shared: bytes) -> Part:

@@ -1,6 +1,7 @@
 """Animated GIF and PNG: frames that are parts of the picture, as browsers show them."""
 
 import io
+import re
 import struct
 import tracemalloc
 import zlib
@@ -255,6 +256,20 @@ def test_more_frames_are_stated_than_there_are(tmp_path, held, stated):
     assert image.frames == held
     assert f"{held} of {stated} frames, as" in image.conversions
     np.testing.assert_array_equal(shown(path, held - 1), full((GREEN, RED)[held - 1]))
+
+
+@pytest.mark.parametrize("lost", range(3))
+def test_a_frame_without_its_pixels_is_damage(tmp_path, lost):
+    # Those behind it may be drawn upon it.
+    path = tmp_path / "a.png"
+    pixels = [full(color) for color in (GREEN, RED, GREEN)]
+    apng(path, [(frame, 0, 0, KEEP, 0) for frame in pixels])
+    content = path.read_bytes()
+    places = [found.start() - 4 for found in re.finditer(b"IDAT|fdAT", content)]
+    (length,) = struct.unpack_from(">I", content, places[lost])
+    path.write_bytes(content[: places[lost]] + content[places[lost] + 12 + length :])
+    with pytest.raises(image_files.ImageError, match="2 of 3 frames"):
+        image_files.read(path)
 
 
 @pytest.mark.parametrize("sides", [(0, 0), (0, SIDES[0]), (SIDES[1], 0)])
