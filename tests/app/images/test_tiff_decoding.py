@@ -698,6 +698,24 @@ def test_pages_that_lead_back_are_no_others(tmp_path, is_big, pages, back_to, te
     assert f"what follows page {pages} is damaged and left out" in image.note
 
 
+def test_a_stack_is_followed_by_damaged_pages_without_an_end(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, helpers.noise(5, *SHAPE, dtype=np.uint8), contiguous=True)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        (tags,) = struct.unpack_from("<H", path.read_bytes(), page.offset)
+        link = page.offset + 2 + 12 * tags
+    content = bytearray(path.read_bytes())
+    starts = [len(content) + 6 * number for number in range(150)]
+    struct.pack_into("<I", content, link, starts[0])
+    # Without a tag, and more than those among which tifffile sees a circle.
+    for following in [*starts[1:], starts[0]]:
+        content += struct.pack("<HI", 0, following)
+    path.write_bytes(content)
+    image = image_files.read(path)
+    assert image.frames == 1 and "what follows page 1 is damaged" in image.note
+
+
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_strips_that_are_missing(tiff, capfd, dtype, compression):
