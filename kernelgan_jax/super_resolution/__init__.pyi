@@ -1,5 +1,4 @@
 from .planning import Plan as Plan
-from .planning import Stage as Stage
 from .planning import plan as plan
 from .published.config import EDSRConfig as EDSRConfig
 from .published.config import ONNXConfig as ONNXConfig
@@ -13,5 +12,6 @@ from .registry import find_method as find_method
 from .run import refine_plan as refine_plan
 from .run import super_resolve as super_resolve
 from .run import super_resolve_planned as super_resolve_planned
+from .stage import Stage as Stage
 from .wiener import wiener_filter as wiener_filter
 from .zssr.config import ZSSRConfig as ZSSRConfig

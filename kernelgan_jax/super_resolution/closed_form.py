@@ -50,7 +50,7 @@ def wiener(
         results.append(
             enlarge(
                 image,
-                stage.aligned_kernel(),
+                stage.aligned_kernel(image_shape=image.shape),
                 scale=planned.scale,
                 noise_std=planned.noise_std,
                 kernel_std=float(np.std(stage.widths)),

@@ -39,7 +39,7 @@ def predicted(image: np.ndarray, planned: Plan, unknown: np.ndarray) -> np.ndarr
     evidence = planned.evidence
     return continued(
         image,
-        planned.stages[-1].aligned_kernel(),
+        planned.stages[-1].aligned_kernel(image_shape=image.shape),
         unknown,
         scale=planned.scale,
         noise_std=planned.noise_std,

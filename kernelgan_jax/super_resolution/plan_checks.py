@@ -31,10 +31,10 @@ def check_plan(pixels: np.ndarray, planned: Plan) -> None:
         sides = room * height, room * width
         kernels.check(stage.kernel, scale=stage.scale, image_shape=sides)
         # One that is far off its middle grows when its centre of mass is moved there.
-        tall, wide = stage.aligned_kernel().shape
+        tall, wide = stage.aligned_kernel(image_shape=pixels.shape).shape
         if tall > stage.scale * height or wide > stage.scale * width:
             raise ValueError(
                 f"kernel is {wide}x{tall} once its centre of mass is in its middle, "
                 f"larger than the enlarged image, {stage.scale * width}x"
-                f"{stage.scale * height}; crop its empty margin"
+                f"{stage.scale * height}; use a larger image or a smaller kernel"
             )

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-from kernelgan_jax import blur_kernels, checks, equivalent_gaussian, kernels
+from kernelgan_jax import blur_kernels, checks, equivalent_gaussian
 from kernelgan_jax.estimate import Evidence, KernelEstimate, KernelMap
 from kernelgan_jax.super_resolution.registry import find_method
+from kernelgan_jax.super_resolution.stage import Stage
 
 WIDTHS = (0.65, 1.0, 1.35)
 """Factors on the width of an estimated kernel that is not trusted.
@@ -25,30 +26,6 @@ than bicubic enlargement (`benchmarks/kodakrk.md`). Not part of its paper.
 USUAL_WIDTH = 1.5
 """Width in LR pixels beyond which a kernel that is not trusted is not used: on scenes
 with lines of one direction the estimate can be a line of their length."""
-
-
-class Stage(NamedTuple):
-    """One enlargement of the LR image by `scale`, with one kernel.
-
-    Each stage starts from the LR image. The results of earlier stages, of smaller
-    scales, are further images to learn from.
-    """
-
-    scale: int
-    """The factor by which height and width grow."""
-    kernel: np.ndarray
-    """`h x w` correlation kernel of this scale; aligned before it is used."""
-    widths: tuple[float, ...] = (1.0,)
-    """Equally likely factors on the kernel's width."""
-
-    def aligned_kernel(self) -> np.ndarray:
-        """The kernel: sum 1, aligned for the scale."""
-        return kernels.normalise(kernels.centre(self.kernel, self.scale))
-
-    def aligned_kernels(self) -> tuple[np.ndarray, ...]:
-        """The kernel at each width: sum 1, aligned for the scale."""
-        wider = (kernels.scale_width(self.kernel, width) for width in self.widths)
-        return tuple(Stage(self.scale, each).aligned_kernel() for each in wider)
 
 
 class Plan(NamedTuple):

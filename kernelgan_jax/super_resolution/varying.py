@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from kernelgan_jax.estimate import KernelMap, Progress, ProgressCallback
-from kernelgan_jax.super_resolution.planning import Plan, Stage
+from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.super_resolution.registry import Enlarge
+from kernelgan_jax.super_resolution.stage import Stage
 
 MARGIN = 24
 """Pixels around a part, with what it is faded over, that its result depends on."""

@@ -107,6 +107,21 @@ def test_the_kernels_of_a_stage_are_aligned_and_as_wide_as_it_says():
         np.testing.assert_allclose(ratio**0.5, width, rtol=0.1)
 
 
+def test_an_aligned_kernel_is_cut_to_the_enlarged_image_where_it_is_empty():
+    kernel = np.zeros((61, 60))
+    kernel[9:12, 29:32] = 1 / 9  # 20 pixels above its middle
+    stage = Stage(1, kernel)
+    whole = stage.aligned_kernel()
+    assert whole.shape == (103, 102)
+    found = stage.aligned_kernel(image_shape=(62, 70, 3))
+    np.testing.assert_allclose(found, whole[21:-21, 21:-21], atol=1e-9)
+    np.testing.assert_allclose(kernels.centre_of_mass(found), (30, 30), atol=1e-6)
+    full = Stage(1, np.ones((61, 61)))
+    assert full.aligned_kernel(image_shape=(60, 62)).shape == (63, 63)
+    twice = Stage(2, kernel).aligned_kernel(image_shape=(62, 70))
+    np.testing.assert_array_equal(twice, Stage(2, kernel).aligned_kernel())
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4, 6])
 @pytest.mark.parametrize("kernel", [[[1.0]], [[0.25, 0.5, 0.25]], [[1, 1], [1, 1]]])
 def test_kernels_with_sharp_edges_keep_their_sum(kernel, scale):

@@ -178,16 +178,31 @@ def test_a_kernel_that_was_found_may_be_larger_than_the_image(calls):
 @pytest.mark.parametrize("method", ["wiener", "deep_wiener", "zssr_fast"])
 def test_a_kernel_that_grows_beyond_the_image_when_it_is_centred(calls, method):
     """It was refused in the words of functions that nobody had called."""
-    corner = np.pad(np.ones((2, 2)), ((0, 14), (0, 13)))
+    corner = np.ones((16, 17))
+    corner[:4, :4] = 100
     message = (
-        "^kernel is 33x34 once its centre of mass is in its middle, larger than the "
-        "enlarged image, 17x16; crop its empty margin$"
+        "^kernel is 31x30 once its centre of mass is in its middle, larger than the "
+        "enlarged image, 17x16; use a larger image or a smaller kernel$"
     )
     with pytest.raises(ValueError, match=message):
         super_resolution.super_resolve(
             KEY, helpers.noise(16, 17), corner, scale=1, method=method
         )
     assert not calls
+
+
+def test_what_centring_adds_around_a_kernel_needs_no_room(calls):
+    """What is added is empty; only the trained network left it out."""
+    corner = np.pad(np.ones((2, 2)), ((0, 14), (0, 13)))
+    image = helpers.noise(16, 17)
+    super_resolve(KEY, image, corner, scale=1)
+    assert len(calls) == 1
+    sharp = super_resolution.super_resolve(KEY, image, corner, scale=1, method="wiener")
+    middle = np.pad(np.ones((2, 2)), 6)
+    expected = super_resolution.super_resolve(
+        KEY, image, middle, scale=1, method="wiener"
+    )
+    np.testing.assert_allclose(sharp, expected, atol=0.01)
 
 
 @pytest.mark.parametrize("noise_std", [np.nan, -0.1])

@@ -8,7 +8,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from kernelgan_jax import kernels
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.deep_wiener import enlarge
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
@@ -27,7 +26,8 @@ from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import (
 )
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
 from kernelgan_jax.super_resolution.filling import fill_unusable
-from kernelgan_jax.super_resolution.planning import Plan, Stage
+from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.stage import Stage, cropped
 from kernelgan_jax.super_resolution.weight_archives import read_once
 from kernelgan_jax.usable_pixels import UsablePixels
 
@@ -139,9 +139,10 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
 def _request(image: np.ndarray, planned: Plan) -> Request:
     """What the network is given of an image."""
     evidence = planned.evidence
+    kernel = planned.stages[-1].aligned_kernel(image_shape=image.shape)
     return Request(
         image,
-        _cropped(planned.stages[-1].aligned_kernel()),
+        cropped(kernel, (MAX_KERNEL, MAX_KERNEL)),
         planned.scale,
         noise_std=added_noise_std(planned.noise_std),
         kernel_std=max(planned.kernel_std, planned.config.kernel_std),
@@ -150,17 +151,6 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         spectrum=None if evidence is None else evidence.spectrum,
         bounds=planned.bounds,
     )
-
-
-def _cropped(kernel: np.ndarray) -> np.ndarray:
-    """A kernel without the margin that the network has no room for, if it is empty."""
-    margin = max(-(-(max(kernel.shape) - MAX_KERNEL) // 2), 0)
-    height, width = kernel.shape
-    if min(height, width) <= 2 * margin:
-        return kernel
-    inside = kernel[margin : height - margin, margin : width - margin]
-    empty = np.abs(kernel).sum() - np.abs(inside).sum() < 0.01
-    return kernels.normalise(inside) if empty else kernel
 
 
 def _weights(method: str, file: str) -> Weights:

@@ -37,10 +37,11 @@ def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
     (network,) = _networks(planned.config, planned.scale)
     noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
     room = min(kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2]))
-    kernel = padded(planned.stages[-1].aligned_kernel(), room)
+    kernel = planned.stages[-1].aligned_kernel(image_shape=image.shape)
+    framed = padded(kernel, room)
     run = _usrnet(network.denoiser, planned.scale)
     weights = network.params, network.hyper
-    return lambda tile: run(weights, tile, kernel, np.float32(noise))
+    return lambda tile: run(weights, tile, framed, np.float32(noise))
 
 
 def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:

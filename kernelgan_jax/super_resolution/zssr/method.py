@@ -17,7 +17,8 @@ import numpy as np
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution.planning import Plan, Stage
+from kernelgan_jax.super_resolution.planning import Plan
+from kernelgan_jax.super_resolution.stage import Stage
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 from kernelgan_jax.super_resolution.zssr.algorithm import (
     STEPS_PER_CHUNK,
@@ -146,7 +147,8 @@ def _run_stage(
       ValueError: If the training diverges.
     """
     image, scale = sources[0], stage.scale
-    kernels = tuple(kernel.astype(np.float32) for kernel in stage.aligned_kernels())
+    aligned = stage.aligned_kernels(image_shape=image.shape)
+    kernels = tuple(kernel.astype(np.float32) for kernel in aligned)
     size = (scale, config.layers, config.channels, image.shape[-1])
     network = Architecture(fast, *size)
     noise_key, init_key, train_key = jax.random.split(key, 3)
