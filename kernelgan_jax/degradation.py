@@ -18,9 +18,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, transfer_functions
-from kernelgan_jax.correlation import correlate
+from kernelgan_jax.correlation import Mode, correlate
 
-BOUNDARIES = {"mirror": "symmetric", "wrap": "wrap"}
+BOUNDARIES: dict[str, Mode] = {"mirror": "symmetric", "wrap": "wrap"}
 """Values outside of an image, with NumPy's names for them."""
 
 
@@ -31,8 +31,8 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
     Linear in the image and in the kernel.
 
     Args:
-      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. Sums are
-        computed in float64 in NumPy, in JAX in float32 unless the image is float64.
+      image: `H x W` or `H x W x C`, floating point, NumPy or JAX. Sums are computed in
+        float64 in NumPy, and in JAX in float32 unless the image is float64.
       kernel: `h x w` correlation kernel, floating point, NumPy or JAX; in JAX no larger
         than the image.
       scale: Positive integer.
@@ -241,5 +241,5 @@ def _precision(image: Any) -> Any:
 def _check(image: Any, kernel: Any, scale: int) -> int:
     checks.floating("image", image, (2, 3))
     checks.floating("kernel", kernel, (2,))
-    checks.finite("kernel", kernel)  # SciPy takes NaN for 0.
+    checks.finite("kernel", kernel)
     return checks.scale(scale)

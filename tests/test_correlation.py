@@ -11,7 +11,7 @@ from kernelgan_jax.degradation import downscale
 @pytest.mark.parametrize(("ours", "theirs"), [("symmetric", "reflect"), ("wrap",) * 2])
 @pytest.mark.parametrize("sides", [(5, 4), (1, 3), (29, 30)])
 @pytest.mark.parametrize("scale", [1, 2, 5])
-def test_it_is_every_pixel_of_scipys_bit_for_bit(
+def test_it_is_every_nth_pixel_of_scipys_bit_for_bit(
     ours, theirs, sides, scale, monkeypatch
 ):
     monkeypatch.setattr("kernelgan_jax.correlation._BLOCK", 50)  # several blocks

@@ -9,10 +9,10 @@ def check_ranges(settings: Any, **legal: tuple[float, float]) -> None:
 
     Args:
       settings: Settings of a run, an object with an attribute for each name.
-      **legal: The least and the largest legal value of each.
+      **legal: The least and the largest legal value of each; infinity for no limit.
 
     Raises:
-      ValueError: If one is not, or is not a number.
+      ValueError: If one is not, or is NaN.
 
     Example:
       >>> import argparse
