@@ -136,7 +136,7 @@ def check(
     if image_shape is not None and (height > image_shape[0] or width > image_shape[1]):
         raise ValueError(
             f"kernel is {width}x{height}, larger than the image, {image_shape[1]}x"
-            f"{image_shape[0]}; use a larger image, or crop a kernel of your own"
+            f"{image_shape[0]}; use a larger image, or crop the kernel if it is yours"
         )
     # Its centre of mass shows its scale, unless it is symmetric about its own middle.
     middle = np.array(kernel.shape) // 2

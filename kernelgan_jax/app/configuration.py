@@ -60,6 +60,10 @@ def check_name(name: str) -> None:
     known = setting_names()
     if name in known:
         return
+    if name.partition(".")[0] in ("given", "kernel"):
+        raise UsageError(
+            f"there is no setting config.{name}; name a known kernel with --kernel="
+        )
     if name in GROUPS and group_fields(name):
         example = f"{name}.{group_fields(name)[0].name}"
         raise UsageError(

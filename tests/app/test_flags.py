@@ -232,6 +232,8 @@ def test_scale_estimator_and_method():
         ("estimator=x", "config.estimator is 'x'; it must be spectral or kernelgan"),
         ("estimator=given", "name the kernel with --kernel="),
         ("given.kernel=((1,),)", "there is no setting config.given.kernel"),
+        ("given.kernel=k.mat", "; name a known kernel with --kernel="),
+        ("kernel=k.mat", "config.kernel; name a known kernel with --kernel="),
     ],
 )
 def test_wrong_settings_are_one_line(capsys, no_estimation, setting, expected):

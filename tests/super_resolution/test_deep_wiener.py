@@ -495,6 +495,7 @@ def test_the_package_has_the_weights_of_its_networks(
     folder = Path(weights.__file__).parent
     assert sum(file.stat().st_size for file in folder.glob("*.npz")) < 6e6
     whole = weights.load(folder / name)
+    assert str(whole.about) in repr(whole) and len(repr(whole)) < 80
     assert whole.network == network and whole.about["scales"] == list(SCALES)
     same = weights.load(folder / name, check=False).params
     assert jax.tree.all(jax.tree.map(jnp.array_equal, whole.params, same))

@@ -32,6 +32,10 @@ class Weights(NamedTuple):
     about: dict[str, Any]
     """How it was trained."""
 
+    def __repr__(self) -> str:
+        """How it was trained, without the weights, which would fill a screen."""
+        return f"Weights(about={self.about!r})"
+
 
 def save(path: Path, weights: Weights) -> None:
     """Writes weights as float16, replacing the file in one step.
