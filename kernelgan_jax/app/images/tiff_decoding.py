@@ -39,9 +39,6 @@ promises more is damaged."""
 _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 """Compressions that Pillow reads, whatever libtiff it comes with."""
 
-_JPEG = 7
-"""The compression by JPEG."""
-
 _CHUNKY = 1
 """The planar configuration of pixels whose samples lie side by side."""
 
@@ -244,10 +241,12 @@ class Tiff:
         found.load_from_fp(file, page.offset)
         return found
 
-    def check_for_pillow(self, frame: int) -> None:
-        """Raises an error if a part of an image is missing; see `tiff_pages`."""
-        size = self._file.filehandle.size
-        tiff_pages.check_for_pillow(self.pages[frame], size)
+    def check_for_pillow(self, file: IO[bytes], frame: int) -> None:
+        """Raises an error if a part of an image in the open file is missing."""
+        page, size = self.pages[frame], self._file.filehandle.size
+        tiff_pages.check_for_pillow(page, size)
+        if page.compression == tiff_pages.JPEG:
+            tiff_pages.check_jpegs(page, file)
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""
@@ -268,7 +267,7 @@ class Tiff:
             raise ValueError("no pixels")
         known = {0, 1, 2, 3, 4, 5}
         in_one = page.planarconfig == _CHUNKY
-        if page.compression == _JPEG and page.bitspersample == 8 and in_one:
+        if page.compression == tiff_pages.JPEG and page.bitspersample == 8 and in_one:
             known.add(YCBCR)  # The decoder makes RGB of it, but not plane by plane.
         dtype = page.dtype
         if (

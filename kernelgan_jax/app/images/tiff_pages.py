@@ -1,10 +1,14 @@
 """The pages of a TIFF file, and what their tags say of the samples."""
 
+import contextlib
 import copy
 import math
 import struct
+from typing import IO
 
 from tifffile import TiffFile, TiffPage
+
+from kernelgan_jax.app.images import declared
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 """Values of the tag PhotometricInterpretation."""
@@ -19,14 +23,21 @@ _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
 _WIDTH, PHOTOMETRIC, _SUB_IFDS, _INK_SET = 256, 262, 330, 332
 """Numbers of tags."""
 
-_NONE, _OLD_JPEG = 1, 6
+_NONE, _OLD_JPEG, JPEG = 1, 6, 7
 """Values of the tag Compression."""
+
+_PLANES = 2
+"""The planar configuration of samples that lie in a plane for each channel."""
+
+_JPEG_START = b"\xff\xd8"
+"""The marker at the start of a JPEG."""
 
 _BYTE_COUNTS = (279, 325)
 """Tags with the bytes of each strip or tile."""
 
 BEHIND = "pixels lie behind the end of the file"
 _MISSING = "strips or tiles are missing"
+_TOO_SMALL = "a part of the picture is missing: strips or tiles are too small"
 """What is wrong with files that are incomplete."""
 
 _NOT_CMYK = 2
@@ -141,6 +152,38 @@ def written(page: TiffPage) -> list[tuple[int, int]]:
     if len(stated) < needed or not found or min(map(min, found)) <= 0:
         raise ValueError(_MISSING)
     return found
+
+
+def check_jpegs(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks the sides of the JPEGs that are strips or tiles, before Pillow reads them.
+
+    Args:
+      page: The image.
+      file: The open file that it lies in.
+
+    Raises:
+      ValueError: If one is smaller than its part of the image: Pillow leaves the rest
+        as the memory was before.
+    """
+    if page.planarconfig == _PLANES and page.is_subsampled:
+        return  # Planes of colour are smaller than that of brightness.
+    rows, columns = page.rowsperstrip, page.imagewidth
+    if page.is_tiled:
+        rows, columns = page.tilelength, page.tilewidth
+    across = math.ceil(page.imagewidth / columns)
+    down = math.ceil(page.imagelength / rows)
+    for index, offset in enumerate(page.dataoffsets[: math.prod(page.chunked)]):
+        file.seek(offset)
+        if file.read(2) != _JPEG_START:  # Left out, or for the decoder to refuse.
+            continue
+        frame = None
+        with contextlib.suppress(struct.error):
+            frame = declared.jpeg_frame(file, start=offset)
+        top, left = index // across % down * rows, index % across * columns
+        height = min(rows, page.imagelength - top)
+        width = min(columns, page.imagewidth - left)
+        if frame is not None and (frame.height < height or frame.width < width):
+            raise ValueError(_TOO_SMALL)
 
 
 def check_for_pillow(page: TiffPage, size: int) -> None:

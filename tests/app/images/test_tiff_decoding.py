@@ -734,6 +734,74 @@ def test_a_strip_behind_the_end(tiff, capfd, dtype):
     assert capfd.readouterr().err == ""
 
 
+def change_jpeg(path, part, *, side, value):
+    """Gives a JPEG that is a strip or tile of a TIFF another height or width."""
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        start = file.pages.first.dataoffsets[part]
+    frame = content.index(b"\xff\xc0\0", start)
+    struct.pack_into(">H", content, frame + {"height": 5, "width": 7}[side], value)
+    path.write_bytes(content)
+
+
+OF_JPEG = {
+    "gray": {},
+    "ycbcr": {"photometric": "rgb", "subsampling": (1, 1)},
+    "subsampled": {"photometric": "rgb", "subsampling": (2, 2)},
+    "planes": {"photometric": "rgb", "planarconfig": "separate"},
+}
+
+
+@pytest.fixture(params=OF_JPEG)
+def jpeg_tiff(request, tiff):
+    """Writes a TIFF of 37 columns in strips or tiles of JPEG and returns its path."""
+
+    def write(height, **options):
+        pixels = helpers.ramps(height, 37)
+        pixels = pixels[..., :1] if request.param == "gray" else pixels
+        options |= {"compression": "jpeg"} | OF_JPEG[request.param]
+        return tiff(np.ascontiguousarray(pixels), **options)
+
+    return write
+
+
+@pytest.mark.parametrize("side", ["height", "width"])
+@pytest.mark.parametrize("part", [0, 1, -1])
+@pytest.mark.parametrize("options", [{"rowsperstrip": 16}, {"tile": (16, 16)}])
+def test_strips_and_tiles_of_jpeg_that_are_too_small(jpeg_tiff, options, part, side):
+    path = jpeg_tiff(40, **options)
+    change_jpeg(path, part, side=side, value=4)
+    refused(path, "is damaged", "a part of the picture is missing")
+
+
+def test_a_strip_of_jpeg_that_is_too_small_with_common_tables(tmp_path):
+    path = tmp_path / "a.tif"
+    pillow.fromarray(helpers.ramps(40, 37)).save(path, compression="jpeg")
+    with tifffile.TiffFile(path) as file:
+        assert file.pages.first.jpegtables
+    assert image_files.read(path).pixels.shape == (40, 37, 3)
+    change_jpeg(path, 0, side="height", value=39)
+    refused(path, "is damaged", "a part of the picture is missing")
+
+
+def test_the_last_strip_of_jpeg_may_have_more_rows(jpeg_tiff):
+    path = jpeg_tiff(48, rowsperstrip=16)
+    whole = image_files.read(path).pixels
+    change_tag(path, "ImageLength", value=37)
+    np.testing.assert_array_equal(image_files.read(path).pixels, whole[:37])
+
+
+def test_the_last_tile_of_jpeg_may_end_with_the_picture(jpeg_tiff):
+    path = jpeg_tiff(40, tile=(16, 16))
+    whole = image_files.read(path).pixels
+    change_jpeg(path, -1, side="height", value=8)
+    change_jpeg(path, -1, side="width", value=5)
+    found = image_files.read(path).pixels
+    # Subsampled colours at the edge are no longer mixed with those beyond it.
+    np.testing.assert_allclose(found.astype(int), whole, atol=32)
+    np.testing.assert_array_equal(found[:32], whole[:32])
+
+
 @pytest.mark.parametrize("change", [{"number": 280}, {"value": 0}])
 @pytest.mark.parametrize(
     "compression, rows", [(None, 2), (None, 99), ("deflate", 99), ("jpeg", 99)]
