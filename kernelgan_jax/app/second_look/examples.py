@@ -28,7 +28,7 @@ from kernelgan_jax.super_resolution.deep_wiener.request import (
     added_noise_std,
 )
 
-SHARES = (0.15, 0.5, 0.15, 0.2)
+SHARES = (0.2, 0.45, 0.15, 0.2)
 """How often each of `SCALES` is drawn."""
 
 SHRINKS = (2, 3, 4, 5, 6)
@@ -47,7 +47,7 @@ FIELDS = 20
 """Of so many images one is a random field: it has the spectrum of a photograph, and no
 edges that could speak for a kernel."""
 
-SHARPENED = 0.2
+SHARPENED = 0.3
 """Share of the kernels that are sharpened, as by unsharp masking."""
 
 NOISY, COMPRESSED = 0.2, 0.2
@@ -113,13 +113,13 @@ def draw(seed: tuple[int, ...], photos: Sequence[Path]) -> Example | None:
     requests = [
         Request(
             np.ascontiguousarray(image[rows, columns]),
-            kernels.normalise(kernel).astype(np.float32),
+            kernels.normalise(each.kernel).astype(np.float32),
             scale,
             noise_std=added_noise_std(measured.levels.span * noise_std),
             kernel_std=KERNEL_STD,
             jpeg=measured.jpeg_strength,
         )
-        for kernel in found.kernels
+        for each in found.compared
     ]
     plain = np.clip(bicubic_resize(image, scale), 0, 1)
     pictures = [plain[place], *enlarge_images(pretrained(fast=True), requests)]

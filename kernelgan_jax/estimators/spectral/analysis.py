@@ -130,8 +130,7 @@ def preload(scale: int, *, compiling: bool = False) -> None:
 
     def unusual() -> None:
         camera_shake.preload(scale, compiling=compiling)
-        if scale > 1:  # Without resamplers it is rarely needed.
-            given_kernels.preload(scale, compiling=compiling)
+        given_kernels.preload(scale, compiling=compiling)
 
     def usual() -> None:
         _families(scale).preload(power, UNCOMPRESSED, compiling=compiling)

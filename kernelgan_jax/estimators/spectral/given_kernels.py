@@ -5,6 +5,7 @@ windows of an image and are tried on some of them.
 """
 
 import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,8 +46,8 @@ def fit(
     """The best spectra for some kernels, by the resamplers' program.
 
     Args:
-      several: At least one kernel, at most as many as there are resamplers; each
-        `n x n` as the fits' kernels (`fit.Fit.kernel`), aligned, sum 1.
+      several: At least one kernel, each `n x n` as the fits' kernels
+        (`fit.Fit.kernel`), aligned, sum 1; done in groups of the resamplers' number.
       power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       observation: How the image shows its power.
       scale: Positive integer.
@@ -54,11 +55,15 @@ def fit(
     Returns:
       The fits as NumPy arrays, with a leading axis for the kernels.
     """
-    again = np.arange(len(_resamplers(scale))) % len(several)
-    kernels = np.stack(several)[again].astype(np.float32)
-    fits = jax.device_get(_spectra(scale)(power, observation, kernels))
-    found: Fit = jax.tree.map(lambda part: part[: len(several)], fits)
-    return found
+    size = len(_resamplers(scale))
+    found = []
+    for start in range(0, len(several), size):
+        group = several[start : start + size]
+        filled = np.stack(group)[np.arange(size) % len(group)].astype(np.float32)
+        fits = jax.device_get(_spectra(scale)(power, observation, filled))
+        found.append(jax.tree.map(operator.itemgetter(slice(len(group))), fits))
+    joined: Fit = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+    return joined
 
 
 def losses(several: Sequence[np.ndarray], *spectra: Any, scale: int) -> np.ndarray:

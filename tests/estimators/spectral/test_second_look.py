@@ -7,7 +7,11 @@ import scipy.ndimage
 
 from kernelgan_jax import analyse, blur_kernels, equivalent_gaussian, judge
 from kernelgan_jax.degradation import downscale
-from kernelgan_jax.estimators.spectral import kernel_scores, second_look
+from kernelgan_jax.estimators.spectral import (
+    compared_kernels,
+    kernel_scores,
+    second_look,
+)
 from kernelgan_jax.estimators.spectral.analysis import fit_measured
 from kernelgan_jax.estimators.spectral.best import best
 from kernelgan_jax.estimators.spectral.measured import measure
@@ -33,7 +37,7 @@ def fitted():
 def preferring(place):
     """A network that scores the kernel of one place in its inputs highest."""
     size = len(kernel_scores.network().mean)
-    first = size - 2 * COUNT - second_look._PLACES
+    first = size - 2 * COUNT - compared_kernels.PLACES
     hidden = np.zeros((1, size, 1), np.float32)
     hidden[0, first + place] = 1
     return kernel_scores.Network(
@@ -80,7 +84,7 @@ def test_the_likeliest_kernel_is_the_first_of_different_ones(fitted):
     assert found.names[1:] == ("bicubic", *["Gaussian"] * len(others))
     wide_enough = [
         factor
-        for factor in second_look.FACTORS
+        for factor in compared_kernels.FACTORS
         if np.linalg.det(factor * own) >= np.linalg.det(bicubic)
     ]
     assert 0.5 in wide_enough and 0.2 not in wide_enough
@@ -93,7 +97,7 @@ def test_the_likeliest_kernel_is_the_first_of_different_ones(fitted):
 
 def test_the_picture_can_decide(fitted, monkeypatch):
     measured, fits, likeliest = fitted
-    factor, place = 0.5, 3 + second_look.FACTORS.index(0.5)
+    factor, place = 0.5, 3 + compared_kernels.FACTORS.index(0.5)
     network = preferring(place)
     monkeypatch.setattr(second_look, "network", lambda: network)
     chosen = second_look.reconsider(measured, fits, likeliest, scale=SCALE)
@@ -114,7 +118,7 @@ def test_the_picture_can_decide(fitted, monkeypatch):
 
 def test_the_likeliest_kernel_stays_without_a_clear_difference(fitted, monkeypatch):
     measured, fits, likeliest = fitted
-    network = preferring(second_look._PLACES - 1)
+    network = preferring(compared_kernels.PLACES - 1)
     weak = network._replace(output=np.full((1, 1), 0.9 * second_look.MARGIN))
     monkeypatch.setattr(second_look, "network", lambda: weak)
     assert second_look.reconsider(measured, fits, likeliest, scale=SCALE) is likeliest
