@@ -133,8 +133,9 @@ class Evidence(NamedTuple):
     converged: bool
     """Whether the search for the most likely kernel converged."""
     family: str = ""
-    """What the kernel is: `Gaussian`, `generalised Gaussian`, `motion`, `camera shake`,
-    or the name of a resampler, `bicubic`, `lanczos` or `box`."""
+    """What the kernel is: `Gaussian`, `generalised Gaussian`, `sharpened Gaussian`,
+    `motion`, `camera shake`, or the name of a resampler, `bicubic`, `lanczos` or `box`.
+    """
     jpeg_strength: float = 0.0
     """Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none."""
     span: float = 1.0

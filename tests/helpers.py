@@ -18,6 +18,8 @@ import scipy.ndimage
 from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels, degradation, kernels, resize
+from kernelgan_jax.estimators.spectral import compared_kernels, kernel_scores
+from kernelgan_jax.estimators.spectral.picture_statistics import COUNT
 
 ROOT = Path(__file__).parents[1]
 """Folder of the repository."""
@@ -390,6 +392,18 @@ def photo():
 
 
 # --- Kernels ---
+
+
+def network_preferring(place):
+    """A network of the second look that scores the kernel of one place in its inputs
+    highest."""
+    size = len(kernel_scores.network().mean)
+    first = size - 2 * COUNT - compared_kernels.PLACES
+    hidden = np.zeros((1, size, 1), np.float32)
+    hidden[0, first + place] = 1
+    return kernel_scores.Network(
+        np.zeros(size), np.ones(size), hidden, np.zeros((1, 1)), np.full((1, 1), 100.0)
+    )
 
 
 def gaussian(scale=2, *, size=9, variances=(2.0, 1.0), angle=0.5):

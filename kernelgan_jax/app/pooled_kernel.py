@@ -55,7 +55,8 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
                 found = evidence(measured, fits, scale=scale)
                 if found.family in RARE:
                     resampler = found.family if found.family in RESAMPLERS else ""
-                    found = evidence(measured, fits, scale=scale, rare=False)
+                    if not found.by_picture:  # Else its spectrum is too wide.
+                        found = evidence(measured, fits, scale=scale, rare=False)
         except Exception:  # Whatever it is, the other images go on.
             return None
         return *log_covariance(found.kernel, found.samples, scale=scale), resampler

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from kernelgan_jax import analyse, blur_kernels
-from kernelgan_jax.app import cli
+from kernelgan_jax.app import cli, pooled_kernel
 from kernelgan_jax.app.images.image_files import read
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.spectral import second_look
 from kernelgan_jax.estimators.spectral.smoothing import log_covariance, pool
 from kernelgan_jax.pixels import from_unit
 
@@ -50,6 +51,28 @@ def test_all_images_get_one_kernel(photos, tmp_path, capsys):
     ]
     assert [found["kernel"] for found in reports] == ["pool", "pool"]
     assert reports[0]["kernel_measures"] == reports[1]["kernel_measures"]
+
+
+def test_a_resampler_that_the_picture_chose_has_its_own_width(
+    photos, tmp_path, monkeypatch
+):
+    """Its spectrum speaks for a wider kernel, which the picture has refused."""
+    votes = []
+
+    def counted(values, variances, **more):
+        votes.extend(zip(values, more["resamplers"], strict=True))
+        return pool(values, variances, **more)
+
+    monkeypatch.setattr(pooled_kernel, "pool", counted)
+    network = helpers.network_preferring(2)
+    monkeypatch.setattr(second_look, "network", lambda: network)
+    flags = [f"--image={photos / 'a.png'}", f"--output_dir={tmp_path}", "--pool"]
+    assert cli.main(["main.py", *flags, "--sr=none"]) == 0
+    [(value, resampler)] = votes
+    bicubic = blur_kernels.bicubic(2)
+    expected, _ = log_covariance(bicubic, bicubic[None], scale=2)
+    assert resampler == "bicubic"
+    np.testing.assert_allclose(value, expected, atol=0.01)
 
 
 def test_the_kernel_alone(photos, tmp_path, capsys):

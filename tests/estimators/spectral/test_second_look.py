@@ -1,14 +1,22 @@
 """The second look: statistics of pictures, what is compared, and the choice."""
 
 import helpers
+import jax
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from kernelgan_jax import analyse, blur_kernels, equivalent_gaussian, judge
+from kernelgan_jax import (
+    analyse,
+    blur_kernels,
+    equivalent_gaussian,
+    judge,
+    transfer_functions,
+)
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral import (
     compared_kernels,
+    given_kernels,
     kernel_scores,
     second_look,
 )
@@ -32,17 +40,6 @@ def image_of(side=192):
 def fitted():
     measured, fits = fit_measured(measure(image_of()), scale=SCALE)
     return measured, fits, best(measured, fits, scale=SCALE, rare=True)
-
-
-def preferring(place):
-    """A network that scores the kernel of one place in its inputs highest."""
-    size = len(kernel_scores.network().mean)
-    first = size - 2 * COUNT - compared_kernels.PLACES
-    hidden = np.zeros((1, size, 1), np.float32)
-    hidden[0, first + place] = 1
-    return kernel_scores.Network(
-        np.zeros(size), np.ones(size), hidden, np.zeros((1, 1)), np.full((1, 1), 100.0)
-    )
 
 
 def test_statistics_see_halos_and_softness():
@@ -76,12 +73,15 @@ def test_a_constant_picture_has_statistics():
 
 def test_the_likeliest_kernel_is_the_first_of_different_ones(fitted):
     found = second_look.look(*fitted, scale=SCALE)
-    assert found.names[0] == "Gaussian" == fitted[2].name
-    np.testing.assert_allclose(found.kernels[0], fitted[2].kernel)
+    names = [each.name for each in found.compared]
+    sharpened = len(compared_kernels.SHARPENED)
+    assert names[0] == "Gaussian" == fitted[2].name
+    np.testing.assert_allclose(found.compared[0].kernel, fitted[2].kernel)
     own, bicubic, *others = (
-        equivalent_gaussian.covariance(k, scale=SCALE) for k in found.kernels
+        equivalent_gaussian.covariance(each.kernel, scale=SCALE)
+        for each in found.compared[:-sharpened]
     )
-    assert found.names[1:] == ("bicubic", *["Gaussian"] * len(others))
+    assert names[1:-sharpened] == ["bicubic", *["Gaussian"] * len(others)]
     wide_enough = [
         factor
         for factor in compared_kernels.FACTORS
@@ -91,14 +91,33 @@ def test_the_likeliest_kernel_is_the_first_of_different_ones(fitted):
     for factor, other in zip(wide_enough, others, strict=True):
         np.testing.assert_allclose(other, factor * own, rtol=0.1, atol=0.1)
     inputs = len(kernel_scores.network().mean)
-    assert found.inputs.shape == (2, len(found.kernels), inputs)
+    assert found.inputs.shape == (2, len(names), inputs)
     assert np.isfinite(found.inputs).all()
+
+
+def test_sharpened_kernels_are_compared(fitted):
+    found = second_look.look(*fitted, scale=SCALE).compared
+    of_frequency = np.array([0.0, 0.125, 0.25])  # Cycles per HR pixel.
+    passed = [
+        abs(transfer_functions.at(each.kernel, of_frequency, np.zeros(1), scale=SCALE))[
+            :, 0
+        ]
+        for each in (found[0], *found[-len(compared_kernels.SHARPENED) :])
+    ]
+    for (factor, amount), each in zip(
+        compared_kernels.SHARPENED, passed[1:], strict=True
+    ):
+        wave = np.exp(-((2 * np.pi * of_frequency * SCALE) ** 2) / 2)
+        expected = passed[0] ** factor * (1 + amount * (1 - wave))
+        np.testing.assert_allclose(each, expected, rtol=0.03)
+    assert [each.name for each in found].count("sharpened Gaussian") == 2
+    assert min(each.kernel.min() for each in found[-2:]) < 0
 
 
 def test_the_picture_can_decide(fitted, monkeypatch):
     measured, fits, likeliest = fitted
     factor, place = 0.5, 3 + compared_kernels.FACTORS.index(0.5)
-    network = preferring(place)
+    network = helpers.network_preferring(place)
     monkeypatch.setattr(second_look, "network", lambda: network)
     chosen = second_look.reconsider(measured, fits, likeliest, scale=SCALE)
     assert chosen.by_picture and chosen.name == "Gaussian"
@@ -118,10 +137,24 @@ def test_the_picture_can_decide(fitted, monkeypatch):
 
 def test_the_likeliest_kernel_stays_without_a_clear_difference(fitted, monkeypatch):
     measured, fits, likeliest = fitted
-    network = preferring(compared_kernels.PLACES - 1)
+    network = helpers.network_preferring(compared_kernels.PLACES - 1)
     weak = network._replace(output=np.full((1, 1), 0.9 * second_look.MARGIN))
     monkeypatch.setattr(second_look, "network", lambda: weak)
     assert second_look.reconsider(measured, fits, likeliest, scale=SCALE) is likeliest
+
+
+def test_the_samples_of_a_sharpened_kernel_are_sharpened(fitted, monkeypatch):
+    network = helpers.network_preferring(compared_kernels.PLACES - 1)
+    monkeypatch.setattr(second_look, "network", lambda: network)
+    chosen = second_look.reconsider(*fitted, scale=SCALE)
+    assert chosen.by_picture and chosen.name == "sharpened Gaussian"
+    widths = [
+        equivalent_gaussian.widths(each, scale=SCALE).longer
+        for each in (chosen.kernel, *chosen.samples)
+    ]
+    assert (chosen.samples.min((1, 2)) < 0).all()
+    np.testing.assert_allclose(np.mean(widths[1:]), widths[0], rtol=0.15)
+    assert np.std(widths[1:]) > 0.05
 
 
 def test_images_that_are_not_fit_for_it_keep_the_likeliest(fitted):
@@ -161,6 +194,15 @@ def test_pictures_are_large_enough_for_statistics(fitted, scale, side, monkeypat
         shapes.append(picture.shape)
         return statistics(picture)
 
+    spectra = measured.power, measured.observation
+    suited = given_kernels.fit([found[1].kernel], *spectra, scale=SCALE)
+    monkeypatch.setattr(
+        given_kernels,
+        "fit",
+        lambda some, *_, **__: jax.tree.map(
+            lambda x: np.repeat(x, len(some), 0), suited
+        ),
+    )
     monkeypatch.setattr(second_look, "statistics", seen)
     for shape in [(side, 400), (2 * side + 1, side + 1), (side - 1, 400)]:
         image = measured._replace(own=helpers.noise(*shape, 1) / np.float32(255))
