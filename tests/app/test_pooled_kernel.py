@@ -53,10 +53,10 @@ def test_all_images_get_one_kernel(photos, tmp_path, capsys):
     assert reports[0]["kernel_measures"] == reports[1]["kernel_measures"]
 
 
-def test_a_resampler_that_the_picture_chose_has_its_own_width(
-    photos, tmp_path, monkeypatch
-):
+def test_a_resampler_that_the_picture_chose_has_its_own_width(tmp_path, monkeypatch):
     """Its spectrum speaks for a wider kernel, which the picture has refused."""
+    lr = from_unit(downscale(helpers.dead_leaves(192, 256), TRUE, 2), np.uint8)
+    image = helpers.write_image(tmp_path / "a.png", lr)
     votes = []
 
     def counted(values, variances, **more):
@@ -66,7 +66,7 @@ def test_a_resampler_that_the_picture_chose_has_its_own_width(
     monkeypatch.setattr(pooled_kernel, "pool", counted)
     network = helpers.network_preferring(2)
     monkeypatch.setattr(second_look, "network", lambda: network)
-    flags = [f"--image={photos / 'a.png'}", f"--output_dir={tmp_path}", "--pool"]
+    flags = [f"--image={image}", f"--output_dir={tmp_path / 'out'}", "--pool"]
     assert cli.main(["main.py", *flags, "--sr=none"]) == 0
     [(value, resampler)] = votes
     bicubic = blur_kernels.bicubic(2)
