@@ -19,7 +19,8 @@ from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 
 FACTORS = (0.2, 0.35, 0.5)
 """Covariances of the Gaussians that are tried, relative to the likeliest kernel's;
-those that are narrower than the bicubic kernel are left out."""
+those that are narrower than the bicubic kernel, or at scale 1 than next to no blur, are
+left out."""
 
 SHARPENED = ((1.0, 0.35), (1.2, 0.8))
 """Covariances, relative to the likeliest kernel's, and amounts of the sharpened
@@ -67,13 +68,14 @@ def compared(likeliest: Best, fits: Fits, *, scale: int) -> Iterator[Compared]:
     if likeliest.name != gaussian:
         fitted = np.asarray(fits.families.kernel[GAUSSIAN], np.float64)
         yield Compared(1, gaussian, fitted, of_kernel(fitted))
-    least = 0.0
-    if fits.resamplers is not None:
-        number = list(RESAMPLERS).index("bicubic")
-        bicubic = np.asarray(fits.resamplers.kernel[number], np.float64)
-        yield Compared(2, "bicubic", bicubic, of_kernel(bicubic))
-        # Who downscales with a narrower kernel?
-        least = np.linalg.det(of_kernel(bicubic))
+    if fits.resamplers is None:  # At scale 1 there may have been next to no blur.
+        name, narrowest = gaussian, _gaussian(len(own), 0 * covariance, 0.0, scale)
+    else:  # Who downscales with a narrower kernel?
+        name = "bicubic"
+        number = list(RESAMPLERS).index(name)
+        narrowest = np.asarray(fits.resamplers.kernel[number], np.float64)
+    yield Compared(2, name, narrowest, of_kernel(narrowest))
+    least = np.linalg.det(of_kernel(narrowest))
     for place, factor in enumerate(FACTORS, 3):
         tried = factor * covariance
         if np.linalg.det(tried) >= least:
