@@ -64,7 +64,7 @@ def test_the_network_learns_when_another_kernel_is_better(
 
 def test_an_example_repeats(photos: list[Path], monkeypatch) -> None:
     monkeypatch.setattr(examples, "SHARES", (0.0, 1.0, 0.0, 0.0))
-    monkeypatch.setattr(examples, "SHRINKS", (1,))
+    monkeypatch.setattr(examples, "SHRINKS", (1, 1))
     monkeypatch.setattr(examples, "LEAST", 192)
     monkeypatch.setattr(examples, "SIDE", 192)
     first, second = (examples.draw((0, 1), photos) for _ in range(2))

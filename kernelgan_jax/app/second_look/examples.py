@@ -31,8 +31,17 @@ from kernelgan_jax.super_resolution.deep_wiener.request import (
 SHARES = (0.2, 0.45, 0.15, 0.2)
 """How often each of `SCALES` is drawn."""
 
-SHRINKS = (2, 3, 4, 5, 6)
-"""Photographs are shrunk by one of these, so that most of them are sharp."""
+SHRINKS = 1.25, 6.0
+"""Photographs are shrunk by a factor between these."""
+
+FILTERS = (
+    Image.Resampling.BOX,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+)
+"""They are shrunk by one of these: scenes are as sharp or as soft as cameras, scanners
+and programs make them."""
 
 SIDE = 512
 """Largest side of an HR image."""
@@ -140,18 +149,24 @@ def _photograph(path: Path) -> Image.Image:
 def _hr(rng: np.random.Generator, path: Path, scale: int) -> np.ndarray | None:
     """A part of a photograph that was shrunk, in [0, 1]; None if it is too small."""
     photograph = _photograph(path)
-    shrinks = [n for n in SHRINKS if min(photograph.size) // n >= LEAST]
-    if not shrinks:
+    least, most = SHRINKS
+    most = min(most, min(photograph.size) / LEAST)
+    if most < least:
         return None
-    pixels = np.asarray(photograph.reduce(int(rng.choice(shrinks))))
-    sides = [min(side, SIDE) // (2 * scale) * 2 * scale for side in pixels.shape[:2]]
+    shrink = least * (most / least) ** rng.random()
+    shrunk_by = FILTERS[rng.integers(len(FILTERS))]
+    sides = [
+        int(min(side / shrink, SIDE)) // (2 * scale) * 2 * scale
+        for side in photograph.size
+    ]
 
     def part() -> np.ndarray:
-        top, left = (
-            int(rng.integers(whole - side + 1))
-            for whole, side in zip(pixels.shape[:2], sides, strict=True)
+        left, top = (
+            rng.uniform(0, whole - shrink * side)
+            for whole, side in zip(photograph.size, sides, strict=True)
         )
-        return pixels[top : top + sides[0], left : left + sides[1]]
+        box = left, top, left + shrink * sides[0], top + shrink * sides[1]
+        return np.asarray(photograph.resize(sides, shrunk_by, box))
 
     def steepness(part: np.ndarray) -> float:
         return float(np.abs(np.diff(part[..., 1].astype(np.float32), axis=1)).mean())
