@@ -1,5 +1,6 @@
 """The scores of the second look: small networks, as NumPy arrays.
 
+Differences of scores are expected differences of PSNR, dB.
 `kernelgan_jax.app.second_look.train` trains them.
 """
 

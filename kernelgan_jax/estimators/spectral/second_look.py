@@ -4,9 +4,8 @@ A soft scene looks to the spectrum like a wide kernel, and a sharpened image lik
 narrow one. The pictures differ: where a kernel is too wide, edges get halos. So the
 image is restored with the likeliest kernel and with others (`compared_kernels.py`),
 and a small network that was trained on photographs (`kernelgan_jax.app.second_look`)
-scores the kernels by statistics of the pictures, and by what the spectrum says: the
-higher the score, the larger the PSNR that super-resolution is expected to reach with
-the kernel.
+scores the kernels by statistics of the pictures, and by what the spectrum says: by the
+PSNR that super-resolution is expected to reach with them.
 
 References:
   Liu, Wang, Cho, Finkelstein, Rusinkiewicz, "A no-reference metric for evaluating the
@@ -44,8 +43,9 @@ from kernelgan_jax.parallel import map_images
 SCALES = (1, 2, 3, 4)
 """Scales that the network was trained for."""
 
-MARGIN = 2.5
-"""By how much the score of another kernel must be higher than the likeliest one's."""
+MARGIN = 1.0
+"""By how much the expected PSNR of another kernel must be higher than the likeliest
+one's, dB."""
 
 SIDE = 256
 """About the largest side of the pictures, pixels."""
@@ -54,7 +54,6 @@ MIN_SIDE = 64
 """Smallest side of a picture without its rim, pixels."""
 
 _KINDS = (*FAMILY_NAMES, CAMERA_SHAKE)
-
 
 MOST_RATIO = 4.0
 """Largest logarithm of the ratio of two losses that counts."""
