@@ -33,10 +33,10 @@ from kernelgan_jax.parallel import map_images
 NETWORKS = 5
 """Networks whose scores are averaged."""
 
-HIDDEN = 32
+HIDDEN = 64
 """Hidden units of each."""
 
-STEPS = 1600
+STEPS = 3200
 BATCH = 128
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.03

@@ -43,7 +43,7 @@ from kernelgan_jax.parallel import map_images
 SCALES = (1, 2, 3, 4)
 """Scales that the network was trained for."""
 
-MARGIN = 1.5
+MARGIN = 2.0
 """By how much the expected PSNR of another kernel must be higher than the likeliest
 one's, dB."""
 
