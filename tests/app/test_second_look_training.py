@@ -23,7 +23,7 @@ def made(seed: tuple[int, ...], photos: list[Path]) -> Example | None:
     inputs = rng.normal(size=(count, INPUTS)).astype(np.float32)
     inputs[:, 0] = rng.choice([-1.0, 1.0])
     inputs[:, 1] = np.arange(count) == count - 1
-    gains = np.where(inputs[:, 1] > 0, 3 * inputs[:, 0], 0.0)
+    gains = np.where(inputs[:, 1] > 0, 6 * inputs[:, 0], 0.0)
     parts = np.stack([inputs] * int(rng.choice([1, 2, 4])))
     return Example(photo, 2, parts, gains.astype(np.float32))
 
@@ -48,7 +48,7 @@ def test_the_network_learns_when_another_kernel_is_better(
         inputs[..., 0], inputs[:, 2, 1] = sign, 1
         scores = network.scores(inputs)
         assert (scores[2] - scores[0] > 2) == (sign > 0)
-        assert scores[2] - scores[0] == pytest.approx(3 * sign, abs=1)
+        assert scores[2] - scores[0] == pytest.approx(6 * sign, abs=2)
     log = json.loads((tmp_path / "run/log.json").read_text())
     assert log["all"]["examples"] == 59
     assert log["x2"]["chosen"] > 0.8 * log["x2"]["best"] > 0
