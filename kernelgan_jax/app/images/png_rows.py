@@ -66,8 +66,13 @@ def _bytes_of_rows(header: bytes) -> int:
     for row, column, down, across in _PASSES if is_interlaced else ((0, 0, 1, 1),):
         rows, columns = len(range(row, height, down)), len(range(column, width, across))
         if columns:
-            total += rows * (1 + -(-columns * _CHANNELS[colour] * depth // 8))
+            total += _bytes_of(rows, columns, depth=depth, colour=colour)
     return total
+
+
+def _bytes_of(rows: int, columns: int, *, depth: int, colour: int) -> int:
+    """Bytes of rows, each with that of its filter."""
+    return rows * (1 + -(-columns * _CHANNELS[colour] * depth // 8))
 
 
 def read(file: IO[bytes]) -> np.ndarray:
@@ -94,7 +99,7 @@ def read(file: IO[bytes]) -> np.ndarray:
         rows, columns = len(range(row, height, down)), len(range(column, width, across))
         if not (rows and columns):
             continue
-        size = rows * (1 + columns * _CHANNELS[colour] * depth // 8)
+        size = _bytes_of(rows, columns, depth=depth, colour=colour)
         own = struct.pack(">IIBBBBB", columns, rows, depth, colour, 0, 0, 0)
         start = PNG_START + png_chunk(b"IHDR", own) + key
         data = _packed_anew(unpacker, packed, size)

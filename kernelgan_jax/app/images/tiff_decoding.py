@@ -243,10 +243,7 @@ class Tiff:
 
     def check_for_pillow(self, file: IO[bytes], frame: int) -> None:
         """Raises an error if a part of an image in the open file is missing."""
-        page, size = self.pages[frame], self._file.filehandle.size
-        tiff_pages.check_for_pillow(page, size)
-        if page.compression == tiff_pages.JPEG:
-            tiff_pages.check_jpegs(page, file)
+        tiff_pages.check_for_pillow(self.pages[frame], file)
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""

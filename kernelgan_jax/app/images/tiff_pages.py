@@ -154,16 +154,36 @@ def written(page: TiffPage) -> list[tuple[int, int]]:
     return found
 
 
-def check_jpegs(page: TiffPage, file: IO[bytes]) -> None:
-    """Checks the sides of the JPEGs that are strips or tiles, before Pillow reads them.
+def check_for_pillow(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks what Pillow does not, before it reads an image.
 
     Args:
       page: The image.
       file: The open file that it lies in.
 
     Raises:
-      ValueError: If one is smaller than its part of the image: Pillow leaves the rest
-        as the memory was before.
+      ValueError: If a part of it is not in the file: Pillow leaves some of these
+        black, or as the memory was before, without a word.
+    """
+    if page.compression == _OLD_JPEG:  # Its places may be in other tags.
+        return
+    offsets = page.dataoffsets
+    if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
+        raise ValueError(_MISSING)
+    # Pillow makes do without the numbers of bytes, and with some that are wrong.
+    is_stated = any(tag in page.tags for tag in _BYTE_COUNTS)
+    size = file.seek(0, 2)
+    if is_stated and page.compression != _NONE and max(map(sum, places(page))) > size:
+        raise ValueError(BEHIND)
+    if page.compression == JPEG:
+        _check_jpegs(page, file)
+
+
+def _check_jpegs(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks that the JPEGs in an image's strips or tiles are as large as these.
+
+    Raises:
+      ValueError: If one is smaller: Pillow leaves the rest as the memory was before.
     """
     if page.planarconfig == _PLANES and page.is_subsampled:
         return  # Planes of colour are smaller than that of brightness.
@@ -184,24 +204,6 @@ def check_jpegs(page: TiffPage, file: IO[bytes]) -> None:
         width = min(columns, page.imagewidth - left)
         if frame is not None and (frame.height < height or frame.width < width):
             raise ValueError(_TOO_SMALL)
-
-
-def check_for_pillow(page: TiffPage, size: int) -> None:
-    """Checks what Pillow does not, before it reads an image in a file of this size.
-
-    Raises:
-      ValueError: If a part of it is not in the file: Pillow leaves some of these
-        black, without a word.
-    """
-    if page.compression == _OLD_JPEG:  # Its places may be in other tags.
-        return
-    offsets = page.dataoffsets
-    if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
-        raise ValueError(_MISSING)
-    # Pillow makes do without the numbers of bytes, and with some that are wrong.
-    is_stated = any(tag in page.tags for tag in _BYTE_COUNTS)
-    if is_stated and page.compression != _NONE and max(map(sum, places(page))) > size:
-        raise ValueError(BEHIND)
 
 
 def photometric(page: TiffPage) -> int:
