@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import glob
 import shutil
 import sys
 import time
@@ -170,7 +171,8 @@ class TestInTheBrowser:
         for page in (first_page, second_page):
             page.context.close()
         for _ in range(300):
-            left = [*results.iterdir(), *uploads.glob("*/*.png")]
+            # Unlike `Path.glob`, it allows folders to be removed meanwhile.
+            left = [*results.iterdir(), *glob.glob(f"{uploads}/*/*.png")]
             if not left:
                 break
             time.sleep(0.1)
