@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.fft
 
 from kernelgan_jax import kernels, transfer_functions
 
@@ -27,22 +28,15 @@ def wrapped_size(size: int, *, scale: int, multiple: int = 1) -> int:
     Args:
       size: Pixels of the image along the axis, at least 1.
       scale: Scale of the super-resolution; it decides the least gap (`GAP`).
-      multiple: The result is a multiple of this.
+      multiple: The result is a multiple of this, which has no other prime factors than
+        2, 3 and 5.
 
     Returns:
       The least length from `size` plus the gap on whose prime factors are 2, 3 and 5.
     """
-    length = size + GAP.get(scale, DEFAULT_GAP)
-    while length % multiple or not _is_smooth(length):
-        length += 1
-    return length
-
-
-def _is_smooth(number: int) -> bool:
-    for prime in (2, 3, 5):
-        while number % prime == 0:
-            number //= prime
-    return number == 1
+    least = size + GAP.get(scale, DEFAULT_GAP)
+    # The lengths for real transforms are those of prime factors 2, 3 and 5.
+    return multiple * scipy.fft.next_fast_len(-(-least // multiple), real=True)
 
 
 def wrap(image: jax.Array, shape: tuple[int, int]) -> jax.Array:

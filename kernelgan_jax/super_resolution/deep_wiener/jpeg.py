@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.fft
 
 from kernelgan_jax.jpeg_steps import CHROMA_STEPS, LUMA_STEPS
 
@@ -16,23 +17,14 @@ def smooth(image: jax.Array, amount: jax.Array | float) -> jax.Array:
 
 
 _TO_YCC = np.array(
-    [
-        [0.299, 0.587, 0.114],
-        [-0.168736, -0.331264, 0.5],
-        [0.5, -0.418688, -0.081312],
-    ],
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]],
     np.float32,
 )
 
-
 _MIDDLE = np.array([[[128, 0, 0]]], np.float32)
 
-
-def _cosines() -> np.ndarray:
-    """The orthonormal discrete cosine transform of 8 values."""
-    wave = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(8) + 1) / 16)
-    wave *= np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None]
-    return wave.astype(np.float32)
+_COSINES = scipy.fft.dct(np.eye(8), axis=0, norm="ortho").astype(np.float32)
+"""The orthonormal discrete cosine transform of 8 values."""
 
 
 def jpeg(image: jax.Array, quality: jax.Array, subsample: jax.Array) -> jax.Array:
@@ -75,8 +67,7 @@ def _quantise(planes: jax.Array, steps: jax.Array) -> jax.Array:
     padded = jnp.pad(planes, pad, mode="edge")
     rows, columns = padded.shape[0] // 8, padded.shape[1] // 8
     blocks = padded.reshape(rows, 8, columns, 8, -1)
-    wave = _cosines()
-    waves = jnp.einsum("ui,vj,ricjk->rckuv", wave, wave, blocks)
+    waves = jnp.einsum("ui,vj,ricjk->rckuv", _COSINES, _COSINES, blocks)
     waves = jnp.round(waves / steps[None, None]) * steps[None, None]
-    blocks = jnp.einsum("ui,vj,rckuv->ricjk", wave, wave, waves)
+    blocks = jnp.einsum("ui,vj,rckuv->ricjk", _COSINES, _COSINES, waves)
     return blocks.reshape(padded.shape)[:height, :width]

@@ -11,6 +11,7 @@ References:
   2020.
 """
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -164,7 +165,7 @@ def apply(
       `scale*H x scale*W x 3`, not clipped.
     """
     height, width = image.shape[:2]
-    multiple = UNIT // np.gcd(UNIT, scale)
+    multiple = UNIT // math.gcd(UNIT, scale)
     inner = tuple(
         periodic.wrapped_size(side, scale=scale, multiple=multiple)
         for side in (height, width)
