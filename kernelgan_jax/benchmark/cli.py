@@ -148,10 +148,7 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sr_seeds", type=int, default=1, help="seeds of images (1)")
     command.add_argument(
         "--sr",
-        choices=[
-            *(name for name in METHODS if not weight_files.needed(name)),
-            NO_SR,
-        ],
+        choices=[*(name for name in METHODS if not weight_files.needed(name)), NO_SR],
         default="deep_wiener",
         help="super-resolution method; none for kernels alone (deep_wiener)",
     )

@@ -19,12 +19,7 @@ from kernelgan_jax.benchmark.evaluate import run_benchmark
 from kernelgan_jax.benchmark.finished import finished_results
 from kernelgan_jax.benchmark.rows import Row, kernel_rows
 from kernelgan_jax.benchmark.store import IMAGE
-from kernelgan_jax.benchmark.systems import (
-    SYSTEMS,
-    System,
-    check_names,
-    with_network,
-)
+from kernelgan_jax.benchmark.systems import SYSTEMS, System, check_names, with_network
 from kernelgan_jax.benchmark.user_files import load_systems
 
 
@@ -60,6 +55,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     scales = arguments.scales or testset.find_scales(data)
     if not scales:
         raise ValueError(f"{data}: has no lr_x2, lr_x4, ..., so it is no test set")
+    seeds = arguments.seeds
+    if seeds is None:
+        seeds = 1 if arguments.quick else SEEDS
     problems: list[str] = []
     texts = []
     for scale in scales:
@@ -68,7 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             output,
             scale=scale,
             systems=systems,
-            seeds=_seeds(arguments),
+            seeds=seeds,
             sr_seeds=arguments.sr_seeds,
             method=arguments.sr,
             names=arguments.images or _quick(arguments, scale),
@@ -100,19 +98,8 @@ def _quick(arguments: argparse.Namespace, scale: int) -> list[str]:
     return [known[int(place)] for place in places]
 
 
-def _seeds(arguments: argparse.Namespace) -> int:
-    """The number of seeds of kernels."""
-    if arguments.seeds is not None:
-        return arguments.seeds
-    return 1 if arguments.quick else SEEDS
-
-
 def _systems(arguments: argparse.Namespace) -> list[System]:
-    """The systems that the arguments name.
-
-    Raises:
-      ValueError: If there is none, or one does not exist.
-    """
+    """The systems that the arguments name; they must exist, and be at least one."""
     systems: list[System] = []
     for name in arguments.systems:
         if name == "none":
@@ -142,13 +129,7 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
 def _titled(
     systems: Sequence[System], rows: Sequence[Row], method: str
 ) -> list[System]:
-    """The systems, with the method in the title where it super-resolves their kernels.
-
-    Args:
-      systems: The systems.
-      rows: What was measured: it tells which systems make their images themselves.
-      method: The super-resolution method of systems that have none of their own.
-    """
+    """The systems, with the method in the title where their kernels are used by it."""
     used = {row.system for row in kernel_rows(rows) if IMAGE not in row.files}
     return [
         system.titled(method) if system.kernel_name in used else system

@@ -178,11 +178,7 @@ def make_test_set(
 
 
 def _read_hr(path: Path, recipe: _Recipe) -> np.ndarray:
-    """The pixels of an HR image, cut to sides that all scales divide.
-
-    Raises:
-      ImageError: If it cannot be used; the message names the file.
-    """
+    """The pixels of an HR image, cut to sides that all scales divide."""
     pixels = image_files.read_pixels(path)
     step, largest = math.lcm(*recipe.scales), max(recipe.scales)
     height, width = (side // step * step for side in pixels.shape[:2])
@@ -209,11 +205,7 @@ def _after_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 
 def _refuse_other_sets(folder: Path, recipe: dict[str, Any]) -> None:
-    """Checks that a folder holds no set that was made with other settings.
-
-    Raises:
-      ValueError: If it does, or if its `degrade.json` cannot be understood.
-    """
+    """Raises a ValueError if a folder holds a set that was made with other settings."""
     file = folder / "degrade.json"
     if not file.exists():
         return

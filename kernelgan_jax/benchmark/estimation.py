@@ -11,7 +11,7 @@ from kernelgan_jax.app.resources import batch_size, peak_memory
 from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import Config, group_name
-from kernelgan_jax.estimate import Evidence, KernelEstimate
+from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.run import check_image, in_own_range, rate
 from kernelgan_jax.estimators.spectral.analysis import analyse
 
@@ -127,17 +127,12 @@ def _run_user(
         outputs = [estimator.function(case, seed) for case, seed in jobs]
         total = cost()
     rated = [
-        output._replace(estimate=_rated(output.estimate, case, spectra))
+        output
+        if output.estimate is None  # Then the image need not be analysed.
+        else output._replace(estimate=rate(output.estimate, spectra[case].evidence))
         for output, (case, _) in zip(outputs, jobs, strict=True)
     ]
     return rated, _cost_of_one([total], len(jobs)) if estimator.timed else Cost()
-
-
-def _rated(
-    estimate: KernelEstimate | None, case: Case, spectra: Spectra
-) -> KernelEstimate | None:
-    """The estimate with its confidence; no image is analysed without an estimate."""
-    return None if estimate is None else rate(estimate, spectra[case].evidence)
 
 
 def _cost_of_one(costs: Sequence[Cost], count: int) -> Cost:

@@ -67,11 +67,7 @@ def finished_results(name: str, folder: Path) -> System:
 
 
 def _read(folder: Path, files: Sequence[Path], case: Case) -> Output:
-    """The kernel and the image of one image's files.
-
-    Raises:
-      ValueError: If there is neither, or several of one kind.
-    """
+    """The kernel and the image of one image's files: one of both, or one of each."""
     found = [path for path in files if path.suffix.lower() in (".npy", ".mat")]
     found = _of_scale(folder, found, case.scale)
     # The same kernel in both formats counts once.
@@ -101,12 +97,13 @@ def _owners(path: Path, names: frozenset[str]) -> list[str]:
     by_folder = [name for name in names if name in path.parts[:-1]]
     if by_folder:
         return by_folder
-    return sorted((n for n in names if _has_name(path.stem, n)), key=len)[-1:]
-
-
-def _has_name(text: str, name: str) -> bool:
-    """Whether a text holds a name, set off from other letters and digits."""
-    return bool(re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", text))
+    # The name is set off from other letters and digits.
+    held = (
+        name
+        for name in names
+        if re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", path.stem)
+    )
+    return sorted(held, key=len)[-1:]
 
 
 def _of_scale(folder: Path, paths: list[Path], scale: int) -> list[Path]:

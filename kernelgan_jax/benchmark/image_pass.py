@@ -11,7 +11,7 @@ from kernelgan_jax.benchmark.fingerprints import fingerprint
 from kernelgan_jax.benchmark.measure import image_measures
 from kernelgan_jax.benchmark.rows import SR, ImageRow, KernelRow, Key, kernel_file
 from kernelgan_jax.benchmark.session import Session
-from kernelgan_jax.benchmark.store import IMAGE, Store
+from kernelgan_jax.benchmark.store import IMAGE
 from kernelgan_jax.benchmark.systems import (
     System,
     UserMethod,
@@ -73,7 +73,9 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
     row = session.store.get(key, mark)
     if isinstance(row, ImageRow):
         return row
-    estimate = None if kernel_row is None else _estimate(session, case, kernel_row)
+    estimate = None
+    if kernel_row is not None and method is not None:
+        estimate = _estimate(session, case, kernel_row)
     with measured_cost() as total:
         if method is None:
             assert kernel_row is not None
@@ -123,29 +125,22 @@ def _super_resolve(
     )
 
 
-def _estimate(session: Session, case: Case, row: KernelRow) -> KernelEstimate | None:
+def _estimate(session: Session, case: Case, row: KernelRow) -> KernelEstimate:
     """The estimate of a row, with what the spectrum of its image says."""
-    if IMAGE in row.files:
-        return None  # The system has made the image itself.
-    estimate = _read_estimate(session.store, row)
-    evidence = session.spectra[case].evidence
-    return rate(estimate, evidence, estimated=row.confidence is not None)
-
-
-def _read_estimate(store: Store, row: KernelRow) -> KernelEstimate:
-    """The estimate of a row, as super-resolution needs it."""
-    scales = sorted(
-        scale for scale in range(1, row.scale + 1) if kernel_file(scale) in row.files
+    scales = (n for n in range(1, row.scale + 1) if kernel_file(n) in row.files)
+    *smaller, (_, kernel) = (
+        (scale, session.store.read_kernel(row, scale)) for scale in scales
     )
-    steps = [(scale, store.read_kernel(row, scale)) for scale in scales]
-    return KernelEstimate(
-        steps[-1][1],
+    estimate = KernelEstimate(
+        kernel,
         row.scale,
-        tuple(steps[:-1]),
+        tuple(smaller),
         failure=row.failure,
         trusted=row.trusted,
         noise_std=row.noise_std,
     )
+    evidence = session.spectra[case].evidence
+    return rate(estimate, evidence, estimated=row.confidence is not None)
 
 
 def _inputs(row: KernelRow) -> list[Any]:

@@ -51,8 +51,7 @@ _ALL = (
         "al. 2021); without its noises, which are options",
     ),
     Protocol(
-        "motion",
-        "straight motion over U(1, 4) s pixels while LR pixels collect light",
+        "motion", "straight motion over U(1, 4) s pixels while LR pixels collect light"
     ),
     Protocol("disk", "out of focus: even circles of radius U(0.75, 2) s"),
     Protocol(
@@ -70,10 +69,7 @@ _ALL = (
         "the Gaussians of div2krk without their noise, sharpened: unsharp masking of "
         "U(0.3, 1) with a Gaussian of width s",
     ),
-    Protocol(
-        "bicubic",
-        "the antialiased bicubic kernel, as of imresize",
-    ),
+    Protocol("bicubic", "the antialiased bicubic kernel, as of imresize"),
     Protocol("lanczos", "the Lanczos kernel"),
     Protocol("box", "the average of s x s pixels"),
 )

@@ -1,5 +1,6 @@
 """Rows summarised: means over seeds, and confidence against what was measured."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -45,29 +46,18 @@ def rated_kernels(rows: Sequence[Row], name: str) -> list[RatedKernel]:
     rated = []
     for row in kernel_rows(rows, system=name):
         confidence = row.confidence or {}
-        expected_psnr = confidence.get("expected_kernel_psnr")
-        expected_error = confidence.get("expected_covariance_error")
-        expected_loss = confidence.get("expected_sr_loss")
-        if (
-            row.kernel_psnr is None
-            or row.covariance_error is None
-            or expected_psnr is None
-            or expected_error is None
-            or expected_loss is None
-        ):
+        values: Any = (
+            confidence.get("expected_kernel_psnr"),
+            row.kernel_psnr,
+            confidence.get("expected_covariance_error"),
+            row.covariance_error,
+            confidence.get("expected_sr_loss"),
+        )
+        if None in values:
             continue
         best, own = true.get(row.image), psnr.get((row.image, row.seed))
-        rated.append(
-            RatedKernel(
-                confidence["level"],
-                expected_psnr,
-                row.kernel_psnr,
-                expected_error,
-                row.covariance_error,
-                expected_loss,
-                None if best is None or own is None else best - own,
-            )
-        )
+        gap = None if best is None or own is None else best - own
+        rated.append(RatedKernel._make([confidence["level"], *values, gap]))
     return rated
 
 
@@ -89,13 +79,8 @@ def values_by_image(
 ) -> dict[str, list[float]]:
     """A measure's values in the order of the seeds, for each image that has it."""
     found: dict[str, list[float]] = {}
-    for row in sorted(rows, key=_seed):
+    for row in sorted(rows, key=operator.attrgetter("seed")):
         value = getattr(row, measure)
         if value is not None:
             found.setdefault(row.image, []).append(value)
     return found
-
-
-def _seed(row: Any) -> int:
-    seed: int = row.seed
-    return seed

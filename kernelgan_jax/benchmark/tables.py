@@ -263,11 +263,8 @@ def _values(columns: Mapping[str, _Rows], measure: str, title: str, digits: int)
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in rows)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    escaped = ([text.replace("|", "\\|") for text in cells] for cells in rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)
 
 
 def _mean_and_deviation(values: Mapping[str, float], digits: int, count: int) -> str:

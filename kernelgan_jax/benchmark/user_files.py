@@ -1,6 +1,5 @@
 """Systems from a Python file of the user's: a function, or a config file."""
 
-import functools
 import hashlib
 import importlib.util
 import inspect
@@ -66,9 +65,15 @@ def load_systems(text: str) -> list[System]:
         raise ValueError(f"{file}: has no function {function}")
     names = _parameters(user, f"{file}:{function}")
     keywords = [name for name in _KEYWORDS if name in names]
+
+    def call(*arrays: np.ndarray, **known: int) -> Any:
+        return user(*arrays, **{name: known[name] for name in keywords})
+
+    def enlarge(image: np.ndarray, kernel: np.ndarray, scale: int, seed: int) -> Any:
+        return call(image, kernel, scale=scale, seed=seed)
+
     if "kernel" in names:
-        function_of_all = functools.partial(_call_method, user, keywords)
-        method = UserMethod(function_of_all, digest, seeded="seed" in keywords)
+        method = UserMethod(enlarge, digest, seeded="seed" in keywords)
         return [
             System(
                 f"{function}-{own.kernel_name}",
@@ -83,9 +88,8 @@ def load_systems(text: str) -> list[System]:
         ]
 
     def estimate(case: Case, seed: int) -> Output:
-        values = {"scale": case.scale, "seed": seed}
         lr = case.lr()
-        returned = user(lr, **{name: values[name] for name in keywords})
+        returned = call(lr, scale=case.scale, seed=seed)
         return output_of(returned, lr_shape=lr.shape, scale=case.scale)
 
     estimator = UserEstimator(estimate, lambda case: digest, seeded="seed" in keywords)
@@ -140,24 +144,8 @@ def _is_gray_image(array: np.ndarray, lr_shape: tuple[int, ...], scale: int) -> 
     )
 
 
-def _call_method(
-    user: Callable[..., Any],
-    keywords: list[str],
-    image: np.ndarray,
-    kernel: np.ndarray,
-    scale: int,
-    seed: int,
-) -> Any:
-    values = {"scale": scale, "seed": seed}
-    return user(image, kernel, **{name: values[name] for name in keywords})
-
-
 def _parameters(user: Callable[..., Any], name: str) -> set[str]:
-    """The names that a function can be called with besides the image.
-
-    Raises:
-      ValueError: If it has parameters that the benchmark has no values for.
-    """
+    """The names that a function can be called with besides the image, checked."""
     try:
         parameters = list(inspect.signature(user).parameters.values())
     except (TypeError, ValueError):  # As some functions written in C.
@@ -207,11 +195,7 @@ def _guarded(file: str, function: Callable[[], Any]) -> Any:
 
 
 def _load(path: Path) -> tuple[Any, str]:
-    """Runs a user's file.
-
-    Returns:
-      The module, and a digest of the file and of what it imports from its own folder.
-    """
+    """Runs a user's file; its module, and a digest with all of its folder's imports."""
     folder = path.parent.resolve()
     # With a name of its own, as a file may be called random.py.
     name = f"kernelgan_benchmark_{path.stem}"
