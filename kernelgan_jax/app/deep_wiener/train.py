@@ -11,7 +11,6 @@ not.
 """
 
 import functools
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +25,9 @@ from absl import app, flags
 
 from kernelgan_jax import programs
 from kernelgan_jax.app import photographs, terminal
-from kernelgan_jax.app.checkpoints import restore, save
-from kernelgan_jax.app.training_settings import check_ranges
+from kernelgan_jax.app.training import check_ranges, log, restore, save
 from kernelgan_jax.pixels import LUMA
-from kernelgan_jax.super_resolution.deep_wiener import (
-    degradation,
-    optimizer,
-    weights,
-)
+from kernelgan_jax.super_resolution.deep_wiener import degradation, optimizer, weights
 from kernelgan_jax.super_resolution.deep_wiener.config import SCALES
 from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import FAST, DeepWiener
@@ -41,11 +35,9 @@ from kernelgan_jax.super_resolution.deep_wiener.network import FAST, DeepWiener
 VALIDATION_PATCHES = 48
 """Number of patches for validation at each scale."""
 
-
 WRAPPING = 0.7
 """Part of the steps whose patches wrap around: there the inverse of the blur is exact,
 as it is in the middle of a large image. The others teach what to do at its edges."""
-
 
 SIZES = (1.0, 0.7, 0.5, 0.35)
 """Sizes of the photographs that are trained on, relative to the files'."""
@@ -135,10 +127,7 @@ def check(settings: Settings, photos: int) -> None:
 
 
 def train(
-    photos: Sequence[Path],
-    output: Path,
-    *,
-    settings: Settings,
+    photos: Sequence[Path], output: Path, *, settings: Settings
 ) -> optimizer.State:
     """Trains, or goes on with, a network.
 
@@ -217,9 +206,7 @@ def train(
                 record[f"psnr_x{s}"] = round(float(psnr), 3)
             measure, pairs = validation[s].result()
             record[f"validation_x{s}"] = round(float(measure(ema, pairs)), 3)
-        with open(output / "log.jsonl", "a") as log:
-            log.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
+        log(output, record)
         losses = []
     return state
 
@@ -364,20 +351,12 @@ def main(argv: Sequence[str]) -> int:
 
 def _run() -> None:
     start = weights.load(Path(FLAGS.weights)) if FLAGS.weights else None
+    names = "steps batch learning_rate decay muon seed save_every chunk minutes bicubic"
     settings = Settings(
+        **{name: getattr(FLAGS, name) for name in names.split()},
         start=start,
         network=start.network if start else FAST if FLAGS.fast else DeepWiener(),
-        steps=FLAGS.steps,
-        batch=FLAGS.batch,
-        learning_rate=FLAGS.learning_rate,
-        decay=FLAGS.decay,
-        muon=FLAGS.muon,
         shares=_shares(FLAGS.scales),
-        seed=FLAGS.seed,
-        save_every=FLAGS.save_every,
-        chunk=FLAGS.chunk,
-        minutes=FLAGS.minutes,
-        bicubic=FLAGS.bicubic,
     )
     paths = photographs.find(Path(FLAGS.photos))
     train(paths, Path(FLAGS.output), settings=settings)

@@ -12,7 +12,6 @@ as many steps.
 
 import dataclasses
 import functools
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,9 +24,8 @@ from absl import app, flags
 
 from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.app import photographs, terminal
-from kernelgan_jax.app.checkpoints import restore, save
 from kernelgan_jax.app.kernelgan_start import tasks
-from kernelgan_jax.app.training_settings import check_ranges
+from kernelgan_jax.app.training import check_ranges, log, restore, save
 from kernelgan_jax.estimators.kernelgan import start
 from kernelgan_jax.estimators.kernelgan.config import META, KernelGANConfig
 from kernelgan_jax.estimators.kernelgan.meta_learning import (
@@ -138,9 +136,7 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> MetaSt
                 ]
             ).items()
         }
-        with open(output / "log.jsonl", "a") as log:
-            log.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
+        log(output, record)
         shown = []
     return state
 
@@ -195,13 +191,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run() -> None:
-    settings = Settings(
-        steps=FLAGS.steps,
-        tasks=FLAGS.tasks,
-        decay=FLAGS.decay,
-        seed=FLAGS.seed,
-        save_every=FLAGS.save_every,
-    )
+    names = ("steps", "tasks", "decay", "seed", "save_every")
+    settings = Settings(**{name: getattr(FLAGS, name) for name in names})
     paths = photographs.find(Path(FLAGS.photos))
     train(paths, Path(FLAGS.output), settings=settings)
 

@@ -23,10 +23,7 @@ from kernelgan_jax.pixels import from_unit, textured_window, to_unit
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.deep_wiener import pretrained, random_kernels
 from kernelgan_jax.super_resolution.deep_wiener.enlarge import enlarge_images
-from kernelgan_jax.super_resolution.deep_wiener.request import (
-    Request,
-    added_noise_std,
-)
+from kernelgan_jax.super_resolution.deep_wiener.request import Request, added_noise_std
 
 SHARES = (0.2, 0.45, 0.15, 0.2)
 """How often each of `SCALES` is drawn."""

@@ -25,7 +25,7 @@ from absl import app, flags
 from kernelgan_jax.app import files, photographs, terminal
 from kernelgan_jax.app.second_look import examples
 from kernelgan_jax.app.second_look.examples import Example
-from kernelgan_jax.app.training_settings import check_ranges
+from kernelgan_jax.app.training import check_ranges
 from kernelgan_jax.estimators.spectral.kernel_scores import Network
 from kernelgan_jax.estimators.spectral.second_look import MARGIN, SCALES
 from kernelgan_jax.parallel import map_images
