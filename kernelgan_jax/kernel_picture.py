@@ -79,12 +79,9 @@ def gray_png(values: np.ndarray) -> bytes:
     rows = np.pad(gray, ((0, 0), (1, 0)))  # Each row begins with its filter, 0.
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        checked = name + data
-        return struct.pack(">I", len(data)) + checked + _CRC.pack(zlib.crc32(checked))
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + checksum
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(rows.tobytes()))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
-
-
-_CRC = struct.Struct(">I")

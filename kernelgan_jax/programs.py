@@ -139,7 +139,9 @@ class Program(Generic[Result]):
         key = tree, *leaves, *_settings()
         with self._compiling:  # One thread compiles, and the others wait for it.
             if key not in self._compiled:
-                self._compiled[key] = _compiled(self._function, shapes, self._name)
+                lowered = _lowered(self._function, shapes, self._name)
+                program = lowered.compile(compiler_options=compiler_options())
+                self._compiled[key] = program
         return self._compiled[key]
 
 
@@ -179,16 +181,6 @@ def _shapes(arguments: Any) -> Any:
     )
 
 
-def _compiled(
-    function: Callable[..., Result], arguments: Any, name: str
-) -> Callable[..., Result]:
-    """The compiled function."""
-    lowered = _lowered(function, arguments, name)
-    options = compiler_options()
-    compiled: Callable[..., Result] = lowered.compile(compiler_options=options)
-    return compiled
-
-
 def _lowered(function: Callable[..., Any], arguments: Any, name: str) -> Any:
     """The function as JAX compiles it, from its kept trace if there is one."""
     file = _file(name, arguments)
@@ -208,21 +200,21 @@ def _lowered(function: Callable[..., Any], arguments: Any, name: str) -> Any:
 
 
 def _file(name: str, arguments: Any) -> Path | None:
-    """Where the trace of a program is kept, if traces are kept."""
+    """Where the trace of a program is kept, if traces are kept.
+
+    The name of the file changes with all that the trace depends on.
+    """
     folder = _folder()
-    return folder and folder / (_digest(name, arguments) + _SUFFIX)
+    if folder is None:
+        return None
+    text = repr((name, arguments, _settings(), _versions(), provenance()))
+    return folder / (hashlib.sha256(text.encode()).hexdigest()[:32] + _SUFFIX)
 
 
 def _folder() -> Path | None:
     """Where JAX keeps compiled programs, if that is a folder of this machine."""
     name = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     return Path(name) if name and os.path.isdir(name) else None
-
-
-def _digest(name: str, arguments: Any) -> str:
-    """A name for a trace, which changes with all that it depends on."""
-    text = repr((name, arguments, _settings(), _versions(), provenance()))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _settings() -> tuple[Any, ...]:

@@ -85,12 +85,7 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
 
 
 def _strokes(image: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
-    """Pixels near unblurred steps that stand out: `H x W` bool.
-
-    Args:
-      image: `H x W x C` in its own range.
-      unusable: `H x W` bool, or None.
-    """
+    """Pixels near unblurred steps that stand out: `H x W` bool."""
     steps = find_unblurred_steps(luma(image), unusable=unusable)
     if not steps.any():
         return steps

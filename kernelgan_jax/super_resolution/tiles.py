@@ -75,18 +75,15 @@ class Tile(NamedTuple):
           out: The result of the whole image; changed.
           scale: Factor by which the operator enlarges.
         """
-        target, source = [], []
-        for read, kept in (
-            (self.rows, self.kept_rows),
-            (self.columns, self.kept_columns),
-        ):
-            target.append(slice(scale * kept.start, scale * kept.stop))
-            source.append(
-                slice(
-                    scale * (kept.start - read.start), scale * (kept.stop - read.start)
-                )
-            )
-        out[tuple(target)] = result[tuple(source)]
+        top, left = scale * self.rows.start, scale * self.columns.start
+        rows, columns = (
+            slice(scale * kept.start, scale * kept.stop)
+            for kept in (self.kept_rows, self.kept_columns)
+        )
+        out[rows, columns] = result[
+            rows.start - top : rows.stop - top,
+            columns.start - left : columns.stop - left,
+        ]
 
 
 def cut(size: Sequence[int], *, margin: int, tile: int | tuple[int, int]) -> list[Tile]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kernelgan_jax.estimate import KernelMap, Progress, ProgressCallback
+from kernelgan_jax.estimate import Progress, ProgressCallback
 from kernelgan_jax.super_resolution.planning import Plan
 from kernelgan_jax.super_resolution.registry import Enlarge
 from kernelgan_jax.super_resolution.stage import Stage
@@ -103,17 +103,12 @@ def _pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[_Piec
     )
     for i, (rows, down) in enumerate(downs):
         for j, (columns, right) in enumerate(rights):
-            own = _own_plan(planned, kernel_map, i, j)
+            own = planned._replace(
+                stages=(Stage(planned.scale, kernel_map.kernels[i, j]),),
+                kernel_std=float(kernel_map.width_std[i, j]),
+                kernel_map=None,
+            )
             yield _Piece(image, rows, columns, own, (down, right))
-
-
-def _own_plan(planned: Plan, kernel_map: KernelMap, row: int, column: int) -> Plan:
-    """The plan of one part."""
-    return planned._replace(
-        stages=(Stage(planned.scale, kernel_map.kernels[row, column]),),
-        kernel_std=float(kernel_map.width_std[row, column]),
-        kernel_map=None,
-    )
 
 
 def _spans(side: int, count: int, scale: int) -> list[tuple[slice, np.ndarray]]:

@@ -20,7 +20,6 @@ from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
 LR_SIZES = {1: 96, 2: 64, 3: 48, 4: 48}
 """Side of the LR patches, by scale."""
 
-
 _MARGIN = 4
 """LR pixels around patches that are cut off at the end."""
 

@@ -17,13 +17,8 @@ from kernelgan_jax.super_resolution.deep_wiener.refinement import (
     refit,
     window,
 )
-from kernelgan_jax.super_resolution.deep_wiener.request import (
-    Request,
-    added_noise_std,
-)
-from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import (
-    enlarge_averaged,
-)
+from kernelgan_jax.super_resolution.deep_wiener.request import Request, added_noise_std
+from kernelgan_jax.super_resolution.deep_wiener.self_ensemble import enlarge_averaged
 from kernelgan_jax.super_resolution.deep_wiener.weights import Weights, load
 from kernelgan_jax.super_resolution.filling import fill_unusable
 from kernelgan_jax.super_resolution.planning import Plan

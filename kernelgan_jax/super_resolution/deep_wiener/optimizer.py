@@ -14,10 +14,7 @@ import optax
 from optax import contrib
 
 from kernelgan_jax.pixels import LUMA
-from kernelgan_jax.super_resolution.deep_wiener.degradation import (
-    Pair,
-    degrade,
-)
+from kernelgan_jax.super_resolution.deep_wiener.degradation import Pair, degrade
 from kernelgan_jax.super_resolution.deep_wiener.model import apply, init
 from kernelgan_jax.super_resolution.deep_wiener.network import (
     TRUNKS,
@@ -27,7 +24,6 @@ from kernelgan_jax.super_resolution.deep_wiener.network import (
 
 EMA_DECAY = 0.999
 """Decay of the moving average of the weights; less in the first steps."""
-
 
 FLOOR = 1e-5
 """Squared error below which a patch no longer counts (50 dB): flat ones."""
@@ -99,10 +95,7 @@ def learning_rate(step: int, *, progress: float, largest: float, decay: float) -
 
 
 def training(
-    *,
-    network: DeepWiener,
-    muon: bool = True,
-    make_pair: Callable[..., Pair] = degrade,
+    *, network: DeepWiener, muon: bool = True, make_pair: Callable[..., Pair] = degrade
 ) -> Training:
     """Training as pure functions.
 
@@ -189,12 +182,7 @@ def training(
 
 
 def enlarge(
-    params: Params,
-    pairs: Pair,
-    *,
-    scale: int,
-    network: DeepWiener,
-    wraps: bool = False,
+    params: Params, pairs: Pair, *, scale: int, network: DeepWiener, wraps: bool = False
 ) -> jax.Array:
     """The network's results of a batch of pairs, `B x sn x sn x 3`."""
 

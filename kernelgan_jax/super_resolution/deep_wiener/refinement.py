@@ -13,6 +13,7 @@ References:
   algorithms", CVPR 2009, section 3, for estimating the kernel and the picture in turn.
 """
 
+import operator
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -68,15 +69,6 @@ class _Equations(NamedTuple):
     square: float
     pixels: int
     """Number of errors."""
-
-    def with_more(self, other: "_Equations") -> "_Equations":
-        """The equations of the pixels of both."""
-        return _Equations(
-            self.matrix + other.matrix,
-            self.vector + other.vector,
-            self.square + other.square,
-            self.pixels + other.pixels,
-        )
 
     def error(self, kernel: np.ndarray) -> float:
         """Mean squared error of a kernel."""
@@ -146,12 +138,7 @@ def window(image: np.ndarray) -> tuple[slice, slice]:
 
 
 def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
-    """The kernel between a picture and its LR image; None if it explains little.
-
-    Args:
-      picture: `sH x sW x C`, the network's result.
-      request: The image, `H x W x C`, and the estimate of its kernel.
-    """
+    """The kernel between a picture and its LR image; None if it explains little."""
     scale, side = request.scale, _side(request.scale)
     estimate = kernels.normalise(
         metrics.pad_to_frame(request.kernel, scale=scale, size=side)
@@ -163,7 +150,7 @@ def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
     ]
     if min(half.pixels for half in halves) < side**2:
         return None
-    whole = halves[0].with_more(halves[1])
+    whole = _Equations(*map(operator.add, *halves))
     # The error of the estimate stands for all that the fit does not explain.
     noise = CORRELATED_PIXELS * whole.error(estimate)
     least = VALUE_FLOOR * np.abs(estimate).max()
@@ -182,10 +169,7 @@ def _solve(
 ) -> np.ndarray:
     """The most likely kernel, sum 1: a Gaussian prior about the estimate.
 
-    Args:
-      equations: Of the squared errors.
-      estimate: `n x n`.
-      inverse: Variance of the error over that of each value, `n x n`.
+    `inverse` is the variance of the error over that of each value, `n x n`.
     """
     start = estimate.ravel()
     system = equations.matrix + np.diag(inverse.ravel())
@@ -213,15 +197,7 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
 def _equations(
     picture: np.ndarray, image: np.ndarray, kept: np.ndarray, *, side: int, scale: int
 ) -> _Equations:
-    """The equations of the values of a kernel, from some of the LR pixels.
-
-    Args:
-      picture: `sH x sW`, gray.
-      image: `H x W`, gray.
-      kept: `H x W`, which of its pixels.
-      side: Of the kernel.
-      scale: s.
-    """
+    """The equations of a kernel's values, from the `kept` pixels of a gray LR image."""
     mean = image[kept].mean() if kept.any() else 0.0
     views = np.lib.stride_tricks.sliding_window_view(picture - mean, (side, side))
     matrix, vector = np.zeros((side**2, side**2)), np.zeros(side**2)

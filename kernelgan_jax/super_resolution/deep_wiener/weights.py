@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from kernelgan_jax.super_resolution.deep_wiener.model import init
 from kernelgan_jax.super_resolution.deep_wiener.network import DeepWiener, Params
@@ -49,10 +50,8 @@ def save(path: Path, weights: Weights) -> None:
         **{key: getattr(network, key) for key in FORM},
         "about": weights.about,
     }
-    leaves, _ = jax.tree_util.tree_flatten_with_path(weights.params)
-    arrays: dict[str, Any] = {
-        _name(at): np.asarray(leaf, np.float16) for at, leaf in leaves
-    }
+    flat = traverse_util.flatten_dict(weights.params, sep="/")
+    arrays: dict[str, Any] = {n: np.asarray(v, np.float16) for n, v in flat.items()}
     part = path.with_name(path.name + ".part")
     archive = io.BytesIO()
     np.savez_compressed(archive, header=np.array(json.dumps(header)), **arrays)
@@ -88,21 +87,16 @@ def load(path: Path, *, check: bool = True) -> Weights:
     network = DeepWiener(**form)
     if check:
         _check(path, arrays, network)
-    params: Params = {}
-    for name, array in arrays.items():
-        layer, _, part = name.rpartition("/")
-        values = params.setdefault(layer, {}) if layer else params
-        values[part] = array.astype(np.float32)
+    single = {name: array.astype(np.float32) for name, array in arrays.items()}
+    params: Params = traverse_util.unflatten_dict(single, sep="/")
     return Weights(network, jax.device_put(params), about)
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray], network: DeepWiener) -> None:
     """Checks that a file holds the weights of a network, and nothing else."""
     expected = jax.eval_shape(lambda key: init(key, network=network), jax.random.key(0))
-    shapes = {
-        _name(at): leaf.shape
-        for at, leaf in jax.tree_util.tree_flatten_with_path(expected)[0]
-    }
+    flat = traverse_util.flatten_dict(expected, sep="/")
+    shapes = {name: leaf.shape for name, leaf in flat.items()}
     for name, shape in shapes.items():
         if name not in arrays:
             raise ValueError(f"{path}: has no weights {name}")
@@ -113,7 +107,3 @@ def _check(path: Path, arrays: dict[str, np.ndarray], network: DeepWiener) -> No
             )
     if unknown := sorted(set(arrays) - set(shapes)):
         raise ValueError(f"{path}: has unknown weights {', '.join(unknown[:3])}")
-
-
-def _name(path: Any) -> str:
-    return "/".join(str(key.key) for key in path)

@@ -72,12 +72,7 @@ def _onnx_of(image: np.ndarray, planned: Plan) -> Restore:
 
 
 def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enlarge:
-    """The method that enlarges images with a network.
-
-    Args:
-      name: The method's name.
-      network_of: `network_of(image, plan)`: what enlarges the tiles of an image.
-    """
+    """The method of a name, which enlarges tiles by `network_of(image, plan)`."""
 
     def enlarge(
         keys: Sequence[jax.Array],

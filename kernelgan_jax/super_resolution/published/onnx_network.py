@@ -109,11 +109,7 @@ def apply(weights: Weights, image: np.ndarray, *, peak: float) -> np.ndarray:
 
 
 def _input(path: Path, session: Any) -> tuple[int, Any]:
-    """Channels and type of a network's input.
-
-    Raises:
-      ValueError: If there is another input than one image.
-    """
+    """Channels and type of a network's input, which must be one image."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
         names = ", ".join(each.name for each in inputs) or "nothing"

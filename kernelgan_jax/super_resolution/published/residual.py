@@ -14,6 +14,7 @@ References:
   Super-Resolution Using Very Deep Residual Channel Attention Networks", ECCV 2018.
 """
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,10 +48,7 @@ class Residual(nn.Module):
     @property
     def scale(self) -> int:
         """The scale of the result."""
-        scale = 1
-        for factor in self.factors:
-            scale *= factor
-        return scale
+        return math.prod(self.factors)
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:

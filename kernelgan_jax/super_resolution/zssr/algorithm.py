@@ -19,14 +19,11 @@ from kernelgan_jax.super_resolution.zssr.pairs import Pair
 STEPS_PER_CHUNK = 10
 """Steps between calls of the policy; it divides the next two."""
 
-
 STEPS_PER_ERROR = 50
 """Steps between measurements of the reconstruction error."""
 
-
 STEPS_PER_FIT = 60
 """Steps between line fits to the errors."""
-
 
 FIT_STEPS = 256
 """Steps that a line fit looks back on."""

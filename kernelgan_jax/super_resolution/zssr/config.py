@@ -15,7 +15,6 @@ MIN_NOISE_STD = 1.0 / 255
 """Least noise of an image, as a fraction of the range, to which training is adapted;
 rounding to 8 bits alone makes 0.3 times as much."""
 
-
 MAX_NOISE_STD = 0.1125
 """Most noise that training inputs are given because of the image's noise."""
 

@@ -17,14 +17,11 @@ from kernelgan_jax.super_resolution.zssr.network import pixel_shuffle
 FILTER_RADIUS = 5
 """Radius of the linear filter, LR pixels."""
 
-
 BICUBIC_RADIUS = 3
 """Radius of the bicubic enlargement, LR pixels, rounded up."""
 
-
 FOLDS = 4
 """Parts of the image, one below the other, for the cross-validation of the ridge."""
-
 
 RIDGE_FACTORS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Factors on the ridge from which the cross-validation chooses."""

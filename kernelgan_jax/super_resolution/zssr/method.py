@@ -38,11 +38,9 @@ FAST_STEPS = (60, 120, 250, 500, 1000)
 """Training steps that `zssr_fast` chooses from. They are few, as each number is
 compiled anew."""
 
-
 PIXELS_PER_STEP = 20
 """LR pixels of the images to learn from for each step of `zssr_fast`: many steps on few
 pixels learn what is there by chance."""
-
 
 Report = Callable[[int, int, float], None]
 """Called with the steps done, the steps at most and the last loss."""
@@ -129,23 +127,8 @@ def _run_stage(
     fast: bool,
     report: Report,
 ) -> np.ndarray:
-    """Trains a network and enlarges the image with it.
-
-    Args:
-      key: JAX random key.
-      sources: Images to learn from, `H x W x C` float32 in [0, 1]: the image that is to
-        be enlarged, and the results of earlier stages.
-      stage: Scale and kernel.
-      config: Complete settings.
-      fast: Which network; see `Architecture`.
-      report: Called now and then.
-
-    Returns:
-      `sH x sW x C` float32 in [0, 1].
-
-    Raises:
-      ValueError: If the training diverges.
-    """
+    """Trains a network on the image and the results of earlier stages, and enlarges the
+    image with it."""
     image, scale = sources[0], stage.scale
     aligned = stage.aligned_kernels(image_shape=image.shape)
     kernels = tuple(kernel.astype(np.float32) for kernel in aligned)
