@@ -93,12 +93,15 @@ def fit_measured(
 
     fits = fitted(measured)
     other = measured.with_steps
-    if other is None or were_drawn(measured, fits, more := fitted(other), scale=scale):
+    if other is None:
+        return measured, fits
+    more = fitted(other)
+    if steps_were_drawn(measured, fits, more, scale=scale):
         return measured, fits
     return other, more
 
 
-def were_drawn(
+def steps_were_drawn(
     measured: Measured, without: Fits, with_them: Fits, *, scale: int
 ) -> bool:
     """Whether the unblurred steps of an image were drawn on it.

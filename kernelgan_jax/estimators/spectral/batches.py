@@ -17,7 +17,11 @@ import numpy as np
 from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
-from kernelgan_jax.estimators.spectral.analysis import analyse, evidence, were_drawn
+from kernelgan_jax.estimators.spectral.analysis import (
+    analyse,
+    evidence,
+    steps_were_drawn,
+)
 from kernelgan_jax.estimators.spectral.best import Fits
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.observation import Observation
@@ -101,7 +105,7 @@ def _with_steps(
     pairs: list[tuple[Measured, Fits] | None] = []
     for old, other in zip(without, others, strict=True):
         new = None if other is None else (other, next(fits))
-        if old and new and not were_drawn(*old, new[1], scale=scale):
+        if old and new and not steps_were_drawn(*old, new[1], scale=scale):
             pairs.append(new)
         else:
             pairs.append(old)

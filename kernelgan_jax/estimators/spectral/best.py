@@ -95,11 +95,6 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
     """The path of a shaken camera; None if none is believed (`camera_shake.is_shake`).
 
     It is compared with the families alone: no resampler has unknowns that fit a scene.
-
-    Args:
-      measured: What is measured of an image.
-      fits: What was fitted to it.
-      scale: Positive integer.
     """
     if min(measured.own.shape[:2]) < camera_shake.MIN_SIDE:
         return None

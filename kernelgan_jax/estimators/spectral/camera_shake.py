@@ -9,6 +9,9 @@ With the true path it has sparser gradients than with the mirrored one; with a p
 only fits the scene there is hardly a difference, or the parts of the image do not
 agree on it (`agreement.py`).
 
+Throughout, `power` is the periodogram of an image, `SHAPE`, gray levels^2, positive,
+`observation` how the image shows its power, and `scale` a positive integer.
+
 References:
   Fergus, Singh, Hertzmann, Roweis, Freeman, "Removing camera shake from a single
     photograph", SIGGRAPH 2006 (the model of the picture: sparse gradients).
@@ -76,11 +79,6 @@ def first_search(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the search from `paths.starts` finds, by the program that later ones use.
 
-    Args:
-      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
-
     Returns:
       As `paths.search`.
     """
@@ -107,10 +105,7 @@ def candidates(
 
     Args:
       first: What `first_search` has found.
-      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
       usual_loss: Loss of the families' best fit.
-      scale: Positive integer.
 
     Returns:
       The unknowns and losses of up to `CANDIDATES` paths.
@@ -178,7 +173,6 @@ def seen(
       vector: Unknowns of a path.
       sparsity: `log_sparsity` of an image with a kernel.
       usual_sparsity: The same with the families' kernel.
-      scale: Positive integer.
     """
     both = [vector, paths.mirrored(vector)]
     one, other = (np.asarray(_kernel_of(scale)(v), np.float64) for v in both)

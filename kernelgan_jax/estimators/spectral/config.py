@@ -34,8 +34,7 @@ class SpectralConfig:
     kernel_map: str = setting(
         "",
         check=Check(
-            f"empty, or ROWSxCOLUMNS, as 3x4, each from 1 to {MAX_PARTS}",
-            _is_grid,
+            f"empty, or ROWSxCOLUMNS, as 3x4, each from 1 to {MAX_PARTS}", _is_grid
         ),
         about="Blur that varies over the image: a kernel for each of ROWSxCOLUMNS "
         "parts, as 3x4; empty for one kernel.",

@@ -36,19 +36,15 @@ from kernelgan_jax.priors.motion import motion, principal_variances
 FAMILIES = GAUSSIAN, GENERALISED, MOTION = 0, 1, 2
 """The families by number; a number may be traced."""
 
-
 FAMILY_NAMES = ("Gaussian", "generalised Gaussian", "motion")
 """The same in words."""
-
 
 SHAPE_PARAMETERS = 4
 """Length of the part of the vector that describes the kernel."""
 
-
 LENGTH_PARAMETERS = 3
 """The first of these are lengths in pixels in every family; the width of a kernel grows
 in proportion to them."""
-
 
 PARAMETERS = SHAPE_PARAMETERS + 7
 """Length of the whole vector."""

@@ -1,4 +1,8 @@
-"""The best kernel of a family, and the spectrum, for one periodogram."""
+"""The best kernel of a family, and the spectrum, for one periodogram.
+
+Throughout, `periodogram` is that of an image, `SHAPE`, gray levels^2, positive,
+`observation` how the image shows its power, and `scale` a positive integer.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,7 +27,6 @@ from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observat
 
 MAX_STEPS = 40
 """Largest number of Newton steps."""
-
 
 TOLERANCE = 1e-7
 """The search ends when the predicted decrease of the loss is below this."""
@@ -114,10 +117,7 @@ def fit(
     compiled by `jax.jit` and batched by `jax.vmap`.
 
     Args:
-      periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      observation: How the image shows its power.
-      scale: Positive integer.
 
     Returns:
       The fit; not `converged` if no start led to the minimum in `MAX_STEPS` steps.
@@ -161,19 +161,12 @@ def fit(
 
 
 def fit_spectrum(
-    periodogram: jax.Array,
-    kernel: jax.Array,
-    *,
-    observation: Observation,
-    scale: int,
+    periodogram: jax.Array, kernel: jax.Array, *, observation: Observation, scale: int
 ) -> Fit:
     """Finds the best spectrum for one kernel, as `fit` does for a family.
 
     Args:
-      periodogram: Periodogram of the image, `SHAPE`, gray levels^2, positive.
       kernel: `n x n`, n the side of the likelihood's kernels.
-      observation: How the image shows its power.
-      scale: Positive integer.
 
     Returns:
       The fit; the shape in its vector has no meaning.

@@ -2,6 +2,9 @@
 
 The resamplers are such kernels (`resamplers.py`), as are those that were found in all
 windows of an image and are tried on some of them.
+
+Throughout, `power` is the periodogram of an image, `SHAPE`, gray levels^2, positive,
+`observation` how the image shows its power, and `scale` a positive integer.
 """
 
 import functools
@@ -23,13 +26,7 @@ from kernelgan_jax.estimators.spectral.search import fit_spectra
 def fit_resamplers(
     power: np.ndarray, observation: Observation, *, scale: int
 ) -> Fit | None:
-    """The fits of all resamplers, as NumPy arrays; None at scale 1, which has none.
-
-    Args:
-      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
-    """
+    """The fits of all resamplers, as NumPy arrays; None at scale 1, which has none."""
     if scale == 1:  # Nothing was resampled.
         return None
     fits: Fit = jax.device_get(_spectra(scale)(power, observation, _resamplers(scale)))
@@ -48,9 +45,6 @@ def fit(
     Args:
       several: At least one kernel, each `n x n` as the fits' kernels
         (`fit.Fit.kernel`), aligned, sum 1; done in groups of the resamplers' number.
-      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
 
     Returns:
       The fits as NumPy arrays, with a leading axis for the kernels.
@@ -72,7 +66,6 @@ def losses(several: Sequence[np.ndarray], *spectra: Any, scale: int) -> np.ndarr
     Args:
       several: As `fit` takes them.
       *spectra: Power and observation, as `fit` takes them.
-      scale: Positive integer.
 
     Returns:
       A float64 for each; not finite where a fit failed.

@@ -112,17 +112,8 @@ def _first_look(blocks: np.ndarray, corner: tuple[int, int]) -> float:
 def _transforms(
     blocks: np.ndarray, corner: tuple[int, int], waves: np.ndarray, most: int
 ) -> np.ndarray:
-    """Cosine transforms of the blocks of a grid that starts at a corner.
-
-    Args:
-      blocks: Blocks at all places of the image, a view of it.
-      corner: Row and column of the first one.
-      waves: Those of the frequencies.
-      most: About the largest number of blocks.
-
-    Returns:
-      A row for each frequency, with a value of each block.
-    """
+    """Cosine transforms, `frequencies x blocks`, of about `most` blocks of a grid that
+    starts at a corner; `blocks` are those at all places of the image."""
     grid = blocks[corner[0] :: BLOCK, corner[1] :: BLOCK]
     count = grid.shape[0] * grid.shape[1]
     chosen = np.arange(0, count, max(-(-count // most), 1))
@@ -133,15 +124,9 @@ def _transforms(
 
 
 def _gains(transforms: np.ndarray) -> np.ndarray:
-    """Mean gain in log likelihood, for each of `STEPS`, over values that lie anywhere.
+    """Mean gain in log likelihood over values that lie anywhere, `frequencies x STEPS`.
 
-    Zero is a multiple of all steps: the other values tell.
-
-    Args:
-      transforms: A row of values for each frequency.
-
-    Returns:
-      A row for each frequency, with a value for each step; 0 with too few values.
+    Zero is a multiple of all steps: the other values tell. It is 0 with too few values.
     """
     some = [row[row > 1.5] for row in np.abs(transforms).astype(np.float32)]
     counts = np.array([len(values) for values in some])

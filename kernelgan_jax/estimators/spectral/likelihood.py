@@ -52,20 +52,16 @@ from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 HEAVY_TAIL = 0.3
 """h of the misfit (3): from about this |log(P / M)| on it grows linearly."""
 
-
 USUAL_EXPONENT, EXPONENT_STD = 2.2, 0.2
 """Expected exponent alpha of (1) and its standard deviation."""
 
-
 DIRECTION_STD = 0.1**0.5
 """Standard deviation of c, d, e and f of (1), whose expected value is 0."""
-
 
 PRIOR_WEIGHT = 0.002
 """Weight of a penalty, for each squared deviation from the expected value in standard
 deviations. The mean misfit of 1 / (2 PRIOR_WEIGHT) = 250 independent frequencies would
 count as much as such a prior."""
-
 
 QUANTISATION_VARIANCE = 1 / 12
 """Variance of the rounding to 8 bits, gray levels^2."""
@@ -176,9 +172,7 @@ def spectral_likelihood(scale: int) -> Likelihood:
         return values.reshape(SHAPE[0], scale, SHAPE[1], scale).mean((1, 3))
 
     def expected(
-        kernel: jax.Array,
-        spectrum: Spectrum,
-        observation: Observation = UNCOMPRESSED,
+        kernel: jax.Array, spectrum: Spectrum, observation: Observation = UNCOMPRESSED
     ) -> jax.Array:
         real, imaginary = transfer(kernel)
         signal = mean_of_aliases((real**2 + imaginary**2) * power(spectrum))

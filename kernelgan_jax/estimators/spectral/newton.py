@@ -37,7 +37,6 @@ _matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 FIRST_DAMPING = 0.01
 """Damping of the first step, in units of the Hessian's eigenvalues."""
 
-
 MIN_DAMPING, MAX_DAMPING = 1e-6, 1e3
 """Limits of the damping."""
 

@@ -15,7 +15,6 @@ the best on four images (2, 3, 4 and 6 were tried)."""
 FULL_JPEG = 0.15
 """Strength of JPEG from which that is so: quality 85."""
 
-
 BLOCK = 16
 """Side of the blocks of which the flattest show the noise."""
 

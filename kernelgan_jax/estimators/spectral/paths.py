@@ -10,6 +10,9 @@ the spectrum. Beside the likelihood's penalties there are
 The loss has many minima, so that it is searched from many paths: first from random
 ones, then from the neighbourhood of the best.
 
+Throughout, `power` is the periodogram of an image, `SHAPE`, gray levels^2, positive,
+`observation` how the image shows its power, and `scale` a positive integer.
+
 References:
   Nocedal and Wright, Numerical Optimization, 2nd edition, 2006, section 6.1 (BFGS).
   Wales and Doye, "Global optimization by basin-hopping", J. Phys. Chem. A, 1997.
@@ -52,10 +55,6 @@ UNKNOWNS = COEFFICIENTS + 8
 def starts(power: jax.Array, *, scale: int) -> jax.Array:
     """Unknowns of random paths, always the same, with a usual photograph's spectrum.
 
-    Args:
-      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      scale: Positive integer.
-
     Returns:
       `STARTS x n` float32.
     """
@@ -74,7 +73,6 @@ def near(lowest: np.ndarray, *, seed: int, scale: int) -> np.ndarray:
     Args:
       lowest: The unknowns of those, `m x n`.
       seed: Of the random numbers.
-      scale: Positive integer.
 
     Returns:
       `STARTS x n` float32.
@@ -92,9 +90,6 @@ def search(
 
     Args:
       first: The starts, `m x n`.
-      power: Periodogram of the image, `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
 
     Returns:
       Where the searches end, `m x n`, and the losses there, `m`; either may be NaN.
@@ -132,8 +127,6 @@ def describe(
     Args:
       vector: The unknowns, `n`.
       power: As `search` takes it, as the rest.
-      observation: How the image shows its power.
-      scale: Positive integer.
     """
     parts, at = _objective(power, observation, scale), jnp.arange(len(vector))
     hessian = jax.hessian(parts.loss)(vector)

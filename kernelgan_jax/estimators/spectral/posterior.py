@@ -48,27 +48,21 @@ from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 MISFIT_FACTOR = 6.0
 """Factor of J in (1)."""
 
-
 PENALTY_FACTOR = 1e-3
 """Factor of P in (1)."""
 
-
 SHARPNESS_STD = 0.15
 """Relative standard deviation of all variances of the kernel together."""
-
 
 MIN_CURVATURE = 1e-3
 """Smallest eigenvalue of H in (1), so that directions in which the loss hardly changes
 stay bounded."""
 
-
 CORRELATED_DISTANCE = 8
 """From this distance on the errors of two frequencies count as independent."""
 
-
 SAMPLES = 64
 """Number of kernels drawn from the posterior."""
-
 
 DRAWS = Path(__file__).parent / "draws.npz"
 """`quasi_normal` for the numbers of unknowns that fits have, by that number."""
@@ -92,11 +86,7 @@ def posterior(
     """The covariance (1) of the unknowns: `11 x 11`; pure.
 
     Args:
-      fit: Result of `fit` for the same arguments.
-      periodogram: `SHAPE`, gray levels^2, positive.
-      family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      observation: How the image shows its power.
-      scale: Positive integer.
+      fit: Result of `fit.fit` for the other arguments.
     """
     parts = objective(periodogram, family, observation=observation, scale=scale)
     free, weights = free_parameters(family), observation.weights
@@ -186,20 +176,17 @@ def draws(mean: jax.Array, covariance: jax.Array) -> jax.Array:
     # The symmetric root: it does not depend on the signs of the axes, which differ from
     # one machine to another.
     root = _matmul(axes * jnp.sqrt(jnp.maximum(values, 0))[None], axes.T)
-    return mean[None] + _matmul(_standard_draws(mean), root.T)
-
-
-def _standard_draws(vector: jax.Array) -> jax.Array:
-    """`SAMPLES x n` numbers that are nearly normally distributed, evenly spread
-    (quasi-Monte Carlo)."""
     with np.load(DRAWS) as kept:
-        name = str(len(vector))
-        draws = kept[name] if name in kept else quasi_normal(len(vector))
-    return jnp.asarray(draws, vector.dtype)
+        name = str(len(mean))
+        standard = kept[name] if name in kept else quasi_normal(len(mean))
+    return mean[None] + _matmul(jnp.asarray(standard, mean.dtype), root.T)
 
 
 def quasi_normal(count: int) -> np.ndarray:
-    """`SAMPLES x count` numbers, by SciPy, which takes most of a second to import."""
+    """`SAMPLES x count` nearly normal numbers, evenly spread (quasi-Monte Carlo).
+
+    SciPy, which makes them, takes most of a second to import.
+    """
     from scipy.stats import qmc
 
     zeros = np.zeros(count)

@@ -32,7 +32,6 @@ RESAMPLERS = {
 }
 """By name; the bicubic one is the most usual."""
 
-
 MAX_NOISE = 3.0
 """In more noise than this, gray levels, the spectrum cannot tell resamplers from other
 kernels; none is then taken."""

@@ -32,11 +32,7 @@ that were not found."""
 
 
 def detailed_part(
-    own: np.ndarray,
-    unusable: np.ndarray | None,
-    *,
-    max_side: int,
-    min_side: int,
+    own: np.ndarray, unusable: np.ndarray | None, *, max_side: int, min_side: int
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """The part of an image with most detail, in gray levels, and its unusable pixels.
 
@@ -133,7 +129,10 @@ def log_sparsity(
     """
     known = np.ones(gray.shape, bool) if unusable is None else ~unusable
     picture = restore(gray, kernel, scale=scale)
-    used = np.kron(_inside(known), np.ones((scale, scale), bool))
+    # Away from borders, and from what is not used.
+    near = square_extremes.minimum(known, 9)
+    near[:BORDER] = near[-BORDER:] = near[:, :BORDER] = near[:, -BORDER:] = False
+    used = np.kron(near, np.ones((scale, scale), bool))
     slopes = [np.abs(np.diff(picture, axis=axis))[_both(used, axis)] for axis in (0, 1)]
     each = np.concatenate(slopes)
     if not each.any():  # Nothing is used.
@@ -168,14 +167,6 @@ def restore(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> np.ndarray:
     passed = (signal * np.abs(transfer) ** 2).reshape(scale, height, scale, width)
     expected = np.tile(passed.mean((0, 2)) + (NOISE_STD / 255) ** 2, (scale, scale))
     return fft.ifft2(signal * transfer.conj() * seen / expected).real
-
-
-def _inside(known: np.ndarray) -> np.ndarray:
-    """Pixels away from borders and from those that are not used."""
-    near = square_extremes.minimum(known, 9)
-    near[:BORDER] = near[-BORDER:] = False
-    near[:, :BORDER] = near[:, -BORDER:] = False
-    return near
 
 
 def _both(used: np.ndarray, axis: int) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""The fits of all families and resamplers to one image, and the choice."""
+"""The fits of all families and resamplers to one image, and the choice.
+
+Throughout, `periodogram` is that of an image, `SHAPE`, gray levels^2, positive,
+`observation` how the image shows its power, and `scale` a positive integer.
+"""
 
 import itertools
 import math
@@ -33,7 +37,6 @@ MIN_GAINS = {GENERALISED: 0.0025, MOTION: 0.005}
 """By how much the loss of a family must be below that of the Gaussian for the family to
 be chosen."""
 
-
 MIN_POWER = 1.5
 """Smallest power b of a generalised Gaussian that is chosen. With b below 1 it has long
 tails, which only ever fitted the content of images."""
@@ -45,11 +48,6 @@ def fit_families(
     """Fits every family to one image and draws samples of each posterior.
 
     Pure, for one image: `jax.vmap` makes of it a program for many.
-
-    Args:
-      periodogram: `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
 
     Returns:
       The fits and the samples, with a leading axis for the families.
@@ -71,10 +69,7 @@ def fit_spectra(
     """Fits the spectrum for each of several kernels; pure, for one image.
 
     Args:
-      periodogram: `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
       several: `K x n x n` kernels, aligned.
-      scale: Positive integer.
 
     Returns:
       The fits, with a leading axis for the kernels.

@@ -17,10 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernelgan_jax import equivalent_gaussian, kernels
-from kernelgan_jax.estimators.spectral.resamplers import (
-    RESAMPLERS,
-    resampler_kernels,
-)
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS, resampler_kernels
 
 CHANGE = 0.8
 """Standard deviation of the logarithm of the variances over an image, away from their
@@ -113,7 +110,9 @@ def log_covariance(
     """
 
     def log(kernel: np.ndarray) -> np.ndarray:
-        matrix = _logm(equivalent_gaussian.covariance(kernel, scale=scale))
+        covariance = equivalent_gaussian.covariance(kernel, scale=scale)
+        values, axes = np.linalg.eigh(covariance)
+        matrix = (axes * np.log(np.maximum(values, _LEAST_VARIANCE))) @ axes.T
         return np.array([matrix[0, 0], matrix[1, 1], np.sqrt(2) * matrix[0, 1]])
 
     value = log(kernel)
@@ -121,12 +120,6 @@ def log_covariance(
     others = np.array([log(sample) for sample in finite]).reshape(-1, 3)
     square = ((others - value) ** 2).sum(0) / max(len(others), 1)
     return value, square + OWN_ERROR**2
-
-
-def _logm(covariance: np.ndarray) -> np.ndarray:
-    values, axes = np.linalg.eigh(covariance)
-    logs: np.ndarray = (axes * np.log(np.maximum(values, _LEAST_VARIANCE))) @ axes.T
-    return logs
 
 
 def covariance_of(value: np.ndarray) -> np.ndarray:
