@@ -21,7 +21,6 @@ from kernelgan_jax.version import __version__
 
 _HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
 
-
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]

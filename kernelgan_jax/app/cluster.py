@@ -103,7 +103,8 @@ def _outcomes(
                     # One of them may kill every worker that takes it: each goes alone.
                     running |= {submit([task]): [task] for task in batch}
                     continue
-                outcomes = [_died(batch[0], error)]
+                text = f"{batch[0].path}: its workers died ({type(error).__name__})"
+                outcomes = [Outcome(batch[0], "failed", error=text)]
             for task, outcome in zip(batch, outcomes, strict=True):
                 yield outcome._replace(task=task)
             for more in itertools.islice(waiting, 1):
@@ -111,12 +112,6 @@ def _outcomes(
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
-
-
-def _died(task: Task, error: Exception) -> Outcome:
-    """The outcome of an image that no worker has survived."""
-    text = f"{task.path}: its workers died ({type(error).__name__})"
-    return Outcome(task, "failed", error=text)
 
 
 def _work(batch: list[Task], job: Job, batch_size: int | None) -> list[Outcome]:

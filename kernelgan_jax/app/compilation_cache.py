@@ -14,6 +14,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from kernelgan_jax.app import files
+
 _CHECKED = "checked.json"
 """The file with the sizes and times of entries that were found whole."""
 
@@ -54,11 +56,7 @@ def cache_folder() -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether nobody but the user can put programs into a folder.
-
-    Raises:
-      OSError: If the rights of others cannot be taken away.
-    """
+    """Makes a folder private if it is the user's; whether it is so."""
     status = folder.stat()
     if not hasattr(os, "geteuid"):  # Windows, where the profile is the user's.
         return True
@@ -71,7 +69,7 @@ def _is_private(folder: Path) -> bool:
 
 def remove_damaged(folder: Path) -> None:
     """Removes the entries of a cache that are cut off; each is looked at once."""
-    checked = _read(folder / _CHECKED)
+    checked = files.read_json(folder / _CHECKED) or {}
     whole: dict[str, Any] = {}
     for path in folder.glob("*-cache"):
         with contextlib.suppress(OSError):
@@ -86,14 +84,6 @@ def remove_damaged(folder: Path) -> None:
         with contextlib.suppress(OSError):
             part.write_text(json.dumps(whole))
             os.replace(part, folder / _CHECKED)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _is_whole(data: bytes) -> bool:

@@ -135,7 +135,9 @@ def kernel_figure(result: Result, estimate: KernelEstimate) -> bytes:
     width = (12 if losses else 7) + 4 * len(shown)
     figure = new_figure(width, 5.5 if estimate.failure else 5)
     picture, *panels = (_new_axes(figure) for _ in range(1 + len(shown)))
-    _draw_image(picture, result)
+    rows, columns = result.image.pixels.shape[:2]
+    _show(picture, shown_pixels(result.image))
+    _set_title(picture, f"{_short_name(result.task.path)}\n{columns} × {rows} px")
     if estimate.kernel_map is not None:
         _draw_map(picture, estimate.kernel_map, result.image.pixels.shape)
     for axes, (scale, kernel) in zip(panels, shown, strict=True):
@@ -286,12 +288,6 @@ def _show(axes: Any, pixels: np.ndarray) -> None:
         rgb, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest"
     )
     axes.set_axis_off()
-
-
-def _draw_image(axes: Any, result: Result) -> None:
-    height, width = result.image.pixels.shape[:2]
-    _show(axes, shown_pixels(result.image))
-    _set_title(axes, f"{_short_name(result.task.path)}\n{width} × {height} px")
 
 
 def _set_title(axes: Any, text: str) -> None:

@@ -326,10 +326,6 @@ def clean_up(parent: Path) -> None:
         with contextlib.suppress(OSError):
             if folder.is_dir() and not folder.is_symlink():
                 _remove_if_dead(folder)
-    for file in parent.glob(".manifest-*"):  # of versions up to 2026-11
-        with contextlib.suppress(OSError):
-            if stat.S_ISREG(file.lstat().st_mode) and _age(file) > STALE:
-                file.unlink()
 
 
 def _remove_if_dead(folder: Path) -> None:

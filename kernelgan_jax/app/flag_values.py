@@ -105,12 +105,11 @@ _PLAIN = (
     (r"invalid literal for int\(\) with base 10: '.*'", "it must be a whole number"),
     (r"could not convert string to float: '.*'", "it must be a number"),
     (r"\('Non-boolean argument to boolean flag', '.*'\)", "it must be true or false"),
-    (r"value should be one of <([^>]*)>", lambda m: f"it must be {_or(m[1])}"),
+    (
+        r"value should be one of <([^>]*)>",
+        lambda found: f"it must be {found[1].replace('|', ' or ')}",
+    ),
 )
-
-
-def _or(text: str) -> str:
-    return " or ".join(text.split("|"))
 
 
 def in_our_words(message: str) -> str:

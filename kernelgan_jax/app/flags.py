@@ -92,9 +92,7 @@ FLAGS = {
         {"lower_bound": 0, "upper_bound": 2**32 - 1},  # JAX drops higher bits.
     ),
     "quiet": Flag(
-        flags.DEFINE_boolean,
-        False,
-        "Print errors only, as --log_level=error.",
+        flags.DEFINE_boolean, False, "Print errors only, as --log_level=error."
     ),
     "log_level": Flag(
         flags.DEFINE_enum,
@@ -246,7 +244,8 @@ def parse(argv: Sequence[str]) -> Options:
         does not work, or if there is no image.
     """
     source, argv = _take_config(argv)
-    explicit = _overridden(argv)
+    found = (re.match(r"--?config\.([^=]*)", text) for text in _before_dashes(argv))
+    explicit = [setting[1] for setting in found if setting]
     for name in explicit:
         configuration.check_name(name)
     file = configuration.load(source)
@@ -335,12 +334,6 @@ def _take_config(argv: Sequence[str]) -> tuple[str | None, list[str]]:
     if source == "":
         raise UsageError("--config: name a Python file or a preset")
     return source, rest
-
-
-def _overridden(argv: Sequence[str]) -> list[str]:
-    """Names of the single settings that are given, such as `zssr.crop`."""
-    found = (re.match(r"--?config\.([^=]*)", text) for text in _before_dashes(argv))
-    return [override[1] for override in found if override]
 
 
 def _before_dashes(argv: Sequence[str]) -> list[str]:

@@ -26,7 +26,6 @@ RESULT_IMAGE = re.compile(
 )
 """Names of the images that a run writes into a folder."""
 
-
 _KERNELS = re.compile(r"(kernel_pool|pooled_kernel)_x[0-9]+\.[a-z]+")
 """Names of the files in which a run writes kernels of all images."""
 
@@ -130,8 +129,6 @@ def owner_of(folder: Path) -> Owner | None:
     try:
         settings = {"config": report["config"]}
         settings |= {name: report[name] for name in SETTINGS if name in report}
-        if "owner" not in report:  # of versions up to 2026-11
-            return Owner(os.path.abspath(report["image"]["path"]), None, settings)
         owner, content = report["owner"], None
         if "sha256" in owner:
             content = files.Content(int(owner["bytes"]), str(owner["sha256"]))

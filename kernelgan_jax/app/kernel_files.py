@@ -287,7 +287,8 @@ def _mat(path: Path, file: IO[bytes]) -> _Variables:
             inside, cells = mat_files.cells(file, variable, 8 * MAX_VALUES)
 
             def cell(number: int) -> np.ndarray:
-                _check_cell(path, cells[number])
+                if cells[number].kind == "matrix":
+                    _check_size(path, cells[number].shape)
                 return mat_files.read(inside, cells[number], MAX_SIDE**2)
 
             return _Value(len(cells), cell, "a cell array")
@@ -305,11 +306,6 @@ def _mat(path: Path, file: IO[bytes]) -> _Variables:
         for variable in mat_files.variables(file)
         if variable.name and not variable.name.startswith("_")
     }
-
-
-def _check_cell(path: Path, cell: mat_files.Variable) -> None:
-    if cell.kind == "matrix":
-        _check_size(path, cell.shape)
 
 
 def write(path: Path, kernel: np.ndarray) -> None:

@@ -19,11 +19,6 @@ from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.confidence_levels import LEVELS
 
 
-def name(scale: int) -> str:
-    """Name of the file."""
-    return f"kernel_pool_x{scale}.npz"
-
-
 def write(folder: Path, *, scale: int, least: str) -> tuple[Path, int]:
     """Writes the pool of an output folder, in one step.
 
@@ -58,7 +53,7 @@ def write(folder: Path, *, scale: int, least: str) -> tuple[Path, int]:
         noise_std=np.array(noise, np.float32),
         scale=scale,
     )
-    path = folder / name(scale)
+    path = folder / f"kernel_pool_x{scale}.npz"
     files.write_whole(path, data.getvalue())
     return path, len(found)
 

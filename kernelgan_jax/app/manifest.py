@@ -254,11 +254,7 @@ def is_manifest(name: str) -> bool:
 
 
 def _check(path: Path) -> None:
-    """Checks that a path is a file that can be written.
-
-    Raises:
-      OutputError: If it is not.
-    """
+    """Checks that a path is a file that can be written; else raises an OutputError."""
     advice = "move it away, or choose another output folder"
     try:
         problem = files.not_a_file(path)

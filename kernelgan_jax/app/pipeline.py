@@ -303,13 +303,6 @@ def _with_flags(estimate: KernelEstimate) -> KernelEstimate:
 # --- Super-resolution and results ---
 
 
-def _kernel_figure(result: Result) -> bytes | None:
-    """kernel.png, if it is asked for."""
-    if result.estimate is None or not result.job.figures:
-        return None
-    return figures.kernel_figure(result, result.estimate)
-
-
 def _finish(
     ready: Ready, estimated: _Estimated, job: Job, progress: ProgressCallback
 ) -> Outcome:
@@ -332,9 +325,10 @@ def _finish(
         if job.config.chosen_method is not None:
             _begin("super-resolving", ready, progress)
             numbered = _numbered([ready], progress)
+            shown = result.estimate if job.figures else None
             sr, drawn = side_by_side(
                 lambda: super_resolve(ready, estimated.estimate, job, numbered, reason),
-                lambda: _kernel_figure(result),
+                lambda: figures.kernel_figure(result, shown) if shown else None,
             )
             result = dataclasses.replace(result, sr=sr, kernel_figure=drawn)
         _begin("writing", ready, progress)

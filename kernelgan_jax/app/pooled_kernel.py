@@ -12,7 +12,6 @@ import numpy as np
 
 from kernelgan_jax.app import files, kernel_files, reading, terminal
 from kernelgan_jax.app.job import POOLED, Job, Task
-from kernelgan_jax.config import Config
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.estimators.spectral import camera_shake
@@ -20,11 +19,7 @@ from kernelgan_jax.estimators.spectral.analysis import evidence, fit_measured
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
-from kernelgan_jax.estimators.spectral.smoothing import (
-    Pooled,
-    log_covariance,
-    pool,
-)
+from kernelgan_jax.estimators.spectral.smoothing import Pooled, log_covariance, pool
 from kernelgan_jax.parallel import map_images
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 
@@ -111,14 +106,15 @@ def pooled_job(
     if config.chosen_method is None:
         return None
     known = GivenConfig(kernel=tuple(map(tuple, pooled.kernel.tolist())), source=POOLED)
-    more = {}
+    network = config.deep_wiener
     if isinstance(config.sr_config, DeepWienerConfig):
-        least = max(config.deep_wiener.kernel_std, pooled.width_std)
-        more["deep_wiener"] = dataclasses.replace(config.deep_wiener, kernel_std=least)
-    return dataclasses.replace(job, config=_with(config, known, more))
-
-
-def _with(config: Config, known: GivenConfig, more: dict) -> Config:
-    return dataclasses.replace(
-        config, estimator="given", given=known, spectral=SpectralConfig(), **more
+        least = max(network.kernel_std, pooled.width_std)
+        network = dataclasses.replace(network, kernel_std=least)
+    config = dataclasses.replace(
+        config,
+        estimator="given",
+        given=known,
+        spectral=SpectralConfig(),
+        deep_wiener=network,
     )
+    return dataclasses.replace(job, config=config)

@@ -163,7 +163,7 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
         return all(
             _is_whole(folder / name, found["bytes"], found["sha256"])
             for name, found in report["files"].items()
-            if _is_own(name)
+            if name in FILES or _FRAME.fullmatch(name)
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -207,10 +207,6 @@ def _move(file: Path, target: Path) -> None:
 
 def _json(report: dict[str, Any]) -> str:
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
-
-
-def _is_own(name: str) -> bool:
-    return name in FILES or _FRAME.fullmatch(name) is not None
 
 
 def _is_whole(path: Path, size: int, sha256: str) -> bool:

@@ -100,11 +100,7 @@ def _run(options: Options) -> int:
 
 
 def _choose_device(name: str) -> None:
-    """Has JAX use a kind of device.
-
-    Raises:
-      NotInstalled: If there is none here.
-    """
+    """Has JAX use a kind of device; raises a NotInstalled error if there is none."""
     import jax
 
     jax.config.update("jax_platforms", name)

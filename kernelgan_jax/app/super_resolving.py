@@ -160,14 +160,7 @@ def _plan(
 def _refined(
     ready: Ready, pixels: np.ndarray, first: Plan, job: Job
 ) -> tuple[Plan, UsablePixels | None]:
-    """The plan with its kernel refitted to the image, and the usable pixels if known.
-
-    Args:
-      ready: The image.
-      pixels: Its `enlarging.usual_pixels`.
-      first: The plan.
-      job: What is done.
-    """
+    """The plan with its kernel refitted to the image, and usable pixels if known."""
     one = enlarging.for_estimation(ready.image, pixels=pixels)
     known = ready.sample.for_enlarging(job) or _seen(ready.image, one, first)
     planned = refine_plan(one, first, usable=known)
@@ -198,16 +191,7 @@ def _enlarge(
     progress: ProgressCallback,
     known: UsablePixels | None = None,
 ) -> image_files.Image:
-    """Enlarges an image by a plan, whatever its type and number of bands.
-
-    Args:
-      image: The image.
-      pixels: Its `enlarging.usual_pixels`.
-      planned: The plan.
-      job: What is done.
-      progress: Called now and then.
-      known: The image's usable pixels, if they are known.
-    """
+    """Enlarges an image, of any type and number of bands, by a plan."""
 
     def enlarge(group: np.ndarray, band: int) -> np.ndarray:
         keys = [jax.random.key(job.seed)]

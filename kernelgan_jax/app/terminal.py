@@ -32,7 +32,6 @@ SHORT_NAMES = {
 
 _HEADINGS = ("widths", "angle", "seconds", "converged", "confidence", "image")
 
-
 _unwritten: list[str] = []
 """Why texts that were printed are not where they should be, as on a full disk."""
 

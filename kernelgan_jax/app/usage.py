@@ -72,20 +72,16 @@ def usage(*, program: str = "kernelgan-jax") -> str:
     Args:
       program: How the command was called.
     """
+    image, *others = described(FLAGS, defaults=_SHOWN_DEFAULTS).values()
+    groups = [group for group in GROUPS if configuration.group_fields(group)]
     return _USAGE.format(
         program=program,
         commands="\n".join(f"  {name}: {about}" for name, about in COMMANDS.items()),
-        flags="\n".join(_flags()),
+        flags="\n".join([image, _wrap(f"--config: {_CONFIG}"), *others]),
         presets="\n".join(map(_preset, configuration.preset_names())),
         choices="\n".join(map(_choice, _CHOICES)),
-        groups="\n\n".join(_group(group) for group in GROUPS if _has_settings(group)),
+        groups="\n\n".join(map(_group, groups)),
     )
-
-
-def _flags() -> list[str]:
-    texts = described(FLAGS, defaults=_SHOWN_DEFAULTS)
-    config = _wrap(f"--config: {_CONFIG}")
-    return [texts.pop("image"), config, *texts.values()]
 
 
 def described(
@@ -116,10 +112,6 @@ def _choice(name: str) -> str:
     about, options = _CHOICES[name]
     listed = "; ".join(f"{option}: {text}" for option, text in options.items())
     return _setting(name, getattr(Config(), name), f"{about}. {listed}".strip())
-
-
-def _has_settings(group: str) -> bool:
-    return bool(configuration.group_fields(group))
 
 
 def _group(group: str) -> str:

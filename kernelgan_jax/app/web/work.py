@@ -62,10 +62,8 @@ class Entry:
 
 def command(*, scale: int, strength: float) -> list[str]:
     """The flags with which the command does the same."""
-    return [f"--scale={scale}", f"--strength={strength:g}", f"--export={_EXPORTS}"]
-
-
-_EXPORTS = ",".join(TOOLS)
+    tools = ",".join(TOOLS)
+    return [f"--scale={scale}", f"--strength={strength:g}", f"--export={tools}"]
 
 
 def work(
@@ -118,11 +116,7 @@ def _run(
 
 
 def _outcome(
-    number: int,
-    task: Task,
-    job: Job,
-    events: queue.SimpleQueue,
-    stop: threading.Event,
+    number: int, task: Task, job: Job, events: queue.SimpleQueue, stop: threading.Event
 ) -> Iterator[Outcome]:
     def report(done: Progress) -> None:
         if stop.is_set():
@@ -167,12 +161,7 @@ def _write_pictures(task: Task, job: Job) -> None:
 
 
 def _for_browsers(image: Image, source: Image) -> Image:
-    """An image of at most 16 bits, gray or RGB.
-
-    Args:
-      image: The image.
-      source: The one that it was made from, whose levels become black and white.
-    """
+    """An image of at most 16 bits, gray or RGB, shown with the levels of its source."""
     if image.pixels.dtype in (np.uint8, np.uint16) and not image.bands:
         return image
     shown = figures.shown_pixels(image, levels=source.levels())
