@@ -27,7 +27,6 @@ COMMAND_PACKAGES = {
 LARGER_EXTRAS = ("benchmark", "web")
 """Commands that need more than the extra `command`; their extras have their names."""
 
-
 _PATIENCE = 2.0
 """Seconds in which threads may end their work after a signal has ended the run."""
 

@@ -101,11 +101,7 @@ def box(scale: int) -> np.ndarray:
 
 
 def gaussian(
-    size: int,
-    *,
-    variances: tuple[float, float],
-    angle: float = 0.0,
-    scale: int,
+    size: int, *, variances: tuple[float, float], angle: float = 0.0, scale: int
 ) -> np.ndarray:
     """An anisotropic Gaussian, sampled at the pixels.
 

@@ -23,11 +23,7 @@ SHIFT_MARGIN = 16
 
 
 def kernel_psnr(
-    estimate: np.ndarray,
-    truth: np.ndarray,
-    *,
-    scale: int = 2,
-    size: int | None = None,
+    estimate: np.ndarray, truth: np.ndarray, *, scale: int = 2, size: int | None = None
 ) -> float:
     """PSNR of a kernel in dB: `20 log10(1 / rmse)`, peak 1, without re-scaling.
 

@@ -125,11 +125,7 @@ TEXT = Check("a text", lambda value: isinstance(value, str))
 
 
 def setting(
-    default: Any,
-    *,
-    check: Callable[[Any], bool],
-    legal: str = "",
-    about: str,
+    default: Any, *, check: Callable[[Any], bool], legal: str = "", about: str
 ) -> Any:
     """A field of a settings class.
 

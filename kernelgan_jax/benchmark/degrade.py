@@ -39,11 +39,7 @@ class _Recipe(NamedTuple):
     jpeg_quality: int | None
 
     def check(self) -> None:
-        """Checks all settings.
-
-        Raises:
-          ValueError: If one is out of range.
-        """
+        """Checks all settings; raises a ValueError if one is out of range."""
         if self.protocol not in PROTOCOLS:
             raise ValueError(
                 f"protocol is {self.protocol!r}; it must be one of: "

@@ -103,10 +103,7 @@ class ImageRow(_Row):
 
 Row = KernelRow | ImageRow
 
-_CLASSES: dict[str, type[KernelRow] | type[ImageRow]] = {
-    KERNEL: KernelRow,
-    SR: ImageRow,
-}
+_CLASSES: dict[str, type[Row]] = {KERNEL: KernelRow, SR: ImageRow}
 
 
 def kernel_file(scale: int) -> str:

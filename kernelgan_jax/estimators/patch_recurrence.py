@@ -20,27 +20,19 @@ from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Evidence, KernelEstimate, Progress, ProgressCallback
 from kernelgan_jax.estimators.registry import PatchRecurrenceConfig
 from kernelgan_jax.parallel import map_images
-from kernelgan_jax.pixels import (
-    check_structure,
-    luma,
-    textured_window,
-)
+from kernelgan_jax.pixels import check_structure, luma, textured_window
 
 PATCH = 5
 """Side of the patches that are compared, LR pixels."""
 
-
 SIGMA = 3 / 255
 """How much patches that are the same may differ, a pixel, for images in [0, 1]."""
-
 
 SMOOTHNESS = 100.0
 """Weight of the kernel's derivatives, a patch."""
 
-
 QUERIES = 2000
 """Patches of the LR image that are looked for."""
-
 
 MAX_SIDE = 384
 """Side of a square, LR pixels: of images with more pixels than it has, the most

@@ -29,13 +29,7 @@ from typing import Any, cast
 
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
-from kernelgan_jax.settings import (
-    check_settings,
-    number,
-    setting,
-    settings_of,
-    whole,
-)
+from kernelgan_jax.settings import check_settings, number, setting, settings_of, whole
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,9 +37,7 @@ class PatchRecurrenceConfig:
     """Settings of the estimator of Michaeli and Irani (ICCV 2013)."""
 
     iterations: int = setting(
-        15,
-        check=whole(1),
-        about="Iterations; the kernel hardly changes after 15.",
+        15, check=whole(1), about="Iterations; the kernel hardly changes after 15."
     )
 
     def __post_init__(self) -> None:

@@ -31,11 +31,7 @@ class DeepLinearGenerator(nn.Module):
         filters = []
         for i, size in enumerate(self.kernel_sizes):
             first, last = i == 0, i == len(self.kernel_sizes) - 1
-            shape = (
-                *size,
-                1 if first else self.channels,
-                1 if last else self.channels,
-            )
+            shape = (*size, 1 if first else self.channels, 1 if last else self.channels)
             filters.append(self.param(f"filter_{i}", _XAVIER, shape, jnp.float32))
         return collapse(filters, strides=self.strides)
 

@@ -62,7 +62,6 @@ MOST_COLOURS = 16
 COLOUR_KEYS = np.sqrt([2.0, 3.0, 5.0])
 """Factors that make one number of the channels of a colour, not the same of others."""
 
-
 _PAIR = slice(None, -1), slice(1, None)
 """Both pixels of the pairs of neighbours along an axis."""
 

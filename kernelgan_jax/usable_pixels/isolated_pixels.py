@@ -153,15 +153,8 @@ def _beyond(pixels: np.ndarray, span: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _prediction(filled: np.ndarray, others: np.ndarray) -> np.ndarray | None:
-    """The weights that predict a pixel from those around it, 0 in the middle.
-
-    Args:
-      filled: `H x W x C`.
-      others: `H x W` bool: pixels that are not predicted or predicted from.
-
-    Returns:
-      `SIDE x SIDE` float32, or None if there are too few pixels.
-    """
+    """The weights, `SIDE x SIDE`, that predict a pixel from those around it, 0 in the
+    middle; None if there are too few pixels without `others`."""
     half = SIDE // 2
     usable = ~square_extremes.maximum(others, SIDE)
     usable[:half] = usable[-half:] = usable[:, :half] = usable[:, -half:] = False

@@ -69,13 +69,7 @@ def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _is_soft(pixels: np.ndarray, drawn: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Whether the borders of each group of areas are soft.
-
-    Args:
-      pixels: `H x W x C`.
-      drawn: `H x W` bool.
-      groups: `H x W` numbers of groups, 0 for none.
-    """
+    """Whether the borders of each group of areas are soft; group 0 is no area."""
     cross = scipy.ndimage.generate_binary_structure(2, 1)
     rows, columns = np.nonzero(scipy.ndimage.binary_dilation(drawn, cross) & ~drawn)
     area = scipy.ndimage.distance_transform_edt(

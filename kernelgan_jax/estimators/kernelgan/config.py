@@ -43,11 +43,7 @@ class KernelGANConfig:
       13
     """
 
-    iterations: int = setting(
-        3000,
-        check=whole(1),
-        about="Training steps.",
-    )
+    iterations: int = setting(3000, check=whole(1), about="Training steps.")
     restarts: int = setting(
         1,
         check=whole(1),
@@ -55,9 +51,7 @@ class KernelGANConfig:
         "converge the kernel is taken that the image's spectrum trusts most.",
     )
     crops: int = setting(
-        1,
-        check=whole(1),
-        about="Crops of the image for each network in a step.",
+        1, check=whole(1), about="Crops of the image for each network in a step."
     )
     border: int = setting(
         10,
@@ -93,19 +87,13 @@ class KernelGANConfig:
         "that side.",
     )
     generator_channels: int = setting(
-        64,
-        check=whole(1),
-        about="Hidden channels of the generator.",
+        64, check=whole(1), about="Hidden channels of the generator."
     )
     generator_crop: int = setting(
-        64,
-        check=whole(14),
-        about="Side of the generator's input crop, pixels.",
+        64, check=whole(14), about="Side of the generator's input crop, pixels."
     )
     discriminator_channels: int = setting(
-        64,
-        check=whole(1),
-        about="Hidden channels of the discriminator.",
+        64, check=whole(1), about="Hidden channels of the discriminator."
     )
     discriminator_kernel: int = setting(
         7,
@@ -119,24 +107,16 @@ class KernelGANConfig:
     )
 
     generator_learning_rate: float = setting(
-        2e-4,
-        check=number(above=0),
-        about="Adam's initial rate for the generator.",
+        2e-4, check=number(above=0), about="Adam's initial rate for the generator."
     )
     discriminator_learning_rate: float = setting(
-        2e-4,
-        check=number(above=0),
-        about="Adam's initial rate for the discriminator.",
+        2e-4, check=number(above=0), about="Adam's initial rate for the discriminator."
     )
     adam_b1: float = setting(
-        0.5,
-        check=number(least=0, under=1),
-        about="Decay of Adam's first moment.",
+        0.5, check=number(least=0, under=1), about="Decay of Adam's first moment."
     )
     adam_b2: float = setting(
-        0.999,
-        check=number(least=0, under=1),
-        about="Decay of Adam's second moment.",
+        0.999, check=number(least=0, under=1), about="Decay of Adam's second moment."
     )
     decay_every: int = setting(
         750,
@@ -159,9 +139,7 @@ class KernelGANConfig:
         "section 'Warm start').",
     )
     bicubic_weight: float = setting(
-        5.0,
-        check=_at_least_0,
-        about="Initial weight of the bicubic term.",
+        5.0, check=_at_least_0, about="Initial weight of the bicubic term."
     )
     bicubic_threshold: float = setting(
         0.4,
@@ -175,9 +153,7 @@ class KernelGANConfig:
         about="From then on the weight is divided by 100 every so many steps.",
     )
     min_bicubic_weight: float = setting(
-        5e-6,
-        check=_at_least_0,
-        about="The weight never falls under this value.",
+        5e-6, check=_at_least_0, about="The weight never falls under this value."
     )
     constraints_below: float = setting(
         5e-3,
@@ -186,19 +162,13 @@ class KernelGANConfig:
         "this value.",
     )
     sum_weight: float = setting(
-        0.5,
-        check=_at_least_0,
-        about="Weight of the sum-to-one term.",
+        0.5, check=_at_least_0, about="Weight of the sum-to-one term."
     )
     boundary_weight: float = setting(
-        0.5,
-        check=_at_least_0,
-        about="Weight of the boundary term.",
+        0.5, check=_at_least_0, about="Weight of the boundary term."
     )
     centre_weight: float = setting(
-        1.0,
-        check=_at_least_0,
-        about="Weight of the centre term, once it has started.",
+        1.0, check=_at_least_0, about="Weight of the centre term, once it has started."
     )
     sparsity_weight: float = setting(
         5.0,
@@ -214,9 +184,7 @@ class KernelGANConfig:
         "values. The reference takes 0.75 (docs/kernelgan.md, section 'Read-out').",
     )
     floor_rank: int = setting(
-        40,
-        check=whole(1),
-        about="Number of kernel values that count as signal.",
+        40, check=whole(1), about="Number of kernel values that count as signal."
     )
 
     @property

@@ -75,12 +75,12 @@ def estimate(
     else:
 
         def one(
-            index: int, training: Training, report: ProgressCallback
+            index: int, training: Training, progress: ProgressCallback
         ) -> train.Result:
-            def tell(_: int, step: int, losses: dict[str, float]) -> None:
-                steps.report(index, step, losses, report)
+            def report(_: int, step: int, losses: dict[str, float]) -> None:
+                steps.report(index, step, losses, progress)
 
-            return train.train([training], config, False, tell)[0]
+            return train.train([training], config, False, report)[0]
 
         results = map_images(one, trainings, progress=progress)
     found = [finish(config, *result) for result in results]

@@ -111,9 +111,7 @@ def meta_learning(
     def init(key: jax.Array, kernel: jax.Array) -> MetaState:
         state = fresh(key)
         start = Start(
-            fitted(state.generator, kernel),
-            state.discriminator,
-            state.singular_vectors,
+            fitted(state.generator, kernel), state.discriminator, state.singular_vectors
         )
         return MetaState(
             step=jnp.zeros((), jnp.int32),
