@@ -85,6 +85,16 @@ def test_true_picture_gives_the_true_kernel(hr: np.ndarray) -> None:
     assert metrics.kernel_psnr(found, true, scale=2) > start + 4
 
 
+def test_errors_that_neighbours_share_have_no_part(hr: np.ndarray) -> None:
+    true = noisy(GAUSSIAN)
+    asked = request(hr, true)
+    shade = 0.05 * np.sin(np.arange(hr.shape[1]) / 20)[:, None]
+    found = [refinement._fit(hr + error, asked) for error in (0.0, shade)]
+    assert found[0] is not None and found[1] is not None
+    start = metrics.kernel_psnr(asked.kernel, true, scale=2)
+    assert metrics.kernel_psnr(found[1], true, scale=2) > start + 3
+
+
 def test_kernel_that_explains_the_image_stays(hr: np.ndarray) -> None:
     assert refinement._fit(hr, request(hr, GAUSSIAN)) is None
 

@@ -11,6 +11,8 @@ A kernel is taken only if it explains pixels that it was not fitted to clearly b
 References:
   Levin, Weiss, Durand, Freeman, "Understanding and evaluating blind deconvolution
   algorithms", CVPR 2009, section 3, for estimating the kernel and the picture in turn.
+  Cho and Lee, "Fast Motion Deblurring", SIGGRAPH Asia 2009, section 4, for kernels that
+  are fitted to derivatives.
 """
 
 import operator
@@ -143,9 +145,12 @@ def _fit(picture: np.ndarray, request: Request) -> np.ndarray | None:
     estimate = kernels.normalise(
         metrics.pad_to_frame(request.kernel, scale=scale, size=side)
     )
-    gray, image = picture.mean(-1), request.image.mean(-1)
+    # The same second differences of both: neighbouring errors of a picture are much the
+    # same, and most of what they have in common goes.
+    fine = _second_differences(picture.mean(-1), step=scale)
+    coarse = _second_differences(request.image.mean(-1), step=1)
     halves = [
-        _equations(gray, image, kept, side=side, scale=scale)
+        _equations(fine, coarse, kept, side=side, scale=scale)
         for kept in _halves(request)
     ]
     if min(half.pixels for half in halves) < side**2:
@@ -185,8 +190,8 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
     step = 1 / 512
     edge = -(-_side(scale) // (2 * scale)) + 4  # where the network lacks a picture
     inner = image[edge:-edge, edge:-edge]
-    inside = ((inner > step) & (inner < 1 - step)).all(-1)
-    usable = np.pad(inside, edge)
+    inside: np.ndarray = ((inner > step) & (inner < 1 - step)).all(-1)
+    usable = np.pad(square_extremes.minimum(inside, 3), edge)
     if request.unusable is not None:
         usable &= ~square_extremes.maximum(request.unusable, 2 * edge + 1)
     rows, columns = np.indices(usable.shape) // BLOCK
@@ -194,12 +199,25 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
         yield usable & ((rows + columns) % 2 == colour)
 
 
+def _second_differences(image: np.ndarray, *, step: int) -> np.ndarray:
+    """The Laplacian of an image, between pixels `step` apart; wrong at its edges."""
+    shifts = ((step, 0), (-step, 0), (0, step), (0, -step))
+    return 4 * image - sum(np.roll(image, shift, (0, 1)) for shift in shifts)
+
+
 def _equations(
     picture: np.ndarray, image: np.ndarray, kept: np.ndarray, *, side: int, scale: int
 ) -> _Equations:
-    """The equations of a kernel's values, from the `kept` pixels of a gray LR image."""
-    mean = image[kept].mean() if kept.any() else 0.0
-    views = np.lib.stride_tricks.sliding_window_view(picture - mean, (side, side))
+    """The equations of a kernel's values, from some LR pixels.
+
+    Args:
+      picture: `sH x sW`, second differences.
+      image: `H x W`, the same of the LR image.
+      kept: `H x W`, which of its pixels.
+      side: Of the kernel.
+      scale: s.
+    """
+    views = np.lib.stride_tricks.sliding_window_view(picture, (side, side))
     matrix, vector = np.zeros((side**2, side**2)), np.zeros(side**2)
     square, rows, columns = 0.0, *np.nonzero(kept)
     start = side // 2
@@ -207,7 +225,7 @@ def _equations(
         at = rows[some], columns[some]
         places = (scale * n - start for n in at)
         patches = views[tuple(places)].reshape(-1, side**2)
-        values = image[at] - mean
+        values = image[at]
         matrix += patches.T @ patches
         vector += patches.T @ values
         square += float(values @ values)
