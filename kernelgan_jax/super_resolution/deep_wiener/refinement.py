@@ -190,7 +190,7 @@ def _halves(request: Request) -> Iterator[np.ndarray]:
     step = 1 / 512
     edge = -(-_side(scale) // (2 * scale)) + 4  # where the network lacks a picture
     inner = image[edge:-edge, edge:-edge]
-    inside: np.ndarray = ((inner > step) & (inner < 1 - step)).all(-1)
+    inside = np.asarray(((inner > step) & (inner < 1 - step)).all(-1))
     usable = np.pad(square_extremes.minimum(inside, 3), edge)
     if request.unusable is not None:
         usable &= ~square_extremes.maximum(request.unusable, 2 * edge + 1)
