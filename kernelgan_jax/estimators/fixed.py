@@ -60,6 +60,11 @@ def _bicubic(scale: int, config: None) -> np.ndarray:
 
 
 def _given(scale: int, config: Any) -> np.ndarray:
+    if not config.kernel:
+        raise ValueError(
+            "config.kernel is missing; the estimator given needs the known kernel, as "
+            "GivenConfig(kernel=an array of height x width)"
+        )
     kernel = np.array(config.kernel, np.float64)
     kernels.check(kernel, scale=scale)
     return kernels.normalise(kernel)

@@ -137,7 +137,7 @@ def plan(
     if evidence is not None:
         noise_std = float(evidence.noise_std)
     if kernel_map is not None:
-        rows, columns = kernel_map.kernels.shape[:2]
+        rows, columns = _grid(kernel_map)
         source = "estimated"
         notes = (f"with a map of {rows}x{columns} kernels",)
     if chosen.uses_kernel and evidence is not None and evidence.left_out:
@@ -197,6 +197,21 @@ def _stages(estimate: Any, scale: int, method: str) -> tuple[tuple[Stage, ...], 
         return (Stage(scale, blur_kernels.bicubic(scale)),), "bicubic"
     steps = (*estimate.intermediate, (scale, estimate.kernel))
     return tuple(Stage(at, kernel, WIDTHS) for at, kernel in steps), "estimated"
+
+
+def _grid(kernel_map: KernelMap) -> tuple[int, int]:
+    """Rows and columns of a map of kernels."""
+    shape, uncertain = np.shape(kernel_map.kernels), np.shape(kernel_map.width_std)
+    if len(shape) != 4 or 0 in shape:
+        raise ValueError(
+            f"kernel_map.kernels has shape {shape}; it must be rows x columns x height "
+            "x width, not empty"
+        )
+    if uncertain != shape[:2]:
+        raise ValueError(
+            f"kernel_map.width_std has shape {uncertain}; it must be {shape[:2]}"
+        )
+    return shape[0], shape[1]
 
 
 def _kernel_std(estimate: Any) -> float:

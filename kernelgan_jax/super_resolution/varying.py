@@ -38,24 +38,24 @@ def by_parts(enlarge: Enlarge) -> Enlarge:
     ) -> list[np.ndarray]:
         if all(planned.kernel_map is None for planned in plans):
             return enlarge(keys, images, plans, progress=progress)
-        pieces = [
+        parts = [
             piece
             for i, (image, planned) in enumerate(zip(images, plans, strict=True))
-            for piece in _pieces(i, image.shape[:2], planned)
+            for piece in pieces(i, image.shape[:2], planned)
         ]
 
         def report(done: Progress) -> None:
             if progress is not None:
-                progress(done._replace(image=pieces[done.image].image))
+                progress(done._replace(image=parts[done.image].image))
 
         found = enlarge(
-            [keys[piece.image] for piece in pieces],
-            [images[piece.image][piece.rows, piece.columns] for piece in pieces],
-            [piece.plan for piece in pieces],
+            [keys[piece.image] for piece in parts],
+            [images[piece.image][piece.rows, piece.columns] for piece in parts],
+            [piece.plan for piece in parts],
             progress=report,
         )
         results: list[np.ndarray | None] = [None] * len(images)
-        for piece, result in zip(pieces, found, strict=True):
+        for piece, result in zip(parts, found, strict=True):
             if piece.weights is None:
                 results[piece.image] = result
                 continue
@@ -76,7 +76,7 @@ def by_parts(enlarge: Enlarge) -> Enlarge:
     return varying
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
     """A part of an image, as the method gets it."""
 
     image: int
@@ -87,14 +87,22 @@ class _Piece(NamedTuple):
     """The image's plan, with the part's own kernel."""
     weights: tuple[np.ndarray, np.ndarray] | None
     """Weights of the rows and of the columns of its result; None for a whole image."""
+    part: tuple[int, int] = (0, 0)
+    """Row and column of its kernel in the map."""
 
 
-def _pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[_Piece]:
-    """The pieces of an image: one, or one for each kernel of its map."""
+def pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[Piece]:
+    """The pieces of an image: one, or one for each kernel of its map.
+
+    Args:
+      image: Index of the image.
+      shape: Its height and width.
+      planned: Its plan.
+    """
     kernel_map = planned.kernel_map
     if kernel_map is None:
         whole = slice(0, shape[0]), slice(0, shape[1])
-        yield _Piece(image, *whole, planned, None)
+        yield Piece(image, *whole, planned, None)
         return
     count = kernel_map.kernels.shape[:2]
     downs, rights = (
@@ -108,7 +116,7 @@ def _pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[_Piec
                 kernel_std=float(kernel_map.width_std[i, j]),
                 kernel_map=None,
             )
-            yield _Piece(image, rows, columns, own, (down, right))
+            yield Piece(image, rows, columns, own, (down, right), (i, j))
 
 
 def _spans(side: int, count: int, scale: int) -> list[tuple[slice, np.ndarray]]:

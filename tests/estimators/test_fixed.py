@@ -39,6 +39,11 @@ def test_an_unusable_given_kernel_is_refused(kernel, message):
         estimate("given", config=GivenConfig(kernel=kernel))
 
 
+def test_a_given_kernel_that_is_missing_is_asked_for():
+    with pytest.raises(ValueError, match="^config.kernel is missing; .* GivenConfig"):
+        estimate("given")
+
+
 def test_the_bicubic_kernel_is_aligned():
     found = estimate("bicubic", scale=3)
     expected = kernels.centre(blur_kernels.bicubic(3), 3)

@@ -191,6 +191,14 @@ def test_a_kernel_that_grows_beyond_the_image_when_it_is_centred(calls, method):
     assert not calls
 
 
+def test_what_is_said_of_a_kernel_that_was_found_names_the_enlarged_image(calls):
+    """It was called larger than "the image, 34x32", twice the size of that image."""
+    image, wide = helpers.noise(16, 17), np.ones((35, 3))
+    found = KernelEstimate(wide, 2, trusted=True)
+    with pytest.raises(ValueError, match="larger than the enlarged image, 34x32; use"):
+        super_resolution.super_resolve(KEY, image, found, method="wiener")
+
+
 def test_what_centring_adds_around_a_kernel_needs_no_room(calls):
     """What is added is empty; only the trained network left it out."""
     corner = np.pad(np.ones((2, 2)), ((0, 14), (0, 13)))

@@ -1,11 +1,12 @@
 """A kernel for each part: pieces, and how they are put together."""
 
+import jax
 import numpy as np
 import pytest
 
 from kernelgan_jax import blur_kernels, kernels
 from kernelgan_jax.estimate import KernelEstimate, KernelMap, Progress
-from kernelgan_jax.super_resolution import plan
+from kernelgan_jax.super_resolution import plan, super_resolve
 from kernelgan_jax.super_resolution.varying import by_parts
 
 
@@ -76,3 +77,45 @@ def test_a_map_of_another_scale_is_refused():
     estimate = estimate_of(1, 2)._replace(kernel_map=estimate_of(1, 2, 4).kernel_map)
     with pytest.raises(ValueError, match="^kernel_map.scale is 4; it must be 2$"):
         plan(estimate, method="wiener")  # before any work
+
+
+def replaced(kernel_map, kernel):
+    """A map with another kernel in its last part."""
+    made = kernel_map.kernels.copy()
+    made[-1, -1] = kernel
+    return kernel_map._replace(kernels=made)
+
+
+MAP = estimate_of(1, 2).kernel_map
+
+
+@pytest.mark.parametrize(
+    ("kernel_map", "message"),
+    [
+        (
+            replaced(MAP, np.nan),
+            r"^kernel_map, part \(0, 1\): kernel has values that are not finite$",
+        ),
+        (replaced(MAP, 0), r"part \(0, 1\): kernel sums to 0; it must be positive"),
+        (
+            replaced(MAP, blur_kernels.gaussian(25, variances=(9.0, 9.0), scale=4)),
+            r"part \(0, 1\): kernel is aligned for scale 4, not 2",
+        ),
+        (
+            MAP._replace(kernels=np.ones((1, 2, 81, 81))),
+            r"part \(0, 0\): kernel is 8\dx8\d .* larger than the enlarged image, 80x64",
+        ),
+        (
+            MAP._replace(width_std=np.full((1, 2), np.nan)),
+            r"part \(0, 0\): width_std is nan",
+        ),
+        (MAP._replace(width_std=np.ones(2)), r"width_std has shape \(2,\); .*\(1, 2\)"),
+        (MAP._replace(kernels=MAP.kernels[0]), r"kernels has shape \(2, 25, 25\); it "),
+        (MAP._replace(kernels=MAP.kernels[:0]), "rows x columns x height x width, not"),
+    ],
+)  # fmt: skip
+def test_maps_that_are_refused_before_any_work(kernel_map, message):
+    estimate = estimate_of(1, 2)._replace(kernel_map=kernel_map)
+    image = np.random.default_rng(0).random((32, 40))
+    with pytest.raises(ValueError, match=message):
+        super_resolve(jax.random.key(0), image, estimate, method="wiener")
