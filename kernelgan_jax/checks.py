@@ -260,7 +260,8 @@ def key(name: str, value: Any, *, several: bool = False) -> None:
     if is_key and not _is_typed_key(value):
         is_key = value.dtype == np.uint32 and value.ndim > 0 and value.shape[-1] > 1
     if not is_key:
-        raise ValueError(f"{name} is {value!r}; it must be a JAX random key")
+        more = ", or an array of them, as jax.random.split makes it" if several else ""
+        raise ValueError(f"{name} is {value!r}; it must be a JAX random key{more}")
     if not several and not is_one_key(value):
         raise ValueError(f"{name} has shape {value.shape}; it must be one JAX key")
 

@@ -155,6 +155,7 @@ BAD = {
         "floats": jnp.ones(2),
         "text": "abc",
         "two": jax.random.split(KEY),
+        "traced": TRACED,
     },
     "keys": {"nothing": None, "a seed": 0, "two for one": jax.random.split(KEY)},
     "weights": {

@@ -62,6 +62,7 @@ def estimate_kernel(
     scale = entry.check_scale(scale)
     pixels = check_image(image, scale=scale, entry=entry, config=config)
     checks.key("key", key)
+    checks.known("key", key)
     return estimate_checked(
         [key], [pixels], scale=scale, entry=entry, config=config, progress=progress
     )[0]
@@ -223,6 +224,7 @@ def rate(
 def _keys(key: jax.Array, count: int) -> list[jax.Array]:
     """One key for each of `count` images."""
     checks.key("key", key, several=True)
+    checks.known("key", key)
     if checks.is_one_key(key):
         return [key] * count
     if len(key) != count:

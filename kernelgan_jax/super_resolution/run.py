@@ -72,11 +72,14 @@ def super_resolve(
       (96, 96, 1)
     """
     checks.key("key", key)
+    checks.known("key", key)
     pixels = from_array(image)
     if estimate is not None and not isinstance(estimate, KernelEstimate):
         estimate = checks.matrix("estimate", estimate)
     if evidence is not None and not isinstance(evidence, Evidence):
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
+    if evidence is not None:
+        checks.known("evidence", evidence.noise_std)
     known = evidence or getattr(estimate, "evidence", None)
     usable = None
     if known is None:

@@ -71,8 +71,25 @@ def test_keys_are_one_or_one_each():
         estimate_kernel(jax.random.split(key, 2), image, **options)
     with pytest.raises(ValueError, match="key is 0; it must be a JAX random key"):
         estimate_kernel(0, image, **options)
+    with pytest.raises(ValueError, match="JAX random key, or an array of them"):
+        estimate_kernels([key] * 3, [image] * 3, **options)
     for good in (key, jax.random.PRNGKey(0), jax.random.split(key, 3)):
         assert len(estimate_kernels(good, [image] * 3, **options)) == 3
+
+
+def test_keys_inside_of_a_transformation_are_refused_by_name():
+    """JAX named a function "lowered and compiled for a particular signature"."""
+    image = noise(40, 40, 3)
+
+    def kernel(key):
+        return estimate_kernel(key, image, estimator="bicubic").kernel
+
+    def kernels_of(keys):
+        return estimate_kernels(keys, [image] * 2, estimator="bicubic")[0].kernel
+
+    for function in (jax.vmap(kernel), jax.jit(kernels_of)):
+        with pytest.raises(ValueError, match="^key is traced, as inside of jax.jit"):
+            function(jax.random.split(jax.random.key(0), 2))
 
 
 def test_unknown_estimators_and_foreign_settings_are_refused():

@@ -199,6 +199,17 @@ def test_what_is_said_of_a_kernel_that_was_found_names_the_enlarged_image(calls)
         super_resolution.super_resolve(KEY, image, found, method="wiener")
 
 
+def test_keys_and_evidence_inside_of_a_transformation_are_refused_by_name(calls):
+    known = Evidence(**dict.fromkeys(Evidence._fields, 0.0) | {"scale": 2, "span": 1.0})
+    with pytest.raises(ValueError, match="^key is traced"):
+        jax.jit(lambda key: super_resolve(key, IMAGE, K2, scale=2))(KEY)
+    with pytest.raises(ValueError, match="^evidence is traced"):
+        jax.jit(lambda seen: super_resolve(KEY, IMAGE, K2, scale=2, evidence=seen))(
+            known
+        )
+    assert not calls
+
+
 def test_what_centring_adds_around_a_kernel_needs_no_room(calls):
     """What is added is empty; only the trained network left it out."""
     corner = np.pad(np.ones((2, 2)), ((0, 14), (0, 13)))

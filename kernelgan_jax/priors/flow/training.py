@@ -56,6 +56,7 @@ def fit(
     from kernelgan_jax.priors.flow.networks import Couplings
 
     checks.key("key", key)
+    checks.known("key", key)
     checks.known("kernels", kernels)
     kernels = np.asarray(kernels)
     if kernels.dtype.kind not in "fiub":
