@@ -103,7 +103,7 @@ MAP = estimate_of(1, 2).kernel_map
         ),
         (
             MAP._replace(kernels=np.ones((1, 2, 81, 81))),
-            r"part \(0, 0\): kernel is 8\dx8\d .* larger than the enlarged image, 80x64",
+            r"part \(0, 0\): kernel is 8\dx8\d .* enlarged image, 80x64; use",
         ),
         (
             MAP._replace(width_std=np.full((1, 2), np.nan)),
