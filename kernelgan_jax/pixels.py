@@ -4,6 +4,7 @@
 arrays. `unit_image` gives `H x W x C` float32 in [0, 1]. Nothing here needs JAX.
 """
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,11 @@ def from_array(array: Any) -> np.ndarray:
     if getattr(array, "mode", None) in _OTHER_COLOURS and hasattr(array, "getbands"):
         raise ValueError(
             f"image is of Pillow's mode {array.mode}; pass image.convert('RGB')"
+        )
+    if isinstance(array, str | os.PathLike):
+        raise ValueError(
+            f"image is {array!r}; pass its pixels, as numpy.asarray("
+            "PIL.Image.open(file)) reads them"
         )
     try:
         pixels = np.asarray(array)

@@ -1,5 +1,7 @@
 """The pixel contract: arrays that are images, their range, structure and windows."""
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,6 +53,13 @@ def test_pictures_of_pillow_that_are_neither_gray_nor_rgb(mode):
     assert from_array(picture).shape == (4, 5, 3)
     with pytest.raises(ValueError, match=f"mode {mode}; pass image.convert"):
         from_array(picture.convert(mode))
+
+
+@pytest.mark.parametrize("file", ["photo.png", Path("photo.png")])
+def test_the_name_of_a_file_is_no_image(file):
+    """It was told to convert "dtype <U9" to uint8."""
+    with pytest.raises(ValueError, match=r"^image is .*photo.png.*; pass its pixels"):
+        from_array(file)
 
 
 def test_what_another_library_refuses_to_convert_is_no_image():

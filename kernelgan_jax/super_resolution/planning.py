@@ -129,6 +129,7 @@ def plan(
     noise_std = 0.0
     if isinstance(estimate, KernelEstimate):
         evidence = evidence or estimate.evidence
+        checks.number("noise_std", estimate.noise_std, static=True)
         noise_std = float(estimate.noise_std)
     kernel_map = getattr(estimate, "kernel_map", None) if chosen.uses_kernel else None
     for name, known in (("evidence", evidence), ("kernel_map", kernel_map)):

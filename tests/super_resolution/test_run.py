@@ -224,9 +224,9 @@ def test_what_centring_adds_around_a_kernel_needs_no_room(calls):
     np.testing.assert_allclose(sharp, expected, atol=0.01)
 
 
-@pytest.mark.parametrize("noise_std", [np.nan, -0.1])
+@pytest.mark.parametrize("noise_std", [np.nan, -0.1, None, "0.1"])
 def test_an_estimate_with_another_noise_is_refused(calls, noise_std):
-    with pytest.raises(ValueError, match=f"noise_std is {noise_std}; .* at least 0"):
+    with pytest.raises(ValueError, match=f"noise_std is {noise_std!r}; .* at least 0"):
         super_resolve(KEY, IMAGE, KernelEstimate(K2, 2, noise_std=noise_std))
     assert not calls
 
