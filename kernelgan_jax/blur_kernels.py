@@ -24,6 +24,10 @@ MIN_VARIANCE = 0.1
 """Smallest variance of Gaussians that are fitted or derived, pixels^2: narrower ones
 fall between the pixels."""
 
+LEAST_VARIANCE = 1e-3
+"""Smallest variance that changes a Gaussian, pixels^2: of narrower ones the nearest
+pixels are left, whose values could not be represented at even scales."""
+
 _FINE = 8
 """Points a pixel and axis at which shapes with sharp edges are sampled."""
 
@@ -130,7 +134,8 @@ def gaussian(
     row, column = np.indices((size, size)) - alignment((size, size), scale)[0]
     along = column * math.cos(angle) - row * math.sin(angle)
     across = column * math.sin(angle) + row * math.cos(angle)
-    exponent = along**2 / first + across**2 / second
+    exponent = along**2 / max(first, LEAST_VARIANCE)
+    exponent += across**2 / max(second, LEAST_VARIANCE)
     return normalise(np.exp(-exponent / 2))
 
 

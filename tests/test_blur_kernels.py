@@ -49,6 +49,18 @@ def test_gaussian_and_its_measures():
     assert row < 20 and column > 20
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("variance", [1e-3, 1e-4, 1e-300])
+def test_a_gaussian_of_no_width_is_the_nearest_pixels(scale, variance):
+    """At even scales it was 0 everywhere."""
+    kernel = blur_kernels.gaussian(
+        5, variances=(variance, variance), angle=0.3, scale=scale
+    )
+    expected = np.zeros((5, 5))
+    expected[2 : 2 + scale, 2 : 2 + scale] = 1 / scale**2
+    np.testing.assert_allclose(kernel, expected, atol=1e-12)
+
+
 def test_random_gaussian_rebuilds_the_kernels_of_the_examples():
     folder = Path(__file__).parents[1] / "examples/images"
     for seed, name in enumerate(("chelsea", "coffee", "camera")):
