@@ -242,7 +242,8 @@ def cross_validate(
     Returns:
       By scale, and for all of them, dB over bicubic enlargement: means of the likeliest
       kernel, of the one that is chosen, and of the best one; the worst of the first
-      two, and the worst change.
+      two, and the worst change; and by how much the best one is better on average where
+      another kernel than the likeliest is chosen (0 where none is).
     """
     part = np.array([each.photo for each in drawn]) % FOLDS
     scales = np.array([each.scale for each in drawn])
@@ -260,6 +261,7 @@ def cross_validate(
     best = np.array([each.gains.max() for each in drawn])
 
     def summary(some: np.ndarray) -> dict[str, float]:
+        missed = (best - chosen)[some & (places > 0)]
         found = {
             "likeliest": likeliest[some].mean(),
             "chosen": chosen[some].mean(),
@@ -268,6 +270,7 @@ def cross_validate(
             "worst_chosen": chosen[some].min(),
             "worst_change": (chosen - likeliest)[some].min(),
             "share_changed": (places[some] > 0).mean(),
+            "missed_where_changed": missed.mean() if missed.size else 0.0,
             "examples": some.sum(),
         }
         return {name: round(float(value), 3) for name, value in found.items()}

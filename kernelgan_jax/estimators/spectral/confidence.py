@@ -30,9 +30,8 @@ MAX_MISFIT = 0.55
 """Misfit up to which a kernel explains a spectrum (`Evidence.misfit`)."""
 
 MAX_PHOTOGRAPH_MISFIT = 1.2
-"""Misfit beyond which a spectrum is unlike that of photographs, whatever the kernel.
-Motions of 15 to 21 pixels at x2 had misfits of 0.3 to 0.9, drawings and text of 0.5 to
-9."""
+"""Misfit beyond which a spectrum is unlike photographs'. Motions of 15 to 21 pixels at
+x2 had misfits of 0.3 to 0.9, drawings and text of 0.5 to 9."""
 
 MAX_NOISE = 2.5
 """Standard deviation of noise up to which an image is not noisy, gray levels."""
@@ -48,13 +47,16 @@ MEDIUM_SR_LOSS = 0.25
 
 SR_LOSS_FACTORS = {1: 3.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
-Wiener filter does, by scale; above 4 as at 4. It makes more of an exact kernel.
-Measured on photographs at 2 and 4 (docs/spectral.md, "Confidence"); assumed at 1 and
-3."""
+Wiener filter does, by scale; above 4 as at 4. Measured on photographs at 2 and 4
+(docs/spectral.md, "Confidence"); assumed at 1 and 3."""
+
+PICTURE_SR_LOSSES = {1: 2.5, 2: 1.1, 3: 1.1, 4: 0.7}
+"""By how much the best of the kernels that the second look compares is better than the
+one it takes, dB, by scale: no less is lost, whatever the spectrum says."""
 
 NARROW = 0.6
-"""Kernels of a smaller width are narrower than a pixel, pixels. A kernel halfway
-between two pixels has a width of at least 0.5."""
+"""Width below which kernels are narrower than a pixel, pixels; halfway between two
+pixels it is at least 0.5."""
 
 ANY_ANGLE = 52.0
 """Standard deviation of directions that are all equally likely, degrees."""
@@ -103,16 +105,15 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     covariances = equivalent_gaussian.covariances(samples, scale=scale)
     own = equivalent_gaussian.covariances(kernel[None], scale=scale)[0]
     errors = _relative_errors(own, covariances)
-    mse = ((framed - samples) ** 2).mean((1, 2))
     losses = np.asarray(
         _sr_losses(scale)(
             framed.astype(np.float32), samples.astype(np.float32), _spectrum(evidence)
         )
     )
     expected = _Expected(
-        kernel_psnr=_psnr(float(mse.mean())),
+        kernel_psnr=_psnr(float(((framed - samples) ** 2).mean())),
         covariance_error=float(np.sqrt(np.mean(np.square(errors)))),
-        sr_loss=_network_loss(float(losses.mean()), scale),
+        sr_loss=_network_loss(float(losses.mean()), evidence),
     )
     # Samples can be infinite or NaN for spectra unlike any photograph's.
     if not finite.all():
@@ -160,9 +161,10 @@ def _spectrum(evidence: Evidence) -> Spectrum:
     return spectrum._replace(log_noise=noise)
 
 
-def _network_loss(loss: float, scale: int) -> float:
+def _network_loss(loss: float, evidence: Evidence) -> float:
     """What the trained network is expected to lose where a Wiener filter loses this."""
-    return SR_LOSS_FACTORS[min(scale, max(SR_LOSS_FACTORS))] * loss
+    found = SR_LOSS_FACTORS[min(evidence.scale, max(SR_LOSS_FACTORS))] * loss
+    return max(found, PICTURE_SR_LOSSES[evidence.scale] if evidence.by_picture else 0)
 
 
 def _level(
@@ -179,10 +181,8 @@ def _level(
     if evidence.misfit > MAX_PHOTOGRAPH_MISFIT:
         return "low", "its spectrum is unlike that of photographs"
     if evidence.misfit > MAX_MISFIT:
-        return (
-            "low",
-            "no usual kernel explains it: long motion, pattern, drawing or text",
-        )
+        reason = "no usual kernel explains it: long motion, pattern, drawing or text"
+        return "low", reason
     if distance > LOW_ERROR:
         return "low", "the kernel and the spectrum disagree"
     is_noisy = evidence.gray_noise_std > MAX_NOISE

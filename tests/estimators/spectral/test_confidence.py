@@ -210,6 +210,16 @@ def test_noise_of_the_gray_image_counts():
     assert rated.level == "high"
 
 
+def test_a_kernel_that_the_picture_chose_is_expected_to_lose():
+    """By how much the second look misses, also where its samples are all alike."""
+    found = evidence(spread=0.001, by_picture=True)
+    narrow = judge(found.kernel, found)
+    assert narrow.level == "medium"
+    assert narrow.sr_loss == confidence.PICTURE_SR_LOSSES[2]
+    wide = judge(gaussian(6.0, 6.0), found)
+    assert wide.sr_loss > narrow.sr_loss
+
+
 def test_what_jpeg_hides_is_no_loss_of_the_kernel():
     kernel = gaussian(2.6, 1.6)
     found = [
