@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelgan_jax import kernels, metrics
+from kernelgan_jax import equivalent_gaussian, metrics
 from kernelgan_jax.benchmark.rows import Widths
 from kernelgan_jax.benchmark.testset import Case, common_part, sizes_match
 from kernelgan_jax.pixels import to_unit
@@ -15,20 +15,27 @@ MAX_KERNEL_PSNR = 300.0
 
 
 def kernel_measures(kernel: np.ndarray, case: Case) -> dict[str, Any]:
-    """The fields of `KernelRow` that compare a kernel with the true one."""
+    """The fields of `KernelRow` that compare a kernel with the true one.
+
+    Widths and covariances are those of `equivalent_gaussian`: the moments of a kernel
+    with negative lobes say nothing.
+    """
     truth = case.kernel()
     sizes = (None, metrics.kernel_grid(case.scale))
     psnr, on_grid = (
         metrics.kernel_psnr(kernel, truth, scale=case.scale, size=size)
         for size in sizes
     )
-    error = metrics.covariance_error(kernel, truth)
+    both = (kernel, truth)
+    error = metrics.relative_error(
+        *(equivalent_gaussian.covariance(each, scale=case.scale) for each in both)
+    )
     return {
         "kernel_psnr": psnr if psnr < MAX_KERNEL_PSNR else None,
         "kernel_psnr_on_grid": on_grid if on_grid < MAX_KERNEL_PSNR else None,
         "covariance_error": finite_or_none(error),
-        "widths": _widths(kernel),
-        "true_widths": _widths(truth),
+        "widths": _widths(kernel, case.scale),
+        "true_widths": _widths(truth, case.scale),
     }
 
 
@@ -82,6 +89,7 @@ def _consistency(sr: np.ndarray, lr: np.ndarray, case: Case) -> float | None:
     return finite_or_none(metrics.lr_psnr_y(whole, lr, case.kernel(), scale=scale))
 
 
-def _widths(kernel: np.ndarray) -> Widths:
-    longer, shorter, angle = (finite_or_none(x) for x in kernels.widths(kernel))
+def _widths(kernel: np.ndarray, scale: int) -> Widths:
+    found = equivalent_gaussian.widths(kernel, scale=scale)
+    longer, shorter, angle = (finite_or_none(value) for value in found)
     return longer, shorter, angle
