@@ -123,7 +123,7 @@ def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
         notes.append(f"what follows page {frames} is damaged and left out")
     pillow_pixels.check_memory(tiff.declared(frame), file.seek(0, 2))
     if tiff.is_for_pillow(frame):
-        tiff.check_for_pillow(file, frame)
+        tiff.check_for_pillow(frame, notes)
         try:
             return _decode_pillow(file, frame, notes, tiff=tiff)
         except UnidentifiedImageError:

@@ -19,7 +19,7 @@ import imagecodecs
 from kernelgan_jax.app.images import declared
 from kernelgan_jax.app.images.image import MAX_PIXELS
 
-_END = b"\xff\xd9"
+END = b"\xff\xd9"
 """The marker behind a picture."""
 
 _OTHER_DATA = b"".join(
@@ -75,7 +75,7 @@ def with_end(file: IO[bytes], notes: list[str]) -> IO[bytes]:
     file.seek(0)
     data = file.read()
     scans = _scans(data, _MARKER_OF_LS if is_ls else _MARKER)
-    if not scans.headers or (scans.is_ended and not by_huffman):
+    if scans.headers and scans.is_ended and not by_huffman:
         return file
     picture = data[: scans.end]
     if not scans.is_ended:
@@ -87,7 +87,7 @@ def with_end(file: IO[bytes], notes: list[str]) -> IO[bytes]:
     if scans.is_ended:
         return file
     notes.append("the marker of its end is missing, but no part of the picture")
-    return io.BytesIO(picture + _END)
+    return io.BytesIO(picture + END)
 
 
 def _scans(data: bytes, marker: re.Pattern[bytes]) -> _Scans:
@@ -98,7 +98,7 @@ def _scans(data: bytes, marker: re.Pattern[bytes]) -> _Scans:
         code = data[at + 1]
         if code == 0xFF:  # It fills up.
             at += 1
-        elif code == _END[1]:
+        elif code == END[1]:
             return _Scans(headers, end, is_ended=True)
         elif code <= 1 or 0xD0 <= code <= 0xD8:
             at += 2
@@ -125,7 +125,7 @@ def _is_decided(picture: bytes) -> bool:
     try:
         checks = {
             zlib.crc32(imagecodecs.jpeg8_decode(picture + end).data)
-            for end in (_END, _OTHER_DATA + _END)
+            for end in (END, _OTHER_DATA + END)
         }
     except imagecodecs.Jpeg8Error:  # Another decoder may know more of it.
         return True

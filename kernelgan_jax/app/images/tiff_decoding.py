@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as pillow
 from tifffile import TIFF, TiffFile, TiffPage
 
-from kernelgan_jax.app.images import exif, inks, nodata, tiff_pages
+from kernelgan_jax.app.images import exif, inks, nodata, tiff_pages, tiff_strips
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
@@ -84,7 +84,7 @@ class Tiff:
 
     def __init__(self, file: IO[bytes], *, max_pixels: int):
         file.seek(0)
-        self._file = TiffFile(file)
+        self._file, self._opened = TiffFile(file), file
         self._max_pixels = max_pixels
         pages = tiff_pages.whole_pages(self._file)
         if not pages:
@@ -155,6 +155,7 @@ class Tiff:
             page = tiff_pages.behind(page, frame)
         kind = tiff_pages.photometric(page)
         self._check(page)
+        tiff_strips.check(page, self._opened, notes)
         if empty := tiff_pages.places(page).count(LEFT_OUT):
             notes.append(f"{empty} strips or tiles are empty")
         stored, alpha = _alpha_last(_array(page), page)
@@ -241,9 +242,9 @@ class Tiff:
         found.load_from_fp(file, page.offset)
         return found
 
-    def check_for_pillow(self, file: IO[bytes], frame: int) -> None:
-        """Raises an error if a part of an image in the open file is missing."""
-        tiff_pages.check_for_pillow(self.pages[frame], file)
+    def check_for_pillow(self, frame: int, notes: list[str]) -> None:
+        """Raises an error if a part of an image is missing."""
+        tiff_strips.check_for_pillow(self.pages[frame], self._opened, notes)
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""
@@ -294,14 +295,24 @@ def _array(page: TiffPage) -> np.ndarray:
     value = None if page.dtype is None else _no_data(page, page.dtype)
     if value is not None:  # tifffile reads 0 of texts such as "-9999.0" for int16.
         page.nodata = value.item()
-    stored = page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
-    # Planes, depth, rows, columns, samples.
+    try:
+        stored = _unpacked(page)
+    except Exception:  # Each decompressor has its own for what is too large.
+        whole = tiff_pages.with_whole_strips(page)
+        if whole is None:
+            raise
+        stored = _unpacked(whole)[:, :, : page.imagelength]
     pixels = (
         stored[0, 0] if len(stored) == 1 else np.moveaxis(stored[:, 0, ..., 0], 0, -1)
     )
     if not pixels.dtype.isnative:
         pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     return np.ascontiguousarray(pixels)
+
+
+def _unpacked(page: TiffPage) -> np.ndarray:
+    """The samples as they are stored: planes x depth x rows x columns x samples."""
+    return page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
 
 
 def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray:

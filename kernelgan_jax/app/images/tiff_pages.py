@@ -1,14 +1,10 @@
 """The pages of a TIFF file, and what their tags say of the samples."""
 
-import contextlib
 import copy
 import math
 import struct
-from typing import IO
 
 from tifffile import TiffFile, TiffPage
-
-from kernelgan_jax.app.images import declared
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 """Values of the tag PhotometricInterpretation."""
@@ -23,21 +19,11 @@ _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
 _WIDTH, PHOTOMETRIC, _SUB_IFDS, _INK_SET = 256, 262, 330, 332
 """Numbers of tags."""
 
-_NONE, _OLD_JPEG, JPEG = 1, 6, 7
-"""Values of the tag Compression."""
-
-_PLANES = 2
-"""The planar configuration of samples that lie in a plane for each channel."""
-
-_JPEG_START = b"\xff\xd8"
-"""The marker at the start of a JPEG."""
-
-_BYTE_COUNTS = (279, 325)
-"""Tags with the bytes of each strip or tile."""
+JPEG = 7
+"""A value of the tag Compression."""
 
 BEHIND = "pixels lie behind the end of the file"
-_MISSING = "strips or tiles are missing"
-_TOO_SMALL = "a part of the picture is missing: strips or tiles are too small"
+MISSING = "strips or tiles are missing"
 """What is wrong with files that are incomplete."""
 
 _NOT_CMYK = 2
@@ -113,6 +99,23 @@ def behind(page: TiffPage, number: int) -> TiffPage:
     return found
 
 
+def with_whole_strips(page: TiffPage) -> TiffPage | None:
+    """The page with as many rows as its strips have if the last one is not cut.
+
+    Some programs write it so. None if all strips are as high as the others anyway.
+    """
+    added = 0 if page.is_tiled else -page.imagelength % page.rowsperstrip
+    if not added:
+        return None
+    found = copy.copy(page)
+    for of_the_height in ("hash", "decode"):  # Kept once they are known.
+        found.__dict__.pop(of_the_height, None)
+    found.imagelength += added
+    planes, depth, _, width, samples = page.shaped
+    found.shaped = planes, depth, found.imagelength, width, samples
+    return found
+
+
 def is_raw(page: TiffPage) -> bool:
     """Whether an image, or one below it, is of a camera's sensor."""
     tags = page.tags
@@ -150,60 +153,8 @@ def written(page: TiffPage) -> list[tuple[int, int]]:
     needed, stated = math.prod(page.chunked), places(page)
     found = [place for place in stated if place != LEFT_OUT]
     if len(stated) < needed or not found or min(map(min, found)) <= 0:
-        raise ValueError(_MISSING)
+        raise ValueError(MISSING)
     return found
-
-
-def check_for_pillow(page: TiffPage, file: IO[bytes]) -> None:
-    """Checks what Pillow does not, before it reads an image.
-
-    Args:
-      page: The image.
-      file: The open file that it lies in.
-
-    Raises:
-      ValueError: If a part of it is not in the file: Pillow leaves some of these
-        black, or as the memory was before, without a word.
-    """
-    if page.compression == _OLD_JPEG:  # Its places may be in other tags.
-        return
-    offsets = page.dataoffsets
-    if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
-        raise ValueError(_MISSING)
-    # Pillow makes do without the numbers of bytes, and with some that are wrong.
-    is_stated = any(tag in page.tags for tag in _BYTE_COUNTS)
-    size = file.seek(0, 2)
-    if is_stated and page.compression != _NONE and max(map(sum, places(page))) > size:
-        raise ValueError(BEHIND)
-    if page.compression == JPEG:
-        _check_jpegs(page, file)
-
-
-def _check_jpegs(page: TiffPage, file: IO[bytes]) -> None:
-    """Checks that the JPEGs in an image's strips or tiles are as large as these.
-
-    Raises:
-      ValueError: If one is smaller: Pillow leaves the rest as the memory was before.
-    """
-    if page.planarconfig == _PLANES and page.is_subsampled:
-        return  # Planes of colour are smaller than that of brightness.
-    rows, columns = page.rowsperstrip, page.imagewidth
-    if page.is_tiled:
-        rows, columns = page.tilelength, page.tilewidth
-    across = math.ceil(page.imagewidth / columns)
-    down = math.ceil(page.imagelength / rows)
-    for index, offset in enumerate(page.dataoffsets[: math.prod(page.chunked)]):
-        file.seek(offset)
-        if file.read(2) != _JPEG_START:  # Left out, or for the decoder to refuse.
-            continue
-        frame = None
-        with contextlib.suppress(struct.error):
-            frame = declared.jpeg_frame(file, start=offset)
-        top, left = index // across % down * rows, index % across * columns
-        height = min(rows, page.imagelength - top)
-        width = min(columns, page.imagewidth - left)
-        if frame is not None and (frame.height < height or frame.width < width):
-            raise ValueError(_TOO_SMALL)
 
 
 def photometric(page: TiffPage) -> int:

@@ -1,0 +1,234 @@
+"""Whether the strips and tiles of a TIFF hold all of a picture.
+
+Decoders leave what is missing gray, black, or as the memory was before, or read on into
+other data, and do not say so.
+
+References:
+  TIFF 6.0, sections 3, 15 and 22, and TIFF Technical Note 2 for JPEG.
+  ITU-T T.6, for group 4.
+"""
+
+import bisect
+import contextlib
+import io
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import IO, NamedTuple
+
+import imagecodecs
+from tifffile import TiffPage
+
+from kernelgan_jax.app.images import declared, jpeg_ends
+from kernelgan_jax.app.images.tiff_pages import (
+    BEHIND,
+    JPEG,
+    LEFT_OUT,
+    MISSING,
+    places,
+)
+
+_NONE, _GROUP_3, _OLD_JPEG = 1, 3, 6
+"""Values of the tag Compression."""
+
+_FAX_DECODERS = {
+    2: imagecodecs.ccittrle_decode,
+    _GROUP_3: imagecodecs.ccittfax3_decode,
+    4: imagecodecs.ccittfax4_decode,
+}
+"""Decoders of facsimiles by the compression."""
+
+_T4_OPTIONS = 292
+"""The tag that says more of group 3."""
+
+_CHUNKY, _PLANES = 1, 2
+"""Planar configurations: samples side by side, or in a plane for each channel."""
+
+_REVERSED = 2
+"""The fill order of bits of which the lowest in a byte comes first."""
+
+_BYTE_COUNTS = (279, 325)
+"""Tags with the bytes of each strip or tile."""
+
+_JPEG_START = b"\xff\xd8"
+"""The marker at the start of a JPEG."""
+
+_INCOMPLETE = "a part of the picture is missing"
+_TOO_SMALL = f"{_INCOMPLETE}: strips or tiles are too small"
+_UNCOUNTED = "the bytes of its strips or tiles are not stated"
+"""What is wrong with files that are incomplete."""
+
+_END_OF_GROUP_4 = 0x001001
+"""The 24 bits behind a strip in group 4; not all programs write them."""
+
+_RUNS_OF_GROUP_4 = "00100011111" * 60
+_OTHER_BITS = (
+    "1" * 400,
+    _RUNS_OF_GROUP_4,
+    "1" * 12 + _RUNS_OF_GROUP_4,
+    "000111010" * 200,
+    "011111" * 200,
+)
+"""What is read as rows of different pixels if it stands behind too few."""
+
+
+class _Part(NamedTuple):
+    """A strip or tile, as far as it lies in the picture."""
+
+    offset: int
+    size: int
+    """Its bytes as the file states them, or 0."""
+    height: int
+    width: int
+    stored_bytes: int
+    """Its bytes if they are not packed; a tile counts whole."""
+
+
+def check_for_pillow(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
+    """Checks what Pillow does not, before it reads an image.
+
+    Args:
+      page: The image.
+      file: The open file that it lies in.
+      notes: Get what is missing beside the picture.
+
+    Raises:
+      ValueError: If a part of the picture is not in the file.
+    """
+    if page.compression == _OLD_JPEG:  # Its places may be in other tags.
+        return
+    offsets = page.dataoffsets
+    if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
+        raise ValueError(MISSING)
+    # Pillow makes do without the numbers of bytes, and with some that are wrong.
+    is_stated = _states_counts(page)
+    if page.compression != _NONE:
+        if is_stated and max(map(sum, places(page))) > file.seek(0, 2):
+            raise ValueError(BEHIND)
+        planes = page.samplesperpixel if page.planarconfig == _PLANES else 1
+        if not is_stated and math.prod(page.chunked) > planes:
+            raise ValueError(_UNCOUNTED)
+    check(page, file, notes)
+
+
+def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
+    """Checks what no decoder does of strips or tiles that are in the file.
+
+    Arguments and errors are those of `check_for_pillow`.
+    """
+    if page.compression == _NONE:
+        _check_plain(page, file.seek(0, 2))
+    elif page.compression == JPEG:
+        _check_jpegs(page, file, notes)
+    elif page.compression in _FAX_DECODERS:
+        _check_faxes(page, file)
+
+
+def _states_counts(page: TiffPage) -> bool:
+    """Whether the bytes of strips or tiles are stated; tifffile guesses others."""
+    return any(tag in page.tags for tag in _BYTE_COUNTS)
+
+
+def _parts(page: TiffPage) -> Iterator[_Part]:
+    rows, columns = page.rowsperstrip, page.imagewidth
+    if page.is_tiled:
+        rows, columns = page.tilelength, page.tilewidth
+    across = math.ceil(page.imagewidth / columns)
+    down = math.ceil(page.imagelength / rows)
+    samples = page.samplesperpixel if page.planarconfig == _CHUNKY else 1
+    row_bytes = math.ceil(columns * samples * page.bitspersample / 8)
+    is_stated = _states_counts(page)
+    for index, (offset, count) in enumerate(places(page)[: math.prod(page.chunked)]):
+        top, left = index // across % down * rows, index % across * columns
+        height = min(rows, page.imagelength - top)
+        stored_bytes = (rows if page.is_tiled else height) * row_bytes
+        width = min(columns, page.imagewidth - left)
+        if not is_stated:
+            count = 0
+        yield _Part(offset, count, height, width, stored_bytes)
+
+
+def _data(file: IO[bytes], part: _Part) -> bytes:
+    """What a part holds, up to the end of the file if its bytes are not stated."""
+    file.seek(part.offset)
+    return file.read(part.size if part.size > 0 else -1)
+
+
+def _check_plain(page: TiffPage, size: int) -> None:
+    """Checks strips and tiles that are not packed, in a file of some size.
+
+    Raises:
+      ValueError: If one is smaller than it should be, and something else follows.
+    """
+    parts = [part for part in _parts(page) if (part.offset, part.size) != LEFT_OUT]
+    starts = sorted([page.offset, size, *(part.offset for part in parts)])
+    for part in parts:
+        if part.size < part.stored_bytes:
+            behind = starts[bisect.bisect_left(starts, part.offset) + 1 :]
+            if behind and behind[0] < part.offset + part.stored_bytes:
+                raise ValueError(_TOO_SMALL)
+
+
+def _check_jpegs(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
+    """Checks that the JPEGs in an image's strips or tiles are whole.
+
+    Raises:
+      ValueError: If a part of the picture is missing.
+    """
+    # Planes of colour may be smaller than that of brightness.
+    has_sides = page.planarconfig != _PLANES or not page.is_subsampled
+    tables = (page.jpegtables or _JPEG_START)[2:].removesuffix(jpeg_ends.END)
+    found: list[str] = []
+    for part in _parts(page):
+        data = _data(file, part)
+        if not data.startswith(_JPEG_START):  # Left out, or for the decoder to refuse.
+            continue
+        frame = None
+        with contextlib.suppress(struct.error):
+            frame = declared.jpeg_frame(io.BytesIO(data))
+        if frame is None:
+            raise ValueError(_INCOMPLETE)
+        is_smaller = frame.height < part.height or frame.width < part.width
+        if has_sides and is_smaller:
+            raise ValueError(_TOO_SMALL)
+        jpeg_ends.with_end(io.BytesIO(_JPEG_START + tables + data[2:]), found)
+    notes.extend(dict.fromkeys(found))
+
+
+def _check_faxes(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks that strips or tiles in the codes of facsimiles have all their rows.
+
+    Raises:
+      ValueError: If what follows their data would be in the picture.
+    """
+    decode = _FAX_DECODERS[page.compression]
+    options = {}
+    if page.compression == _GROUP_3:
+        options["t4options"] = page.tags.valueof(_T4_OPTIONS, 0)
+    for part in _parts(page):
+        data = _data(file, part)
+        if page.fillorder == _REVERSED:
+            data = bytes(imagecodecs.bitorder_decode(data))
+        width = page.tilewidth if page.is_tiled else part.width
+        checks = set()
+        for longer in _lengthened(data):
+            try:
+                rows = decode(longer, part.height, width, **options)
+                checks.add(zlib.crc32(rows.data))
+            except imagecodecs.CcittError:
+                checks.add(-1)
+        if len(checks) > 1:
+            raise ValueError(_INCOMPLETE)
+
+
+def _lengthened(data: bytes) -> Iterator[bytes]:
+    """The data of a facsimile with other bits behind them, in place of their end."""
+    number, length = int.from_bytes(data, "big"), 8 * len(data)
+    zeros = (number & -number).bit_length() - 1 if number else 0
+    if number >> zeros & 0xFFFFFF == _END_OF_GROUP_4:  # Else zeros may be of a code.
+        number, length = number >> (zeros + 24), length - (zeros + 24)
+    for bits in _OTHER_BITS:
+        total = length + len(bits)
+        padded = (number << len(bits) | int(bits, 2)) << -total % 8
+        yield padded.to_bytes(math.ceil(total / 8), "big")
