@@ -87,8 +87,11 @@ def read(path: Path, job: Job) -> Sample:
     places = np.unique(np.linspace(0, frames - 1, CANDIDATES).astype(int)).tolist()
     places += [frame for frame in range(frames) if frame not in places]
     best, best_rating, rated = Sample(image, bicubic=CONSTANT), None, 0
+    kept = image_files.Kept()
     for place in places:
-        sample = Sample(image_files.read(path, frame=place) if place else image, place)
+        if place:
+            image = image_files.read(path, frame=place, kept=kept)
+        sample = Sample(image, place)
         if enlarging.is_constant(sample.image):
             continue
         if not job.writes_kernel:

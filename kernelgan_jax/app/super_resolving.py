@@ -102,11 +102,14 @@ class _OtherFrames:
     """What was not done as usual; `make` adds to it."""
     lost: set[str]
     """What the format cannot hold and was said; `make` adds to it."""
+    kept: image_files.Kept = dataclasses.field(default_factory=image_files.Kept)
+    """What reading a frame leaves for the next one."""
 
     def make(self, frame: int) -> image_files.Image:
         """Super-resolves a frame with the same kernel."""
-        picture = image_files.read(self.ready.task.path, frame=frame)
-        check_state(self.ready.task.path, self.ready.state)
+        path = self.ready.task.path
+        picture = image_files.read(path, frame=frame, kept=self.kept)
+        check_state(path, self.ready.state)
         fitted = image_encoding.fit(self._enlarged(picture, frame), self.format)
         if fitted.format != self.format:
             raise ValueError(

@@ -1,8 +1,4 @@
-"""Animated GIF and PNG: each frame as it is shown.
-
-A frame is a part of the picture, which is put onto what the frames before have left.
-Each is decoded as a file of its own and put there as browsers do it; Pillow makes other
-colours of half-transparent pixels, and shows some colour where there is nothing.
+"""Animated GIF and PNG: where the parts of the picture are that change by the frame.
 
 References:
   W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", for fcTL.
@@ -12,12 +8,10 @@ References:
 import dataclasses
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image as pillow
-from PIL import UnidentifiedImageError
 
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import pillow_pixels
@@ -25,10 +19,8 @@ from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import MAX_PIXELS
 from kernelgan_jax.app.images.image_kinds import PNG_START
 from kernelgan_jax.app.images.metadata import Spliced
-from kernelgan_jax.app.images.pillow_settings import open_pillow
-from kernelgan_jax.app.images.tiff_decoding import Decoded
 
-_KEEP, _CLEAR, _RESTORE = range(3)
+KEEP, CLEAR, RESTORE = range(3)
 """What becomes of a frame before the next one, by the numbers of PNG."""
 
 _ADDED_PNG = struct.Struct(">IIIIIHHBB")
@@ -42,9 +34,6 @@ _XMP, _PROFILE = b"XMP DataXMP", b"ICCRGBG1012"
 
 _END_OF_XMP = b"\1\xff\xfe\xfd"
 """What follows the packet, so that readers of blocks find an end."""
-
-_BAND = 64
-"""Rows that are blended at a time."""
 
 _PIECE = 2**20
 """Bytes of a file that are checked at a time."""
@@ -80,7 +69,7 @@ class Part(NamedTuple):
     """Where its packed pixels are in the file, and how many bytes."""
     milliseconds: float = 0.0
     """For how long it is shown."""
-    disposal: int = _KEEP
+    disposal: int = KEEP
     is_blended: bool = False
     """Whether what is below is seen through transparent pixels."""
 
@@ -124,7 +113,7 @@ class Animation:
         first = int(self.starts_still and frame > 0)
         for place in range(frame, first, -1):
             part = self.parts[place]
-            is_left = place == frame or part.disposal != _RESTORE
+            is_left = place == frame or part.disposal != RESTORE
             if self.is_filled_by(part) and not part.is_blended and is_left:
                 first = place
                 break
@@ -175,7 +164,7 @@ def _of_png(file: IO[bytes]) -> Animation | None:
                 place = Place(0, 0, *sides)
                 still = _png_head(header, shared)
                 # Cleared, as it is not below the animation.
-                parts.append(Part(place, still, [], disposal=_CLEAR))
+                parts.append(Part(place, still, [], disposal=CLEAR))
             parts[-1].spans.append((start, length))
         elif kind == b"fdAT" and parts:
             parts[-1].spans.append((start + 4, max(length - 4, 0)))
@@ -269,7 +258,7 @@ def _of_gif(file: IO[bytes]) -> Animation:
                 _gif_head(place[2:], palette, control, is_interlaced=bool(flags & 64)),
                 spans,
                 milliseconds=10.0 * hundredths,
-                disposal=min(max((packed >> 2 & 7) - 1, _KEEP), _RESTORE),
+                disposal=min(max((packed >> 2 & 7) - 1, KEEP), RESTORE),
                 is_blended=bool(packed & 1),
             )
             found.parts.append(part)
@@ -317,7 +306,7 @@ def _gif_head(
     return start, palette, b"!\xf9\4" + control + b"\0" + place
 
 
-def _own_file(file: IO[bytes], part: Part) -> IO[bytes]:
+def own_file(file: IO[bytes], part: Part) -> IO[bytes]:
     """A frame as a file of its own, of which nothing is copied."""
     if not part.head[0].startswith(PNG_START):
         return Clipped(Spliced(file, [*part.head, *part.spans, b";"]))
@@ -330,110 +319,3 @@ def _own_file(file: IO[bytes], part: Part) -> IO[bytes]:
     head = *part.head, struct.pack(">I4s", length, b"IDAT")
     end = struct.pack(">II4sI", check, 0, b"IEND", zlib.crc32(b"IEND"))
     return Clipped(Spliced(file, [*head, *part.spans, end]))
-
-
-def shown(
-    file: IO[bytes], animation: Animation, parts: Sequence[Part], notes: list[str]
-) -> Iterator[Decoded]:
-    """What is shown when each of some parts is put onto an empty picture.
-
-    Args:
-      file: The file.
-      animation: The animation in it.
-      parts: The parts, one after the other.
-      notes: Get what is changed or left out.
-
-    Yields:
-      The whole picture, which counts until the next one is made. Alpha that hides
-      nothing is left out.
-    """
-    canvas: np.ndarray | None = None
-    below, left = np.empty(0), None  # What a part is put onto, and what follows there.
-    for part in parts:
-        if left is not None:
-            below[...], left = left, None
-        picture = _in_channels(_decoded(file, part, notes), animation.channels)
-        is_whole = canvas is None and animation.is_filled_by(part)
-        if is_whole:
-            yield pillow_pixels.without_opaque(picture)  # Before more memory is taken.
-        if canvas is None:
-            shape = animation.height, animation.width, animation.channels + 1
-            canvas = np.zeros(shape, picture.stored.dtype)
-        place = part.place
-        below = canvas[place.top : place.bottom, place.left : place.right]
-        if part is not parts[-1]:
-            left = _left(below, part.disposal)
-        _put(below, picture, is_blended=part.is_blended)
-        del picture  # Before the next one is decoded.
-        if not is_whole:
-            yield pillow_pixels.without_opaque(Decoded(canvas, has_alpha=True))
-
-
-def _left(below: np.ndarray, disposal: int) -> np.ndarray | None:
-    """What replaces a part before the next one; None for nothing."""
-    if disposal == _RESTORE:
-        return below.copy()
-    return np.zeros_like(below[:1]) if disposal == _CLEAR else None
-
-
-def _decoded(file: IO[bytes], part: Part, notes: list[str]) -> Decoded:
-    """The picture of a part, decoded as a file of its own."""
-    own, found = _own_file(file, part), list[str]()
-    try:
-        image = open_pillow(own)
-    except UnidentifiedImageError:  # It would be said of the whole file.
-        raise ValueError("the start of a frame") from None
-    with image:
-        decoded = pillow_pixels.read(image, own, 0, 1, found)
-    notes.extend(note for note in found if note not in notes)
-    return decoded
-
-
-def _in_channels(picture: Decoded, channels: int) -> Decoded:
-    """A picture with so many channels beside alpha: a gray one may become RGB."""
-    stored = picture.stored
-    if stored.shape[2] - picture.has_alpha == channels:
-        return picture
-    places = [0] * channels + [1] * picture.has_alpha
-    return Decoded(np.take(stored, places, axis=2), picture.has_alpha)
-
-
-def _put(below: np.ndarray, picture: Decoded, *, is_blended: bool) -> None:
-    """Puts a picture onto a part of the canvas, in place.
-
-    Args:
-      below: `H x W x C`, with alpha.
-      picture: At least as large.
-      is_blended: Whether what is below is seen through it.
-    """
-    top = np.iinfo(below.dtype).max
-    above = picture.stored[: below.shape[0], : below.shape[1]]
-    if not picture.has_alpha:
-        below[..., :-1] = above
-        below[..., -1] = top
-        return
-    if not is_blended:
-        below[...] = above
-        return
-    pixel = f"u{below.itemsize * below.shape[-1]}"
-    for row in range(0, len(below), _BAND):
-        under, over = below[row : row + _BAND], above[row : row + _BAND]
-        alpha = over[..., -1]
-        # Pixels are copied as one number each, which is faster.
-        np.copyto(
-            under.view(pixel)[..., 0], over.view(pixel)[..., 0], where=alpha == top
-        )
-        half = (alpha > 0) & (alpha < top)
-        if half.any():
-            under[half] = _blended(under[half] / top, over[half] / top, top)
-
-
-def _blended(under: np.ndarray, over: np.ndarray, top: int) -> np.ndarray:
-    """Pixels in [0, 1] with alpha seen through others, which are not transparent.
-
-    The result is in [0, top], in whole numbers.
-    """
-    alpha, rest = over[:, -1:], under[:, -1:] * (1 - over[:, -1:])
-    both = alpha + rest
-    colour = (over[:, :-1] * alpha + under[:, :-1] * rest) / both
-    return np.rint(np.concatenate([colour, both], axis=1) * top)

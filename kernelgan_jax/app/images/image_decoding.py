@@ -7,7 +7,6 @@ folder and imagecodecs read the rest, of which Pillow would lose bits or bands.
 import contextlib
 import dataclasses
 import io
-import itertools
 import struct
 from typing import IO
 
@@ -31,6 +30,7 @@ from kernelgan_jax.app.images import (
     pillow_pixels,
     xmp_packets,
 )
+from kernelgan_jax.app.images.animation_frames import Frames, Kept
 from kernelgan_jax.app.images.exif import (
     block_of,
     is_adobe_rgb,
@@ -57,12 +57,13 @@ from kernelgan_jax.app.images.pillow_settings import open_pillow, own_pillow_set
 from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff
 
 
-def decode(file: IO[bytes], *, frame: int = 0) -> Image:
+def decode(file: IO[bytes], *, frame: int = 0, kept: Kept | None = None) -> Image:
     """Decodes an open file; raises nearly anything if it is damaged.
 
     Args:
       file: The file, of any kind.
       frame: Which of its frames or pages, counted from 0.
+      kept: What is kept of it for other frames, or None for nothing.
     """
     file.seek(0)
     head = file.read(32)
@@ -109,8 +110,8 @@ def decode(file: IO[bytes], *, frame: int = 0) -> Image:
         return _image(bits_of_16, of_bmp(file), notes, format="BMP")
     if kind == "png":
         plain, metadata = split_png(file, notes)
-        return _decode_pillow(Clipped(plain), frame, notes, metadata)
-    return _decode_pillow(file, frame, notes)
+        return _decode_pillow(Clipped(plain), frame, notes, metadata, kept=kept)
+    return _decode_pillow(file, frame, notes, kept=kept)
 
 
 def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
@@ -173,6 +174,7 @@ def _decode_pillow(
     notes: list[str],
     png: Metadata | None = None,
     tiff: Tiff | None = None,
+    kept: Kept | None = None,
 ) -> Image:
     """Decodes what Pillow knows, and deep PNG and AVIF after Pillow has looked at it.
 
@@ -182,16 +184,20 @@ def _decode_pillow(
       notes: Get what is changed or left out.
       png: Metadata that were taken out of a PNG, or None.
       tiff: The same file if it is a TIFF, which may have more images than frames.
+      kept: As in `decode`.
     """
     with own_pillow_settings(notes):
-        image = open_pillow(file)
-        animation = animations.of_file(file, image.format)
+        image = kept.opened if kept and kept.opened else open_pillow(file)
+        shown = kept.frames if kept else None
+        if shown is None and (found := animations.of_file(file, image.format)):
+            shown = Frames(found, are_many=kept is not None)
+        animation = shown.animation if shown else None
         place = frame
         if tiff is not None:
             frames, place = len(tiff.pages), tiff.numbers[frame]
         else:
             frames = len(animation.parts) if animation else _frames(image, notes)
-        if place and animation is None:
+        if animation is None and place != image.tell():
             image.seek(place)
         if image.mode not in pillow_pixels.MODES:
             raise UnusableError(
@@ -213,12 +219,12 @@ def _decode_pillow(
             image.info.pop("xmp", None)  # Nothing but its container turns an AVIF.
         # Read before the pixels: Pillow turns a TIFF as it loads, and drops the tag.
         orientation = orientation_of(image, notes, xmp=png.xmp if png else None)
-        if animation is not None:
-            if animation.note:
-                notes.append(animation.note)
-            parts = animation.parts_of(frame)
-            shown = animations.shown(file, animation, parts, notes)
-            decoded = next(itertools.islice(shown, len(parts) - 1, None))
+        if shown is not None:
+            if shown.animation.note:
+                notes.append(shown.animation.note)
+            decoded = shown.read(file, frame, notes)
+            if kept is not None:
+                kept.frames = shown
             del shown  # With what it holds for another frame.
         else:
             decoded = pillow_pixels.read(image, file, frame, frames, notes)
@@ -236,7 +242,10 @@ def _decode_pillow(
         if not decoded.keeps_profile:
             metadata.icc_profile = None
         format = "JPEG" if image.format == "MPO" else image.format or ""
-        image.close()
+        if kept is not None and format in ("WEBP", "AVIF") and frames > 1:
+            kept.opened = image
+        else:
+            image.close()
     read = decoded, metadata, notes, orientation
     return _image(*read, format=format, frame=frame, frames=frames)
 

@@ -16,6 +16,7 @@ from PIL import UnidentifiedImageError
 from kernelgan_jax.app import files, memory
 from kernelgan_jax.app.folders import is_of_a_run, is_of_the_program, output_filter
 from kernelgan_jax.app.images import image_encoding
+from kernelgan_jax.app.images.animation_frames import Kept
 from kernelgan_jax.app.images.image import MAX_PIXELS, Image, UnusableError
 from kernelgan_jax.app.images.image_decoding import decode
 from kernelgan_jax.app.images.image_kinds import RAW, RAW_SUFFIXES, kind_of, other_kind
@@ -167,7 +168,9 @@ def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
     return from_unit(pixels, np.uint16)
 
 
-def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
+def read(
+    path: str | os.PathLike[str], *, frame: int = 0, kept: Kept | None = None
+) -> Image:
     """Reads an image file.
 
     PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG XL, JPEG 2000, GIF, PPM/PGM/PBM, PAM and PFM
@@ -192,6 +195,7 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
     Args:
       path: The file.
       frame: Which frame of an animation or which page, counted from 0.
+      kept: One for all frames of a file that are read in order, which makes this fast.
 
     Raises:
       ImageError: If the file is missing, a folder, not permitted, empty, damaged,
@@ -223,7 +227,9 @@ def read(path: str | os.PathLike[str], *, frame: int = 0) -> Image:
             if pathlib.Path(path).suffix.lower() in RAW_SUFFIXES:
                 if kind_of(file.read(32)) in ("raw", "tiff", "other"):
                     raise UnusableError(RAW)
-            return decode(file, frame=frame)
+            if kept is not None:
+                kept.check(file)
+            return decode(file, frame=frame, kept=kept)
         except UnusableError as error:
             raise _error(path, str(error)) from None
         except UnidentifiedImageError:

@@ -14,6 +14,7 @@ import tifffile
 from kernelgan_jax.app import files
 from kernelgan_jax.app.files import Clipped
 from kernelgan_jax.app.images import animations, gif, image_encoding, image_files
+from kernelgan_jax.app.images.animation_frames import Frames
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.images.image_encoding import png_chunk
 from kernelgan_jax.app.images.image_kinds import PNG_START
@@ -73,8 +74,9 @@ def _timing(file: IO[bytes], image: Image, alpha: bool) -> Timing:
     source = Clipped(split_png(file, [])[0]) if image.format == "PNG" else file
     found = animations.of_file(source, image.format)
     if found is not None:
-        frames = animations.shown(source, found, found.parts, [])
-        alpha = any([frame.has_alpha for frame in frames])
+        frames = Frames(found)
+        places = range(len(found.parts))
+        alpha = any([frames.read(source, place, []).has_alpha for place in places])
         shown = tuple(part.milliseconds for part in found.parts)
         return Timing(shown, found.plays, alpha, found.starts_still)
     with open_pillow(source) as opened:

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import animations, image_files, sequences
+from kernelgan_jax.app.images import (
+    animation_frames,
+    animations,
+    image_files,
+    sequences,
+)
 from kernelgan_jax.app.images.image_encoding import png_chunk
 
 KEEP, CLEAR, RESTORE = range(3)
@@ -340,3 +345,90 @@ def test_a_frame_without_sides_is_damage(tmp_path, suffix):
         path.write_bytes(content.replace(place + b"\1\0\1\0", place + bytes(4)))
     with pytest.raises(image_files.ImageError, match="damaged.*start of a frame"):
         image_files.read(path, frame=1)
+
+
+# --- Frames in order ---
+
+
+def patches(count, *, sides=(40, 60)):
+    """Pictures of which a small part changes by the frame."""
+    picture = (helpers.noise(*sides, 1) // 64 * 64).repeat(3, axis=2)  # few colours
+    frames = []
+    for place in range(count):
+        picture = picture.copy()
+        picture[place : place + 4, place : place + 9] = 40 * place
+        frames.append(pillow.fromarray(picture))
+    return frames
+
+
+@pytest.fixture(params=["gif", "png", "webp", "avif"])
+def moving(request, tmp_path):
+    """An animation of six frames."""
+    path = tmp_path / f"a.{request.param}"
+    first, *others = patches(6)
+    options = {"lossless": True, "kmax": 9} if request.param == "webp" else {}
+    first.save(path, save_all=True, append_images=others, duration=40, **options)
+    return path
+
+
+@pytest.mark.parametrize("order", [range(6), (1, 3, 4, 0, 0, 5, 2)])
+def test_what_is_kept_between_frames_changes_nothing(moving, order):
+    kept = image_files.Kept()
+    found = [image_files.read(moving, frame=place, kept=kept) for place in order]
+    for place, image in zip(order, found, strict=True):
+        alone = image_files.read(moving, frame=place)
+        np.testing.assert_array_equal(image.pixels, alone.pixels)
+        assert (image.note, image.frames) == (alone.note, 6)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_each_part_is_decoded_once_for_all_frames_in_order(
+    tmp_path, monkeypatch, suffix
+):
+    path = tmp_path / f"a.{suffix}"
+    first, *others = patches(6)
+    first.save(path, save_all=True, append_images=others, duration=40)
+    decoded = []
+    own_file = animation_frames.own_file
+    monkeypatch.setattr(
+        animation_frames,
+        "own_file",
+        lambda file, part: decoded.append(part.place) or own_file(file, part),
+    )
+    kept = image_files.Kept()
+    for place in range(6):
+        image_files.read(path, frame=place, kept=kept)
+    assert len(decoded) == 6 and decoded[-1] != decoded[0]
+
+
+def test_another_file_gets_nothing_of_what_is_kept(moving, tmp_path):
+    kept, changed = image_files.Kept(), tmp_path / "changed"
+    changed.write_bytes(moving.read_bytes())
+    image_files.read(changed, frame=1, kept=kept)
+    first, *others = [frame.rotate(180) for frame in patches(6)]
+    first.save(changed, moving.suffix[1:], save_all=True, append_images=others)
+    found = image_files.read(changed, frame=2, kept=kept)
+    np.testing.assert_array_equal(
+        found.pixels, image_files.read(changed, frame=2).pixels
+    )
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_a_damaged_frame_costs_no_other_one(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    first, *others = patches(6)
+    first.save(path, save_all=True, append_images=others, duration=40)
+    with open(path, "rb") as file:
+        part = animations.of_file(file, suffix.upper()).parts[3]
+    content, kept = bytearray(path.read_bytes()), image_files.Kept()
+    start, length = part.spans[0]
+    content[start : start + length] = bytes(length)
+    path.write_bytes(content)
+    for place in (2, 3, 2):
+        if place == 3:
+            with pytest.raises(image_files.ImageError, match="damaged"):
+                image_files.read(path, frame=place, kept=kept)
+            continue
+        found = image_files.read(path, frame=place, kept=kept)
+        alone = image_files.read(path, frame=place)
+        np.testing.assert_array_equal(found.pixels, alone.pixels)
