@@ -107,6 +107,8 @@ class Kept:
     """Of an animated GIF or PNG."""
     opened: ImageFile.ImageFile | None = None
     """An animated WebP or AVIF as Pillow has opened it, with the file's content."""
+    count: int = 0
+    """Number of frames of a JPEG XL, or 0 if it is not known."""
     state: tuple[int, ...] = ()
     """Of which file, by its number, size and time."""
 
@@ -115,7 +117,7 @@ class Kept:
         found = os.fstat(file.fileno())
         state = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
         if state != self.state:
-            self.frames, self.opened, self.state = None, None, state
+            self.frames, self.opened, self.count, self.state = None, None, 0, state
 
 
 def _left(below: np.ndarray, disposal: int) -> np.ndarray | None:

@@ -78,7 +78,10 @@ def decode(file: IO[bytes], *, frame: int = 0, kept: Kept | None = None) -> Imag
     if kind == "jpegxl":
         if (jpeg := jpegxl.packed_jpeg(file)) is not None:
             return dataclasses.replace(decode(io.BytesIO(jpeg)), format="JXL")
-        decoded, metadata, frames = jpegxl.read(file, frame, notes)
+        known = kept.count if kept else 0
+        decoded, metadata, frames = jpegxl.read(file, frame, notes, frames=known)
+        if kept:
+            kept.count = frames
         parts = decoded, metadata, notes
         return _image(*parts, format="JXL", frame=frame, frames=frames)
     if kind == "jpeg2000":

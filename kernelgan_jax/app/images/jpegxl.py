@@ -37,7 +37,7 @@ def packed_jpeg(file: IO[bytes]) -> bytes | None:
 
 
 def read(
-    file: IO[bytes], frame: int, notes: list[str]
+    file: IO[bytes], frame: int, notes: list[str], *, frames: int = 0
 ) -> tuple[Decoded, Metadata, int]:
     """Reads a JPEG XL, which imagecodecs turns upright.
 
@@ -45,6 +45,7 @@ def read(
       file: The file.
       frame: Which of its frames, counted from 0.
       notes: Get what is changed or left out.
+      frames: The number of frames if it is known; else all of them are decoded.
 
     Returns:
       The pixels, the metadata, and the number of frames.
@@ -63,12 +64,15 @@ def read(
     if found.has_inks:
         raise UnusableError("is JPEG XL in CMYK; export it as TIFF")
     file.seek(0)
-    stored = imagecodecs.jpegxl_decode(file.read())
-    # Gray frames have no axis for channels.
-    is_animation = stored.ndim == 4 or (stored.ndim == 3 and found.channels == 1)
-    frames = len(stored) if is_animation else 1
-    if is_animation:
-        stored = stored[frame]
+    if frames > 1:
+        stored = imagecodecs.jpegxl_decode(file.read(), index=frame)
+    else:
+        stored = imagecodecs.jpegxl_decode(file.read())
+        # Gray frames have no axis for channels.
+        is_animation = stored.ndim == 4 or (stored.ndim == 3 and found.channels == 1)
+        frames = len(stored) if is_animation else 1
+        if is_animation:
+            stored = stored[frame]
     if stored.ndim == 2:
         stored = stored[:, :, np.newaxis]
     # Gray with other samples than alpha comes as planes.

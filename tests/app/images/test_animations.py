@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 
 import helpers
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image as pillow
@@ -361,13 +362,25 @@ def patches(count, *, sides=(40, 60)):
     return frames
 
 
-@pytest.fixture(params=["gif", "png", "webp", "avif"])
+def save(path, pictures):
+    """Writes an animation of the kind that the path names."""
+    first, *others = pictures
+    if path.suffix == ".jxl":
+        stored = np.stack([np.asarray(picture) for picture in pictures])
+        path.write_bytes(imagecodecs.jpegxl_encode(stored, lossless=True, effort=1))
+        return
+    options = {"lossless": True, "kmax": 9} if path.suffix == ".webp" else {}
+    format = path.suffix[1:]
+    first.save(
+        path, format, save_all=True, append_images=others, duration=40, **options
+    )
+
+
+@pytest.fixture(params=["gif", "png", "webp", "avif", "jxl"])
 def moving(request, tmp_path):
     """An animation of six frames."""
     path = tmp_path / f"a.{request.param}"
-    first, *others = patches(6)
-    options = {"lossless": True, "kmax": 9} if request.param == "webp" else {}
-    first.save(path, save_all=True, append_images=others, duration=40, **options)
+    save(path, patches(6))
     return path
 
 
@@ -386,8 +399,7 @@ def test_each_part_is_decoded_once_for_all_frames_in_order(
     tmp_path, monkeypatch, suffix
 ):
     path = tmp_path / f"a.{suffix}"
-    first, *others = patches(6)
-    first.save(path, save_all=True, append_images=others, duration=40)
+    save(path, patches(6))
     decoded = []
     own_file = animation_frames.own_file
     monkeypatch.setattr(
@@ -402,11 +414,10 @@ def test_each_part_is_decoded_once_for_all_frames_in_order(
 
 
 def test_another_file_gets_nothing_of_what_is_kept(moving, tmp_path):
-    kept, changed = image_files.Kept(), tmp_path / "changed"
+    kept, changed = image_files.Kept(), tmp_path / f"changed{moving.suffix}"
     changed.write_bytes(moving.read_bytes())
     image_files.read(changed, frame=1, kept=kept)
-    first, *others = [frame.rotate(180) for frame in patches(6)]
-    first.save(changed, moving.suffix[1:], save_all=True, append_images=others)
+    save(changed, [frame.rotate(180) for frame in patches(5)])
     found = image_files.read(changed, frame=2, kept=kept)
     np.testing.assert_array_equal(
         found.pixels, image_files.read(changed, frame=2).pixels
@@ -416,8 +427,7 @@ def test_another_file_gets_nothing_of_what_is_kept(moving, tmp_path):
 @pytest.mark.parametrize("suffix", ["gif", "png"])
 def test_a_damaged_frame_costs_no_other_one(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
-    first, *others = patches(6)
-    first.save(path, save_all=True, append_images=others, duration=40)
+    save(path, patches(6))
     with open(path, "rb") as file:
         part = animations.of_file(file, suffix.upper()).parts[3]
     content, kept = bytearray(path.read_bytes()), image_files.Kept()
