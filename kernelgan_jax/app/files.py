@@ -131,6 +131,41 @@ class Clipped(io.BufferedReader):
         return super().read(size)
 
 
+class Reopened(io.RawIOBase):
+    """A file for readers that outlive it: it may be closed and opened again.
+
+    Args:
+      file: The file that is open now; another one may be put in its place.
+    """
+
+    def __init__(self, file: IO[bytes]):
+        self.file: Any = file
+
+    def readable(self) -> bool:
+        """It is read only."""
+        return True
+
+    def seekable(self) -> bool:
+        """As all regular files."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Goes to a place and returns it."""
+        return int(self.file.seek(offset, whence))
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return int(self.file.tell())
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Reads up to so many bytes."""
+        return bytes(self.file.read(size))
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Reads into memory that is there; the number of bytes."""
+        return int(self.file.readinto(buffer))
+
+
 def _flag(name: str) -> int:
     return getattr(os, name, 0)
 

@@ -23,7 +23,7 @@ from kernelgan_jax.app.images.animations import (
     own_file,
 )
 from kernelgan_jax.app.images.pillow_settings import open_pillow
-from kernelgan_jax.app.images.tiff_decoding import Decoded
+from kernelgan_jax.app.images.tiff_decoding import Decoded, Tiff
 
 _BAND = 64
 """Rows that are blended at a time."""
@@ -107,6 +107,8 @@ class Kept:
     """Of an animated GIF or PNG."""
     opened: ImageFile.ImageFile | None = None
     """An animated WebP or AVIF as Pillow has opened it, with the file's content."""
+    tiff: Tiff | None = None
+    """A TIFF, with the tags of all its pages."""
     count: int = 0
     """Number of frames of a JPEG XL, or 0 if it is not known."""
     state: tuple[int, ...] = ()
@@ -117,7 +119,8 @@ class Kept:
         found = os.fstat(file.fileno())
         state = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
         if state != self.state:
-            self.frames, self.opened, self.count, self.state = None, None, 0, state
+            self.frames, self.opened, self.tiff = None, None, None
+            self.count, self.state = 0, state
 
 
 def _left(below: np.ndarray, disposal: int) -> np.ndarray | None:

@@ -74,7 +74,7 @@ def decode(file: IO[bytes], *, frame: int = 0, kept: Kept | None = None) -> Imag
         raise UnidentifiedImageError
     notes: list[str] = []
     if kind == "tiff":
-        return _decode_tiff(file, frame, notes)
+        return _decode_tiff(file, frame, notes, kept)
     if kind == "jpegxl":
         if (jpeg := jpegxl.packed_jpeg(file)) is not None:
             return dataclasses.replace(decode(io.BytesIO(jpeg)), format="JXL")
@@ -117,9 +117,17 @@ def decode(file: IO[bytes], *, frame: int = 0, kept: Kept | None = None) -> Imag
     return _decode_pillow(file, frame, notes, kept=kept)
 
 
-def _decode_tiff(file: IO[bytes], frame: int, notes: list[str]) -> Image:
+def _decode_tiff(
+    file: IO[bytes], frame: int, notes: list[str], kept: Kept | None
+) -> Image:
     """Decodes a TIFF by its tags, or lets Pillow do so where that is without loss."""
-    tiff = Tiff(file, max_pixels=MAX_PIXELS)
+    if kept is not None and kept.tiff is not None:
+        tiff = kept.tiff
+        tiff.reopen(file)
+    else:
+        tiff = Tiff(file, max_pixels=MAX_PIXELS)
+    if kept is not None:
+        kept.tiff = tiff
     if tiff.left_out:
         notes.append(f"{tiff.left_out} previews or masks in the file left out")
     frames = len(tiff.pages)

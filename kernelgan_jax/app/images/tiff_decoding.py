@@ -6,12 +6,13 @@ Pillow reads the common kinds of 8 bits, and this module all others.
 import dataclasses
 import logging
 from fractions import Fraction
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from PIL import Image as pillow
 from tifffile import TIFF, TiffFile, TiffPage
 
+from kernelgan_jax.app.files import Reopened
 from kernelgan_jax.app.images import exif, inks, nodata, tiff_pages, tiff_strips
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
@@ -84,7 +85,8 @@ class Tiff:
 
     def __init__(self, file: IO[bytes], *, max_pixels: int):
         file.seek(0)
-        self._file, self._opened = TiffFile(file), file
+        self._current = Reopened(file)
+        self._file = TiffFile(cast("IO[bytes]", self._current))
         self._max_pixels = max_pixels
         pages = tiff_pages.whole_pages(self._file)
         if not pages:
@@ -111,6 +113,10 @@ class Tiff:
             self._is_stack = True
             self.numbers *= min(held, count)
             self.pages *= min(held, count)
+
+    def reopen(self, file: IO[bytes]) -> None:
+        """Goes on with the same file, which was closed and opened again."""
+        self._current.file = file
 
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""
@@ -155,7 +161,7 @@ class Tiff:
             page = tiff_pages.behind(page, frame)
         kind = tiff_pages.photometric(page)
         self._check(page)
-        tiff_strips.check(page, self._opened, notes)
+        tiff_strips.check(page, self._current.file, notes)
         if empty := tiff_pages.places(page).count(LEFT_OUT):
             notes.append(f"{empty} strips or tiles are empty")
         stored, alpha = _alpha_last(_array(page), page)
@@ -244,7 +250,8 @@ class Tiff:
 
     def check_for_pillow(self, frame: int, notes: list[str]) -> None:
         """Raises an error if a part of an image is missing."""
-        tiff_strips.check_for_pillow(self.pages[frame], self._opened, notes)
+        file = self._current.file
+        tiff_strips.check_for_pillow(self.pages[frame], file, notes)
 
     def _check(self, page: TiffPage) -> None:
         """Raises an error unless the image's layout and size are supported."""

@@ -10,7 +10,12 @@ import tifffile
 from PIL import Image as pillow
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import image_encoding, image_files, nodata
+from kernelgan_jax.app.images import (
+    image_encoding,
+    image_files,
+    nodata,
+    tiff_decoding,
+)
 
 SHAPE = (6, 9)
 TYPES = "uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()
@@ -886,3 +891,31 @@ def test_warnings_about_a_damaged_tag_become_a_note(tiff):
     # The words are those of Pillow, of older and newer releases.
     assert re.search("Skipping tag 305|Truncated File Read", image.note)
     assert image.pixels.shape == (*SHAPE, 3)
+
+
+@pytest.mark.parametrize("kind", ["deep", "plain", "stack"])
+def test_the_tags_of_a_file_are_read_once_for_all_its_pages(
+    tmp_path, monkeypatch, kind
+):
+    path, frames = tmp_path / "a.tif", helpers.noise(6, *SHAPE, dtype=np.uint16)
+    frames = frames if kind == "deep" else frames.astype(np.uint8)
+    if kind == "stack":
+        tifffile.imwrite(path, frames, imagej=True)
+    else:
+        with tifffile.TiffWriter(path) as writer:
+            for frame in frames:
+                writer.write(frame, contiguous=False, compression="lzw", metadata=None)
+    opened = []
+    reader = tiff_decoding.TiffFile
+    monkeypatch.setattr(
+        tiff_decoding, "TiffFile", lambda file: opened.append(1) or reader(file)
+    )
+    kept = image_files.Kept()
+    for place in (0, 1, 2, 5, 3):
+        image = image_files.read(path, frame=place, kept=kept)
+        np.testing.assert_array_equal(image.pixels[..., 0], frames[place])
+        assert image.frames == 6
+    assert len(opened) == 1
+    tifffile.imwrite(path, frames[:2, :3], photometric="minisblack")
+    image = image_files.read(path, frame=1, kept=kept)
+    np.testing.assert_array_equal(image.pixels[..., 0], frames[1, :3])
