@@ -17,7 +17,11 @@ _COLOURS = {RGB: 3, SEPARATED: 4, YCBCR: 3, 8: 3, 9: 3, 10: 3}
 
 _DNG_VERSION, _CFA_PATTERN, _NIKON_NEF = 50706, 33422, 34713
 _WIDTH, PHOTOMETRIC, _SUB_IFDS, _INK_SET = 256, 262, 330, 332
+_ROWS_PER_STRIP = 278
 """Numbers of tags."""
+
+_MOST_ROWS = 2**16
+"""Rows of the highest strip of which there are several; more stand for a single one."""
 
 JPEG = 7
 """A value of the tag Compression."""
@@ -104,12 +108,14 @@ def with_whole_strips(page: TiffPage) -> TiffPage | None:
 
     Some programs write it so. None if all strips are as high as the others anyway.
     """
-    added = 0 if page.is_tiled else -page.imagelength % page.rowsperstrip
-    if not added:
+    rows = page.tags.valueof(_ROWS_PER_STRIP, page.rowsperstrip)
+    added = -page.imagelength % rows if 0 < rows <= _MOST_ROWS else 0
+    if page.is_tiled or not added:
         return None
     found = copy.copy(page)
     for of_the_height in ("hash", "decode"):  # Kept once they are known.
         found.__dict__.pop(of_the_height, None)
+    found.rowsperstrip = rows  # Not only those that are in the picture.
     found.imagelength += added
     planes, depth, _, width, samples = page.shaped
     found.shaped = planes, depth, found.imagelength, width, samples

@@ -85,6 +85,16 @@ def test_the_last_strip_may_have_more_rows_than_the_picture(path, compression, d
 
 
 @pytest.mark.parametrize("compression", PACKED)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_single_strip_may_have_more_rows_than_the_picture(path, compression, dtype):
+    gray = pixels(dtype)
+    strip = PACKED[compression](gray.tobytes())
+    rows = {278: (4, [len(gray)])}
+    write(path, [strip], compression, bits=8 * gray.itemsize, tags=rows)
+    np.testing.assert_array_equal(read(path), gray[:HEIGHT])
+
+
+@pytest.mark.parametrize("compression", PACKED)
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_strip_has_too_few_rows(path, compression, place):
     gray = pixels("uint16")
