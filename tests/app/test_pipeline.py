@@ -18,7 +18,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels
 from kernelgan_jax.app import cli, pipeline, reading, results, super_resolving
-from kernelgan_jax.app.images import image_files
+from kernelgan_jax.app.images import image_decoding, image_files, tiff_decoding
 from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.app.manifest import read, read_folder
 from kernelgan_jax.config import Config
@@ -340,6 +340,27 @@ def test_what_later_frames_lose_is_said_once(tmp_path):
         "in all 3 frames and each in a file of its own, as JPEG holds one; "
         "some frames on white, as JPEG has no alpha"
     )
+
+
+def test_the_pages_of_a_file_are_found_once_for_all_frames(tmp_path, monkeypatch):
+    frames = helpers.noise(6, 40, 40)
+    task = Task(tmp_path / "a.tif", tmp_path / "out" / "a")
+    task.folder.parent.mkdir()
+    tifffile.imwrite(task.path, frames, photometric="minisblack")
+    opened = []
+
+    def tiff(*args, **options):
+        opened.append(1)
+        return tiff_decoding.Tiff(*args, **options)
+
+    monkeypatch.setattr(image_decoding, "Tiff", tiff)
+    wants = Job(config=Config(estimator="bicubic", sr="bicubic"), figures=False)
+    assert statuses([task], wants) == ["done"]
+    assert len(opened) == 2  # To choose a frame, and for the others.
+    found = tifffile.imread(task.folder / "sr_x2.tif")
+    for frame, larger in zip(frames, found, strict=True):
+        wanted = from_unit(bicubic_resize(to_unit(frame), 2), np.uint8)
+        np.testing.assert_allclose(larger.astype(int), wanted, atol=1)
 
 
 def test_an_animation_that_is_cut_off_is_damaged(tmp_path):
