@@ -41,7 +41,7 @@ class Frames:
     def __init__(self, animation: Animation, *, are_many: bool = True):
         self.animation = animation
         self._are_many = are_many
-        self._next = -1
+        self._first = self._next = -1
         self._shown: Iterator[Decoded]
         self._file: IO[bytes]
         self._notes: list[str]
@@ -56,9 +56,9 @@ class Frames:
         """
         self._file, self._notes = file, notes
         first = frame + 1 - len(self.animation.parts_of(frame))
-        if not first <= self._next <= frame:
+        if not self._first <= first <= self._next <= frame:
             end = None if self._are_many else frame + 1
-            self._next = first
+            self._first = self._next = first
             self._shown = self._composed(self.animation.parts[first:end])
         skipped, self._next = frame - self._next, -1  # After an error all is made anew.
         decoded = next(itertools.islice(self._shown, skipped, None))

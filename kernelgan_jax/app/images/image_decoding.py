@@ -198,7 +198,9 @@ def _decode_pillow(
       kept: As in `decode`.
     """
     with own_pillow_settings(notes):
-        image = kept.opened if kept and kept.opened else open_pillow(file)
+        image = open_pillow(file)
+        # The other one has lost metadata, and warns no more.
+        decoder = kept.opened if kept and kept.opened else image
         shown = kept.frames if kept else None
         if shown is None and (found := animations.of_file(file, image.format)):
             shown = Frames(found, are_many=kept is not None)
@@ -208,8 +210,8 @@ def _decode_pillow(
             frames, place = len(tiff.pages), tiff.numbers[frame]
         else:
             frames = len(animation.parts) if animation else _frames(image, notes)
-        if animation is None and place != image.tell():
-            image.seek(place)
+        if animation is None and place != decoder.tell():
+            decoder.seek(place)
         if image.mode not in pillow_pixels.MODES:
             raise UnusableError(
                 f"has colour mode {image.mode}, which is not supported; export it as "
@@ -238,7 +240,7 @@ def _decode_pillow(
                 kept.frames = shown
             del shown  # With what it holds for another frame.
         else:
-            decoded = pillow_pixels.read(image, file, frame, frames, notes)
+            decoded = pillow_pixels.read(decoder, file, frame, frames, notes)
             if image.format == "BMP":
                 decoded = bmp.shown(decoded, notes)
         exif = image.getexif if tiff is None else lambda: tiff.exif(file, frame)
@@ -254,7 +256,7 @@ def _decode_pillow(
             metadata.icc_profile = None
         format = "JPEG" if image.format == "MPO" else image.format or ""
         if kept is not None and format in ("WEBP", "AVIF") and frames > 1:
-            kept.opened = image
+            kept.opened = decoder
         else:
             image.close()
     read = decoded, metadata, notes, orientation

@@ -131,6 +131,7 @@ def _states_counts(page: TiffPage) -> bool:
 
 
 def _parts(page: TiffPage) -> Iterator[_Part]:
+    """The strips or tiles that are not left out."""
     rows, columns = page.rowsperstrip, page.imagewidth
     if page.is_tiled:
         rows, columns = page.tilelength, page.tilewidth
@@ -139,14 +140,15 @@ def _parts(page: TiffPage) -> Iterator[_Part]:
     samples = page.samplesperpixel if page.planarconfig == _CHUNKY else 1
     row_bytes = math.ceil(columns * samples * page.bitspersample / 8)
     is_stated = _states_counts(page)
-    for index, (offset, count) in enumerate(places(page)[: math.prod(page.chunked)]):
+    for index, place in enumerate(places(page)[: math.prod(page.chunked)]):
+        if place == LEFT_OUT:
+            continue
         top, left = index // across % down * rows, index % across * columns
         height = min(rows, page.imagelength - top)
         stored_bytes = (rows if page.is_tiled else height) * row_bytes
         width = min(columns, page.imagewidth - left)
-        if not is_stated:
-            count = 0
-        yield _Part(offset, count, height, width, stored_bytes)
+        offset, count = place
+        yield _Part(offset, count * is_stated, height, width, stored_bytes)
 
 
 def _data(file: IO[bytes], part: _Part) -> bytes:
@@ -161,12 +163,13 @@ def _check_plain(page: TiffPage, size: int) -> None:
     Raises:
       ValueError: If one is smaller than it should be, and something else follows.
     """
-    parts = [part for part in _parts(page) if (part.offset, part.size) != LEFT_OUT]
+    parts = list(_parts(page))
     starts = sorted([page.offset, size, *(part.offset for part in parts)])
     for part in parts:
         if part.size < part.stored_bytes:
-            behind = starts[bisect.bisect_left(starts, part.offset) + 1 :]
-            if behind and behind[0] < part.offset + part.stored_bytes:
+            behind = bisect.bisect_left(starts, part.offset) + 1
+            end = part.offset + part.stored_bytes
+            if behind < len(starts) and starts[behind] < end:
                 raise ValueError(_TOO_SMALL)
 
 
@@ -178,11 +181,12 @@ def _check_jpegs(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
     """
     # Planes of colour may be smaller than that of brightness.
     has_sides = page.planarconfig != _PLANES or not page.is_subsampled
-    tables = (page.jpegtables or _JPEG_START)[2:].removesuffix(jpeg_ends.END)
+    tables = (page.jpegtables or _JPEG_START)[2:].rstrip(b"\0")  # They may be padded.
+    tables = tables.removesuffix(jpeg_ends.END)
     found: list[str] = []
     for part in _parts(page):
         data = _data(file, part)
-        if not data.startswith(_JPEG_START):  # Left out, or for the decoder to refuse.
+        if not data.startswith(_JPEG_START):  # For the decoder to refuse.
             continue
         frame = None
         with contextlib.suppress(struct.error):

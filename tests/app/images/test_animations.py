@@ -442,3 +442,34 @@ def test_a_damaged_frame_costs_no_other_one(tmp_path, suffix):
         found = image_files.read(path, frame=place, kept=kept)
         alone = image_files.read(path, frame=place)
         np.testing.assert_array_equal(found.pixels, alone.pixels)
+
+
+def test_metadata_are_those_of_the_file_in_every_frame(tmp_path):
+    exif, path, kept = pillow.Exif(), tmp_path / "a.webp", image_files.Kept()
+    exif[271], exif[274] = "Maker", 6
+    first, *others = patches(3)
+    first.save(path, save_all=True, append_images=others, lossless=True, exif=exif)
+    for place in (0, 1, 2, 2, 0):
+        alone = image_files.read(path, frame=place)
+        found = image_files.read(path, frame=place, kept=kept)
+        np.testing.assert_array_equal(found.pixels, alone.pixels)
+        assert found.pixels.shape == (60, 40, 3)
+        assert (found.note, found.exif) == (alone.note, alone.exif)
+    assert found.exif
+
+
+def test_a_whole_frame_that_is_undone_gives_way_to_what_was_before(tmp_path):
+    path = tmp_path / "a.gif"
+    first, second, third = patches(3)
+    first.save(path, save_all=True, append_images=[second, third], disposal=[1, 3, 1])
+    with open(path, "rb") as file:
+        animation = animations.of_file(file, "GIF")
+    assert not animation.is_filled_by(animation.parts[2])
+    animation.parts[1] = animation.parts[0]._replace(disposal=RESTORE)
+    shown = animation_frames.Frames(animation)
+    alone = animation_frames.Frames(animation, are_many=False)
+    with open(path, "rb") as file:
+        for place in (1, 2):
+            np.testing.assert_array_equal(
+                shown.read(file, place, []).stored, alone.read(file, place, []).stored
+            )

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image as pillow
 
-from kernelgan_jax.app.images import image_files
+from kernelgan_jax.app.images import image_files, tiff_strips
 
 ROWS, COLUMNS, HEIGHT = 16, 37, 40
 """Sides of a strip, and of the picture, of which the last strip has 8 rows."""
@@ -185,6 +185,45 @@ def test_a_jpeg_that_ends_early_with_common_tables(path):
     content[end - 30 : end] = bytes(30)
     path.write_bytes(content)
     assert is_refused(path)
+
+
+@pytest.mark.parametrize("kind", [1, None])
+def test_common_tables_may_be_padded(path, kind):
+    strips = jpegs()
+    write(path, strips, JPEG, kind=kind)
+    whole = read(path)
+    # The tables stand between the start and the frame.
+    start, end = (strips[0].index(mark) for mark in (b"\xff\xdb", b"\xff\xc0"))
+    tables = b"\xff\xd8" + strips[0][start:end] + b"\xff\xd9\0\0"
+    strips = [strip[:2] + strip[strip.index(b"\xff\xc0") :] for strip in strips]
+    write(path, strips, JPEG, kind=kind, tags={347: (1, list(tables))})
+    np.testing.assert_array_equal(read(path), whole)
+
+
+# --- Strips that are left out ---
+
+
+@pytest.mark.parametrize("compression", [NONE, GROUP_4, JPEG])
+def test_nothing_is_read_for_strips_that_are_left_out(monkeypatch, path, compression):
+    drawn = helpers.noise(HEIGHT, COLUMNS) > 160
+    packed = {NONE: lambda: strips_of(pixels("uint8")), JPEG: jpegs}
+    packed[GROUP_4] = lambda: faxes(drawn, GROUP_4)
+    bits = 1 if compression == GROUP_4 else 8
+    write(path, packed[compression](), compression, bits=bits)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        page = tiff.pages.first
+        for tag, values in ((273, page.dataoffsets), (279, page.databytecounts)):
+            page.tags[tag].overwrite([values[0], 0, values[2]])
+    taken = []
+    reader = tiff_strips._data
+    monkeypatch.setattr(
+        tiff_strips,
+        "_data",
+        lambda file, part: taken.append(part) or reader(file, part),
+    )
+    image = image_files.read(path)
+    assert image.note.startswith("1 strips or tiles are empty")
+    assert all(part.offset for part in taken)
 
 
 # --- Facsimiles ---
