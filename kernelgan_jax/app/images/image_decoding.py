@@ -198,20 +198,19 @@ def _decode_pillow(
       kept: As in `decode`.
     """
     with own_pillow_settings(notes):
-        image = open_pillow(file)
+        image = open_pillow(file if tiff is None else tiff.alone(frame))
         # The other one has lost metadata, and warns no more.
         decoder = kept.opened if kept and kept.opened else image
         shown = kept.frames if kept else None
         if shown is None and (found := animations.of_file(file, image.format)):
             shown = Frames(found, are_many=kept is not None)
         animation = shown.animation if shown else None
-        place = frame
         if tiff is not None:
-            frames, place = len(tiff.pages), tiff.numbers[frame]
+            frames = len(tiff.pages)
         else:
             frames = len(animation.parts) if animation else _frames(image, notes)
-        if animation is None and place != decoder.tell():
-            decoder.seek(place)
+        if animation is None and tiff is None and frame != decoder.tell():
+            decoder.seek(frame)
         if image.mode not in pillow_pixels.MODES:
             raise UnusableError(
                 f"has colour mode {image.mode}, which is not supported; export it as "

@@ -95,11 +95,10 @@ class Tiff:
             raise UnusableError(RAW)
         self.is_cut_off = tiff_pages.next_offset(self._file, pages[-1].offset) > 0
         """Whether what follows the last image is damaged or missing."""
-        whole = [i for i, page in enumerate(pages) if not tiff_pages.is_preview(page)]
+        whole = [page for page in pages if not tiff_pages.is_preview(page)]
         below = [] if whole else tiff_pages.below(pages)
-        self.numbers = whole or list(range(len(below))) or [0]
-        """Places of the images in the file, without previews and masks."""
-        self.pages = below or [pages[i] for i in self.numbers]
+        self.pages = whole or below or pages[:1]
+        """The images, without previews and masks."""
         self.left_out = len(pages) - (0 if below else len(self.pages))
         self._above = pages[0] if below else None
         """The preview below which the images lie, where Pillow sees none, or None. It
@@ -111,12 +110,15 @@ class Tiff:
             held = max((self._file.filehandle.size - start) // size, 1)
             self.is_cut_off |= held < count
             self._is_stack = True
-            self.numbers *= min(held, count)
             self.pages *= min(held, count)
 
     def reopen(self, file: IO[bytes]) -> None:
         """Goes on with the same file, which was closed and opened again."""
         self._current.file = file
+
+    def alone(self, frame: int) -> IO[bytes]:
+        """The file as if an image were its first one."""
+        return tiff_pages.alone(self._file, self.pages[frame], self._current.file)
 
     def is_for_pillow(self, frame: int) -> bool:
         """Whether Pillow reads this image without a loss."""

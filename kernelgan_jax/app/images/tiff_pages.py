@@ -3,8 +3,12 @@
 import copy
 import math
 import struct
+from typing import IO
 
 from tifffile import TiffFile, TiffPage
+
+from kernelgan_jax.app.files import Clipped
+from kernelgan_jax.app.images.metadata import Spliced
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 """Values of the tag PhotometricInterpretation."""
@@ -69,6 +73,22 @@ def next_offset(file: TiffFile, offset: int) -> int:
         (number,) = field.unpack(handle.read(field.size))
         place += field.size + entry * number
     return int(number)
+
+
+class _Alone(Spliced):
+    """A file that begins with another page; libtiff is told where that is."""
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+
+def alone(tiff: TiffFile, page: TiffPage, file: IO[bytes]) -> Clipped:
+    """The open file as if a page were its first one: Pillow reads all before it."""
+    start, link = (8, "Q") if tiff.is_bigtiff else (4, "I")
+    first = struct.pack(tiff.byteorder + link, page.offset)
+    behind = start + len(first)
+    rest = behind, file.seek(0, 2) - behind
+    return Clipped(_Alone(file, [(0, start), first, rest]))
 
 
 def _is_endless(file: TiffFile, page: TiffPage) -> bool:

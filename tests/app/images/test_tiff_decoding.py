@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as pillow
+from PIL import TiffImagePlugin
 
 from kernelgan_jax.app import enlarging
 from kernelgan_jax.app.images import (
@@ -919,3 +920,30 @@ def test_the_tags_of_a_file_are_read_once_for_all_its_pages(
     tifffile.imwrite(path, frames[:2, :3], photometric="minisblack")
     image = image_files.read(path, frame=1, kept=kept)
     np.testing.assert_array_equal(image.pixels[..., 0], frames[1, :3])
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("is_big", [False, True])
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_pillow_reads_the_tags_of_no_other_page(
+    tmp_path, monkeypatch, order, is_big, compression
+):
+    path, frames = tmp_path / "a.tif", helpers.noise(5, *SHAPE)
+    with tifffile.TiffWriter(path, byteorder=order, bigtiff=is_big) as writer:
+        for place, frame in enumerate(frames):
+            options = {"subfiletype": int(place == 1), "metadata": None}  # a preview
+            writer.write(frame, contiguous=False, compression=compression, **options)
+    loaded = []
+    load = TiffImagePlugin.ImageFileDirectory_v2.load
+    monkeypatch.setattr(
+        TiffImagePlugin.ImageFileDirectory_v2,
+        "load",
+        lambda tags, file: loaded.append(1) or load(tags, file),
+    )
+    counts = []
+    for place, frame in enumerate(np.delete(frames, 1, axis=0)):
+        image = image_files.read(path, frame=place)
+        np.testing.assert_array_equal(image.pixels[..., 0], frame)
+        counts.append(len(loaded))
+        loaded.clear()
+    assert counts[0] and len(set(counts)) == 1
