@@ -267,6 +267,16 @@ def test_facsimiles_that_end_early(path, drawing, compression, place, kind):
         assert is_refused(path)
 
 
+@pytest.mark.parametrize("compression, seed, place", [(RLE, 14, 2), (GROUP_3, 7, 0)])
+def test_facsimiles_of_which_the_last_byte_is_missing(path, compression, seed, place):
+    """Other bits in its place may all give the same pixels, which are not these."""
+    drawn = helpers.noise(HEIGHT, COLUMNS, seed=seed) > 160
+    strips = faxes(drawn, compression)
+    strips[place] = strips[place][:-1]
+    write(path, strips, compression, bits=1)
+    assert is_refused(path)
+
+
 def test_group_4_says_that_it_ends_early(path, drawing):
     strips = faxes(drawing, GROUP_4)
     (strips[1],) = faxes(drawing[:5], GROUP_4)
