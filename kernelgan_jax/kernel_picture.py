@@ -33,8 +33,10 @@ def figure(estimate: KernelEstimate) -> str | None:
     total = kernel.sum()
     if np.isfinite(total) and total > 0:
         found = equivalent_gaussian.widths(kernel, scale=estimate.scale)
-        text += f", {found.longer:.2f} × {found.shorter:.2f} px wide"
-        text += f" at {found.angle:.0f}°"
+        longer, shorter = f"{found.longer:.2f}", f"{found.shorter:.2f}"
+        text += f", {longer} × {shorter} px wide"
+        if longer != shorter:  # a round kernel has no direction
+            text += f" at {found.angle:.0f}°"
         ellipse = (
             f'<polygon points="{_points(kernel, estimate.scale)}" fill="none" '
             f'stroke="white" stroke-width="{1.5 / zoom:.3g}"/>'

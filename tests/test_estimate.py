@@ -129,6 +129,9 @@ def test_a_notebook_shows_the_kernel():
     confidence = full().confidence._replace(level="low", reason="<why>")
     text = KernelEstimate(kernel, 2, confidence=confidence)._repr_html_()
     assert "×2 kernel, 15 × 15 px" in text and "confidence low (&lt;why&gt;)" in text
+    assert " px wide at " in text
+    circle = blur_kernels.gaussian(15, variances=(2.0, 2.0), scale=2)
+    assert " px wide at " not in KernelEstimate(circle, 2)._repr_html_()
     data = base64.b64decode(re.search('base64,([^"]*)', text)[1])
     with pillow.open(io.BytesIO(data)) as picture:
         expected = np.round(255 * kernel / kernel.max())

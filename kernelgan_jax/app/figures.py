@@ -18,7 +18,7 @@ import numpy as np
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures
-from kernelgan_jax.app.report_values import size
+from kernelgan_jax.app.report_values import direction, size
 from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap
 from kernelgan_jax.kernel_picture import ellipse
 from kernelgan_jax.pixels import textured_window, to_unit
@@ -338,7 +338,9 @@ def _draw_kernel(axes: Any, kernel: np.ndarray, scale: int, family: str = "") ->
         row, column = centre
         axes.plot(column, row, "+", color="white", mec="deepskyblue", ms=9, mew=1.5)
     if (widths := found["widths"]) is not None:
-        title += f"\nwidths {size(widths)}, longer axis at {widths['angle']:.0f}°"
+        title += f"\nwidths {size(widths)}"
+        if (angle := direction(widths)) != "-":
+            title += f", longer axis at {angle}"
     _set_title(axes, title)
     axes.set_xlabel("column (HR pixels); + is the centre of mass")
     axes.set_ylabel("row (HR pixels)")

@@ -82,7 +82,7 @@ class Summary(NamedTuple):
     widths: str
     """Widths of the kernel, or `-`."""
     angle: str
-    """Direction of the kernel, or `-`."""
+    """Direction of the kernel, or `-`, also of a round one."""
     seconds: float
     """Time of the estimation and the super-resolution."""
     failure: str | None

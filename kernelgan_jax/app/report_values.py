@@ -29,6 +29,12 @@ def size(widths: dict[str, float]) -> str:
     return f"{widths['longer']:.2f} × {widths['shorter']:.2f} px"
 
 
+def direction(widths: dict[str, float]) -> str:
+    """Direction of the longer axis as text; `-` if both widths read the same."""
+    round_ = f"{widths['longer']:.2f}" == f"{widths['shorter']:.2f}"
+    return "-" if round_ else f"{widths['angle']:.0f}°"
+
+
 def values(report: Mapping[str, Any]) -> dict[str, Any]:
     """`VALUES` of a report and the names of its files; None for what it lacks."""
     report = {**report, "widths": _widths(report)}
@@ -62,7 +68,7 @@ def summary(task: Task, report: Mapping[str, Any]) -> Summary:
         path=task.path,
         folder=task.folder,
         widths="-" if widths is None else size(widths),
-        angle="-" if widths is None else f"{widths['angle']:.0f}°",
+        angle="-" if widths is None else direction(widths),
         seconds=report.get("seconds", 0) + seconds,
         failure=report["reason"] if "converged" in report else None,
         family=found["family"] or "",

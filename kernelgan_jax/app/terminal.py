@@ -180,7 +180,8 @@ def summary_line(summary: Summary) -> str:
         parts.append(f"NOT CONVERGED ({summary.failure})")
     if summary.widths != "-":
         kernel = f"{summary.family} kernel".strip()
-        parts.append(f"{kernel} {summary.widths} at {summary.angle}")
+        direction = "" if summary.angle == "-" else f" at {summary.angle}"
+        parts.append(f"{kernel} {summary.widths}{direction}")
     if summary.level != "-" and not summary.failure:
         reason = f": {summary.reason}" if summary.reason else ""
         parts.append(f"confidence {summary.level}{reason}")

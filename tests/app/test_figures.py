@@ -69,6 +69,14 @@ def test_what_is_said_of_the_confidence(kernel, width, failure):
     np.testing.assert_allclose(extent, expected, rtol=0.01)
 
 
+def test_the_title_of_a_round_kernel_has_no_direction():
+    for variances, found in (((4.0, 1.0), True), ((2.0, 2.0), False)):
+        kernel = blur_kernels.gaussian(13, variances=variances, scale=2)
+        axes = figures.new_figure(5, 5).add_subplot()
+        figures._draw_kernel(axes, kernel, 2)
+        assert ("longer axis" in axes.get_title()) == found
+
+
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 0.0])
 def test_a_diverged_training_is_drawn(tmp_path, loss):
     failure = "no $kernel; try x_y=z"

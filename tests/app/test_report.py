@@ -132,6 +132,13 @@ def summary_of(result):
     return report_values.summary(result.task, report.to_dict(result, {}))
 
 
+def test_a_kernel_whose_widths_read_the_same_has_no_direction():
+    widths = {"longer": 1.134, "shorter": 1.126, "angle": -68.2}
+    assert report_values.size(widths) == "1.13 × 1.13 px"
+    assert report_values.direction(widths) == "-"
+    assert report_values.direction(widths | {"longer": 1.136}) == "-68°"
+
+
 def test_summary():
     found = summary_of(makers.result())
     assert (found.widths, found.angle) == ("2.00 × 1.00 px", "30°")

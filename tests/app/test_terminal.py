@@ -26,6 +26,8 @@ KNOWN = GOOD._replace(widths="-", angle="-", failure=None)
 def test_summary_line():
     line = terminal.summary_line(GOOD)
     assert line == "a.png: kernel 2.00 × 1.00 px at 30°, 12.3 s -> out/a"
+    line = terminal.summary_line(GOOD._replace(widths="1.13 × 1.13 px", angle="-"))
+    assert line == "a.png: kernel 1.13 × 1.13 px, 12.3 s -> out/a"
     line = terminal.summary_line(GOOD._replace(family="camera shake"))
     assert line.startswith("a.png: camera shake kernel 2.00 × 1.00 px")
 

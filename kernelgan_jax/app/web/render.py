@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.app.kernel_files import export_name
-from kernelgan_jax.app.report_values import size
+from kernelgan_jax.app.report_values import direction, size
 from kernelgan_jax.app.web.work import Entry
 from kernelgan_jax.kernel_formats import TOOLS
 
@@ -80,10 +80,9 @@ def _kernel(entry: Entry) -> str:
     found = report.get(f"kernel_x{report['config']['scale']}") or {}
     parts = []
     if widths := found.get("widths"):
-        parts.append(
-            f"The blur is {size(widths)} wide (standard deviations), its longer axis "
-            f"at {widths['angle']:.0f}°."
-        )
+        angle = direction(widths)
+        axis = "" if angle == "-" else f", its longer axis at {angle}"
+        parts.append(f"The blur is {size(widths)} wide (standard deviations){axis}.")
     if report.get("reason"):
         parts.append(f"No kernel was found: {report['reason']}.")
     elif confidence := report.get("confidence"):
