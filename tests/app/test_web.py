@@ -221,6 +221,20 @@ def test_names_are_no_html():
         assert "<b>" not in text and "&lt;b&gt;" in text
 
 
+def test_a_round_blur_has_no_direction():
+    entry = work.Entry(Task(makers.Path("a.png"), makers.Path("out")))
+    for longer, text in ((1.13, "(standard deviations). "), (1.2, "axis at -68°. ")):
+        widths = {"longer": longer, "shorter": 1.13, "angle": -68.0}
+        entry.report = {
+            "config": {"scale": 2},
+            "kernel_x2": {"widths": widths},
+            "super_resolution": {"note": "", "seconds": 1.0},
+            "image": {"note": ""},
+            "seconds": 1.0,
+        }
+        assert text in render._kernel(entry)
+
+
 def test_a_file_on_two_pages_is_kept_until_both_are_closed(tmp_path):
     path = helpers.write_image(tmp_path / "digest" / "a.png", helpers.ramps(8, 8))
     sessions = Sessions(tmp_path / "results")
