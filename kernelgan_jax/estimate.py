@@ -1,7 +1,6 @@
 """What estimators return, and what is known about an image: types only.
 
-All arrays are NumPy arrays unless stated otherwise; kernels are as
-`kernelgan_jax.kernels` states.
+Arrays are NumPy's unless stated otherwise; kernels are as `kernelgan_jax.kernels` says.
 """
 
 from collections.abc import Callable, Mapping
@@ -105,8 +104,7 @@ class Confidence(NamedTuple):
 class Evidence(NamedTuple):
     """What an image's spectrum says about its kernel, its noise and itself.
 
-    Made once for each image by `kernelgan_jax.analyse`; estimators, the confidence and
-    super-resolution read it.
+    `kernelgan_jax.analyse` makes it once; estimators and super-resolution read it.
     """
 
     scale: int
@@ -147,6 +145,8 @@ class Evidence(NamedTuple):
     """Share of the pixels without a part in the spectrum, as text has none."""
     by_picture: bool = False
     """Whether the picture decided for it; the spectrum speaks for another kernel."""
+    rivalled: bool = False
+    """Whether it is a resampler's, and another kernel explains the spectrum as well."""
 
     def __repr__(self) -> str:
         """What is found, without the arrays."""

@@ -1,6 +1,6 @@
 """What super-resolution does with an estimate, a known kernel and the image's noise.
 
-All of it is decided here, by `plan`, before anything is computed; methods carry it out.
+`plan` decides all of it before anything is computed; methods carry it out.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import blur_kernels, checks, equivalent_gaussian
 from kernelgan_jax.estimate import Evidence, KernelEstimate, KernelMap
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
 from kernelgan_jax.super_resolution.registry import find_method
 from kernelgan_jax.super_resolution.stage import Stage
 
@@ -18,14 +19,18 @@ WIDTHS = (0.65, 1.0, 1.35)
 """Factors on the width of an estimated kernel that is not trusted.
 
 Estimates err in width by about this much, and a kernel that is too wide damages the
-result. ZSSR is therefore trained on inputs made with all three widths: that costs
-little where the estimate is good, and leaves no image with KernelGAN's kernel worse
-than bicubic enlargement (`benchmarks/kodakrk.md`). Not part of its paper.
+result. ZSSR is therefore trained on inputs made with all three: that costs little where
+the estimate is good, and leaves no image with KernelGAN's kernel worse than bicubic
+enlargement (`benchmarks/kodakrk.md`). Not part of its paper.
 """
 
+RESAMPLER_PART = 0.2
+"""Part of a kernel's uncertainty that counts if it is a resampler's: it is exact, or
+quite another kernel is right, and then caution did not pay, either."""
+
 USUAL_WIDTH = 1.5
-"""Width in LR pixels beyond which a kernel that is not trusted is not used: on scenes
-with lines of one direction the estimate can be a line of their length."""
+"""Width in LR pixels beyond which a kernel that is not trusted is not used: lines of
+one direction in a scene can be taken for a motion of their length."""
 
 
 class Plan(NamedTuple):
@@ -204,10 +209,8 @@ def _grid(kernel_map: KernelMap) -> tuple[int, int]:
     """Rows and columns of a map of kernels."""
     shape, uncertain = np.shape(kernel_map.kernels), np.shape(kernel_map.width_std)
     if len(shape) != 4 or 0 in shape:
-        raise ValueError(
-            f"kernel_map.kernels has shape {shape}; it must be rows x columns x height "
-            "x width, not empty"
-        )
+        legal = "rows x columns x height x width, not empty"
+        raise ValueError(f"kernel_map.kernels has shape {shape}; it must be {legal}")
     if uncertain != shape[:2]:
         raise ValueError(
             f"kernel_map.width_std has shape {uncertain}; it must be {shape[:2]}"
@@ -222,17 +225,20 @@ def _kernel_std(estimate: Any) -> float:
     found = 0.0
     if estimate.confidence is not None:
         found = width_std(estimate.confidence.samples, scale=estimate.scale)
-    if estimate.trusted and not estimate.failure:
+    if not estimate.trusted or estimate.failure:
+        found = max(found, float(np.std(WIDTHS)))
+    seen = estimate.evidence
+    if seen is None or seen.family not in RESAMPLERS:
         return found
-    return max(found, float(np.std(WIDTHS)))
+    own = np.array_equal(estimate.kernel, seen.kernel)
+    return RESAMPLER_PART * found if own else found
 
 
 def width_std(samples: np.ndarray, *, scale: int) -> float:
     """How uncertain a kernel's width is, as a relative standard deviation.
 
-    It is 0.7 of the standard deviation of the logarithm of the widths, the mean over
-    both axes: the spectral posterior is cautious, and on photographs that were
-    downscaled with known kernels the errors were about that much of it.
+    It is 0.7 of the standard deviation of the widths' logarithms, the mean over both
+    axes: errors on photographs were about that much.
 
     Args:
       samples: `S x n x n` kernels of a posterior.

@@ -8,7 +8,7 @@ import pytest
 from helpers import gaussian, smooth
 
 from kernelgan_jax import kernels
-from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.estimate import Evidence, KernelEstimate
 from kernelgan_jax.super_resolution import METHODS, plan
 from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig, method
 from kernelgan_jax.super_resolution.deep_wiener import network as networks
@@ -46,6 +46,17 @@ def test_an_estimate_that_is_not_trusted_is_uncertain(given):
     run(KernelEstimate(KERNEL, 2))
     run(KernelEstimate(KERNEL, 2, failure="training diverged"))
     np.testing.assert_allclose([r.kernel_std for r in given], np.std(WIDTHS))
+
+
+def test_a_resampler_of_the_spectrum_is_nearly_certain(given):
+    """As long as the kernel is that of the spectrum, not another estimator's."""
+    known = dict.fromkeys(Evidence._fields) | {"scale": 2, "noise_std": 0.0}
+    known |= {"jpeg_strength": 0.0, "span": 1.0, "left_out": ""}
+    for family, kernel in (("bicubic", KERNEL), ("Gaussian", KERNEL), ("bicubic", 0)):
+        evidence = Evidence(**(known | {"family": family, "kernel": kernel}))
+        run(KernelEstimate(KERNEL, 2, evidence=evidence))
+    found = [request.kernel_std for request in given]
+    np.testing.assert_allclose(found, np.std(WIDTHS) * np.array([0.2, 1, 1]))
 
 
 def test_strength_and_noise_reach_the_network(given):

@@ -192,6 +192,7 @@ def evidence(
         left_out=measured.left_out,
         text_share=measured.text_share,
         by_picture=chosen.by_picture,
+        rivalled=chosen.rivalled,
     )
 
 

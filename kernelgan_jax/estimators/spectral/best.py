@@ -51,6 +51,8 @@ class Best(NamedTuple):
     converged: bool = True
     by_picture: bool = False
     """Whether its picture decided for it, and the spectrum speaks for another one."""
+    rivalled: bool = False
+    """As `Choice.rivalled`."""
 
 
 def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
@@ -88,6 +90,7 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
         half,
         chosen.name,
         converged=bool(fit.converged),
+        rivalled=chosen.rivalled,
     )
 
 

@@ -200,7 +200,7 @@ def _level(
         return "medium", "the image shows the blocks of JPEG"
     if is_noisy:
         return "medium", "the image is noisy"
-    if expected.covariance_error > MEDIUM_ERROR:
+    if evidence.rivalled or expected.covariance_error > MEDIUM_ERROR:
         return "medium", "several kernels explain the spectrum"
     if not expected.sr_loss < MEDIUM_SR_LOSS:
         return "medium", "small errors of this kernel would show"

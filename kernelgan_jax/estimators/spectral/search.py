@@ -37,6 +37,10 @@ MIN_GAINS = {GENERALISED: 0.0025, MOTION: 0.005}
 """By how much the loss of a family must be below that of the Gaussian for the family to
 be chosen."""
 
+CLEAR_GAIN = 0.001
+"""By how much the loss of a resampler must be below that of the family to be clear: a
+narrow Gaussian looks much the same."""
+
 MIN_POWER = 1.5
 """Smallest power b of a generalised Gaussian that is chosen. With b below 1 it has long
 tails, which only ever fitted the content of images."""
@@ -111,6 +115,8 @@ class Choice(NamedTuple):
     """Number of the best family."""
     resampler: int | None = None
     """Number of the resampler that is chosen in its place, if one is."""
+    rivalled: bool = False
+    """Whether the family explains the spectrum about as well as the resampler."""
 
     @property
     def name(self) -> str:
@@ -164,5 +170,6 @@ def choose(
     number = int(np.argmax(others))
     if others[number] > itself:
         best = jax.tree.map(lambda x: x[number], resampled)
-        return Choice(best, mixed, family, number)
+        rivalled = best.loss > chosen.loss - CLEAR_GAIN
+        return Choice(best, mixed, family, number, bool(rivalled))
     return Choice(chosen, mixed, family)

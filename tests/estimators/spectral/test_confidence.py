@@ -220,6 +220,13 @@ def test_a_kernel_that_the_picture_chose_is_expected_to_lose():
     assert wide.sr_loss > narrow.sr_loss
 
 
+def test_a_resampler_with_a_rival_is_not_certain():
+    found = evidence(spread=0.001)
+    assert judge(found.kernel, found).level == "high"
+    rivalled = judge(found.kernel, found._replace(rivalled=True))
+    assert rivalled[:2] == ("medium", "several kernels explain the spectrum")
+
+
 def test_what_jpeg_hides_is_no_loss_of_the_kernel():
     kernel = gaussian(2.6, 1.6)
     found = [

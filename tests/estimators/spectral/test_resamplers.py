@@ -85,6 +85,14 @@ def test_samples_are_shared_as_the_kernels_are_likely(losses, resampler, shares)
     assert (samples == 7).all()
 
 
+def test_a_resampler_is_rivalled_unless_it_explains_the_spectrum_better():
+    samples = np.full((3, 64, 3, 3), 7.0)
+    for loss, rivalled in ((0.105, True), (0.0995, True), (0.0985, False)):
+        found = choose(fits((0.1, 0.2, 0.2)), samples, fits((loss, 0.2, 0.2)))
+        assert found.resampler == 0 and found.rivalled == rivalled
+    assert not choose(fits((0.1, 0.2, 0.2)), samples, fits((0.2,) * 3)).rivalled
+
+
 def test_no_resampler_is_taken_in_noise_or_without_candidates():
     samples = np.full((3, 64, 3, 3), 7.0)
     good = fits((0.05, 0.05, 0.05))
