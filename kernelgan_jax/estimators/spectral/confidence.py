@@ -6,44 +6,22 @@ So a kernel of another estimator is expected to be at least as far off as it is 
 spectral kernel. What matters in the end is the super-resolved image, so one of these
 errors is the expected loss of its PSNR.
 
-The level follows from the expected errors and from what is known about the image.
+The level follows from the expected errors and from what is known about the image
+(`rating.py`).
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import export
 
 from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
-from kernelgan_jax.confidence_levels import Level
 from kernelgan_jax.estimate import Confidence, Evidence, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 from kernelgan_jax.estimators.spectral.noise import jpeg_noise_std
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
-
-MIN_CONTRAST = 2.0
-"""Standard deviation of an image that is not almost flat, gray levels."""
-
-MAX_MISFIT = 0.55
-"""Misfit up to which a kernel explains a spectrum (`Evidence.misfit`)."""
-
-MAX_PHOTOGRAPH_MISFIT = 1.2
-"""Misfit beyond which a spectrum is unlike photographs'. Motions of 15 to 21 pixels at
-x2 had misfits of 0.3 to 0.9, drawings and text of 0.5 to 9."""
-
-MAX_NOISE = 2.5
-"""Standard deviation of noise up to which an image is not noisy, gray levels."""
-
-LOW_ERROR = 0.45
-"""The level is low if the expected covariance error exceeds this."""
-
-MEDIUM_ERROR = 0.22
-"""The level is at most medium if the expected covariance error exceeds this."""
-
-MEDIUM_SR_LOSS = 0.25
-"""The level is at most medium from this expected loss of super-resolution on, dB."""
+from kernelgan_jax.estimators.spectral.rating import Expected, level_of
 
 SR_LOSS_FACTORS = {1: 3.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
@@ -53,10 +31,6 @@ Wiener filter does, by scale; above 4 as at 4. Measured on photographs at 2 and 
 PICTURE_SR_LOSSES = {1: 2.5, 2: 1.1, 3: 1.1, 4: 0.7}
 """By how much the best of the kernels that the second look compares is better than the
 one it takes, dB, by scale: no less is lost, whatever the spectrum says."""
-
-NARROW = 0.6
-"""Width below which kernels are narrower than a pixel, pixels; halfway between two
-pixels it is at least 0.5."""
 
 ANY_ANGLE = 52.0
 """Standard deviation of directions that are all equally likely, degrees."""
@@ -96,6 +70,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     """
     if not isinstance(evidence, Evidence):
         raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
+    checks.known("evidence", evidence.samples)
     kernel = checks.matrix("kernel", kernel)
     checks.unit_sum("kernel", kernel)
     scale = evidence.scale
@@ -110,16 +85,16 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
             framed.astype(np.float32), samples.astype(np.float32), _spectrum(evidence)
         )
     )
-    expected = _Expected(
+    expected = Expected(
         kernel_psnr=_psnr(float(((framed - samples) ** 2).mean())),
         covariance_error=float(np.sqrt(np.mean(np.square(errors)))),
         sr_loss=_network_loss(float(losses.mean()), evidence),
     )
     # Samples can be infinite or NaN for spectra unlike any photograph's.
     if not finite.all():
-        expected = _Expected(-np.inf, np.inf, np.inf)
+        expected = Expected(-np.inf, np.inf, np.inf)
     longer, shorter, angles = _widths(covariances)
-    level, reason = _level(own, evidence, expected)
+    level, reason = level_of(own, evidence, expected)
     return Confidence(
         level,
         reason,
@@ -143,14 +118,6 @@ def preload(scale: int, *, compiling: bool = False) -> None:
     _sr_losses(scale).preload(*shapes, compiling=compiling)
 
 
-class _Expected(NamedTuple):
-    """Expected errors of a kernel, as in `Confidence`."""
-
-    kernel_psnr: float
-    covariance_error: float
-    sr_loss: float
-
-
 def _spectrum(evidence: Evidence) -> Spectrum:
     """The spectrum of an image, with the noise that its super-resolution assumes: what
     JPEG has hidden is lost with the true kernel, too."""
@@ -165,46 +132,6 @@ def _network_loss(loss: float, evidence: Evidence) -> float:
     """What the trained network is expected to lose where a Wiener filter loses this."""
     found = SR_LOSS_FACTORS[min(evidence.scale, max(SR_LOSS_FACTORS))] * loss
     return max(found, PICTURE_SR_LOSSES[evidence.scale] if evidence.by_picture else 0)
-
-
-def _level(
-    covariance: np.ndarray, evidence: Evidence, expected: _Expected
-) -> tuple[Level, str]:
-    """The level of a kernel and its reason: the first rule that applies."""
-    spectral = equivalent_gaussian.covariance(evidence.kernel, scale=evidence.scale)
-    distance = metrics.relative_error(covariance, spectral)
-    _, shorter, _ = kernels.Widths.of(covariance)
-    if not evidence.converged:
-        return "low", "the search for the spectral kernel did not converge"
-    if evidence.contrast < MIN_CONTRAST:
-        return "low", "the image is almost flat or has few levels"
-    if evidence.misfit > MAX_PHOTOGRAPH_MISFIT:
-        return "low", "its spectrum is unlike that of photographs"
-    if evidence.misfit > MAX_MISFIT:
-        reason = "no usual kernel explains it: long motion, pattern, drawing or text"
-        return "low", reason
-    if distance > LOW_ERROR:
-        return "low", "the kernel and the spectrum disagree"
-    is_noisy = evidence.gray_noise_std > MAX_NOISE
-    if expected.covariance_error > LOW_ERROR:
-        if is_noisy:  # Without it, fewer kernels would.
-            return "low", "the image is noisy"
-        if shorter < NARROW:
-            return "low", "the kernel is narrower than a pixel"
-        return "low", "many kernels explain the spectrum"
-    if distance > MEDIUM_ERROR:
-        return "medium", "the kernel and the spectrum differ"
-    if evidence.by_picture:
-        return "medium", "its picture and its spectrum speak for different kernels"
-    if evidence.jpeg:
-        return "medium", "the image shows the blocks of JPEG"
-    if is_noisy:
-        return "medium", "the image is noisy"
-    if evidence.rivalled or expected.covariance_error > MEDIUM_ERROR:
-        return "medium", "several kernels explain the spectrum"
-    if not expected.sr_loss < MEDIUM_SR_LOSS:
-        return "medium", "small errors of this kernel would show"
-    return "high", ""
 
 
 export.register_namedtuple_serialization(
