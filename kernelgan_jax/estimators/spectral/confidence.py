@@ -23,10 +23,10 @@ from kernelgan_jax.estimators.spectral.noise import jpeg_noise_std
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
 from kernelgan_jax.estimators.spectral.rating import Expected, level_of
 
-SR_LOSS_FACTORS = {1: 3.0, 2: 3.0, 3: 2.5, 4: 2.0}
+SR_LOSS_FACTORS = {1: 2.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
-Wiener filter does, by scale; above 4 as at 4. Measured on photographs at 2 and 4
-(docs/spectral.md, "Confidence"); assumed at 1 and 3."""
+Wiener filter does, by scale; above 4 as at 4. Measured on photographs at 1, 2 and 4
+(docs/spectral.md, "Confidence"); assumed at 3."""
 
 PICTURE_SR_LOSSES = {1: 2.5, 2: 1.1, 3: 1.1, 4: 0.7}
 """By how much the best of the kernels that the second look compares is better than the
