@@ -180,17 +180,13 @@ def _jpeg(file: IO[bytes]) -> Declared | None:
     return Declared(found.width, found.height, found.bits * found.channels)
 
 
-def jpeg_frame(file: IO[bytes], *, start: int = 0) -> JpegFrame | None:
+def jpeg_frame(file: IO[bytes]) -> JpegFrame | None:
     """The frame of a JPEG, behind any number of other segments; None if there is none.
-
-    Args:
-      file: The file.
-      start: Where the JPEG starts in it.
 
     Raises:
       struct.error: If it is cut off.
     """
-    file.seek(start + 2)
+    file.seek(2)
     for _ in range(10000):
         marker = file.read(1)
         while marker == b"\xff":

@@ -40,9 +40,6 @@ promises more is damaged."""
 _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 """Compressions that Pillow reads, whatever libtiff it comes with."""
 
-_CHUNKY = 1
-"""The planar configuration of pixels whose samples lie side by side."""
-
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
 
@@ -137,7 +134,7 @@ class Tiff:
         if page.photometric == YCBCR and page.compression == 1:
             return False  # Taken for RGB, of 4 bytes each.
         kind, extras = tiff_pages.photometric(page), tiff_pages.extras(page)
-        if extras and page.planarconfig == 2:
+        if extras and page.planarconfig == tiff_pages.PLANES:
             return False  # Of the two planes of gray and alpha it misses one.
         if kind in (YCBCR, 8, 9, 10):
             return not extras
@@ -145,7 +142,11 @@ class Tiff:
             return False
         if kind == PALETTE:
             return not extras and not tiff_pages.has_small_colours(page)
-        if kind == MINIMUM_IS_WHITE and page.fillorder == 2 and bits == 8:
+        if (
+            kind == MINIMUM_IS_WHITE
+            and page.fillorder == tiff_pages.REVERSED
+            and bits == 8
+        ):
             return False
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(kind, 0)
         is_plain = page.samplesperpixel == colours + len(extras)
@@ -273,7 +274,7 @@ class Tiff:
         if not pixels:
             raise ValueError("no pixels")
         known = {0, 1, 2, 3, 4, 5}
-        in_one = page.planarconfig == _CHUNKY
+        in_one = page.planarconfig == tiff_pages.CHUNKY
         if page.compression == tiff_pages.JPEG and page.bitspersample == 8 and in_one:
             known.add(YCBCR)  # The decoder makes RGB of it, but not plane by plane.
         dtype = page.dtype

@@ -30,6 +30,12 @@ _MOST_ROWS = 2**16
 JPEG = 7
 """A value of the tag Compression."""
 
+CHUNKY, PLANES = 1, 2
+"""Planar configurations: samples side by side, or in a plane for each channel."""
+
+REVERSED = 2
+"""The fill order of bits of which the lowest in a byte comes first."""
+
 BEHIND = "pixels lie behind the end of the file"
 MISSING = "strips or tiles are missing"
 """What is wrong with files that are incomplete."""

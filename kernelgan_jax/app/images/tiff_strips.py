@@ -23,9 +23,12 @@ from tifffile import TiffPage
 from kernelgan_jax.app.images import declared, jpeg_ends
 from kernelgan_jax.app.images.tiff_pages import (
     BEHIND,
+    CHUNKY,
     JPEG,
     LEFT_OUT,
     MISSING,
+    PLANES,
+    REVERSED,
     places,
 )
 
@@ -41,12 +44,6 @@ _FAX_DECODERS = {
 
 _T4_OPTIONS = 292
 """The tag that says more of group 3."""
-
-_CHUNKY, _PLANES = 1, 2
-"""Planar configurations: samples side by side, or in a plane for each channel."""
-
-_REVERSED = 2
-"""The fill order of bits of which the lowest in a byte comes first."""
 
 _BYTE_COUNTS = (279, 325)
 """Tags with the bytes of each strip or tile."""
@@ -106,7 +103,7 @@ def check_for_pillow(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
     if page.compression != _NONE:
         if is_stated and max(map(sum, places(page))) > file.seek(0, 2):
             raise ValueError(BEHIND)
-        planes = page.samplesperpixel if page.planarconfig == _PLANES else 1
+        planes = page.samplesperpixel if page.planarconfig == PLANES else 1
         if not is_stated and math.prod(page.chunked) > planes:
             raise ValueError(_UNCOUNTED)
     check(page, file, notes)
@@ -137,7 +134,7 @@ def _parts(page: TiffPage) -> Iterator[_Part]:
         rows, columns = page.tilelength, page.tilewidth
     across = math.ceil(page.imagewidth / columns)
     down = math.ceil(page.imagelength / rows)
-    samples = page.samplesperpixel if page.planarconfig == _CHUNKY else 1
+    samples = page.samplesperpixel if page.planarconfig == CHUNKY else 1
     row_bytes = math.ceil(columns * samples * page.bitspersample / 8)
     is_stated = _states_counts(page)
     for index, place in enumerate(places(page)[: math.prod(page.chunked)]):
@@ -180,7 +177,7 @@ def _check_jpegs(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
       ValueError: If a part of the picture is missing.
     """
     # Planes of colour may be smaller than that of brightness.
-    has_sides = page.planarconfig != _PLANES or not page.is_subsampled
+    has_sides = page.planarconfig != PLANES or not page.is_subsampled
     tables = (page.jpegtables or _JPEG_START)[2:].rstrip(b"\0")  # They may be padded.
     tables = tables.removesuffix(jpeg_ends.END)
     found: list[str] = []
@@ -212,7 +209,7 @@ def _check_faxes(page: TiffPage, file: IO[bytes]) -> None:
         options["t4options"] = page.tags.valueof(_T4_OPTIONS, 0)
     for part in _parts(page):
         data = _data(file, part)
-        if page.fillorder == _REVERSED:
+        if page.fillorder == REVERSED:
             data = bytes(imagecodecs.bitorder_decode(data))
         width = page.tilewidth if page.is_tiled else part.width
         checks = set()
