@@ -26,7 +26,7 @@ SHARPENING_STD = 1.0
 """Standard deviation of its Gaussian, pixels."""
 
 READ_SHARE = 0.05
-"""Part of the variance of the noise at middle gray that does not depend on the light."""
+"""Part of the noise's variance at middle gray that does not depend on the light."""
 
 MIDDLE = 0.5
 """Middle gray of sRGB."""

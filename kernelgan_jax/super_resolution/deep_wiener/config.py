@@ -45,8 +45,8 @@ class DeepWienerConfig:
     noise_std: float = setting(
         0.0,
         check=number(least=0, most=1),
-        about="Noise that is assumed at least, as a fraction of the image's range; what "
-        "a camera's processing leaves is not found.",
+        about="Noise that is assumed at least, as a fraction of the image's range, as "
+        "what a camera's processing leaves is not found.",
     )
     refine: bool = setting(
         True,
