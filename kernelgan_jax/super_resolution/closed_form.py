@@ -29,7 +29,7 @@ MARGIN = 48
 that tiles agree with the whole image to one gray level (tested)."""
 
 
-def wiener(
+def enlarge(
     keys: Sequence[jax.Array],
     images: Sequence[np.ndarray],
     plans: Sequence[Plan],
@@ -48,7 +48,7 @@ def wiener(
     for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
         stage, evidence = planned.stages[-1], planned.evidence
         results.append(
-            enlarge(
+            restore(
                 image,
                 stage.aligned_kernel(image_shape=image.shape),
                 scale=planned.scale,
@@ -63,7 +63,7 @@ def wiener(
     return results
 
 
-def enlarge(
+def restore(
     image: np.ndarray,
     kernel: np.ndarray,
     *,
@@ -109,7 +109,7 @@ def continued(
 
     Args:
       image: `H x W x C` float32 in [0, 1], roughly filled where it is unknown.
-      kernel: As `enlarge` takes it, as the rest.
+      kernel: As `restore` takes it, as the rest.
       unknown: `H x W` bool.
       scale: Positive integer.
       noise_std: Of each channel, as a fraction of the range.
@@ -145,13 +145,13 @@ def _tiled(
         noise_std=np.float32(known.noise_std), kernel_std=np.float32(known.kernel_std)
     )
 
-    def restore(tile: np.ndarray) -> Any:
+    def run(tile: np.ndarray) -> Any:
         if continues and not np.ptp(tile[..., -1]):
             return tile  # All is known, or nothing.
         return program(tile, framed, inputs)
 
     return apply_tiled(
-        restore, image, scale=1 if continues else scale, margin=MARGIN, tile=TILE
+        run, image, scale=1 if continues else scale, margin=MARGIN, tile=TILE
     )
 
 

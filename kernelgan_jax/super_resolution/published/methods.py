@@ -19,7 +19,6 @@ from kernelgan_jax.super_resolution.published import rdn as rdn_network
 from kernelgan_jax.super_resolution.published import srmd as srmd_network
 from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
-from kernelgan_jax.super_resolution.registry import Enlarge
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 from kernelgan_jax.super_resolution.weight_archives import read_once
 
@@ -71,42 +70,39 @@ def _onnx_of(image: np.ndarray, planned: Plan) -> Restore:
     return lambda tile: onnx_network.apply(weights, tile, peak=peak)
 
 
-def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enlarge:
-    """The method of a name, which enlarges tiles by `network_of(image, plan)`."""
-
-    def enlarge(
-        keys: Sequence[jax.Array],
-        images: Sequence[np.ndarray],
-        plans: Sequence[Plan],
-        *,
-        progress: ProgressCallback | None = None,
-    ) -> list[np.ndarray]:
-        """Enlarges images in colour; gray ones become colour and back."""
-        del keys
-        results = []
-        for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
-            colour = np.broadcast_to(image, (*image.shape[:2], 3))
-            restore = network_of(colour, planned)
-            found = apply_tiled(
-                restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
-            )
-            if image.shape[2] == 1:
-                found = found.mean(-1, keepdims=True)
-            results.append(np.clip(found, *planned.bounds))
-            if progress is not None:
-                progress(Progress(index, name, 1, 1))
-        return results
-
-    enlarge.__name__ = enlarge.__qualname__ = name
-    return enlarge
+_NETWORKS: dict[str, Callable[[np.ndarray, Plan], Restore]] = {
+    "usrnet": _usrnet_of,
+    "srmd": _srmd_of,
+    "rdn": _plain_of,
+    "edsr": _plain_of,
+    "rcan": _plain_of,
+    "onnx": _onnx_of,
+}
+"""What enlarges the tiles of an image, by the names of the methods."""
 
 
-usrnet = _method("usrnet", _usrnet_of)
-srmd = _method("srmd", _srmd_of)
-rdn = _method("rdn", _plain_of)
-edsr = _method("edsr", _plain_of)
-rcan = _method("rcan", _plain_of)
-onnx = _method("onnx", _onnx_of)
+def enlarge(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images in colour; gray ones become colour and back. See `Enlarge`."""
+    del keys
+    results = []
+    for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
+        colour = np.broadcast_to(image, (*image.shape[:2], 3))
+        restore = _NETWORKS[planned.method](colour, planned)
+        found = apply_tiled(
+            restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
+        )
+        if image.shape[2] == 1:
+            found = found.mean(-1, keepdims=True)
+        results.append(np.clip(found, *planned.bounds))
+        if progress is not None:
+            progress(Progress(index, planned.method, 1, 1))
+    return results
 
 
 # --- Compiled networks ---
