@@ -29,10 +29,6 @@ def needed(method: str) -> bool:
 def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
     """The settings of such a method with the files of a scale and their digest.
 
-    Args:
-      config: The settings.
-      scale: The scale of the result.
-
     Raises:
       ValueError: If a file is not named, is no regular file or holds something else, or
         a package is missing that runs it.

@@ -32,8 +32,6 @@ def measure_images(session: Session, system: System, *, seeds: int) -> list[Imag
 
     Args:
       session: The run of the benchmark, after the kernels have been measured.
-      system: The system.
-      seeds: Number of seeds.
     """
     rows = []
     for seed in range(seeds):

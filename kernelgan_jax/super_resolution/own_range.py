@@ -36,8 +36,6 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
     """An image, filled from its neighbours, and its plan in the image's own range.
 
     Args:
-      usable: The image's usable pixels.
-      planned: Its plan.
       headroom: What the method needs free at both ends of the range.
     """
     channels = own_channels(usable.image)

@@ -23,11 +23,7 @@ FADE = 16
 
 
 def by_parts(enlarge: Enlarge) -> Enlarge:
-    """The function of a method, for plans that have a kernel map as well.
-
-    Args:
-      enlarge: The function, for plans with one kernel.
-    """
+    """The function of a method, for plans that have a kernel map as well."""
 
     def varying(
         keys: Sequence[jax.Array],
@@ -92,13 +88,7 @@ class Piece(NamedTuple):
 
 
 def pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[Piece]:
-    """The pieces of an image: one, or one for each kernel of its map.
-
-    Args:
-      image: Index of the image.
-      shape: Its height and width.
-      planned: Its plan.
-    """
+    """The pieces of an image: one, or one for each kernel of its map."""
     kernel_map = planned.kernel_map
     if kernel_map is None:
         whole = slice(0, shape[0]), slice(0, shape[1])

@@ -91,11 +91,7 @@ class Settings(NamedTuple):
 
 
 def check(settings: Settings, photos: int) -> None:
-    """Checks settings.
-
-    Args:
-      settings: Of the run.
-      photos: Number of photographs at hand.
+    """Checks the settings of a run on so many photographs.
 
     Raises:
       ValueError: If one of them is out of range.
@@ -134,7 +130,6 @@ def train(
     Args:
       photos: Files of photographs.
       output: Folder for the results; it is made.
-      settings: Of the run.
 
     Returns:
       The state at the end.

@@ -23,7 +23,6 @@ def page(entries: Sequence[Entry], flags: Sequence[str], archive: Path | None) -
     """The results of all photographs.
 
     Args:
-      entries: The photographs.
       flags: The flags with which the command does the same.
       archive: A file with all results, if there is one.
     """

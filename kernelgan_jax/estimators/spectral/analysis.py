@@ -104,14 +104,7 @@ def fit_measured(
 def steps_were_drawn(
     measured: Measured, without: Fits, with_them: Fits, *, scale: int
 ) -> bool:
-    """Whether the unblurred steps of an image were drawn on it.
-
-    Args:
-      measured: The measurements without their places.
-      without: Its fits.
-      with_them: The fits of `measured.with_steps`.
-      scale: As of the fits.
-    """
+    """Whether unblurred steps were drawn on an image, by fits without and with them."""
     loss, own = best_family(without)
     loss_with_them, kernel = best_family(with_them)
     if np.isfinite(loss_with_them) and allows_steps(own, scale=scale):
@@ -126,7 +119,6 @@ def preload(scale: int, *, compiling: bool = False) -> None:
     """Loads the programs of a scale, if an earlier run has kept them.
 
     Args:
-      scale: Positive integer.
       compiling: Whether the others are compiled.
     """
     power = jax.ShapeDtypeStruct(SHAPE, np.float32)
@@ -152,12 +144,6 @@ def evidence(
     measured: Measured, fits: Fits, *, scale: int, rare: bool = True
 ) -> Evidence:
     """What the measurements and the fits say about an image.
-
-    Args:
-      measured: The measurements.
-      fits: What was fitted to them, as NumPy arrays.
-      scale: As of the fits.
-      rare: As `analyse` takes it.
 
     Raises:
       ValueError: If the model does not fit at all.

@@ -158,12 +158,6 @@ def fit_all(
     """Fits all families and rare kernels to a periodogram; pure, for one image.
 
     What `analysis.fit_measured` does by several programs, as one.
-
-    Args:
-      power: `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
-      rare: As `analyse` takes it.
     """
     fits, samples = fit_families(power, observation, scale=scale)
     if not rare:

@@ -152,10 +152,7 @@ def sample(
     """Draws kernels from a posterior; pure, always from the same random numbers.
 
     Args:
-      fit: Mean of the posterior.
-      covariance: Its covariance, `11 x 11`.
       family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      scale: Positive integer.
 
     Returns:
       `SAMPLES x n x n` kernels, aligned for the scale, sum 1.

@@ -53,7 +53,6 @@ def enlarge_images(
 
     Args:
       weights: As `weights.load` gives them.
-      requests: The images, with what is known of each.
       tile: Side of the tiles, more than `2 * MARGIN`; a multiple of `BUCKET`.
       batch: Tiles that are worked on at a time; None for what suits the device.
 

@@ -68,14 +68,7 @@ def enlarge(
 def prepare(
     method: str, image_shape: Sequence[int], *, scale: int, config: DeepWienerConfig
 ) -> None:
-    """Loads the weights, and loads or compiles the program for an image.
-
-    Args:
-      method: `deep_wiener` or `deep_wiener_fast`.
-      image_shape: `H x W x C` of the LR image, C 1 or 3.
-      scale: The scale of the result.
-      config: The method's settings.
-    """
+    """Loads the weights, and loads or compiles the program for images of a shape."""
     prepare_program(_weights(method, config.weights), image_shape, scale=scale)
 
 
@@ -88,7 +81,6 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
     Args:
       image: As in `Enlarge`, filled from its neighbours.
       planned: As in `Enlarge`, with an estimate's kernel.
-      usable: The image's usable pixels.
 
     Returns:
       The plan, with another kernel, less uncertainty and a note; as it is if no other

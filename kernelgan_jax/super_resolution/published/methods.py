@@ -156,10 +156,6 @@ _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
 def check_files(config: WeightsConfig, *, scale: int) -> None:
     """Reads the files that a method needs for a scale.
 
-    Args:
-      config: The method's settings.
-      scale: The scale of the result.
-
     Raises:
       ImportError: If a package is missing that runs it.
       ValueError: If the settings name no file, or it cannot be read or holds something
