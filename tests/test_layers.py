@@ -17,7 +17,7 @@ LAYERS = (
     "metrics confidence_levels equivalent_gaussian estimate jpeg_steps kernel_export "
     "kernel_formats kernel_picture levels parallel power_spectra programs "
     "provenance pytrees transfer_functions usable_pixels square_extremes "
-    "version".split(),
+    "version width_texts".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],
