@@ -45,7 +45,7 @@ def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
             # Opens regular files only, so that the network's reader does as well.
             digest.update(files.content(file).sha256.encode())
     try:
-        methods.check_files(config, scale=scale)
+        methods.networks(config, scale)
     except ImportError as error:
         raise ValueError(str(error)) from error
     return dataclasses.replace(config, weights_digest=digest.hexdigest())

@@ -33,7 +33,7 @@ Restore = Callable[[np.ndarray], Any]
 
 def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
     """USRNet with the kernel as it is, however uncertain, as published."""
-    (network,) = _networks(planned.config, planned.scale)
+    (network,) = networks(planned.config, planned.scale)
     noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
     room = min(kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2]))
     kernel = planned.stages[-1].aligned_kernel(image_shape=image.shape)
@@ -46,7 +46,7 @@ def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
 def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
     """SRMD or SRMDNF."""
     del image
-    weights, pca = _networks(planned.config, planned.scale)
+    weights, pca = networks(planned.config, planned.scale)
     noise = added_noise_std(planned.noise_std)
     kernel = planned.stages[-1].aligned_kernel()
     numbers = srmd_network.code(kernel, pca, scale=planned.scale)
@@ -57,7 +57,7 @@ def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
 def _plain_of(image: np.ndarray, planned: Plan) -> Restore:
     """A network that is given the image alone."""
     del image
-    (weights,) = _networks(planned.config, planned.scale)
+    (weights,) = networks(planned.config, planned.scale)
     run = _plain(weights.network)
     return lambda tile: run(weights.params, tile)
 
@@ -65,7 +65,7 @@ def _plain_of(image: np.ndarray, planned: Plan) -> Restore:
 def _onnx_of(image: np.ndarray, planned: Plan) -> Restore:
     """A network in a file of ONNX, which uses no kernel."""
     del image
-    (weights,) = _networks(planned.config, planned.scale)
+    (weights,) = networks(planned.config, planned.scale)
     peak = planned.config.peak
     return lambda tile: onnx_network.apply(weights, tile, peak=peak)
 
@@ -144,8 +144,8 @@ def _plain(network: nn.Module) -> Callable[..., jax.Array]:
 
 _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "onnx": {"weights": onnx_network.load},
-    "edsr": {"weights": residual.load_edsr},
-    "rcan": {"weights": residual.load_rcan},
+    "edsr": {"weights": functools.partial(residual.load, network="EDSR")},
+    "rcan": {"weights": functools.partial(residual.load, network="RCAN")},
     "rdn": {"weights": rdn_network.load},
     "usrnet": {"weights": usrnet_network.load},
     "srmd": {"weights": srmd_network.load, "pca": srmd_network.load_pca},
@@ -153,19 +153,14 @@ _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
 """What reads the files of a method's settings."""
 
 
-def check_files(config: WeightsConfig, *, scale: int) -> None:
-    """Reads the files that a method needs for a scale.
+def networks(config: WeightsConfig, scale: int) -> list[Any]:
+    """What the files of a method's settings hold, read once for all images.
 
     Raises:
       ImportError: If a package is missing that runs it.
-      ValueError: If the settings name no file, or it cannot be read or holds something
-        else.
+      ValueError: If the settings name no file, or it cannot be read, holds something
+        else or is for another scale.
     """
-    _networks(config, scale)
-
-
-def _networks(config: WeightsConfig, scale: int) -> list[Any]:
-    """What the files of the settings hold, read once for all images."""
     method = config.method()
     found = []
     for name, load in _LOADERS[method].items():
