@@ -17,12 +17,9 @@ import numpy as np
 from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
-from kernelgan_jax.estimators.spectral.analysis import (
-    analyse,
-    evidence,
-    steps_were_drawn,
-)
+from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
 from kernelgan_jax.estimators.spectral.best import Fits
+from kernelgan_jax.estimators.spectral.drawn_steps import steps_were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
