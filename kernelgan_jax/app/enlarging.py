@@ -188,8 +188,13 @@ def _groups(channels: int, missing: np.ndarray | None) -> list[slice]:
 
 
 def as_stored(enlarged: np.ndarray, image: Image, scale: int) -> Image:
-    """The result, `sH x sW x C` in [0, 1], in the type, levels and with the alpha and
-    metadata of the image's file."""
+    """The result in the form of the image's file: its type, levels, alpha, metadata.
+
+    Args:
+      enlarged: `sH x sW x C` in [0, 1].
+      image: The image that was enlarged.
+      scale: By how much.
+    """
     height, width = enlarged.shape[:2]
     pixels = _values(enlarged, image)
     value = nodata.stated_value(image.geo, pixels.dtype)
