@@ -179,7 +179,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
     last channel of the image."""
 
     def enlarged(image: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
-        restore = functools.partial(
+        filtered = functools.partial(
             wiener_filter,
             kernel=kernel,
             scale=scale,
@@ -187,7 +187,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
             spectrum=known.spectrum,
         )
         if image.shape[-1] == 1:
-            return restore(image, noise_std=known.noise_std)
+            return filtered(image, noise_std=known.noise_std)
         # Luma has less noise than each channel, and can be restored further than the
         # colour differences.
         gray = jnp.matmul(
@@ -196,8 +196,8 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
             precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
         )[..., None]
         gray_noise_std = known.noise_std * np.float32(LUMA_NORM)
-        restored = restore(gray, noise_std=gray_noise_std)
-        return restored + restore(image - gray, noise_std=known.noise_std)
+        restored = filtered(gray, noise_std=gray_noise_std)
+        return restored + filtered(image - gray, noise_std=known.noise_std)
 
     def downscaled(both: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
         image, mask = both[..., :-1], both[..., -1:]
