@@ -15,6 +15,7 @@ import numpy as np
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback, Spectrum
+from kernelgan_jax.exact_products import matmul
 from kernelgan_jax.pixels import LUMA, LUMA_NORM
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan
@@ -190,11 +191,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
             return filtered(image, noise_std=known.noise_std)
         # Luma has less noise than each channel, and can be restored further than the
         # colour differences.
-        gray = jnp.matmul(
-            image,
-            jnp.asarray(LUMA, image.dtype),
-            precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
-        )[..., None]
+        gray = matmul(image, jnp.asarray(LUMA, image.dtype))[..., None]
         gray_noise_std = known.noise_std * np.float32(LUMA_NORM)
         restored = filtered(gray, noise_std=gray_noise_std)
         return restored + filtered(image - gray, noise_std=known.noise_std)
