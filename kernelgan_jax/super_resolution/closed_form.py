@@ -74,16 +74,9 @@ def restore(
     spectrum: Spectrum | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> np.ndarray:
-    """Enlarges an image of any size with the Wiener filter of its kernel.
+    """Enlarges an image of any size as `wiener_filter` does, which has its arguments.
 
     Args:
-      image: `H x W x C` float32 in [0, 1].
-      kernel: `h x w` correlation kernel, aligned for `scale`, sum 1.
-      scale: Positive integer; 1 is deblurring.
-      noise_std: Standard deviation of the noise of each channel, as a fraction of the
-        range.
-      kernel_std: Relative standard deviation of the kernel's width.
-      spectrum: What was fitted to the image; None for that of photographs in general.
       bounds: The range of the result.
 
     Returns:
@@ -112,9 +105,6 @@ def continued(
       image: `H x W x C` float32 in [0, 1], roughly filled where it is unknown.
       kernel: As `restore` takes it, as the rest.
       unknown: `H x W` bool.
-      scale: Positive integer.
-      noise_std: Of each channel, as a fraction of the range.
-      spectrum: What was fitted to the image, or None.
 
     Returns:
       `H x W x C` float32: the image, with other values where it is unknown.
