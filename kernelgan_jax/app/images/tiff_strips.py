@@ -32,7 +32,7 @@ from kernelgan_jax.app.images.tiff_pages import (
     places,
 )
 
-_NONE, _GROUP_3, _OLD_JPEG = 1, 3, 6
+_NONE, _GROUP_3, _LZW, _OLD_JPEG = 1, 3, 5, 6
 """Values of the tag Compression."""
 
 _FAX_DECODERS = {
@@ -58,6 +58,9 @@ _UNCOUNTED = "the bytes of its strips or tiles are not stated"
 
 _END_OF_GROUP_4 = 0x001001
 """The 24 bits behind a strip in group 4; not all programs write them."""
+
+_END_OF_LZW = 257
+"""The code behind a strip in LZW."""
 
 _RUNS_OF_GROUP_4 = "00100011111" * 60
 _OTHER_BITS = (
@@ -120,6 +123,8 @@ def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
         _check_jpegs(page, file, notes)
     elif page.compression in _FAX_DECODERS:
         _check_faxes(page, file)
+    elif page.compression == _LZW:
+        _check_lzw(page, file)
 
 
 def _states_counts(page: TiffPage) -> bool:
@@ -152,6 +157,14 @@ def _data(file: IO[bytes], part: _Part) -> bytes:
     """What a part holds, up to the end of the file if its bytes are not stated."""
     file.seek(part.offset)
     return file.read(part.size if part.size > 0 else -1)
+
+
+def _codes(page: TiffPage, file: IO[bytes], part: _Part) -> bytes:
+    """`_data` with the highest bit of a byte first, whatever the file's order."""
+    data = _data(file, part)
+    if page.fillorder == REVERSED:
+        data = bytes(imagecodecs.bitorder_decode(data))
+    return data
 
 
 def _check_plain(page: TiffPage, size: int) -> None:
@@ -208,9 +221,7 @@ def _check_faxes(page: TiffPage, file: IO[bytes]) -> None:
     if page.compression == _GROUP_3:
         options["t4options"] = page.tags.valueof(_T4_OPTIONS, 0)
     for part in _parts(page):
-        data = _data(file, part)
-        if page.fillorder == REVERSED:
-            data = bytes(imagecodecs.bitorder_decode(data))
+        data = _codes(page, file, part)
         width = page.tilewidth if page.is_tiled else part.width
         checks = set()
         for longer in (data, *_lengthened(data)):
@@ -221,6 +232,26 @@ def _check_faxes(page: TiffPage, file: IO[bytes]) -> None:
                 checks.add(-1)
         if len(checks) > 1:
             raise ValueError(_INCOMPLETE)
+
+
+def _check_lzw(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks that no code of LZW is cut off: decoders take zeros for its other bits.
+
+    Raises:
+      ValueError: If what follows the data would be in the picture.
+    """
+    for part in _parts(page):
+        data = _codes(page, file, part)
+        last = int.from_bytes(data[-3:], "big")
+        if last and last // (last & -last) & 0x1FF == _END_OF_LZW:
+            continue  # Not all programs write it.
+        with contextlib.suppress(RuntimeError):  # For the decoder to refuse.
+            found, other = (
+                imagecodecs.lzw_decode(data + more, out=part.stored_bytes)
+                for more in (b"", b"\xff\xff")
+            )
+            if found[: part.stored_bytes] != other[: part.stored_bytes]:
+                raise ValueError(_INCOMPLETE)
 
 
 def _lengthened(data: bytes) -> Iterator[bytes]:

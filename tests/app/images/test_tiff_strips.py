@@ -284,6 +284,24 @@ def test_group_4_says_that_it_ends_early(path, drawing):
     assert is_refused(path)
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("seed, cut", [(0, 1), (2, 1), (7, 1), (12, 2)])
+def test_lzw_of_which_the_last_code_is_cut_off(path, order, seed, cut):
+    """In the first case this is the end alone, and nothing is missing."""
+    rng = np.random.default_rng(seed)
+    whole = rng.integers(0, 5, (3 * ROWS, COLUMNS)).cumsum(1).astype(np.uint16)
+    strips = [imagecodecs.lzw_encode(part.tobytes()) for part in np.split(whole, 3)]
+    strips[1] = strips[1][:-cut]
+    if order == 2:
+        strips = [bytes(imagecodecs.bitorder_decode(strip)) for strip in strips]
+    tags = {266: (3, [order])}
+    write(path, strips, LZW, tags=tags, bits=16)
+    if seed:
+        assert is_refused(path)
+    else:
+        np.testing.assert_array_equal(read(path), whole[:HEIGHT])
+
+
 def test_group_4_needs_no_end_and_its_last_strip_may_have_more_rows(path):
     drawn = helpers.noise(3 * ROWS, COLUMNS) > 160
     strips = []
