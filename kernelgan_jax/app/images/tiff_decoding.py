@@ -1,6 +1,6 @@
 """Decoding TIFF files by their tags: any depth, type, layout and number of bands.
 
-Pillow reads the common kinds of 8 bits, and this module all others.
+Pillow reads what has 8 bits and is not packed, and YCbCr; this module all others.
 """
 
 import dataclasses
@@ -137,11 +137,14 @@ class Tiff:
             return False
         if LEFT_OUT in tiff_pages.places(page):
             return False
+        kind, extras = tiff_pages.photometric(page), tiff_pages.extras(page)
+        if kind != YCBCR and page.compression != tiff_pages.NONE:
+            if tiff_strips.states_counts(page) and min(page.databytecounts) > 0:
+                return False  # libtiff prints what it finds wrong, or goes on.
         if tiff_pages.PHOTOMETRIC not in page.tags:
             return False  # Taken for white as zero.
-        if page.photometric == YCBCR and page.compression == 1:
+        if page.photometric == YCBCR and page.compression == tiff_pages.NONE:
             return False  # Taken for RGB, of 4 bytes each.
-        kind, extras = tiff_pages.photometric(page), tiff_pages.extras(page)
         if extras and page.planarconfig == tiff_pages.PLANES:
             return False  # Of the two planes of gray and alpha it misses one.
         if kind in (YCBCR, 8, 9, 10):
@@ -159,7 +162,7 @@ class Tiff:
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(kind, 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
-        return is_plain and (not extras or extras in ((1,), (2,)))
+        return is_plain and extras in ((), (2,))
 
     def read(self, frame: int, notes: list[str]) -> Decoded:
         """Reads one image.
@@ -375,7 +378,9 @@ def _of_palette(stored: np.ndarray, page: TiffPage, *, has_alpha: bool) -> np.nd
     if page.bitspersample <= 8:  # As Pillow reads it.
         colormap = (colormap >> 8).astype(np.uint8)
     stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
-    colours: np.ndarray = np.take(colormap.T, stored[:, :, 0], axis=0)
+    colours = np.empty((*stored.shape[:2], 3), colormap.dtype)
+    for row, numbers in zip(colours, stored[:, :, 0], strict=True):
+        row[...] = colormap.T[numbers]  # Of all at once, numbers would take 8 bytes.
     if not has_alpha:
         return colours
     alpha = whole_range(stored[:, :, -1:], page.bitspersample, [])

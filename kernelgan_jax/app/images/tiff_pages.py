@@ -29,8 +29,8 @@ _ROWS_PER_STRIP = 278
 _MOST_ROWS = 2**16
 """Rows of the highest strip of which there are several; more stand for a single one."""
 
-JPEG = 7
-"""A value of the tag Compression."""
+NONE, JPEG = 1, 7
+"""Values of the tag Compression."""
 
 CHUNKY, PLANES = 1, 2
 """Planar configurations: samples side by side, or in a plane for each channel."""

@@ -27,12 +27,14 @@ from kernelgan_jax.app.images.tiff_pages import (
     JPEG,
     LEFT_OUT,
     MISSING,
+    NONE,
     PLANES,
     REVERSED,
+    YCBCR,
     places,
 )
 
-_NONE, _GROUP_3, _LZW, _OLD_JPEG = 1, 3, 5, 6
+_GROUP_3, _LZW, _OLD_JPEG = 3, 5, 6
 """Values of the tag Compression."""
 
 _FAX_DECODERS = {
@@ -42,14 +44,28 @@ _FAX_DECODERS = {
 }
 """Decoders of facsimiles by the compression."""
 
+_UNPACKERS = {
+    _LZW: imagecodecs.lzw_decode,
+    8: imagecodecs.zlib_decode,
+    32946: imagecodecs.zlib_decode,
+    32773: imagecodecs.packbits_decode,
+}
+"""Decoders of packed bytes by the compression."""
+
 _T4_OPTIONS = 292
 """The tag that says more of group 3."""
+
+_SUBSAMPLING = 530
+"""The tag with the pixels that share a colour in YCbCr, across and down."""
 
 _BYTE_COUNTS = (279, 325)
 """Tags with the bytes of each strip or tile."""
 
 _JPEG_START = b"\xff\xd8"
 """The marker at the start of a JPEG."""
+
+_WITH_STEPS, _STEPS = range(0xC0, 0xC3), b"\xff\xdb"
+"""Kinds of JPEG with losses, and the marker of the tables that they need."""
 
 _INCOMPLETE = "a part of the picture is missing"
 _TOO_SMALL = f"{_INCOMPLETE}: strips or tiles are too small"
@@ -102,14 +118,16 @@ def check_for_pillow(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
     if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
         raise ValueError(MISSING)
     # Pillow makes do without the numbers of bytes, and with some that are wrong.
-    is_stated = _states_counts(page)
-    if page.compression != _NONE:
+    is_stated = states_counts(page)
+    if page.compression != NONE:
         if is_stated and max(map(sum, places(page))) > file.seek(0, 2):
             raise ValueError(BEHIND)
         planes = page.samplesperpixel if page.planarconfig == PLANES else 1
         if not is_stated and math.prod(page.chunked) > planes:
             raise ValueError(_UNCOUNTED)
     check(page, file, notes)
+    if page.photometric == YCBCR and page.compression in _UNPACKERS and is_stated:
+        _check_unpacked(page, file)
 
 
 def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
@@ -117,7 +135,7 @@ def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
 
     Arguments and errors are those of `check_for_pillow`.
     """
-    if page.compression == _NONE:
+    if page.compression == NONE:
         _check_plain(page, file.seek(0, 2))
     elif page.compression == JPEG:
         _check_jpegs(page, file, notes)
@@ -127,7 +145,7 @@ def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
         _check_lzw(page, file)
 
 
-def _states_counts(page: TiffPage) -> bool:
+def states_counts(page: TiffPage) -> bool:
     """Whether the bytes of strips or tiles are stated; tifffile guesses others."""
     return any(tag in page.tags for tag in _BYTE_COUNTS)
 
@@ -141,7 +159,7 @@ def _parts(page: TiffPage) -> Iterator[_Part]:
     down = math.ceil(page.imagelength / rows)
     samples = page.samplesperpixel if page.planarconfig == CHUNKY else 1
     row_bytes = math.ceil(columns * samples * page.bitspersample / 8)
-    is_stated = _states_counts(page)
+    is_stated = states_counts(page)
     for index, place in enumerate(places(page)[: math.prod(page.chunked)]):
         if place == LEFT_OUT:
             continue
@@ -203,6 +221,8 @@ def _check_jpegs(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
             frame = declared.jpeg_frame(io.BytesIO(data))
         if frame is None:
             raise ValueError(_INCOMPLETE)
+        if frame.code in _WITH_STEPS and _STEPS not in tables + data:
+            raise ValueError("the tables of its JPEG are missing")
         is_smaller = frame.height < part.height or frame.width < part.width
         if has_sides and is_smaller:
             raise ValueError(_TOO_SMALL)
@@ -252,6 +272,21 @@ def _check_lzw(page: TiffPage, file: IO[bytes]) -> None:
             )
             if found[: part.stored_bytes] != other[: part.stored_bytes]:
                 raise ValueError(_INCOMPLETE)
+
+
+def _check_unpacked(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks that packed bytes can be unpacked, which Pillow does not need for YCbCr.
+
+    Raises:
+      Exception: Any of several, if they are damaged or too few.
+    """
+    across, down = page.tags.valueof(_SUBSAMPLING, (2, 2))
+    for part in _parts(page):
+        unpacked = _UNPACKERS[page.compression](_codes(page, file, part))
+        blocks = math.ceil(part.width / across) * math.ceil(part.height / down)
+        needed = blocks * (across * down + 2) if page.planarconfig == CHUNKY else 1
+        if len(unpacked) < needed:
+            raise ValueError(_INCOMPLETE)
 
 
 def _lengthened(data: bytes) -> Iterator[bytes]:

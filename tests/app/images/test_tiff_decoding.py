@@ -2,6 +2,7 @@
 
 import re
 import struct
+import tracemalloc
 
 import helpers
 import numpy as np
@@ -123,6 +124,20 @@ def test_white_is_zero_in_floats_of_the_unit_range(tiff):
     gray = np.array([[0.0, 0.25], [0.5, 0.75]], np.float32)
     found = image_files.read(tiff(gray, photometric="miniswhite")).pixels[..., 0]
     np.testing.assert_array_equal(found, 1 - gray)
+
+
+def test_a_palette_takes_little_memory(tiff):
+    colours = helpers.noise(3, 256, dtype=np.uint16)
+    options = {"photometric": "palette", "colormap": colours, "compression": "lzw"}
+    path = tiff(helpers.noise(300, 400), planarconfig=None, **options)
+    image_files.read(path)  # What is made once is not counted.
+    tracemalloc.start()
+    try:
+        image = image_files.read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert image.pixels.nbytes <= peak < 3 * image.pixels.nbytes
 
 
 @pytest.mark.parametrize("value", [2**63 - 1, 2**53 + 1, -(2**63)])
