@@ -114,11 +114,12 @@ def steps_were_drawn(
     """
     loss, own = best_family(without)
     loss_with_them, kernel = best_family(with_them)
-    if np.isfinite(loss_with_them) and allows_steps(own, scale=scale):
+    believed = not measured.of_letters
+    if np.isfinite(loss_with_them) and believed and allows_steps(own, scale=scale):
         return False
     spectra = measured.power, measured.observation
     crossed = float(given_kernels.losses([kernel], *spectra, scale=scale)[0])
-    allowed = allows_steps(kernel, scale=scale)
+    allowed = believed and allows_steps(kernel, scale=scale)
     return drawn_steps.were_drawn(loss, loss_with_them, crossed, allowed=allowed)
 
 
