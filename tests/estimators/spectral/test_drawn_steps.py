@@ -179,7 +179,7 @@ def test_less_speaks_for_letters(monkeypatch, of_letters, own):
     monkeypatch.setattr(given_kernels, "losses", lambda *_, **__: np.array([0.025]))
     small = pillow.fromarray(saved(lr(), "PNG"))
     ImageDraw.Draw(small).text(
-        (20, 140),
+        (20, 130),
         "jumps over the lazy dog",
         fill="white",
         font=ImageFont.load_default(12),
