@@ -1,6 +1,7 @@
-"""Checks of arguments; each error names the argument, its value and the legal range.
+"""Checks of arguments: each takes the name of one and its value, of any type.
 
-Needs no JAX: where it was not imported, nothing is one of its arrays.
+They raise a `ValueError` that names the argument, its value and what is legal. Needs no
+JAX: where it was not imported, nothing is one of its arrays.
 """
 
 import math
@@ -31,13 +32,6 @@ def traced(value: Any) -> bool:
 def known(name: str, value: Any) -> None:
     """Checks that a value is known already, as NumPy needs it.
 
-    Args:
-      name: The argument's name.
-      value: Its value, of any type.
-
-    Raises:
-      ValueError: If it is traced.
-
     Example:
       >>> known("kernel", np.eye(3))
     """
@@ -55,16 +49,11 @@ def matrix(name: str, value: Any, *, sums: bool = False) -> np.ndarray:
     It must not be empty, nor masked in part, and its numbers at most `MAX_VALUE`.
 
     Args:
-      name: The argument's name.
-      value: Its value, of any type.
       sums: Whether a sum of nearly 0 is refused: its centre of mass lies anywhere.
 
     Returns:
       `h x w`, of the value's dtype if that is float32 or float64; float16 and the like
       become float32, and integers and longer floating point float64.
-
-    Raises:
-      ValueError: If it is not.
 
     Example:
       >>> matrix("kernel", [[1, 2]]).dtype
@@ -116,13 +105,6 @@ def not_half(array: np.ndarray) -> np.ndarray:
 def unmasked(name: str, value: Any) -> None:
     """Checks that an array has no masked values: NumPy would take what lies below.
 
-    Args:
-      name: The argument's name.
-      value: Its value, of any type.
-
-    Raises:
-      ValueError: If it has.
-
     Example:
       >>> unmasked("image", np.ma.masked_equal([1.0, -9.0], -9.0))
       Traceback (most recent call last):
@@ -144,15 +126,10 @@ def whole(name: str, value: Any, *, maximum: int | None = None) -> int:
     """Checks that a value is a positive integer, and converts it.
 
     Args:
-      name: The argument's name.
-      value: Its value, of any type.
       maximum: Largest legal value; None for no limit.
 
     Returns:
       The value as a Python integer; NumPy's may overflow.
-
-    Raises:
-      ValueError: If it is not.
 
     Example:
       >>> whole("scale", 0)
@@ -172,14 +149,10 @@ def scale(value: Any, *, maximum: int = LARGEST_SCALE) -> int:
     """Checks that a value is a scale, a positive integer, and converts it.
 
     Args:
-      value: Its value, of any type.
       maximum: Largest legal value.
 
     Returns:
       The scale as a Python integer.
-
-    Raises:
-      ValueError: If it is no positive integer, or larger.
 
     Example:
       >>> scale(300)
@@ -202,15 +175,10 @@ def number(
     """Checks that a value is one finite number of at least a minimum, or traced.
 
     Args:
-      name: The argument's name.
-      value: Its value, of any type.
       positive: Whether 0 is refused.
       minimum: Smallest legal value.
       maximum: Largest legal value.
       static: Whether a traced value is refused.
-
-    Raises:
-      ValueError: If it is not.
 
     Example:
       >>> number("radius", -1.0)
@@ -242,12 +210,7 @@ def key(name: str, value: Any, *, several: bool = False) -> None:
     """Checks that a value is a JAX random key.
 
     Args:
-      name: The argument's name.
-      value: Its value, of any type.
       several: Whether it may be an array of them, too.
-
-    Raises:
-      ValueError: If it is not.
 
     Example:
       >>> key("key", 0)
@@ -291,12 +254,7 @@ def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
     None of its values may be masked.
 
     Args:
-      name: The argument's name.
-      array: Its value: a NumPy or a JAX array, which may be traced.
       axes: Legal numbers of axes.
-
-    Raises:
-      ValueError: If it is not.
 
     Example:
       >>> floating("image", np.zeros((4, 4), np.uint8), (2, 3))
@@ -322,13 +280,6 @@ def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
 def finite(name: str, array: Any) -> None:
     """Checks that an array has neither NaN nor infinite values, or is traced.
 
-    Args:
-      name: The argument's name.
-      array: Its value: an array of numbers.
-
-    Raises:
-      ValueError: If it has.
-
     Example:
       >>> finite("kernel", np.array([1.0, np.nan]))
       Traceback (most recent call last):
@@ -350,13 +301,6 @@ def unit_sum(name: str, array: Any) -> None:
 
     A tenth more or less is legal: `kernels.centre` cuts a little off narrow kernels.
 
-    Args:
-      name: The argument's name.
-      array: Its value: an array of real numbers.
-
-    Raises:
-      ValueError: If it does not.
-
     Example:
       >>> unit_sum("kernel", np.ones((3, 1)))
       Traceback (most recent call last):
@@ -373,13 +317,6 @@ def unit_sum(name: str, array: Any) -> None:
 def sequence(name: str, value: Any) -> None:
     """Checks that a value is a list or the like, not empty.
 
-    Args:
-      name: The argument's name.
-      value: Its value, of any type.
-
-    Raises:
-      ValueError: If it is not.
-
     Example:
       >>> sequence("images", 1)
       Traceback (most recent call last):
@@ -394,13 +331,6 @@ def sequence(name: str, value: Any) -> None:
 
 def jax_array(name: str, value: Any) -> "jax.Array":
     """Converts a value to a JAX array, which may be traced.
-
-    Args:
-      name: The argument's name.
-      value: Its value, of any type.
-
-    Raises:
-      ValueError: If it is no array of numbers.
 
     Example:
       >>> jax_array("image", [1.0, 2.0]).shape

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 
 from kernelgan_jax import checks, transfer_functions
 from kernelgan_jax.correlation import Mode, correlate
+from kernelgan_jax.exact_products import EXACT
 
 BOUNDARIES: dict[str, Mode] = {"mirror": "symmetric", "wrap": "wrap"}
 """Values outside of an image, with NumPy's names for them."""
@@ -77,7 +78,7 @@ def downscale(image: Any, kernel: Any, scale: int, *, boundary: str = "mirror") 
         jnp.asarray(kernel, exact)[None, None],
         (scale, scale),
         "VALID",
-        precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
+        precision=EXACT,
     )[:, 0].astype(image.dtype)
     return out[0] if image.ndim == 2 else jnp.moveaxis(out, 0, -1)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.estimate import KernelEstimate
+from kernelgan_jax.width_texts import direction, size
 
 SIDE = 220
 """Pixels of the picture's longer side."""
@@ -32,11 +33,10 @@ def figure(estimate: KernelEstimate) -> str | None:
     ellipse = ""
     total = kernel.sum()
     if np.isfinite(total) and total > 0:
-        found = equivalent_gaussian.widths(kernel, scale=estimate.scale)
-        longer, shorter = f"{found.longer:.2f}", f"{found.shorter:.2f}"
-        text += f", {longer} × {shorter} px wide"
-        if longer != shorter:  # a round kernel has no direction
-            text += f" at {found.angle:.0f}°"
+        found = equivalent_gaussian.widths(kernel, scale=estimate.scale)._asdict()
+        text += f", {size(found)} wide"
+        if (angle := direction(found)) != "-":
+            text += f" at {angle}"
         ellipse = (
             f'<polygon points="{_points(kernel, estimate.scale)}" fill="none" '
             f'stroke="white" stroke-width="{1.5 / zoom:.3g}"/>'

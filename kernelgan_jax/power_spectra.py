@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax.exact_products import tensordot
+
 
 def natural_spectrum(shape: tuple[int, int]) -> np.ndarray:
     """Power spectrum of photographs in general: `2e-5 / (f^2 + 1/200^2)^1.5`.
@@ -49,11 +51,10 @@ def fitted_spectrum(spectrum: Any, shape: tuple[int, int], *, scale: int) -> jax
         jnp.asarray(spectrum.log_amplitude, jnp.float32)
         - jnp.asarray(spectrum.exponent, jnp.float32)
         * jnp.asarray(np.log(scale * radius), jnp.float32)
-        + jnp.tensordot(
+        + tensordot(
             jnp.asarray(spectrum.direction, jnp.float32),
             jnp.asarray(harmonics, jnp.float32),
             1,
-            precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
         )
     )
     return jnp.exp(log_power) / 255**2

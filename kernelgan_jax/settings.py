@@ -21,31 +21,22 @@ class Check:
     accepts: Callable[[Any], bool]
     """Whether a value passes; it may be of any type."""
 
-    def __call__(self, value: Any) -> bool:
-        """Whether the value passes."""
-        return self.accepts(value)
 
-
-def whole(
-    least: int, *, most: int | None = None, multiple_of: int = 1, odd: bool = False
-) -> Check:
+def whole(least: int, *, most: int | None = None, multiple_of: int = 1) -> Check:
     """A check for whole numbers; `True` and `False` do not pass.
 
     Args:
       least: The smallest legal value.
       most: The largest legal value; None for no limit.
       multiple_of: Legal values are multiples of this number.
-      odd: Whether only odd values are legal.
 
     Example:
       >>> whole(1, most=8).legal
       'a whole number from 1 to 8'
-      >>> whole(1)(3), whole(1)(0), whole(1)(True), whole(1)(3.0)
-      (True, False, False, False)
+      >>> [whole(1).accepts(value) for value in (3, 0, True, 3.0)]
+      [True, False, False, False]
     """
-    kind = "an odd whole number" if odd else "a whole number"
-    if multiple_of != 1:
-        kind = f"a multiple of {multiple_of}"
+    kind = "a whole number" if multiple_of == 1 else f"a multiple of {multiple_of}"
     legal = (
         f"{kind}, at least {least}"
         if most is None
@@ -59,7 +50,6 @@ def whole(
             and value >= least
             and (most is None or value <= most)
             and value % multiple_of == 0
-            and (value % 2 == 1 or not odd)
         )
 
     return Check(legal, accepts)
@@ -83,8 +73,8 @@ def number(
     Example:
       >>> number(least=0, under=1).legal
       'a finite number, at least 0 and under 1'
-      >>> number(least=0)(3), number(above=0)(0.0), number(least=0)(float("inf"))
-      (True, False, False)
+      >>> [number(above=0).accepts(value) for value in (3, 0.0, float("inf"))]
+      [True, False, False]
     """
     limits = {"at least": least, "above": above, "at most": most, "under": under}
     words = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
@@ -110,7 +100,7 @@ def choice(*names: str) -> Check:
     Example:
       >>> choice("summed", "per_channel").legal
       'summed or per_channel'
-      >>> choice("a", "b")("c")
+      >>> choice("a", "b").accepts("c")
       False
     """
     legal = " or ".join(name or "''" for name in names)
@@ -124,23 +114,16 @@ TEXT = Check("a text", lambda value: isinstance(value, str))
 """A check for any text."""
 
 
-def setting(
-    default: Any, *, check: Callable[[Any], bool], legal: str = "", about: str
-) -> Any:
+def setting(default: Any, *, check: Check, about: str) -> Any:
     """A field of a settings class.
 
     Args:
       default: The default value.
-      check: Whether a value is legal: a `Check` (`whole`, `number`, `choice`), or any
-        function that takes values of any type.
-      legal: What is legal, as the end of "it must be ..."; not needed with a `Check`.
+      check: What is legal, as `whole`, `number` and `choice` say it.
       about: What the setting is, in plain words.
 
     Returns:
-      A dataclass field with the metadata `check`, `legal` and `about`.
-
-    Raises:
-      ValueError: If it is not said what is legal.
+      A dataclass field with the metadata `check` and `about`.
 
     Example:
       >>> import dataclasses
@@ -156,11 +139,7 @@ def setting(
       Traceback (most recent call last):
       ValueError: config.steps is 0; it must be a whole number, at least 1
     """
-    legal = legal or getattr(check, "legal", "")
-    if not legal:
-        raise ValueError(f"legal is {legal!r}; it must describe what check accepts")
-    metadata = {"check": check, "legal": legal, "about": about}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={"check": check, "about": about})
 
 
 def check_settings(settings: Any, *, prefix: str = "") -> None:
@@ -180,10 +159,10 @@ def check_settings(settings: Any, *, prefix: str = "") -> None:
         value = getattr(settings, field.name)
         if isinstance(value, Number) and hasattr(value, "item"):
             object.__setattr__(settings, field.name, value := value.item())
-        if not field.metadata["check"](value):
+        check = field.metadata["check"]
+        if not check.accepts(value):
             raise ValueError(
-                f"{prefix}{field.name} is {value!r}; it must be "
-                f"{field.metadata['legal']}"
+                f"{prefix}{field.name} is {value!r}; it must be {check.legal}"
             )
 
 

@@ -14,10 +14,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     "checks settings pixels kernels blur_kernels resize correlation degradation "
-    "metrics confidence_levels equivalent_gaussian estimate jpeg_steps kernel_export "
-    "kernel_formats kernel_picture levels parallel power_spectra programs "
-    "provenance pytrees transfer_functions usable_pixels square_extremes "
-    "version".split(),
+    "metrics confidence_levels equivalent_gaussian estimate exact_products jpeg_steps "
+    "kernel_export kernel_formats kernel_picture levels parallel power_spectra "
+    "programs provenance pytrees transfer_functions usable_pixels square_extremes "
+    "version width_texts".split(),
     ["priors"],
     ["estimators"],
     ["super_resolution"],

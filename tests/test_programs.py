@@ -1,5 +1,7 @@
 """Programs whose traces are kept."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import flax
@@ -13,10 +15,21 @@ import pytest
 from kernelgan_jax import programs
 
 
+@contextlib.contextmanager
+def kept_in(folder: Path | None) -> Iterator[None]:
+    """JAX keeps compiled programs in a folder, and we our traces beside them."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", folder and str(folder))
+    try:
+        yield
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(programs, "_folder", lambda: tmp_path)
-    return tmp_path
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with kept_in(tmp_path):
+        yield tmp_path
 
 
 class Traced:
@@ -105,10 +118,10 @@ def test_without_compilation_the_function_is_called(folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
-def test_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "_folder", lambda: None)
+def test_without_a_cache() -> None:
     function = Traced()
-    run(function)
+    with kept_in(None):
+        run(function)
     assert function.times == 1
 
 

@@ -22,10 +22,7 @@ _STEPS = "degrade evaluate"
 
 
 def script(shell: str) -> str:
-    """The completions of the command for a shell.
-
-    Args:
-      shell: One of `SHELLS`.
+    """The completions of the command for one of `SHELLS`.
 
     Raises:
       UsageError: If it is none of them.

@@ -121,7 +121,6 @@ def for_estimation(
     """The pixels that the kernel is estimated from: the mean of bands, else all.
 
     Args:
-      image: The image.
       band: Only this band or channel, counted from 1.
       pixels: Its `usual_pixels`, if they are known.
     """

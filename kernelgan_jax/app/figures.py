@@ -18,12 +18,12 @@ import numpy as np
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures
-from kernelgan_jax.app.report_values import direction, size
 from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap
 from kernelgan_jax.kernel_picture import ellipse
 from kernelgan_jax.pixels import textured_window, to_unit
 from kernelgan_jax.priors.penalties import KERNEL_TERMS
 from kernelgan_jax.resize import bicubic_resize
+from kernelgan_jax.width_texts import direction, size
 
 ADVERSARIAL_LOSSES = ("generator", "discriminator")
 """Losses in the upper panel of kernel.png."""

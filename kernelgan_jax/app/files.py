@@ -311,11 +311,7 @@ def temporary_folder(parent: Path | None) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file in one step: it has the old contents or the new ones.
-
-    Args:
-      path: The file, or an object of a store.
-      data: Its new contents.
+    """Writes a file, or an object of a store, in one step: the old contents or the new.
 
     Raises:
       OutputError: If it cannot be written.

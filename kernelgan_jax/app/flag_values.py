@@ -44,13 +44,7 @@ def output_dir(text: str) -> Path:
 def exports(
     names: Sequence[str], least: str | None, *, estimates: bool
 ) -> tuple[tuple[str, ...], str | None]:
-    """The tools that kernels are written for, and the least confidence of the pool.
-
-    Args:
-      names: The values of `--export`.
-      least: The value of `--export_confidence`.
-      estimates: Whether the run estimates kernels.
-    """
+    """The tools that kernels are written for, and the least confidence of the pool."""
     for name in names:
         if name not in (*TOOLS, POOL):
             near = difflib.get_close_matches(name, (*TOOLS, POOL), 1)
@@ -71,12 +65,7 @@ def exports(
 
 
 def unknown(name: str, known: Sequence[str]) -> str:
-    """The message on a flag that does not exist, with the one that may be meant.
-
-    Args:
-      name: The name that was given.
-      known: The names of all flags.
-    """
+    """The message on a flag that is not known, with the one that may be meant."""
     settings = {
         setting.rpartition(".")[2]: f"config.{setting}"
         for setting in configuration.setting_names()
@@ -88,12 +77,7 @@ def unknown(name: str, known: Sequence[str]) -> str:
 
 
 def log_level(level: str | None, *, quiet: bool) -> str:
-    """The least level of the messages that are printed.
-
-    Args:
-      level: The value of `--log_level`.
-      quiet: The value of `--quiet`.
-    """
+    """The least level of the messages that are printed."""
     if quiet and level not in (None, "error"):
         raise UsageError(f"--quiet and --log_level={level} exclude each other")
     return "error" if quiet else level or "info"
@@ -146,8 +130,6 @@ def check_written(given: Sequence[str], format: str, config: Config) -> None:
 
     Args:
       given: Those of `format` and `quality` that were given.
-      format: The value of `--format`.
-      config: The settings of the run.
     """
     if given and config.chosen_method is None:
         raise UsageError(
@@ -162,7 +144,6 @@ def check_pool(config: Config, *, elsewhere: bool, exports: Sequence[str]) -> No
     """Checks that there can be one kernel for all images.
 
     Args:
-      config: The settings of the run.
       elsewhere: Whether other machines work on a part of the images.
       exports: The tools that kernels are written for.
     """

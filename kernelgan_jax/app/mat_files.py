@@ -112,8 +112,6 @@ def read(file: IO[bytes], variable: Variable, max_values: int) -> np.ndarray:
     """The numbers of a matrix.
 
     Args:
-      file: The open file.
-      variable: One of `variables`.
       max_values: Most values that are read.
 
     Raises:
@@ -147,7 +145,6 @@ def cells(
     """The cells of a cell array, column by column.
 
     Args:
-      file: The open file.
       variable: One of `variables`, of level 5.
       max_bytes: Most bytes that are unpacked.
 

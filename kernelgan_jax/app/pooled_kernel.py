@@ -85,12 +85,6 @@ def pooled_job(
 ) -> Job | None:
     """The job with the kernel of all images; None if nothing else is to be done.
 
-    Args:
-      job: What is done with each image.
-      tasks: The images.
-      output_dir: The folder for all results.
-      quiet: Whether nothing is printed.
-
     Raises:
       ValueError: If no image could be analysed.
       OutputError: If the kernel cannot be written.

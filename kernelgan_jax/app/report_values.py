@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kernelgan_jax.app.job import Summary, Task
+from kernelgan_jax.width_texts import direction, size
 
 VALUES = {
     "scale": "config.scale",
@@ -22,17 +23,6 @@ VALUES = {
 }
 """What lists of many images have of each, and where its report has it. Widths are
 standard deviations in HR pixels, angles in degrees, noise a fraction of the range."""
-
-
-def size(widths: dict[str, float]) -> str:
-    """Both widths of a kernel as text."""
-    return f"{widths['longer']:.2f} × {widths['shorter']:.2f} px"
-
-
-def direction(widths: dict[str, float]) -> str:
-    """Direction of the longer axis as text; `-` if both widths read the same."""
-    round_ = f"{widths['longer']:.2f}" == f"{widths['shorter']:.2f}"
-    return "-" if round_ else f"{widths['angle']:.0f}°"
 
 
 def values(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import image_encoding, image_files, sequences
+from kernelgan_jax.app.images import exif, image_encoding, image_files, sequences
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.reading import Ready, check_state
 from kernelgan_jax.app.report import SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, ProgressCallback
 from kernelgan_jax.pixels import CONSTANT
+from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import refine_plan, super_resolve_planned
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
@@ -44,6 +45,11 @@ def super_resolve(
     enlarged = _enlarge(ready.image, pixels, planned, job, progress, known)
     fitted = image_encoding.fit(enlarged, job.format)
     notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
+    if _asks_for_caution(ready.image, planned):
+        notes.append(
+            "with the usual settings (there is --config=real for images that come "
+            "straight from a camera, as this one seems to)"
+        )
     frames: list[Callable[[], image_files.Image]] = []
     frame_notes: list[str] = []
     timing = None
@@ -81,6 +87,14 @@ def super_resolve(
         frame_notes=frame_notes,
         timing=timing,
     )
+
+
+def _asks_for_caution(image: image_files.Image, planned: Plan) -> bool:
+    """Whether a camera made the image as it is, which is not allowed for."""
+    settings = planned.config
+    bold = isinstance(settings, DeepWienerConfig) and not settings.noise_std
+    estimated = planned.source == "estimated"
+    return bold and estimated and exif.is_of_camera(image.exif, image.pixels.shape[:2])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -130,10 +130,6 @@ def exit_status(
 
     A wrong value or file is one line on stderr.
 
-    Args:
-      work: The work; it may return a status.
-      interrupted: The line after Ctrl-C.
-
     Returns:
       The status of the work, else 0; 2 after an error, and 130 after Ctrl-C.
     """

@@ -26,11 +26,7 @@ def save(file: Path, state: Any) -> None:
 
 
 def restore(file: Path, like: _Tree) -> _Tree:
-    """Reads a checkpoint.
-
-    Args:
-      file: As `save` wrote it.
-      like: A state of the same network.
+    """Reads a checkpoint that `save` wrote, of a network with a state like this one.
 
     Raises:
       ValueError: If it is of another network.

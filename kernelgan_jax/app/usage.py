@@ -67,11 +67,7 @@ _CHOICES = {
 
 
 def usage(*, program: str = "kernelgan-jax") -> str:
-    """The text of `--help`.
-
-    Args:
-      program: How the command was called.
-    """
+    """The text of `--help` of the program, as it was called."""
     image, *others = described(FLAGS, defaults=_SHOWN_DEFAULTS).values()
     groups = [group for group in GROUPS if configuration.group_fields(group)]
     return _USAGE.format(

@@ -29,10 +29,6 @@ def needed(method: str) -> bool:
 def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
     """The settings of such a method with the files of a scale and their digest.
 
-    Args:
-      config: The settings.
-      scale: The scale of the result.
-
     Raises:
       ValueError: If a file is not named, is no regular file or holds something else, or
         a package is missing that runs it.
@@ -49,7 +45,7 @@ def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
             # Opens regular files only, so that the network's reader does as well.
             digest.update(files.content(file).sha256.encode())
     try:
-        methods.check_files(config, scale=scale)
+        methods.networks(config, scale)
     except ImportError as error:
         raise ValueError(str(error)) from error
     return dataclasses.replace(config, weights_digest=digest.hexdigest())

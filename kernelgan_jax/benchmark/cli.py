@@ -121,6 +121,11 @@ def _add_degrade_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--jpeg_quality", type=int, help="JPEG on LR images, 1 to 100 (none)"
     )
+    command.add_argument(
+        "--camera",
+        action="store_true",
+        help="LR images are developed as a camera does: mosaic, denoising, sharpening",
+    )
 
 
 def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:

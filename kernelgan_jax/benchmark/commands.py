@@ -35,6 +35,7 @@ def degrade(arguments: argparse.Namespace) -> int:
         kernel_noise=arguments.kernel_noise,
         image_noise=arguments.image_noise,
         jpeg_quality=arguments.jpeg_quality,
+        camera=arguments.camera,
     )
     problems = [*map(str, found.problems), *made.problems]
     for problem in problems:

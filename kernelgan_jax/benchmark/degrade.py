@@ -14,6 +14,7 @@ from PIL import Image as pillow
 from kernelgan_jax import checks
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
+from kernelgan_jax.benchmark import camera as camera_images
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -37,6 +38,7 @@ class _Recipe(NamedTuple):
     kernel_noise: float | None
     image_noise: float
     jpeg_quality: int | None
+    camera: bool
 
     def check(self) -> None:
         """Checks all settings; raises a ValueError if one is out of range."""
@@ -86,10 +88,15 @@ class _Recipe(NamedTuple):
         rng = np.random.default_rng([self.seed, draw, image])
         kernel = protocol.draw(rng, scale, self.kernel_noise)
         lr = downscale(to_unit(pixels).astype(np.float64), kernel, scale)
-        lr = lr + self.image_noise / 255 * rng.standard_normal(lr.shape)
+        noise_std = self.image_noise / 255
+        if self.camera:
+            lr = camera_images.develop(lr, rng, noise_std=noise_std)
+        else:
+            lr = lr + noise_std * rng.standard_normal(lr.shape)
         stored = from_unit(lr, pixels.dtype)
         if self.jpeg_quality is not None:
-            stored = _after_jpeg(stored, self.jpeg_quality)
+            subsampling = 2 if self.camera else 0  # Most cameras halve the colours.
+            stored = _after_jpeg(stored, self.jpeg_quality, subsampling)
         return kernel, stored
 
 
@@ -103,6 +110,7 @@ def make_test_set(
     kernel_noise: float | None = None,
     image_noise: float = 0.0,
     jpeg_quality: int | None = None,
+    camera: bool = False,
 ) -> DegradedSet:
     """Makes a test set, in the layout of `testset`, from HR images.
 
@@ -125,6 +133,8 @@ def make_test_set(
         levels, at least 0.
       jpeg_quality: LR images are compressed by JPEG of this quality, 1 to 100, after
         everything else, without chroma subsampling; 8-bit images only.
+      camera: Whether the LR images are developed as a camera does (`camera.develop`):
+        `image_noise` is that of the sensor at middle gray, and JPEG halves the colours.
 
     Returns:
       Names of the images that were made, and problems.
@@ -143,7 +153,7 @@ def make_test_set(
       ([], [])
     """
     recipe = _Recipe(
-        protocol, tuple(scales), seed, kernel_noise, image_noise, jpeg_quality
+        protocol, tuple(scales), seed, kernel_noise, image_noise, jpeg_quality, camera
     )
     recipe.check()
     _refuse_other_sets(folder, recipe.to_dict())
@@ -184,6 +194,8 @@ def _read_hr(path: Path, recipe: _Recipe) -> np.ndarray:
         )
     if recipe.jpeg_quality is not None and pixels.dtype != np.uint8:
         raise image_files.ImageError(f"{path}: has {pixels.dtype}; JPEG has 8 bits")
+    if recipe.camera and pixels.shape[2] != 3:
+        raise image_files.ImageError(f"{path}: is gray; a camera's image has colours")
     return pixels[:height, :width]
 
 
@@ -191,11 +203,11 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
     image_files.write_png(path, image_files.Image(pixels))
 
 
-def _after_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+def _after_jpeg(pixels: np.ndarray, quality: int, subsampling: int) -> np.ndarray:
     """An image, `H x W x C` uint8, after compression by JPEG."""
     file = io.BytesIO()
     pillow.fromarray(pixels.squeeze()).save(
-        file, "JPEG", quality=quality, subsampling=0
+        file, "JPEG", quality=quality, subsampling=subsampling
     )
     return np.asarray(pillow.open(file)).reshape(pixels.shape)
 

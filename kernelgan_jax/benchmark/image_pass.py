@@ -7,11 +7,10 @@ import numpy as np
 
 from kernelgan_jax import kernels
 from kernelgan_jax.benchmark.estimation import Cost, measured_cost
-from kernelgan_jax.benchmark.fingerprints import fingerprint
 from kernelgan_jax.benchmark.measure import image_measures
 from kernelgan_jax.benchmark.rows import SR, ImageRow, KernelRow, Key, kernel_file
 from kernelgan_jax.benchmark.session import Session
-from kernelgan_jax.benchmark.store import IMAGE
+from kernelgan_jax.benchmark.store import IMAGE, fingerprint
 from kernelgan_jax.benchmark.systems import (
     System,
     UserMethod,
@@ -32,8 +31,6 @@ def measure_images(session: Session, system: System, *, seeds: int) -> list[Imag
 
     Args:
       session: The run of the benchmark, after the kernels have been measured.
-      system: The system.
-      seeds: Number of seeds.
     """
     rows = []
     for seed in range(seeds):

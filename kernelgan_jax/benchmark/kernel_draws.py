@@ -45,15 +45,20 @@ def _div2krk_composed(
     return scipy.signal.convolve2d(kernel, dilated)
 
 
-def _liang(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
-    kernel = blur_kernels.random_gaussian(
-        rng,
-        4 * scale + 3,
-        scale=scale,
-        variances=(0.175 * scale, 2.5 * scale),
-        noise=noise or 0.0,
-    )
-    return _aligned(kernel, scale)
+def _gaussians(variances: Callable[[int], tuple[float, float]]) -> Draw:
+    """Gaussians whose smallest and largest variance are a function of the scale."""
+
+    def draw(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+        kernel = blur_kernels.random_gaussian(
+            rng,
+            4 * scale + 3,
+            scale=scale,
+            variances=variances(scale),
+            noise=noise or 0.0,
+        )
+        return _aligned(kernel, scale)
+
+    return draw
 
 
 def _motion(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
@@ -66,17 +71,6 @@ def _disk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarr
     radius = rng.uniform(0.75, 2) * scale
     kernel = blur_kernels.disk(6 * scale + 1, radius=radius, scale=scale)
     return _aligned(_noisy(rng, kernel, noise), scale)
-
-
-def _narrow(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
-    kernel = blur_kernels.random_gaussian(
-        rng,
-        4 * scale + 3,
-        scale=scale,
-        variances=(0.35 * scale**2 / 4, scale**2 / 4),
-        noise=noise or 0.0,
-    )
-    return _aligned(kernel, scale)
 
 
 def _shake(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
@@ -141,10 +135,10 @@ def _aligned(kernel: np.ndarray, scale: int) -> np.ndarray:
 DRAWS: dict[str, Draw] = {
     "div2krk": _div2krk,
     "div2krk_composed": _div2krk_composed,
-    "liang": _liang,
+    "liang": _gaussians(lambda s: (0.175 * s, 2.5 * s)),
     "motion": _motion,
     "disk": _disk,
-    "narrow": _narrow,
+    "narrow": _gaussians(lambda s: (0.35 * s**2 / 4, s**2 / 4)),
     "shake": _shake,
     "unsharp": _unsharp,
     "bicubic": _resampler(blur_kernels.bicubic),

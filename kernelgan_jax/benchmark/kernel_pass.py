@@ -17,7 +17,6 @@ def measure_kernels(
     """The rows of a system's kernels; those that are missing are measured.
 
     Args:
-      session: The run of the benchmark.
       system: A system with an estimator.
       seeds: Number of seeds, for a system that makes kernels.
       sr_seeds: Number of seeds, for a system that only makes images.

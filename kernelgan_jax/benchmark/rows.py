@@ -43,7 +43,7 @@ class _Row:
     """Name of the image."""
     seed: int
     fingerprint: str
-    """Digest of all that the row depends on; see `fingerprints`."""
+    """Digest of all that the row depends on; see `store.fingerprint`."""
     files: Mapping[str, str]
     """Digests of the files that belong to the row: `image`, `kernel_x2`, ..."""
     seconds: float | None

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from kernelgan_jax.benchmark.estimation import Spectra
-from kernelgan_jax.benchmark.fingerprints import file_digest, fingerprint
 from kernelgan_jax.benchmark.rows import KERNEL, KernelRow, Key, Row
-from kernelgan_jax.benchmark.store import Store
+from kernelgan_jax.benchmark.store import Store, file_digest, fingerprint
 from kernelgan_jax.benchmark.systems import System
 from kernelgan_jax.benchmark.testset import Case
 

@@ -6,18 +6,51 @@ lie beside it: `OUTPUT/x2/kernels/SYSTEM/seed0/NAME_x2.npy` and
 """
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kernelgan_jax.app.images import image_files
-from kernelgan_jax.benchmark.fingerprints import file_digest
-from kernelgan_jax.benchmark.rows import Key, Row, from_json, kernel_file, to_json
+from kernelgan_jax.benchmark.rows import (
+    FORMAT,
+    Key,
+    Row,
+    from_json,
+    kernel_file,
+    to_json,
+)
 from kernelgan_jax.pixels import from_unit
+from kernelgan_jax.provenance import provenance
 
 IMAGE = "image"
 """The name, in `Row.files`, of a super-resolved image."""
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def fingerprint(**depends_on: Any) -> str:
+    """Digest of all that a measurement depends on.
+
+    The code of the package and the form of the rows are always part of it.
+
+    Args:
+      **depends_on: Values that JSON has: digests of files, settings, names.
+
+    Example:
+      >>> fingerprint(scale=2) == fingerprint(scale=2), len(fingerprint(scale=2))
+      (True, 16)
+      >>> fingerprint(scale=2) == fingerprint(scale=3)
+      False
+    """
+    text = json.dumps([provenance(), FORMAT, depends_on], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_rows(file: Path) -> list[Row]:

@@ -64,12 +64,7 @@ def rated_kernels(rows: Sequence[Row], name: str) -> list[RatedKernel]:
 def by_image(
     rows: Sequence[KernelRow] | Sequence[ImageRow], measure: str
 ) -> dict[str, float]:
-    """The mean over seeds of a measure, for each image that has it.
-
-    Args:
-      rows: Rows of one system.
-      measure: Name of a field, such as `psnr_y`.
-    """
+    """The mean over seeds of a measure, a field's name, for each image that has it."""
     values = values_by_image(rows, measure)
     return {image: float(np.mean(found)) for image, found in values.items()}
 

@@ -1,6 +1,5 @@
 """Curved motions, as of a camera that shakes: a pixel that moves along a path."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernelgan_jax import checks, kernels
+from kernelgan_jax.exact_products import matmul
 from kernelgan_jax.priors.base import KernelPrior, Params, check_shape, normalised
 from kernelgan_jax.priors.penalties import PENALTY_WEIGHTS, bind_penalty
 
@@ -68,8 +68,6 @@ def curved_motion(
         for n, middle in zip(shape, kernels.alignment(shape, scale), strict=True)
     )
     basis = path_basis(degree)
-    # By default GPUs and TPUs round the factors to fewer bits.
-    matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
     def init(key: jax.Array) -> Params:
         usual = scale * jnp.asarray(usual_std(degree), jnp.float32)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-_XAVIER = nn.initializers.variance_scaling(0.01, "fan_avg", "normal")
+XAVIER = nn.initializers.variance_scaling(0.01, "fan_avg", "normal")
 """Xavier's normal initialisation with gain 0.1."""
 
 
@@ -32,7 +32,7 @@ class DeepLinearGenerator(nn.Module):
         for i, size in enumerate(self.kernel_sizes):
             first, last = i == 0, i == len(self.kernel_sizes) - 1
             shape = (*size, 1 if first else self.channels, 1 if last else self.channels)
-            filters.append(self.param(f"filter_{i}", _XAVIER, shape, jnp.float32))
+            filters.append(self.param(f"filter_{i}", XAVIER, shape, jnp.float32))
         return collapse(filters, strides=self.strides)
 
 

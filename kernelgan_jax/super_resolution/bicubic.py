@@ -10,14 +10,14 @@ from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan
 
 
-def bicubic(
+def enlarge(
     keys: Sequence[jax.Array],
     images: Sequence[np.ndarray],
     plans: Sequence[Plan],
     *,
     progress: ProgressCallback | None = None,
 ) -> list[np.ndarray]:
-    """Enlarges images bicubically; arguments and result are those of `Enlarge`."""
+    """Enlarges images bicubically; see `registry.Enlarge`."""
     del keys, progress
     return [
         np.clip(bicubic_resize(image, planned.scale), 0, 1)

@@ -15,6 +15,7 @@ import numpy as np
 from kernelgan_jax import kernels, programs
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimate import Progress, ProgressCallback, Spectrum
+from kernelgan_jax.exact_products import matmul
 from kernelgan_jax.pixels import LUMA, LUMA_NORM
 from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution.planning import Plan
@@ -29,7 +30,7 @@ MARGIN = 48
 that tiles agree with the whole image to one gray level (tested)."""
 
 
-def wiener(
+def enlarge(
     keys: Sequence[jax.Array],
     images: Sequence[np.ndarray],
     plans: Sequence[Plan],
@@ -48,7 +49,7 @@ def wiener(
     for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
         stage, evidence = planned.stages[-1], planned.evidence
         results.append(
-            enlarge(
+            restore(
                 image,
                 stage.aligned_kernel(image_shape=image.shape),
                 scale=planned.scale,
@@ -63,7 +64,7 @@ def wiener(
     return results
 
 
-def enlarge(
+def restore(
     image: np.ndarray,
     kernel: np.ndarray,
     *,
@@ -73,16 +74,9 @@ def enlarge(
     spectrum: Spectrum | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> np.ndarray:
-    """Enlarges an image of any size with the Wiener filter of its kernel.
+    """Enlarges an image of any size as `wiener_filter` does, which has its arguments.
 
     Args:
-      image: `H x W x C` float32 in [0, 1].
-      kernel: `h x w` correlation kernel, aligned for `scale`, sum 1.
-      scale: Positive integer; 1 is deblurring.
-      noise_std: Standard deviation of the noise of each channel, as a fraction of the
-        range.
-      kernel_std: Relative standard deviation of the kernel's width.
-      spectrum: What was fitted to the image; None for that of photographs in general.
       bounds: The range of the result.
 
     Returns:
@@ -109,11 +103,8 @@ def continued(
 
     Args:
       image: `H x W x C` float32 in [0, 1], roughly filled where it is unknown.
-      kernel: As `enlarge` takes it, as the rest.
+      kernel: As `restore` takes it, as the rest.
       unknown: `H x W` bool.
-      scale: Positive integer.
-      noise_std: Of each channel, as a fraction of the range.
-      spectrum: What was fitted to the image, or None.
 
     Returns:
       `H x W x C` float32: the image, with other values where it is unknown.
@@ -145,13 +136,13 @@ def _tiled(
         noise_std=np.float32(known.noise_std), kernel_std=np.float32(known.kernel_std)
     )
 
-    def restore(tile: np.ndarray) -> Any:
+    def run(tile: np.ndarray) -> Any:
         if continues and not np.ptp(tile[..., -1]):
             return tile  # All is known, or nothing.
         return program(tile, framed, inputs)
 
     return apply_tiled(
-        restore, image, scale=1 if continues else scale, margin=MARGIN, tile=TILE
+        run, image, scale=1 if continues else scale, margin=MARGIN, tile=TILE
     )
 
 
@@ -179,7 +170,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
     last channel of the image."""
 
     def enlarged(image: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
-        restore = functools.partial(
+        filtered = functools.partial(
             wiener_filter,
             kernel=kernel,
             scale=scale,
@@ -187,17 +178,13 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
             spectrum=known.spectrum,
         )
         if image.shape[-1] == 1:
-            return restore(image, noise_std=known.noise_std)
+            return filtered(image, noise_std=known.noise_std)
         # Luma has less noise than each channel, and can be restored further than the
         # colour differences.
-        gray = jnp.matmul(
-            image,
-            jnp.asarray(LUMA, image.dtype),
-            precision=jax.lax.Precision.HIGHEST,  # GPUs and TPUs round to fewer bits
-        )[..., None]
+        gray = matmul(image, jnp.asarray(LUMA, image.dtype))[..., None]
         gray_noise_std = known.noise_std * np.float32(LUMA_NORM)
-        restored = restore(gray, noise_std=gray_noise_std)
-        return restored + restore(image - gray, noise_std=known.noise_std)
+        restored = filtered(gray, noise_std=gray_noise_std)
+        return restored + filtered(image - gray, noise_std=known.noise_std)
 
     def downscaled(both: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
         image, mask = both[..., :-1], both[..., -1:]

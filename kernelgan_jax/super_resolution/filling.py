@@ -19,8 +19,6 @@ def fill_unusable(image: np.ndarray, planned: Plan, usable: UsablePixels) -> np.
 
     Args:
       image: `H x W x C` float32 in its own range, filled from its neighbours.
-      planned: How it is enlarged.
-      usable: Its usable pixels.
     """
     unusable = usable.unusable
     if unusable is None:
@@ -33,7 +31,6 @@ def predicted(image: np.ndarray, planned: Plan, unknown: np.ndarray) -> np.ndarr
 
     Args:
       image: `H x W x C` float32 in its own range, roughly filled where it is unknown.
-      planned: How it is enlarged.
       unknown: `H x W` bool.
     """
     evidence = planned.evidence

@@ -36,8 +36,6 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
     """An image, filled from its neighbours, and its plan in the image's own range.
 
     Args:
-      usable: The image's usable pixels.
-      planned: Its plan.
       headroom: What the method needs free at both ends of the range.
     """
     channels = own_channels(usable.image)
@@ -48,48 +46,44 @@ def to_own(usable: UsablePixels, planned: Plan, *, headroom: float) -> Own:
 
 
 def in_own_range(
-    enlarge: Enlarge, usable: Sequence[UsablePixels], *, headroom: float
-) -> Enlarge:
-    """The function of a method, for images in the range of their types.
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    enlarge: Enlarge,
+    usable: Sequence[UsablePixels],
+    headroom: float,
+    progress: ProgressCallback | None,
+) -> list[np.ndarray]:
+    """Enlarges images in the range of their types; see `Enlarge` for the others.
 
     Args:
-      enlarge: The function; it is called with images in their own ranges, and with
-        noise and spectra of these.
-      usable: Usable pixels of the images that will come.
+      enlarge: The function of a method; it is called with images in their own ranges,
+        and with noise and spectra of these.
+      usable: Usable pixels of the images.
       headroom: What the method needs free at both ends of the range.
     """
-
-    def in_own(
-        keys: Sequence[jax.Array],
-        images: Sequence[np.ndarray],
-        plans: Sequence[Plan],
-        *,
-        progress: ProgressCallback | None = None,
-    ) -> list[np.ndarray]:
-        mapped = [
-            to_own(seen, planned, headroom=headroom)
-            for seen, planned in zip(usable, plans, strict=True)
-        ]
-        planned = [each.plan for each in mapped]
-        own = [
-            fill_unusable(each.image, each.plan, seen)
-            for each, seen in zip(mapped, usable, strict=True)
-        ]
-        results = enlarge(keys, own, planned, progress=progress)
-        return [
-            put_back(
-                each.channels.restore(
-                    from_own_range(result, each.levels, headroom=headroom), seen.image
-                ),
-                image,
-                seen,
-            )
-            for result, each, image, seen in zip(
-                results, mapped, images, usable, strict=True
-            )
-        ]
-
-    return in_own
+    mapped = [
+        to_own(seen, planned, headroom=headroom)
+        for seen, planned in zip(usable, plans, strict=True)
+    ]
+    own = [
+        fill_unusable(each.image, each.plan, seen)
+        for each, seen in zip(mapped, usable, strict=True)
+    ]
+    results = enlarge(keys, own, [each.plan for each in mapped], progress=progress)
+    return [
+        put_back(
+            each.channels.restore(
+                from_own_range(result, each.levels, headroom=headroom), seen.image
+            ),
+            image,
+            seen,
+        )
+        for result, each, image, seen in zip(
+            results, mapped, images, usable, strict=True
+        )
+    ]
 
 
 def _amplified(planned: Plan, gain: float) -> Plan:

@@ -10,11 +10,7 @@ from kernelgan_jax.super_resolution.varying import pieces
 
 
 def check_plan(pixels: np.ndarray, planned: Plan) -> None:
-    """Checks that an image can be enlarged by a plan.
-
-    Args:
-      pixels: `H x W x C`, any type.
-      planned: What `plan` returned for it.
+    """Checks that an image, `H x W x C` of any type, can be enlarged by its plan.
 
     Raises:
       ValueError: If it cannot.
@@ -45,7 +41,6 @@ def _check_kernel(stage: Stage, shape: tuple[int, ...], *, found: bool) -> None:
     """Checks that an image, or a part of one, has room for a kernel.
 
     Args:
-      stage: The kernel and its scale.
       shape: Height and width of the image.
       found: Whether it may be larger than the image, as nobody can crop a kernel that
         was found. It then has the room of the enlarged image.

@@ -1,10 +1,10 @@
 """The super-resolution methods: one line each, read by the library, the command and the
 benchmark.
 
-A method is a function of the method's name, in a module of its own, for a batch of
-images (`Enlarge`). Its settings, if it has any, are a frozen dataclass
-(`MethodSettings`). This module and the settings classes need no JAX, so that the
-command can read its flags before it starts to work.
+A method is a module with a function `enlarge` for a batch of images (`Enlarge`); the
+methods of one module are told apart by their plans. Its settings, if it has any, are a
+frozen dataclass (`MethodSettings`). This module and the settings classes need no JAX,
+so that the command can read its flags before it starts to work.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Enlarge(Protocol):
-    """The function of a method."""
+    """The function `enlarge` of a method's module."""
 
     def __call__(
         self,
@@ -50,8 +50,8 @@ class Enlarge(Protocol):
           images: `H x W x C` float32 in [0, 1], C = 1 or 3, checked; sizes may differ.
             The image's own range is mapped to `[headroom, 1 - headroom]` (`levels.py`),
             unless the method uses no kernel.
-          plans: What to do with each image, checked; all are for this method. Noise and
-            spectrum are those of the mapped image.
+          plans: What to do with each image, checked; all are for the same method. Noise
+            and spectrum are those of the mapped image.
           progress: Called now and then.
 
         Returns:
@@ -85,7 +85,6 @@ class Method:
     """An entry of the registry."""
 
     name: str
-    """The method's name, and that of its function."""
     module: str
     """The module of its function, below `kernelgan_jax.super_resolution`."""
     about: str
@@ -141,13 +140,12 @@ class Method:
                 "takes any size"
             )
 
-    def load(self, function: str = "") -> Any:
-        """Imports the method's module and returns its function, an `Enlarge`, or
-        another one."""
+    def load(self, function: str = "enlarge") -> Any:
+        """Imports the method's module and returns a function of it."""
         module = importlib.import_module(
             f"kernelgan_jax.super_resolution.{self.module}"
         )
-        return getattr(module, function or self.name)
+        return getattr(module, function)
 
 
 METHODS: dict[str, Method] = {

@@ -1,5 +1,6 @@
 """Super-resolution of images: checks the input, makes a plan, calls the method."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -216,9 +217,15 @@ def super_resolve_planned(
             without_strokes(find_usable(pixels) if each is None else each, planned)
             for each, pixels, planned in zip(known, checked, plans, strict=True)
         ]
-        enlarge = by_parts(method.load())
-        enlarge = in_own_range(enlarge, seen, headroom=method.headroom)
-        return enlarge(keys, checked, plans, progress=progress)
+        return in_own_range(
+            keys,
+            checked,
+            plans,
+            enlarge=functools.partial(by_parts, enlarge=method.load()),
+            usable=seen,
+            headroom=method.headroom,
+            progress=progress,
+        )
     channels = [own_channels(pixels) for pixels in checked]
     selected = [
         to_unit(each.select(pixels))

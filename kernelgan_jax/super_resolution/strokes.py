@@ -49,10 +49,6 @@ def without_strokes(usable: UsablePixels, planned: Plan) -> UsablePixels:
 
     Where blur varies, no one kernel predicts the picture.
 
-    Args:
-      usable: An image's usable pixels.
-      planned: How it is enlarged.
-
     Returns:
       The usable pixels, of which more are mixed with what was drawn.
     """

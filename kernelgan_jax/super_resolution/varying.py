@@ -22,58 +22,51 @@ FADE = 16
 """Pixels at each side of the border between two parts over which they are faded."""
 
 
-def by_parts(enlarge: Enlarge) -> Enlarge:
-    """The function of a method, for plans that have a kernel map as well.
+def by_parts(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    enlarge: Enlarge,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images by a method, part by part where a plan has a kernel map."""
+    if all(planned.kernel_map is None for planned in plans):
+        return enlarge(keys, images, plans, progress=progress)
+    parts = [
+        piece
+        for i, (image, planned) in enumerate(zip(images, plans, strict=True))
+        for piece in pieces(i, image.shape[:2], planned)
+    ]
 
-    Args:
-      enlarge: The function, for plans with one kernel.
-    """
+    def report(done: Progress) -> None:
+        if progress is not None:
+            progress(done._replace(image=parts[done.image].image))
 
-    def varying(
-        keys: Sequence[jax.Array],
-        images: Sequence[np.ndarray],
-        plans: Sequence[Plan],
-        *,
-        progress: ProgressCallback | None = None,
-    ) -> list[np.ndarray]:
-        if all(planned.kernel_map is None for planned in plans):
-            return enlarge(keys, images, plans, progress=progress)
-        parts = [
-            piece
-            for i, (image, planned) in enumerate(zip(images, plans, strict=True))
-            for piece in pieces(i, image.shape[:2], planned)
-        ]
-
-        def report(done: Progress) -> None:
-            if progress is not None:
-                progress(done._replace(image=parts[done.image].image))
-
-        found = enlarge(
-            [keys[piece.image] for piece in parts],
-            [images[piece.image][piece.rows, piece.columns] for piece in parts],
-            [piece.plan for piece in parts],
-            progress=report,
+    found = enlarge(
+        [keys[piece.image] for piece in parts],
+        [images[piece.image][piece.rows, piece.columns] for piece in parts],
+        [piece.plan for piece in parts],
+        progress=report,
+    )
+    results: list[np.ndarray | None] = [None] * len(images)
+    for piece, result in zip(parts, found, strict=True):
+        if piece.weights is None:
+            results[piece.image] = result
+            continue
+        height, width, channels = images[piece.image].shape
+        scale = piece.plan.scale
+        whole = results[piece.image]
+        if whole is None:
+            shape = (scale * height, scale * width, channels)
+            whole = results[piece.image] = np.zeros(shape, np.float32)
+        place = tuple(
+            slice(scale * span.start, scale * span.stop)
+            for span in (piece.rows, piece.columns)
         )
-        results: list[np.ndarray | None] = [None] * len(images)
-        for piece, result in zip(parts, found, strict=True):
-            if piece.weights is None:
-                results[piece.image] = result
-                continue
-            height, width, channels = images[piece.image].shape
-            scale = piece.plan.scale
-            whole = results[piece.image]
-            if whole is None:
-                shape = (scale * height, scale * width, channels)
-                whole = results[piece.image] = np.zeros(shape, np.float32)
-            place = tuple(
-                slice(scale * span.start, scale * span.stop)
-                for span in (piece.rows, piece.columns)
-            )
-            down, right = piece.weights
-            whole[place] += down[:, None, None] * right[None, :, None] * result
-        return [result for result in results if result is not None]
-
-    return varying
+        down, right = piece.weights
+        whole[place] += down[:, None, None] * right[None, :, None] * result
+    return [result for result in results if result is not None]
 
 
 class Piece(NamedTuple):
@@ -92,13 +85,7 @@ class Piece(NamedTuple):
 
 
 def pieces(image: int, shape: tuple[int, ...], planned: Plan) -> Iterator[Piece]:
-    """The pieces of an image: one, or one for each kernel of its map.
-
-    Args:
-      image: Index of the image.
-      shape: Its height and width.
-      planned: Its plan.
-    """
+    """The pieces of an image: one, or one for each kernel of its map."""
     kernel_map = planned.kernel_map
     if kernel_map is None:
         whole = slice(0, shape[0]), slice(0, shape[1])

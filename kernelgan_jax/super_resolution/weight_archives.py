@@ -15,8 +15,6 @@ def read_once(load: Callable[[Path], Any], file: str, *, setting: str) -> Any:
     """What a file holds, read again only if it was changed.
 
     Args:
-      load: What reads it.
-      file: Its name.
       setting: The setting that names it, for messages.
 
     Raises:

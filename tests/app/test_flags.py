@@ -20,7 +20,6 @@ from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
 from kernelgan_jax.estimators.kernelgan.config import FLOW, META, KernelGANConfig
 from kernelgan_jax.estimators.registry import GivenConfig
-from kernelgan_jax.super_resolution import weight_archives
 from kernelgan_jax.super_resolution.deep_wiener import (
     DeepWienerConfig,
     method,
@@ -258,7 +257,9 @@ CONFIGS = {
     "x4_paper": Config(estimator="kernelgan", scale=4),
     "x2_flow": Config(estimator="kernelgan", kernelgan=FLOW),
     "x2_meta": Config(estimator="kernelgan", kernelgan=META),
-    "real": Config(deep_wiener=DeepWienerConfig(kernel_std=0.2)),
+    "real": Config(
+        deep_wiener=DeepWienerConfig(kernel_std=0.2, noise_std=0.04, strength=0.7)
+    ),
     "ablation_single_layer": Config(
         estimator="kernelgan", kernelgan=KernelGANConfig(generator_kernels=(13,))
     ),
@@ -512,7 +513,7 @@ def test_a_network_of_onnx(tmp_path, capsys, monkeypatch):
         assert message in refused(capsys, *arguments)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     weight_files.for_scale.cache_clear()
-    weight_archives._cached.cache_clear()
+    os.utime(file, (1, 1))  # Another file.
     assert "needs ONNX Runtime: pip install" in refused(capsys, f"--sr_model={file}")
 
 

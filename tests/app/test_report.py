@@ -8,7 +8,7 @@ import pytest
 from app import makers
 from app.makers import KERNEL
 
-from kernelgan_jax import blur_kernels
+from kernelgan_jax import blur_kernels, width_texts
 from kernelgan_jax.app import report, report_values
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import Config
@@ -134,9 +134,9 @@ def summary_of(result):
 
 def test_a_kernel_whose_widths_read_the_same_has_no_direction():
     widths = {"longer": 1.134, "shorter": 1.126, "angle": -68.2}
-    assert report_values.size(widths) == "1.13 × 1.13 px"
-    assert report_values.direction(widths) == "-"
-    assert report_values.direction(widths | {"longer": 1.136}) == "-68°"
+    assert width_texts.size(widths) == "1.13 × 1.13 px"
+    assert width_texts.direction(widths) == "-"
+    assert width_texts.direction(widths | {"longer": 1.136}) == "-68°"
 
 
 def test_summary():

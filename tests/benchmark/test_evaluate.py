@@ -227,7 +227,7 @@ def test_other_code_or_settings_are_measured_again(data, tmp_path, monkeypatch):
     other = SYSTEMS["constant"].entry.config(variance=2.0)
     assert [measured(config) for config in (None, default, other)] == [3, 0, 3]
     monkeypatch.setattr(
-        "kernelgan_jax.benchmark.fingerprints.provenance", lambda: "other code"
+        "kernelgan_jax.benchmark.store.provenance", lambda: "other code"
     )
     assert measured(other) == 3
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from kernelgan_jax.benchmark import fingerprints, rows
+from kernelgan_jax.benchmark import rows, store
 from kernelgan_jax.benchmark.store import Store, read_rows
 from kernelgan_jax.estimate import Confidence
 
@@ -105,18 +105,18 @@ def test_the_store_gives_a_row_only_with_its_files(tmp_path):
 
 def test_fingerprints_know_the_code(monkeypatch):
     """They are of the settings, the package's code and the form of the rows."""
-    one = fingerprints.fingerprint(settings={"a": 1})
-    assert one == fingerprints.fingerprint(settings={"a": 1})
-    assert one != fingerprints.fingerprint(settings={"a": 2})
-    monkeypatch.setattr(fingerprints, "FORMAT", rows.FORMAT + 1)
-    assert one != fingerprints.fingerprint(settings={"a": 1})
+    one = store.fingerprint(settings={"a": 1})
+    assert one == store.fingerprint(settings={"a": 1})
+    assert one != store.fingerprint(settings={"a": 2})
+    monkeypatch.setattr(store, "FORMAT", rows.FORMAT + 1)
+    assert one != store.fingerprint(settings={"a": 1})
     monkeypatch.undo()
-    monkeypatch.setattr(fingerprints, "provenance", lambda: "other code")
-    assert one != fingerprints.fingerprint(settings={"a": 1})
+    monkeypatch.setattr(store, "provenance", lambda: "other code")
+    assert one != store.fingerprint(settings={"a": 1})
 
 
 def test_file_digests_are_of_the_content(tmp_path):
     for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).write_bytes(content)
-    a, b, c = (fingerprints.file_digest(tmp_path / name) for name in "abc")
+    a, b, c = (store.file_digest(tmp_path / name) for name in "abc")
     assert a == b != c

@@ -3,6 +3,7 @@
 import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +65,13 @@ enlarge = jax.jit(
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+def enlarged(
+    trained: weights.Weights, image: np.ndarray, kernel: np.ndarray, **known: Any
+) -> np.ndarray:
+    asked = request.Request(image, kernel, **known)
+    return large.enlarge_images(trained, [asked])[0]
 
 
 def gaussian(scale: int, width: float = 0.6, side: int = 13) -> np.ndarray:
@@ -219,7 +227,7 @@ def test_strength_and_fallback(params: deep_wiener.Params) -> None:
     trained = weights.Weights(TINY, params, {"scales": [2]})
     image = noise(20, 30, 3)
     none, half, full = (
-        large.enlarge(trained, image, gaussian(2), scale=2, strength=strength)
+        enlarged(trained, image, gaussian(2), scale=2, strength=strength)
         for strength in (0.0, 0.5, 1.0)
     )
     inner = (none > 0) & (none < 1) & (full > 0) & (full < 1)
@@ -228,12 +236,12 @@ def test_strength_and_fallback(params: deep_wiener.Params) -> None:
     (tiled,) = large.enlarge_images(trained, [asked], tile=64)  # the smallest
     np.testing.assert_allclose(tiled, full, atol=1e-5)
     # A scale and a kernel that the network does not know: the Wiener filter's.
-    assert large.enlarge(trained, image, gaussian(3), scale=3).shape == (60, 90, 3)
+    assert enlarged(trained, image, gaussian(3), scale=3).shape == (60, 90, 3)
     wide = gaussian(2, 4.0, side=51)
     large_enough = noise(30, 40, 3)
-    assert large.enlarge(trained, large_enough, wide, scale=2).shape == (60, 80, 3)
+    assert enlarged(trained, large_enough, wide, scale=2).shape == (60, 80, 3)
     with pytest.raises(ValueError, match="strength is 2.0; it must be from 0 to 1"):
-        large.enlarge(trained, image, gaussian(2), scale=2, strength=2.0)
+        enlarged(trained, image, gaussian(2), scale=2, strength=2.0)
     with pytest.raises(ValueError, match="jpeg is 2.0; .*at most 1"):
         asked._replace(jpeg=2.0).check()
     with pytest.raises(ValueError, match="tile is 70; it must be a multiple of 64 abo"):
@@ -317,9 +325,10 @@ def test_a_network_that_fails_gives_way_to_the_filter(
 ) -> None:
     wild = jax.tree.map(lambda x: 30 * x, params)
     image = 0.4 + noise(40, 48, 3) / 5
-    filtered = large.enlarge(weights.Weights(TINY, params, {}), image, gaussian(2),
-                             scale=2, strength=0)  # fmt: skip
-    result = large.enlarge(weights.Weights(TINY, wild, {}), image, gaussian(2), scale=2)
+    filtered = enlarged(
+        weights.Weights(TINY, params, {}), image, gaussian(2), scale=2, strength=0
+    )
+    result = enlarged(weights.Weights(TINY, wild, {}), image, gaussian(2), scale=2)
     np.testing.assert_array_equal(result, filtered)
 
 
@@ -337,9 +346,9 @@ def test_what_fails_is_seen_in_some_rows_of_a_large_image(height: int) -> None:
 def test_scale_8_is_reached_in_two_steps(params: deep_wiener.Params) -> None:
     trained = weights.Weights(TINY, params, {})
     image, kernel = 0.49 + noise(20, 24, 3) / 50, gaussian(8, 0.5, side=45)
-    result = large.enlarge(trained, image, kernel, scale=8, strength=0.5)
+    result = enlarged(trained, image, kernel, scale=8, strength=0.5)
     half = two_steps.half_kernel(kernel, 8)
-    first = large.enlarge(trained, image, half, scale=4, strength=0.5)
+    first = enlarged(trained, image, half, scale=4, strength=0.5)
     assert result.shape == (160, 192, 3)
     expected = np.clip(bicubic_resize(first, 2), 0, 1)
     np.testing.assert_allclose(result, expected, atol=1e-4)

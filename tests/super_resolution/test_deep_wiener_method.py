@@ -33,7 +33,7 @@ def given(monkeypatch):
 
 def run(estimate, **options):
     planned = plan(estimate, scale=2, method="deep_wiener", **options)
-    return method.deep_wiener([None], [IMAGE], [planned])
+    return method.enlarge([None], [IMAGE], [planned])
 
 
 def test_a_known_kernel_is_certain(given):
@@ -72,6 +72,16 @@ def test_the_least_uncertainty_of_the_settings(given):
     run(KernelEstimate(KERNEL, 2), config=DeepWienerConfig(kernel_std=0.2))
     found = [request.kernel_std for request in given]
     np.testing.assert_allclose(found, [0.2, np.std(WIDTHS)])
+
+
+def test_the_least_noise_of_the_settings(given):
+    for noise_std in (0.0, 3 / 255, 9 / 255):
+        noisy = KernelEstimate(KERNEL, 2, trusted=True, noise_std=noise_std)
+        run(noisy, config=DeepWienerConfig(noise_std=5 / 255))
+    found = [255 * request.noise_std for request in given]
+    np.testing.assert_allclose(found, [5, 5, 9], atol=0.05)
+    with pytest.raises(ValueError, match="config.deep_wiener.noise_std is -1"):
+        DeepWienerConfig(noise_std=-1)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, np.nan, True])
@@ -148,5 +158,5 @@ def test_images_of_equal_settings_go_together(monkeypatch):
     monkeypatch.setattr(method, "enlarge_averaged", enlarge_averaged)
     configs = [DeepWienerConfig(self_ensemble=views) for views in (1, 8, 1)]
     planned = [plan(KERNEL, scale=2, config=config) for config in configs]
-    assert len(method.deep_wiener([None] * 3, [IMAGE] * 3, planned)) == 3
+    assert len(method.enlarge([None] * 3, [IMAGE] * 3, planned)) == 3
     assert asked == [(1, 2), (8, 1)]

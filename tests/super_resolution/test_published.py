@@ -207,7 +207,7 @@ def test_residual_networks_are_those_of_the_papers(tmp_path, method, form):
     x = layer(first + layer(x, "body.1"), "tail.0.0")
     x = x.reshape(-1, 2, 2, 6, 7).transpose(0, 3, 1, 4, 2).reshape(-1, 12, 14)
     expected = layer(layer(x, "tail.1"), "add_mean").transpose(1, 2, 0) / 255
-    found = getattr(residual, f"load_{method}")(path)
+    found = residual.load(path, network=method.upper())
     assert found.network.scale == 2
     result = found.network.apply({"params": found.params}, image)
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
@@ -235,10 +235,10 @@ def test_files_that_hold_no_residual_network(tmp_path):
     ):
         path.write_bytes(data)
         with pytest.raises(ValueError, match=message):
-            residual.load_edsr(path)
+            residual.load(path, network="EDSR")
     path.write_bytes(whole)
     with pytest.raises(ValueError, match="has no weights body.0.body.0.body.3.conv_du"):
-        residual.load_rcan(path)
+        residual.load(path, network="RCAN")
 
 
 @pytest.mark.parametrize(
@@ -299,4 +299,4 @@ def test_without_a_file_or_with_that_of_another_scale(method):
     if method == "srmd":
         weights, pca = map(str, helpers.srmd_files(3))
         with pytest.raises(ValueError, match="is for scale 3, not 2"):
-            methods.check_files(group(weights=weights, pca=pca), scale=2)
+            methods.networks(group(weights=weights, pca=pca), 2)

@@ -38,7 +38,7 @@ def calls(monkeypatch):
         calls.append((list(keys), list(images), list(plans), progress))
         return [image.copy() for image in images]  # They are changed in place.
 
-    monkeypatch.setattr(zssr_method, "zssr_fast", record)
+    monkeypatch.setattr(zssr_method, "enlarge", record)
     return calls
 
 
@@ -97,7 +97,7 @@ def test_flat_areas_keep_their_value(monkeypatch):
     def darken(keys, images, plans, *, progress=None):
         return [(image * 0.9).repeat(2, 0).repeat(2, 1) for image in images]
 
-    monkeypatch.setattr(zssr_method, "zssr_fast", darken)
+    monkeypatch.setattr(zssr_method, "enlarge", darken)
     ramp = np.minimum(5 * np.arange(46), 100).astype(np.uint8)
     image = ramp[None, :, None].repeat(40, 0)
     result = super_resolve(KEY, image, K2, scale=2, config=TINY)

@@ -39,8 +39,12 @@ def test_parts_add_up_and_fade_into_each_other(shape):
     image = np.random.default_rng(0).random(shape, dtype=np.float32)
     planned = plan(estimate_of(2, 3), method="wiener")
     seen = []
-    (result,) = by_parts(fake)(
-        [None], [image], [planned], progress=lambda done: seen.append(done.image)
+    (result,) = by_parts(
+        [None],
+        [image],
+        [planned],
+        enlarge=fake,
+        progress=lambda done: seen.append(done.image),
     )
     added = result - image.repeat(2, 0).repeat(2, 1)
     assert seen == [0] * 6
@@ -58,8 +62,12 @@ def test_images_with_a_map_and_without_one_go_together():
     one = plan(estimate_of(1, 1)._replace(kernel_map=None), method="wiener")
     two = plan(estimate_of(1, 2), method="wiener")
     seen = []
-    results = by_parts(fake)(
-        [None] * 2, images, [one, two], progress=lambda done: seen.append(done.image)
+    results = by_parts(
+        [None] * 2,
+        images,
+        [one, two],
+        enlarge=fake,
+        progress=lambda done: seen.append(done.image),
     )
     alone = fake([None], images[:1], [one], progress=lambda done: None)
     np.testing.assert_array_equal(results[0], alone[0])

@@ -141,7 +141,7 @@ def test_it_repeats_bit_for_bit_in_every_thread() -> None:
     image = picture(250)[:200]
 
     def result(_: int) -> bytes:
-        found = closed_form.enlarge(image, gaussian(2), scale=2)
+        found = closed_form.restore(image, gaussian(2), scale=2)
         return np.asarray(found).tobytes()
 
     with ThreadPoolExecutor(2) as pool:
@@ -209,7 +209,7 @@ def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(gaussian(2), scale=2, method="wiener")
 
     def enlarge() -> np.ndarray:
-        return closed_form.wiener([jax.random.key(0)], [image], [planned])[0]
+        return closed_form.enlarge([jax.random.key(0)], [image], [planned])[0]
 
     whole = enlarge()
     monkeypatch.setattr(closed_form, "TILE", 128)

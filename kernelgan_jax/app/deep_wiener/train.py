@@ -74,7 +74,7 @@ class Settings(NamedTuple):
     """Steps."""
     chunk: int = 1
     """Steps of one kind that the device does at a time; on a GPU 10 pay."""
-    minutes: float = 0
+    minutes: float = 0.0
     """The learning rate is 0 after so many minutes, those of compilation among them, if
     not after `steps`; 0: never."""
     start: weights.Weights | None = None
@@ -91,11 +91,7 @@ class Settings(NamedTuple):
 
 
 def check(settings: Settings, photos: int) -> None:
-    """Checks settings.
-
-    Args:
-      settings: Of the run.
-      photos: Number of photographs at hand.
+    """Checks the settings of a run on so many photographs.
 
     Raises:
       ValueError: If one of them is out of range.
@@ -134,7 +130,6 @@ def train(
     Args:
       photos: Files of photographs.
       output: Folder for the results; it is made.
-      settings: Of the run.
 
     Returns:
       The state at the end.
@@ -363,21 +358,26 @@ def _run() -> None:
 
 
 if __name__ == "__main__":
+    default = Settings()
     flags.DEFINE_string("photos", None, "Folder of photographs.", required=True)
     flags.DEFINE_string("output", None, "Folder for the results.", required=True)
     flags.DEFINE_string("weights", None, "File of weights to begin with.")
     flags.DEFINE_bool("fast", False, "The smaller network, where no --weights say.")
-    flags.DEFINE_integer("steps", 20000, "Steps in all.")
-    flags.DEFINE_integer("batch", 8, "Patches in each step.")
-    flags.DEFINE_float("learning_rate", 1e-3, "Largest learning rate.")
-    flags.DEFINE_float("decay", 0.3, "Part of the steps in which it falls.")
-    flags.DEFINE_bool("muon", True, "Muon for matrices, else Adam.")
+    flags.DEFINE_integer("steps", default.steps, "Steps in all.")
+    flags.DEFINE_integer("batch", default.batch, "Patches in each step.")
+    flags.DEFINE_float("learning_rate", default.learning_rate, "Largest learning rate.")
+    flags.DEFINE_float("decay", default.decay, "Part of the steps in which it falls.")
+    flags.DEFINE_bool("muon", default.muon, "Muon for matrices, else Adam.")
     flags.DEFINE_string("scales", "2:1", "How often each scale is trained.")
-    flags.DEFINE_integer("seed", 0, "Seed.")
-    flags.DEFINE_integer("save_every", 500, "Steps between checkpoints.")
-    flags.DEFINE_bool("bicubic", False, "The bicubic kernel alone, without noise.")
-    flags.DEFINE_integer("chunk", 1, "Steps at a time; 10 on a GPU.")
+    flags.DEFINE_integer("seed", default.seed, "Seed.")
+    flags.DEFINE_integer("save_every", default.save_every, "Steps between checkpoints.")
+    flags.DEFINE_bool(
+        "bicubic", default.bicubic, "The bicubic kernel alone, without noise."
+    )
+    flags.DEFINE_integer("chunk", default.chunk, "Steps at a time; 10 on a GPU.")
     flags.DEFINE_float(
-        "minutes", 0, "The learning rate falls to 0 in so many minutes; 0: by --steps."
+        "minutes",
+        default.minutes,
+        "The learning rate falls to 0 in so many minutes; 0: by --steps.",
     )
     app.run(main)

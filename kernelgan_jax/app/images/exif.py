@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from numbers import Real
 from typing import IO, Any
 
@@ -161,6 +161,26 @@ def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
             code = "Q" if kind in _OF_64_BITS else "I"
             (found[tag],) = struct.unpack_from(order + code, value)
     return found
+
+
+def is_of_camera(block: bytes | None, shape: Sequence[int]) -> bool:
+    """Whether an image is a camera's own: as large as it says that it made it.
+
+    Programs that shrink an image mostly leave the size that the camera stated.
+
+    Args:
+      block: The image's EXIF block, or None.
+      shape: Its height and width, upright.
+    """
+    if block is None:
+        return False
+    exif = pillow.Exif()
+    exif.load(block)
+    tags = (ExifTags.Base.ExifImageHeight, ExifTags.Base.ExifImageWidth)
+    height, width = map(_of_camera(exif).get, tags)
+    # Cameras state the sides as the sensor has them, before the image is turned.
+    same = (height, width) == tuple(shape) or (width, height) == tuple(shape)
+    return same and ExifTags.Base.Make in exif
 
 
 def is_adobe_rgb(exif: pillow.Exif) -> bool:

@@ -64,11 +64,7 @@ class Settings(NamedTuple):
 
 
 def check(settings: Settings, photos: int) -> None:
-    """Checks settings.
-
-    Args:
-      settings: Settings of the run.
-      photos: Number of photographs at hand.
+    """Checks the settings of a run on so many photographs.
 
     Raises:
       ValueError: If one of them is out of range.
@@ -86,7 +82,6 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> MetaSt
     Args:
       photos: Files of photographs.
       output: Folder for the results; it is made.
-      settings: Settings of the run.
 
     Returns:
       The state at the end.

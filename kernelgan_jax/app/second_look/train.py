@@ -78,7 +78,6 @@ def train(photos: Sequence[Path], output: Path, *, settings: Settings) -> Networ
     Args:
       photos: Files of photographs.
       output: Folder for the results; it is made.
-      settings: Settings of the run.
 
     Returns:
       The network.
@@ -172,10 +171,6 @@ def fit(batch: Batch, *, seed: int) -> Network:
     """Trains the networks on examples.
 
     Differences of scores are to be differences of PSNR, by least squares.
-
-    Args:
-      batch: The examples.
-      seed: Integer, at least 0.
     """
     real = np.moveaxis(batch.inputs, 1, 2)[batch.exists].reshape(
         -1, batch.inputs.shape[-1]
@@ -233,11 +228,6 @@ def cross_validate(
     drawn: Sequence[Example], batch: Batch, *, seed: int
 ) -> dict[str, dict[str, float]]:
     """What networks gain on photographs that they were not trained with.
-
-    Args:
-      drawn: The examples.
-      batch: The same as arrays.
-      seed: Integer, at least 0.
 
     Returns:
       By scale, and for all of them, dB over bicubic enlargement: means of the likeliest

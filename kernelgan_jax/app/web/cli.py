@@ -42,9 +42,6 @@ FLAGS = {
 def main(argv: Sequence[str]) -> int:
     """Serves the page until it is interrupted; returns the exit status.
 
-    Args:
-      argv: The arguments after `web`.
-
     Raises:
       UsageError: For flags that are unknown or have a wrong value.
       NotInstalled: If Gradio is missing.
@@ -73,11 +70,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def usage(*, program: str) -> str:
-    """The text of `web --help`.
-
-    Args:
-      program: How the program was called.
-    """
+    """The text of `web --help` of the program, as it was called."""
     listed = "\n".join(described(FLAGS, defaults=FLAGS).values())
     return f"""\
 Usage: {program} web [flags]
@@ -111,10 +104,6 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
 
 def serve(folder: Path, values: flags.FlagValues) -> str:
     """Serves the page from threads; returns its address.
-
-    Args:
-      folder: Folder for all that is dropped or made.
-      values: The values of the flags.
 
     Raises:
       OSError: If the port is taken.

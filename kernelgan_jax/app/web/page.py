@@ -31,11 +31,7 @@ Pictures are deleted when this page is closed.
 
 
 def build(sessions: Sessions) -> gr.Blocks:
-    """The page.
-
-    Args:
-      sessions: Where its files are kept.
-    """
+    """The page, whose files `sessions` keeps."""
 
     def note_uploads(paths: list[str] | None, request: gr.Request) -> None:
         sessions.add_uploads(_name(request), map(Path, paths or []))
@@ -105,8 +101,6 @@ def launch(page: gr.Blocks, sessions: Sessions, **options: Any) -> str:
     Nothing is loaded from other servers, and nothing is sent to them.
 
     Args:
-      page: What `build` returns.
-      sessions: The same as for `build`.
       options: Further arguments of Gradio's `launch`.
     """
     here = Path(__file__).parent

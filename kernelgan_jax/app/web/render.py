@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.app.kernel_files import export_name
-from kernelgan_jax.app.report_values import direction, size
 from kernelgan_jax.app.web.work import Entry
 from kernelgan_jax.kernel_formats import TOOLS
+from kernelgan_jax.width_texts import direction, size
 
 _PLAIN = {
     "high": "The kernel can be trusted.",
@@ -23,7 +23,6 @@ def page(entries: Sequence[Entry], flags: Sequence[str], archive: Path | None) -
     """The results of all photographs.
 
     Args:
-      entries: The photographs.
       flags: The flags with which the command does the same.
       archive: A file with all results, if there is one.
     """

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kernelgan_jax.settings import check_settings, choice, number, setting, whole
+from kernelgan_jax.settings import Check, check_settings, choice, number, setting, whole
 
 FLOW_SIZE = 13
 """Side of the kernels of the flow that comes with the package."""
@@ -80,8 +80,9 @@ class KernelGANConfig:
     )
     generator_kernels: tuple[int, ...] = setting(
         (7, 5, 3, 1, 1, 1),
-        check=lambda value: len(value) > 0,
-        legal="a sequence of side lengths, not empty",
+        check=Check(
+            "a sequence of side lengths, not empty", lambda value: len(value) > 0
+        ),
         about="Side lengths of the generator's filters, input to output. Their "
         "composition is the kernel, of side kernel_size; other priors have kernels of "
         "that side.",

@@ -56,7 +56,6 @@ def training_image(image: np.ndarray, config: KernelGANConfig) -> np.ndarray:
 
     Args:
       image: `H x W x C` float32 in [0, 1].
-      config: Settings.
 
     Returns:
       `h x w x 3` float32 in [0, 1], with even sides.
@@ -92,9 +91,7 @@ def prepare(
     """The trainings of an image, `config.restarts` of them, with their crops chosen.
 
     Args:
-      key: JAX random key.
       image: `H x W x C` float32 in [0, 1].
-      config: Settings.
       unusable: `H x W` bool: no crop holds such pixels, if there are other crops.
     """
     window = training_image(image, config)
@@ -127,7 +124,6 @@ def probability_map(gradients: np.ndarray, crop: int) -> np.ndarray:
 
     Args:
       gradients: `H x W` gradient map.
-      crop: Side of the crops, pixels.
 
     Returns:
       `H x W`, sum 1. Uniform if crops fit nowhere or there is no structure.
@@ -144,7 +140,6 @@ def avoiding(probability: np.ndarray, unusable: np.ndarray, crop: int) -> np.nda
     Args:
       probability: `H x W`, sum 1.
       unusable: `H x W` bool.
-      crop: Side of the crops, pixels.
 
     Returns:
       `H x W`, sum 1; the same map if no crop is left.

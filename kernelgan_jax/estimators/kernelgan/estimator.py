@@ -138,7 +138,6 @@ def finish(
     """Cleans and centres the x2 kernel, and finds out whether training failed.
 
     Args:
-      config: Settings.
       raw_kernel: `n x n` kernel of the generator.
       losses: One value for each step that was taken, by the names of `Info`.
     """

@@ -39,6 +39,9 @@ SUM_WEIGHT = 10.0
 FITTING = 600
 """Steps that fit the generator to its first kernel."""
 
+GENERATOR_RATE, DISCRIMINATOR_RATE = 1e-4, 3e-4
+"""Adam's rates for the two starts."""
+
 AVERAGED = 50
 """Steps that the moving average remembers."""
 
@@ -86,16 +89,12 @@ class MetaLearning(NamedTuple):
 def meta_learning(
     config: KernelGANConfig,
     *,
-    generator_rate: float = 1e-4,
-    discriminator_rate: float = 3e-4,
     each: Callable[..., Any] = jax.vmap,
 ) -> MetaLearning:
     """Meta-learning for trainings with the given settings.
 
     Args:
       config: Settings of the trainings; `iterations` is a multiple of `PARTS`.
-      generator_rate: Adam's rate for the generator's start.
-      discriminator_rate: Adam's rate for the discriminator's start.
       each: Turns a function of one task into one of many, as `jax.vmap` does.
     """
     config = dataclasses.replace(config, start="random")
@@ -194,7 +193,7 @@ def meta_learning(
             )
             to_kernel, to_alignment = _mean(gradients)
             update, optimizer = adam.update(to_alignment, optimizer)
-            weights = _moved(weights, update, rate * discriminator_rate)
+            weights = _moved(weights, update, rate * DISCRIMINATOR_RATE)
             return (trained, weights, optimizer, to_kernel), _mean(shown)
 
         carry = (
@@ -207,7 +206,7 @@ def meta_learning(
         trained, weights, discriminator_optimizer, to_kernel = carry
         update, generator_optimizer = adam.update(to_kernel, state.generator_optimizer)
         start = Start(
-            _moved(state.start.generator, update, rate * generator_rate),
+            _moved(state.start.generator, update, rate * GENERATOR_RATE),
             weights,
             _mean(trained.singular_vectors),
         )

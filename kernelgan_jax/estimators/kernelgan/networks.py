@@ -11,8 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# Xavier's normal initialisation with gain 0.1.
-_xavier = nn.initializers.variance_scaling(0.01, "fan_avg", "normal")
+from kernelgan_jax.priors.linear_network import XAVIER
 
 
 def downscale_x2(image: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -100,7 +99,7 @@ class SpectralConv(nn.Module):
     def __call__(self, patches: jax.Array) -> jax.Array:
         """Maps `(h*w*in) x N` to `out x N`."""
         out = self.shape[-1]
-        kernel = self.param("kernel", _xavier, self.shape)
+        kernel = self.param("kernel", XAVIER, self.shape)
         bias = self.param("bias", nn.initializers.zeros, (out,))
         u = self.variable("singular_vectors", "u", self._random_direction, out)
 

@@ -26,12 +26,7 @@ class Start(NamedTuple):
 
 
 def save(path: Path, start: Start) -> None:
-    """Writes a start to an `.npz` file, as float16.
-
-    Args:
-      path: Name of the file, with the suffix `.npz`.
-      start: The start.
-    """
+    """Writes a start to a file with the suffix `.npz`, as float16."""
     flat = traverse_util.flatten_dict(start._asdict(), sep="/")
     arrays: dict[str, Any] = {n: np.asarray(v, np.float16) for n, v in flat.items()}
     np.savez_compressed(path, **arrays)
@@ -39,9 +34,6 @@ def save(path: Path, start: Start) -> None:
 
 def load(path: Path) -> Start:
     """Reads a start that `save` wrote; weights become float32.
-
-    Args:
-      path: Name of the file.
 
     Raises:
       ValueError: If the file holds no start.

@@ -44,9 +44,6 @@ def train(
     """Runs one training, or if `vectorised` any number as one program.
 
     Args:
-      trainings: What to train on.
-      config: Settings.
-      vectorised: Whether there may be several.
       report: Called after each chunk, for each training that is still finite, with its
         index, the steps done and the latest losses.
     """

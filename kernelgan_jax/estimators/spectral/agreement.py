@@ -32,10 +32,8 @@ def mean_gain(
     """How much better a kernel explains the parts of an image, on average.
 
     Args:
-      measured: What is measured of an image.
       kernel: As `given_kernels.losses` takes kernels.
       usual: The kernel that it is compared with, in the same form.
-      scale: Positive integer.
 
     Returns:
       The mean natural logarithm of the ratio of both losses, from `-MOST_GAIN` to

@@ -17,20 +17,15 @@ import numpy as np
 
 from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.spectral import (
-    camera_shake,
-    drawn_steps,
-    given_kernels,
-    second_look,
-)
-from kernelgan_jax.estimators.spectral.best import Fits, best, best_family
+from kernelgan_jax.estimators.spectral import camera_shake, given_kernels, second_look
+from kernelgan_jax.estimators.spectral.best import Fits, best
+from kernelgan_jax.estimators.spectral.drawn_steps import steps_were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.noise import channel_noise_std
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE
 from kernelgan_jax.estimators.spectral.search import fit_families
 from kernelgan_jax.parallel import side_by_side
-from kernelgan_jax.usable_pixels.unblurred_steps import allows_steps
 
 
 def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
@@ -101,33 +96,10 @@ def fit_measured(
     return other, more
 
 
-def steps_were_drawn(
-    measured: Measured, without: Fits, with_them: Fits, *, scale: int
-) -> bool:
-    """Whether the unblurred steps of an image were drawn on it.
-
-    Args:
-      measured: The measurements without their places.
-      without: Its fits.
-      with_them: The fits of `measured.with_steps`.
-      scale: As of the fits.
-    """
-    loss, own = best_family(without)
-    loss_with_them, kernel = best_family(with_them)
-    believed = not measured.of_letters
-    if np.isfinite(loss_with_them) and believed and allows_steps(own, scale=scale):
-        return False
-    spectra = measured.power, measured.observation
-    crossed = float(given_kernels.losses([kernel], *spectra, scale=scale)[0])
-    allowed = believed and allows_steps(kernel, scale=scale)
-    return drawn_steps.were_drawn(loss, loss_with_them, crossed, allowed=allowed)
-
-
 def preload(scale: int, *, compiling: bool = False) -> None:
     """Loads the programs of a scale, if an earlier run has kept them.
 
     Args:
-      scale: Positive integer.
       compiling: Whether the others are compiled.
     """
     power = jax.ShapeDtypeStruct(SHAPE, np.float32)
@@ -153,12 +125,6 @@ def evidence(
     measured: Measured, fits: Fits, *, scale: int, rare: bool = True
 ) -> Evidence:
     """What the measurements and the fits say about an image.
-
-    Args:
-      measured: The measurements.
-      fits: What was fitted to them, as NumPy arrays.
-      scale: As of the fits.
-      rare: As `analyse` takes it.
 
     Raises:
       ValueError: If the model does not fit at all.

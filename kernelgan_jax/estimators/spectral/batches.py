@@ -17,12 +17,9 @@ import numpy as np
 from kernelgan_jax import checks, kernels, programs
 from kernelgan_jax.estimate import Evidence, ProgressCallback
 from kernelgan_jax.estimators.spectral import paths
-from kernelgan_jax.estimators.spectral.analysis import (
-    analyse,
-    evidence,
-    steps_were_drawn,
-)
+from kernelgan_jax.estimators.spectral.analysis import analyse, evidence
 from kernelgan_jax.estimators.spectral.best import Fits
+from kernelgan_jax.estimators.spectral.drawn_steps import steps_were_drawn
 from kernelgan_jax.estimators.spectral.measured import Measured, measure
 from kernelgan_jax.estimators.spectral.observation import Observation
 from kernelgan_jax.estimators.spectral.resamplers import resampler_kernels
@@ -158,12 +155,6 @@ def fit_all(
     """Fits all families and rare kernels to a periodogram; pure, for one image.
 
     What `analysis.fit_measured` does by several programs, as one.
-
-    Args:
-      power: `SHAPE`, gray levels^2, positive.
-      observation: How the image shows its power.
-      scale: Positive integer.
-      rare: As `analyse` takes it.
     """
     fits, samples = fit_families(power, observation, scale=scale)
     if not rare:

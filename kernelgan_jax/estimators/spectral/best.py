@@ -59,9 +59,6 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
     """The best kernel of the families, the resamplers and the shaken cameras.
 
     Args:
-      measured: What is measured of an image.
-      fits: What was fitted to it.
-      scale: Positive integer.
       rare: Whether it may be a resampler's or a shaken camera's.
 
     Raises:

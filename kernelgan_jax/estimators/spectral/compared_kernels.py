@@ -3,6 +3,9 @@
 Others are narrower, as a soft scene looks to the spectrum like a wide kernel; or they
 are sharpened, as cameras and programs sharpen their pictures by unsharp masking: no
 family of the spectral fit has such lobes, and the nearest of them is too wide.
+
+Throughout, `likeliest` is the kernel that the spectrum speaks for, `fits` what was
+fitted to the image, and `scale` a positive integer.
 """
 
 import functools
@@ -53,13 +56,7 @@ class Compared(NamedTuple):
 
 
 def compared(likeliest: Best, fits: Fits, *, scale: int) -> Iterator[Compared]:
-    """The kernels that are compared, the likeliest first.
-
-    Args:
-      likeliest: The kernel that the spectrum speaks for.
-      fits: What was fitted to the image.
-      scale: Positive integer.
-    """
+    """The kernels that are compared, the likeliest first."""
     of_kernel = functools.partial(equivalent_gaussian.covariance, scale=scale)
     own = np.asarray(likeliest.kernel, np.float64)
     covariance = of_kernel(own)
@@ -91,11 +88,6 @@ def samples(chosen: Compared, likeliest: Best, *, scale: int) -> np.ndarray:
     """Samples of a kernel that is taken in place of the likeliest: `S x n x n`.
 
     They are of the shapes of the likeliest kernel's samples, about its own width.
-
-    Args:
-      chosen: The kernel.
-      likeliest: The kernel that the spectrum speaks for.
-      scale: Positive integer.
     """
     covariance = functools.partial(equivalent_gaussian.covariance, scale=scale)
     before = max(np.linalg.det(covariance(likeliest.kernel)), 1e-4)

@@ -9,10 +9,32 @@ Around letters that are known to be drawn, less of this is asked.
 
 import math
 
+import numpy as np
+
+from kernelgan_jax.estimators.spectral import given_kernels
+from kernelgan_jax.estimators.spectral.best import Fits, best_family
+from kernelgan_jax.estimators.spectral.measured import Measured
+from kernelgan_jax.usable_pixels.unblurred_steps import allows_steps
+
 LESS_LIKELY, FORBIDDEN = 1.65, 1.1
 """Steps were drawn if the loss of the rest grows by this factor with the kernel that is
 found with them; the second if this one, too, forbids them, or around letters. How much
 larger the loss of all is than that of the rest counts as well, by its square root."""
+
+
+def steps_were_drawn(
+    measured: Measured, without: Fits, with_them: Fits, *, scale: int
+) -> bool:
+    """Whether unblurred steps were drawn on an image, by fits without and with them."""
+    loss, own = best_family(without)
+    loss_with_them, kernel = best_family(with_them)
+    believed = not measured.of_letters
+    if np.isfinite(loss_with_them) and believed and allows_steps(own, scale=scale):
+        return False
+    spectra = measured.power, measured.observation
+    crossed = float(given_kernels.losses([kernel], *spectra, scale=scale)[0])
+    allowed = believed and allows_steps(kernel, scale=scale)
+    return were_drawn(loss, loss_with_them, crossed, allowed=allowed)
 
 
 def were_drawn(

@@ -61,11 +61,7 @@ def fit(
 
 
 def losses(several: Sequence[np.ndarray], *spectra: Any, scale: int) -> np.ndarray:
-    """The losses of some kernels with the spectra that suit them best.
-
-    Args:
-      several: As `fit` takes them.
-      *spectra: Power and observation, as `fit` takes them.
+    """The losses of some kernels with the spectra that suit them best; see `fit`.
 
     Returns:
       A float64 for each; not finite where a fit failed.

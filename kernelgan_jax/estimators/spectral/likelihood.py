@@ -31,7 +31,6 @@ References:
     of cortical cells", JOSA A, 1987 (the power law).
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -48,6 +47,7 @@ from kernelgan_jax.estimators.spectral.observation import (
     Observation,
 )
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
+from kernelgan_jax.exact_products import matmul, tensordot
 
 HEAVY_TAIL = 0.3
 """h of the misfit (3): from about this |log(P / M)| on it grows linearly."""
@@ -65,10 +65,6 @@ count as much as such a prior."""
 
 QUANTISATION_VARIANCE = 1 / 12
 """Variance of the rounding to 8 bits, gray levels^2."""
-
-
-# By default GPUs and TPUs round the factors to fewer bits.
-_matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 class Likelihood(NamedTuple):
@@ -155,16 +151,14 @@ def spectral_likelihood(scale: int) -> Likelihood:
         """Real and imaginary part of K: `32 s x 17 s`."""
         if (shape := jnp.shape(kernel)) != (size, size):
             raise ValueError(f"kernel has shape {shape}; it must be {(size, size)}")
-        even, odd = _matmul(row_cos, kernel), _matmul(row_sin, kernel)
-        real = _matmul(even, column_cos.T) - _matmul(odd, column_sin.T)
-        return real, -(_matmul(odd, column_cos.T) + _matmul(even, column_sin.T))
+        even, odd = matmul(row_cos, kernel), matmul(row_sin, kernel)
+        real = matmul(even, column_cos.T) - matmul(odd, column_sin.T)
+        return real, -(matmul(odd, column_cos.T) + matmul(even, column_sin.T))
 
     def power(spectrum: Spectrum) -> jax.Array:
         """S of (1): `32 s x 17 s`."""
         log_power = spectrum.log_amplitude - spectrum.exponent * log_radius
-        turned = jnp.tensordot(
-            spectrum.direction, harmonics, 1, precision=jax.lax.Precision.HIGHEST
-        )
+        turned = tensordot(spectrum.direction, harmonics, 1)
         return jnp.exp(log_power + turned)
 
     def mean_of_aliases(values: jax.Array) -> jax.Array:

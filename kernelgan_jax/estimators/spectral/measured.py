@@ -121,11 +121,6 @@ def measure(image: Any) -> Measured:
 
 
 def window_power(gray: np.ndarray, unusable: np.ndarray | None) -> np.ndarray:
-    """The power of an image's windows, or of a part's, as `Measured.power`.
-
-    Args:
-      gray: `H x W` gray levels.
-      unusable: Pixels that have no part in it, `H x W` bool, or None.
-    """
+    """The power of an image's windows, or of a part's, as `Measured.power`."""
     power = mean_window_power(gray, unusable=unusable)
     return np.maximum(power, MIN_POWER_DENSITY).astype(np.float32)

@@ -28,11 +28,9 @@ import jax
 import jax.numpy as jnp
 
 from kernelgan_jax import checks
+from kernelgan_jax.exact_products import matmul
 
 Loss = Callable[[jax.Array], jax.Array]
-
-# By default GPUs and TPUs round the factors to fewer bits.
-_matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 FIRST_DAMPING = 0.01
 """Damping of the first step, in units of the Hessian's eigenvalues."""
@@ -155,8 +153,8 @@ def _initial_state(start: jax.Array) -> State:
 def _step(derivatives: Callable[[jax.Array], Any], state: State) -> State:
     """Tries one damped Newton step and adapts the damping."""
     values, axes = jnp.linalg.eigh(state.hessian)
-    along = _matmul(axes.T, state.gradient) / (jnp.abs(values) + state.damping)
-    position = state.position - _matmul(axes, along)  # (1)
+    along = matmul(axes.T, state.gradient) / (jnp.abs(values) + state.damping)
+    position = state.position - matmul(axes, along)  # (1)
     value, gradient, hessian = derivatives(position)
     # A comparison with NaN is false, so a loss of NaN is not taken either.
     better = jnp.isfinite(hessian).all() & (value < state.value)

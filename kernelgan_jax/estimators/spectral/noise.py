@@ -62,7 +62,7 @@ def flat_noise_std(gray: np.ndarray, *, unusable: np.ndarray | None = None) -> f
 
 
 def rounding_noise_std(image: np.ndarray, steps: int) -> float:
-    """Standard deviation of the rounding noise of the gray image, gray levels.
+    """Standard deviation of a gray image's rounding noise, gray levels.
 
     Args:
       image: `H x W x C` in its own range.

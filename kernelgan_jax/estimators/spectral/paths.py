@@ -122,12 +122,7 @@ class Path(NamedTuple):
 def describe(
     vector: jax.Array, power: jax.Array, observation: Observation, *, scale: int
 ) -> tuple[jax.Array, ...]:
-    """The fields of `Path`, for the unknowns of a minimum; pure.
-
-    Args:
-      vector: The unknowns, `n`.
-      power: As `search` takes it, as the rest.
-    """
+    """The fields of `Path`, for the unknowns of a minimum; pure."""
     parts, at = _objective(power, observation, scale), jnp.arange(len(vector))
     hessian = jax.hessian(parts.loss)(vector)
     covariance = sandwich(

@@ -26,7 +26,6 @@ References:
     autocorrelation consistent covariance matrix", Econometrica, 1987.
 """
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,7 @@ from kernelgan_jax.estimators.spectral.families import (
 from kernelgan_jax.estimators.spectral.fit import Fit, objective
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
+from kernelgan_jax.exact_products import einsum, matmul
 
 MISFIT_FACTOR = 6.0
 """Factor of J in (1)."""
@@ -66,13 +66,6 @@ SAMPLES = 64
 
 DRAWS = Path(__file__).parent / "draws.npz"
 """`quasi_normal` for the numbers of unknowns that fits have, by that number."""
-
-
-# By default GPUs and TPUs round the factors to fewer bits.
-_matmul, _einsum = (
-    functools.partial(product, precision=jax.lax.Precision.HIGHEST)
-    for product in (jnp.matmul, jnp.einsum)
-)
 
 
 def posterior(
@@ -121,14 +114,14 @@ def sandwich(
     """
     slopes = jax.jacfwd(misfit)(vector)
     near_rows, near_columns = _pair_weights()
-    smoothed = _einsum("rs,cd,sdj->rcj", near_rows, near_columns, slopes)
-    inner = MISFIT_FACTOR * _einsum("rci,rcj->ij", slopes, smoothed)
+    smoothed = einsum("rs,cd,sdj->rcj", near_rows, near_columns, slopes)
+    inner = MISFIT_FACTOR * einsum("rci,rcj->ij", slopes, smoothed)
     inner += PENALTY_FACTOR * jax.hessian(penalty)(vector)
     values, axes = jnp.linalg.eigh(hessian)
-    inverse = _matmul(axes / jnp.maximum(values, MIN_CURVATURE)[None], axes.T)
+    inverse = matmul(axes / jnp.maximum(values, MIN_CURVATURE)[None], axes.T)
     # Relative deviations of lengths are half as large as those of variances.
     wider = jnp.where(is_length, SHARPNESS_STD / 2 * vector, 0)
-    both = _matmul(_matmul(inverse, inner), inverse)
+    both = matmul(matmul(inverse, inner), inverse)
     return both + jnp.outer(wider, wider)  # (1)
 
 
@@ -152,10 +145,7 @@ def sample(
     """Draws kernels from a posterior; pure, always from the same random numbers.
 
     Args:
-      fit: Mean of the posterior.
-      covariance: Its covariance, `11 x 11`.
       family: `GAUSSIAN`, `GENERALISED` or `MOTION`.
-      scale: Positive integer.
 
     Returns:
       `SAMPLES x n x n` kernels, aligned for the scale, sum 1.
@@ -175,11 +165,11 @@ def draws(mean: jax.Array, covariance: jax.Array) -> jax.Array:
     values, axes = jnp.linalg.eigh(covariance)
     # The symmetric root: it does not depend on the signs of the axes, which differ from
     # one machine to another.
-    root = _matmul(axes * jnp.sqrt(jnp.maximum(values, 0))[None], axes.T)
+    root = matmul(axes * jnp.sqrt(jnp.maximum(values, 0))[None], axes.T)
     with np.load(DRAWS) as kept:
         name = str(len(mean))
         standard = kept[name] if name in kept else quasi_normal(len(mean))
-    return mean[None] + _matmul(jnp.asarray(standard, mean.dtype), root.T)
+    return mean[None] + matmul(jnp.asarray(standard, mean.dtype), root.T)
 
 
 def quasi_normal(count: int) -> np.ndarray:

@@ -50,13 +50,7 @@ class Expected(NamedTuple):
 def level_of(
     covariance: np.ndarray, evidence: Evidence, expected: Expected
 ) -> tuple[Level, str]:
-    """The level of a kernel and its reason.
-
-    Args:
-      covariance: That of the kernel (`equivalent_gaussian`).
-      evidence: What is known of the image.
-      expected: The errors that are expected of the kernel.
-    """
+    """The level of a kernel of a covariance (`equivalent_gaussian`), and its reason."""
     spectral = equivalent_gaussian.covariance(evidence.kernel, scale=evidence.scale)
     distance = metrics.relative_error(covariance, spectral)
     _, shorter, _ = kernels.Widths.of(covariance)

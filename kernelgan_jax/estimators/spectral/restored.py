@@ -113,7 +113,6 @@ def log_sparsity(
     Args:
       gray: `H x W` gray levels; smooth where the image is not used.
       kernel: `n x n`, aligned for the scale, sum 1.
-      scale: Positive integer.
       unusable: Pixels that have no part in the measure, `H x W` bool.
 
     Returns:
@@ -146,7 +145,6 @@ def restore(gray: np.ndarray, kernel: np.ndarray, *, scale: int) -> np.ndarray:
     Args:
       gray: `H x W` gray levels.
       kernel: `n x n`, aligned for the scale, sum 1.
-      scale: Positive integer.
 
     Returns:
       `sH x sW` gray levels above the mean of the image; it fades within `BORDER`

@@ -7,6 +7,9 @@ and a small network that was trained on photographs (`kernelgan_jax.app.second_l
 scores the kernels by statistics of the pictures, and by what the spectrum says: by the
 PSNR that super-resolution is expected to reach with them.
 
+Throughout, `measured` is what is measured of an image, `fits` what was fitted to it,
+`likeliest` the kernel that its spectrum speaks for, and `scale` a positive integer.
+
 References:
   Liu, Wang, Cho, Finkelstein, Rusinkiewicz, "A no-reference metric for evaluating the
     quality of motion deblurring", SIGGRAPH Asia 2013 (kernels chosen by a learned
@@ -72,14 +75,7 @@ class Look(NamedTuple):
 
 
 def reconsider(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Best:
-    """The likeliest kernel, or another one that makes a clearly better picture.
-
-    Args:
-      measured: What is measured of an image.
-      fits: What was fitted to it.
-      likeliest: The kernel that its spectrum speaks for.
-      scale: Positive integer.
-    """
+    """The likeliest kernel, or another one that makes a clearly better picture."""
     if not np.isfinite(likeliest.samples).all():
         return likeliest
     found = look(measured, fits, likeliest, scale=scale)
@@ -110,12 +106,6 @@ def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look
     It is not if a resampler is the likeliest, which has no unknowns that fit a scene,
     at scales that the network was not trained for, if it is small or shows nothing, or
     if no Gaussian could be fitted.
-
-    Args:
-      measured: What is measured of an image.
-      fits: What was fitted to it.
-      likeliest: The kernel that its spectrum speaks for.
-      scale: Positive integer.
     """
     if scale not in SCALES or likeliest.name in RESAMPLERS:
         return None

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernelgan_jax.exact_products import matmul
+
 FLOOR = 1e-3
 """Share of a uniform kernel that is mixed in, as no kernel value may be 0."""
-EXACT = jax.lax.Precision.HIGHEST
-"""The whitening is ill-conditioned; GPUs and TPUs round to fewer bits by default."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Flow:
             )
         white, _ = self._couplings(latent, backwards=True)
         mean, basis, deviations = self._whitening(latent.dtype)
-        logits = mean + jnp.matmul(basis, white * deviations, precision=EXACT)
+        logits = mean + matmul(basis, white * deviations)
         values = jax.nn.relu(jax.nn.softmax(logits) - FLOOR / logits.size)
         return (values / values.sum()).reshape(self.shape)
 
@@ -109,7 +109,7 @@ class Flow:
     def _from_logarithms(self, logarithms: jax.Array) -> tuple[jax.Array, jax.Array]:
         mean, basis, deviations = self._whitening(logarithms.dtype)
         # The basis is orthogonal to (1, ..., 1): the kernel's sum does not matter.
-        ratios = jnp.matmul(basis.T, logarithms - mean, precision=EXACT)
+        ratios = matmul(basis.T, logarithms - mean)
         white = ratios / deviations
         latent, log_det = self._couplings(white, backwards=False)
         return latent, log_det - jnp.log(deviations).sum()

@@ -17,11 +17,7 @@ one core while the convolutions of the other use the rest."""
 
 
 def size(count: int) -> int:
-    """How many tiles make up a batch that suits the device.
-
-    Args:
-      count: How many tiles there are.
-    """
+    """How many of so many tiles make up a batch that suits the device."""
     if not on_cpu():
         return min(count, ACCELERATOR_BATCH)
     return CPU_BATCH if count >= CPU_BATCH * CPU_WORKERS else 1
@@ -35,10 +31,6 @@ def on_cpu() -> bool:
 @functools.lru_cache(maxsize=8)
 def compiled(network: DeepWiener, scale: int) -> programs.Program[jax.Array]:
     """The compiled network for a batch of tiles with a kernel each.
-
-    Args:
-      network: The network.
-      scale: A scale of the network.
 
     Returns:
       A program of the parameters, how many tiles of the batch are wanted (a GPU or TPU

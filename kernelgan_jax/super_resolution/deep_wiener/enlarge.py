@@ -42,27 +42,6 @@ SAMPLED_ROWS = 256
 """At least so many rows of a result are compared with its image, evenly spread."""
 
 
-def enlarge(
-    weights: Weights, image: np.ndarray, kernel: np.ndarray, *, scale: int, **known: Any
-) -> np.ndarray:
-    """Enlarges one image of any size with the trained network.
-
-    Args:
-      weights: As `weights.load` gives them.
-      image: `H x W x C` float32 in [0, 1], C 1 or 3.
-      kernel: `h x w` correlation kernel, aligned for `scale`, sum 1.
-      scale: Positive integer; 1 is deblurring.
-      **known: The other fields of a `Request`.
-
-    Returns:
-      `scale*H x scale*W x C` float32, within the bounds.
-
-    Raises:
-      ValueError: If an argument is out of range.
-    """
-    return enlarge_images(weights, [Request(image, kernel, scale, **known)])[0]
-
-
 def enlarge_images(
     weights: Weights,
     requests: Sequence[Request],
@@ -74,7 +53,6 @@ def enlarge_images(
 
     Args:
       weights: As `weights.load` gives them.
-      requests: The images, with what is known of each.
       tile: Side of the tiles, more than `2 * MARGIN`; a multiple of `BUCKET`.
       batch: Tiles that are worked on at a time; None for what suits the device.
 
@@ -114,7 +92,7 @@ def enlarge_images(
 
 def _wiener(request: Request) -> np.ndarray:
     return np.array(
-        closed_form.enlarge(
+        closed_form.restore(
             request.image,
             request.kernel,
             scale=request.scale,

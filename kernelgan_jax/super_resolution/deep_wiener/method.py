@@ -9,8 +9,10 @@ import jax
 import numpy as np
 
 from kernelgan_jax.estimate import Progress, ProgressCallback
-from kernelgan_jax.super_resolution.deep_wiener import enlarge
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
+from kernelgan_jax.super_resolution.deep_wiener.enlarge import (
+    prepare as prepare_program,
+)
 from kernelgan_jax.super_resolution.deep_wiener.network import FAST, MAX_KERNEL
 from kernelgan_jax.super_resolution.deep_wiener.refinement import (
     can_be_refitted,
@@ -37,7 +39,7 @@ FAST_WEIGHTS = Path(__file__).parent / "fast_weights.npz"
 """The same of `deep_wiener_fast`; the network is `network.FAST`."""
 
 
-def deep_wiener(
+def enlarge(
     keys: Sequence[jax.Array],
     images: Sequence[np.ndarray],
     plans: Sequence[Plan],
@@ -63,29 +65,11 @@ def deep_wiener(
     return results
 
 
-def deep_wiener_fast(
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    *,
-    progress: ProgressCallback | None = None,
-) -> list[np.ndarray]:
-    """The same with the smaller network, which the plans name."""
-    return deep_wiener(keys, images, plans, progress=progress)
-
-
 def prepare(
     method: str, image_shape: Sequence[int], *, scale: int, config: DeepWienerConfig
 ) -> None:
-    """Loads the weights, and loads or compiles the program for an image.
-
-    Args:
-      method: `deep_wiener` or `deep_wiener_fast`.
-      image_shape: `H x W x C` of the LR image, C 1 or 3.
-      scale: The scale of the result.
-      config: The method's settings.
-    """
-    enlarge.prepare(_weights(method, config.weights), image_shape, scale=scale)
+    """Loads the weights, and loads or compiles the program for images of a shape."""
+    prepare_program(_weights(method, config.weights), image_shape, scale=scale)
 
 
 def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
@@ -97,7 +81,6 @@ def refine(image: np.ndarray, planned: Plan, usable: UsablePixels) -> Plan:
     Args:
       image: As in `Enlarge`, filled from its neighbours.
       planned: As in `Enlarge`, with an estimate's kernel.
-      usable: The image's usable pixels.
 
     Returns:
       The plan, with another kernel, less uncertainty and a note; as it is if no other
@@ -139,7 +122,7 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         image,
         cropped(kernel, (MAX_KERNEL, MAX_KERNEL)),
         planned.scale,
-        noise_std=added_noise_std(planned.noise_std),
+        noise_std=max(added_noise_std(planned.noise_std), planned.config.noise_std),
         kernel_std=max(planned.kernel_std, planned.config.kernel_std),
         jpeg=0.0 if evidence is None else evidence.jpeg_strength,
         strength=planned.config.strength,

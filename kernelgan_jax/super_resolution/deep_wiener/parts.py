@@ -49,12 +49,7 @@ def extended(image: np.ndarray, *, scale: int, tile: int) -> np.ndarray:
 
 
 def tiles(shape: Sequence[int], *, tile: int) -> list[Tile]:
-    """The tiles of an extended image, all of one shape.
-
-    Args:
-      shape: Its height and width; more numbers are ignored.
-      tile: Largest side of a tile.
-    """
+    """The tiles of an extended image, all of one shape, each side at most `tile`."""
     least = min(tile, max(tile - 2 * BUCKET, 2 * MARGIN + BUCKET))
     choices = range(tile, least - 1, -BUCKET // 2)
     rows, columns = (best_side(side, choices, margin=MARGIN) for side in shape[:2])

@@ -51,7 +51,6 @@ def gaussian(widths: jax.Array, angle: jax.Array, *, scale: int) -> jax.Array:
     Args:
       widths: Standard deviations along the axes: 2, positive.
       angle: Direction of the first axis.
-      scale: Positive integer.
     """
     quadratic = _quadratic(widths, angle, scale)
     return _normalised(jnp.exp(-quadratic / 2))
@@ -107,10 +106,6 @@ def draw(key: jax.Array, *, scale: int) -> Drawn:
 
     With 25 % of multiplicative noise in half of the cases, as in the benchmark of
     KernelGAN (DIV2KRK).
-
-    Args:
-      key: JAX random key.
-      scale: Positive integer.
     """
     keys = iter(jax.random.split(key, 20))
 
@@ -213,9 +208,6 @@ def believe(key: jax.Array, drawn: Drawn, *, scale: int, trust: float) -> Believ
     three times what is stated, as posteriors are of a model that images do not follow.
 
     Args:
-      key: JAX random key.
-      drawn: The kernel.
-      scale: Positive integer.
       trust: Errors are this much of what is stated: the posterior is cautious.
     """
     keys = iter(jax.random.split(key, 8))

@@ -114,9 +114,6 @@ def can_be_refitted(request: Request) -> bool:
 
     It cannot at other scales than `SCALES`, with JPEG or noise above `MAX_NOISE_STD`,
     in images of less than `4 * BLOCK` pixels a side, and if it has more than `6 s + 1`.
-
-    Args:
-      request: The image or its `window`, with the estimate of its kernel.
     """
     if (
         request.scale not in SCALES
@@ -131,11 +128,7 @@ def can_be_refitted(request: Request) -> bool:
 
 
 def window(image: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the part of an image that is used: it has most detail.
-
-    Args:
-      image: `H x W x C`.
-    """
+    """Rows and columns of the part of an image that is used: it has most detail."""
     return textured_window(image, 0, MAX_PIXELS, 4 * BLOCK)
 
 
@@ -214,8 +207,6 @@ def _equations(
       picture: `sH x sW`, second differences.
       image: `H x W`, the same of the LR image.
       kept: `H x W`, which of its pixels.
-      side: Of the kernel.
-      scale: s.
     """
     views = np.lib.stride_tricks.sliding_window_view(picture, (side, side))
     matrix, vector = np.zeros((side**2, side**2)), np.zeros(side**2)

@@ -88,7 +88,6 @@ def read_npz(path: Path, *, network: str) -> Layers:
     """Reads a NumPy archive of weights.
 
     Args:
-      path: The file.
       network: What it should hold, for messages.
 
     Raises:

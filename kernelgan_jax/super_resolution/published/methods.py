@@ -19,7 +19,6 @@ from kernelgan_jax.super_resolution.published import rdn as rdn_network
 from kernelgan_jax.super_resolution.published import srmd as srmd_network
 from kernelgan_jax.super_resolution.published import usrnet as usrnet_network
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
-from kernelgan_jax.super_resolution.registry import Enlarge
 from kernelgan_jax.super_resolution.tiles import apply_tiled
 from kernelgan_jax.super_resolution.weight_archives import read_once
 
@@ -34,7 +33,7 @@ Restore = Callable[[np.ndarray], Any]
 
 def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
     """USRNet with the kernel as it is, however uncertain, as published."""
-    (network,) = _networks(planned.config, planned.scale)
+    (network,) = networks(planned.config, planned.scale)
     noise = max(added_noise_std(planned.noise_std), planned.config.noise_std)
     room = min(kernels.frame_size(planned.scale), planned.scale * min(image.shape[:2]))
     kernel = planned.stages[-1].aligned_kernel(image_shape=image.shape)
@@ -47,7 +46,7 @@ def _usrnet_of(image: np.ndarray, planned: Plan) -> Restore:
 def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
     """SRMD or SRMDNF."""
     del image
-    weights, pca = _networks(planned.config, planned.scale)
+    weights, pca = networks(planned.config, planned.scale)
     noise = added_noise_std(planned.noise_std)
     kernel = planned.stages[-1].aligned_kernel()
     numbers = srmd_network.code(kernel, pca, scale=planned.scale)
@@ -58,7 +57,7 @@ def _srmd_of(image: np.ndarray, planned: Plan) -> Restore:
 def _plain_of(image: np.ndarray, planned: Plan) -> Restore:
     """A network that is given the image alone."""
     del image
-    (weights,) = _networks(planned.config, planned.scale)
+    (weights,) = networks(planned.config, planned.scale)
     run = _plain(weights.network)
     return lambda tile: run(weights.params, tile)
 
@@ -66,47 +65,44 @@ def _plain_of(image: np.ndarray, planned: Plan) -> Restore:
 def _onnx_of(image: np.ndarray, planned: Plan) -> Restore:
     """A network in a file of ONNX, which uses no kernel."""
     del image
-    (weights,) = _networks(planned.config, planned.scale)
+    (weights,) = networks(planned.config, planned.scale)
     peak = planned.config.peak
     return lambda tile: onnx_network.apply(weights, tile, peak=peak)
 
 
-def _method(name: str, network_of: Callable[[np.ndarray, Plan], Restore]) -> Enlarge:
-    """The method of a name, which enlarges tiles by `network_of(image, plan)`."""
-
-    def enlarge(
-        keys: Sequence[jax.Array],
-        images: Sequence[np.ndarray],
-        plans: Sequence[Plan],
-        *,
-        progress: ProgressCallback | None = None,
-    ) -> list[np.ndarray]:
-        """Enlarges images in colour; gray ones become colour and back."""
-        del keys
-        results = []
-        for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
-            colour = np.broadcast_to(image, (*image.shape[:2], 3))
-            restore = network_of(colour, planned)
-            found = apply_tiled(
-                restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
-            )
-            if image.shape[2] == 1:
-                found = found.mean(-1, keepdims=True)
-            results.append(np.clip(found, *planned.bounds))
-            if progress is not None:
-                progress(Progress(index, name, 1, 1))
-        return results
-
-    enlarge.__name__ = enlarge.__qualname__ = name
-    return enlarge
+_NETWORKS: dict[str, Callable[[np.ndarray, Plan], Restore]] = {
+    "usrnet": _usrnet_of,
+    "srmd": _srmd_of,
+    "rdn": _plain_of,
+    "edsr": _plain_of,
+    "rcan": _plain_of,
+    "onnx": _onnx_of,
+}
+"""What enlarges the tiles of an image, by the names of the methods."""
 
 
-usrnet = _method("usrnet", _usrnet_of)
-srmd = _method("srmd", _srmd_of)
-rdn = _method("rdn", _plain_of)
-edsr = _method("edsr", _plain_of)
-rcan = _method("rcan", _plain_of)
-onnx = _method("onnx", _onnx_of)
+def enlarge(
+    keys: Sequence[jax.Array],
+    images: Sequence[np.ndarray],
+    plans: Sequence[Plan],
+    *,
+    progress: ProgressCallback | None = None,
+) -> list[np.ndarray]:
+    """Enlarges images in colour; gray ones become colour and back. See `Enlarge`."""
+    del keys
+    results = []
+    for index, (image, planned) in enumerate(zip(images, plans, strict=True)):
+        colour = np.broadcast_to(image, (*image.shape[:2], 3))
+        restore = _NETWORKS[planned.method](colour, planned)
+        found = apply_tiled(
+            restore, colour, scale=planned.scale, margin=MARGIN, tile=TILE
+        )
+        if image.shape[2] == 1:
+            found = found.mean(-1, keepdims=True)
+        results.append(np.clip(found, *planned.bounds))
+        if progress is not None:
+            progress(Progress(index, planned.method, 1, 1))
+    return results
 
 
 # --- Compiled networks ---
@@ -148,8 +144,8 @@ def _plain(network: nn.Module) -> Callable[..., jax.Array]:
 
 _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "onnx": {"weights": onnx_network.load},
-    "edsr": {"weights": residual.load_edsr},
-    "rcan": {"weights": residual.load_rcan},
+    "edsr": {"weights": functools.partial(residual.load, network="EDSR")},
+    "rcan": {"weights": functools.partial(residual.load, network="RCAN")},
     "rdn": {"weights": rdn_network.load},
     "usrnet": {"weights": usrnet_network.load},
     "srmd": {"weights": srmd_network.load, "pca": srmd_network.load_pca},
@@ -157,23 +153,14 @@ _LOADERS: dict[str, dict[str, Callable[[Path], Any]]] = {
 """What reads the files of a method's settings."""
 
 
-def check_files(config: WeightsConfig, *, scale: int) -> None:
-    """Reads the files that a method needs for a scale.
-
-    Args:
-      config: The method's settings.
-      scale: The scale of the result.
+def networks(config: WeightsConfig, scale: int) -> list[Any]:
+    """What the files of a method's settings hold, read once for all images.
 
     Raises:
       ImportError: If a package is missing that runs it.
-      ValueError: If the settings name no file, or it cannot be read or holds something
-        else.
+      ValueError: If the settings name no file, or it cannot be read, holds something
+        else or is for another scale.
     """
-    _networks(config, scale)
-
-
-def _networks(config: WeightsConfig, scale: int) -> list[Any]:
-    """What the files of the settings hold, read once for all images."""
     method = config.method()
     found = []
     for name, load in _LOADERS[method].items():

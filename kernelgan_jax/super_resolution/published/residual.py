@@ -99,36 +99,22 @@ class Weights(NamedTuple):
     params: Any
 
 
-def load_edsr(path: Path) -> Weights:
-    """Reads the weights of EDSR.
+def load(path: Path, *, network: str) -> Weights:
+    """Reads the weights of `EDSR` or `RCAN`.
 
     Raises:
-      ValueError: If the file holds no EDSR.
+      ValueError: If the file holds no such network.
       OSError: If it cannot be read.
     """
-    return _load(path, "EDSR")
-
-
-def load_rcan(path: Path) -> Weights:
-    """Reads the weights of RCAN.
-
-    Raises:
-      ValueError: If the file holds no RCAN.
-      OSError: If it cannot be read.
-    """
-    return _load(path, "RCAN")
-
-
-def _load(path: Path, name: str) -> Weights:
-    layers = read_torch(path, network=name)
+    layers = read_torch(path, network=network)
     channels = layers.shape("head.0.weight")[0]
     groups = reduced = 0
     blocks = "body"
-    if name == "RCAN":
+    if network == "RCAN":
         groups = _count(layers, "body.{}.body.0.body.0.weight")
         blocks = "body.0.body"
         reduced = layers.shape(f"{blocks}.0.body.3.conv_du.0.weight")[0]
-    network = Residual(
+    found = Residual(
         channels,
         _count(layers, blocks + ".{}.body.0.weight"),
         groups,
@@ -136,7 +122,7 @@ def _load(path: Path, name: str) -> Weights:
         _factors(path, layers, channels),
     )
     empty = jax.ShapeDtypeStruct((1, 1, 3), jnp.float32)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), empty)["params"]
+    shapes = jax.eval_shape(found.init, jax.random.key(0), empty)["params"]
     params = {}
     for layer, parts in shapes.items():
         height, width, into, out = parts["kernel"].shape
@@ -144,7 +130,7 @@ def _load(path: Path, name: str) -> Weights:
         bias = layers.take(f"{layer}.bias", (out,))
         params[layer] = {"kernel": jnp.asarray(hwio(weight)), "bias": jnp.asarray(bias)}
     layers.finish()
-    return Weights(network, params)
+    return Weights(found, params)
 
 
 def _count(layers: Layers, name: str) -> int:

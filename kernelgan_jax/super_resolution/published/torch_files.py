@@ -89,7 +89,6 @@ def read_torch(path: Path, *, network: str) -> Layers:
     """Reads the weights that `torch.save` wrote: a dictionary of tensors.
 
     Args:
-      path: The file.
       network: What it should hold, for messages.
 
     Raises:

@@ -84,8 +84,6 @@ def zero_shot(
     """ZSSR's training as pure functions.
 
     Args:
-      network: What is trained.
-      training: How it is trained.
       as_product: As in `Conv3x3`.
     """
     scale, module = network.scale, network.module(as_product=as_product)

@@ -46,55 +46,19 @@ Report = Callable[[int, int, float], None]
 """Called with the steps done, the steps at most and the last loss."""
 
 
-def zssr(
+def enlarge(
     keys: Sequence[jax.Array],
     images: Sequence[np.ndarray],
     plans: Sequence[Plan],
     *,
     progress: ProgressCallback | None = None,
 ) -> list[np.ndarray]:
-    """ZSSR as published; arguments and result are those of `registry.Enlarge`.
+    """Enlarges one image after the other in the stages of its plan; see `Enlarge`.
 
     References:
       Shocher, Cohen, Irani, "Zero-Shot Super-Resolution using Deep Internal Learning",
       CVPR 2018.
     """
-    return _one_by_one(_zssr_settings, False, keys, images, plans, progress)
-
-
-def zssr_fast(
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    *,
-    progress: ProgressCallback | None = None,
-) -> list[np.ndarray]:
-    """ZSSR's idea at LR size; arguments and result are those of `registry.Enlarge`."""
-    return _one_by_one(_fast_settings, True, keys, images, plans, progress)
-
-
-def _zssr_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
-    """The settings of `zssr`, complete."""
-    del lr_pixels
-    return config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
-
-
-def _fast_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
-    """The settings of `zssr_fast`, complete, for so many LR pixels to learn from."""
-    fitting = [n for n in FAST_STEPS if n <= lr_pixels // PIXELS_PER_STEP]
-    steps = max(fitting, default=FAST_STEPS[0])
-    return config.complete(layers=6, channels=32, iterations=steps, schedule="cosine")
-
-
-def _one_by_one(
-    settings: Callable[[ZSSRConfig, int], ZSSRConfig],
-    fast: bool,
-    keys: Sequence[jax.Array],
-    images: Sequence[np.ndarray],
-    plans: Sequence[Plan],
-    progress: ProgressCallback | None,
-) -> list[np.ndarray]:
-    """Enlarges one image after the other, each in the stages of its plan."""
 
     def report(index: int, name: str, step: int, total: int, loss: float) -> None:
         if progress is not None:
@@ -103,6 +67,8 @@ def _one_by_one(
     results = []
     rows = zip(keys, images, plans, strict=True)
     for index, (key, image, planned) in enumerate(rows):
+        fast = planned.method == "zssr_fast"
+        settings = _fast_settings if fast else _zssr_settings
         sources: tuple[np.ndarray, ...] = (image,)
         for i, stage in enumerate(planned.stages):
             pixels = sum(source[..., 0].size for source in sources) // stage.scale**2
@@ -117,6 +83,19 @@ def _one_by_one(
             sources = (*sources, result)
         results.append(sources[-1])
     return results
+
+
+def _zssr_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
+    """The settings of `zssr`, complete."""
+    del lr_pixels
+    return config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
+
+
+def _fast_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
+    """The settings of `zssr_fast`, complete, for so many LR pixels to learn from."""
+    fitting = [n for n in FAST_STEPS if n <= lr_pixels // PIXELS_PER_STEP]
+    steps = max(fitting, default=FAST_STEPS[0])
+    return config.complete(layers=6, channels=32, iterations=steps, schedule="cosine")
 
 
 def _run_stage(
@@ -169,10 +148,10 @@ def _run_stage(
     # Each back-projection reaches through the kernel and then through bicubic.
     reach = -(-max(kernels[0].shape) // (2 * scale)) + 4
     margin = network.radius(base_radius(linear)) + back_projections * reach
-    enlarge = _enlarger(network, back_projections)
+    one_tile = _enlarger(network, back_projections)
     constants = jax.device_put((state.params, linear, kernels[0]))
     return apply_tiled(
-        lambda tile: enlarge(*constants, jnp.asarray(tile)),
+        lambda tile: one_tile(*constants, jnp.asarray(tile)),
         image,
         scale=scale,
         margin=margin,

@@ -119,8 +119,6 @@ class Architecture(NamedTuple):
         """Enlarges an image: the network adds what its linear enlargement lacks.
 
         Args:
-          module: The Flax module.
-          params: Its parameters.
           lr: `C x h x w`.
           base: The linear enlargement of `lr`, `C x s*h x s*w`.
 

@@ -18,6 +18,9 @@ from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import (
+    exif as exif_blocks,
+)
+from kernelgan_jax.app.images import (
     gif,
     image_files,
     netpbm,
@@ -860,6 +863,29 @@ def test_orientation(file, kind, orientation):
         moment = {ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06"}
         assert kept.get_ifd(ExifTags.IFD.Exif) == moment
         assert set(kept) == {ExifTags.Base.Make, ExifTags.IFD.Exif}
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_camera_s_own_image(file, orientation):
+    """It is as large as it says that the sensor was, upright or not."""
+    for width, maker, own in (
+        (48, "Maker", True),
+        (50, "Maker", False),
+        (48, "", False),
+    ):
+        exif = pillow.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        if maker:
+            exif[ExifTags.Base.Make] = maker
+        exif[ExifTags.IFD.Exif] = {
+            ExifTags.Base.ExifImageWidth: width,
+            ExifTags.Base.ExifImageHeight: 32,
+        }
+        path = file("a.jpg", pillow.fromarray(helpers.ramps(32, 48)), exif=exif)
+        image = image_files.read(path)
+        shape = image.pixels.shape[:2]
+        assert exif_blocks.is_of_camera(image.exif, shape) == own
+    assert not exif_blocks.is_of_camera(None, (32, 48))
 
 
 @pytest.mark.parametrize("kind", ["jpg", "tif", "tif16"])
