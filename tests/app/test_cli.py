@@ -320,6 +320,9 @@ def test_levels_of_messages(tmp_path, capsys, estimation):
     assert cli.main([*other, "--log_level=warning"]) == 0
     printed, errors = capsys.readouterr()
     assert "with other settings (seed" in printed and errors == ""
+    assert cli.main([*other, "--band=7"]) == 1  # Nothing new, so the old ones stay.
+    assert "which new results replace" in capsys.readouterr().out
+    assert (tmp_path / "out" / "a" / "kernel_x2.npy").exists()
 
     def fail(*_, **__):
         raise RuntimeError("$problem")
