@@ -3,6 +3,7 @@ that what other code has made is never taken for this one's. Needs no JAX."""
 
 import functools
 import hashlib
+import threading
 from pathlib import Path
 
 from kernelgan_jax.version import __version__
@@ -14,7 +15,10 @@ _SUFFIXES = (".py", ".npz")
 """Source files and data: all that results can depend on."""
 
 
-@functools.cache
+_HASHING = threading.Lock()
+"""Threads that ask at once wait for the first of them."""
+
+
 def provenance(root: Path = PACKAGE) -> str:
     """Version and SHA-256 digest of the package's source files and data.
 
@@ -28,6 +32,12 @@ def provenance(root: Path = PACKAGE) -> str:
       >>> digest.startswith("sha256:")
       True
     """
+    with _HASHING:
+        return _hashed(root)
+
+
+@functools.cache
+def _hashed(root: Path) -> str:
     digest = hashlib.sha256()
     files = {
         path.relative_to(root).as_posix(): path

@@ -1,9 +1,14 @@
 """The digest of the package's source: it changes with every file."""
 
+import contextlib
+import hashlib
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kernelgan_jax import provenance as module
 from kernelgan_jax.provenance import PACKAGE, provenance
 from kernelgan_jax.version import __version__
 
@@ -18,7 +23,7 @@ def package(tmp_path):
 
 
 def digest(root):
-    provenance.cache_clear()
+    module._hashed.cache_clear()
     return provenance(root)
 
 
@@ -58,3 +63,18 @@ def test_it_is_computed_once(package):
     before = digest(package)
     (package / "new.py").write_text("")
     assert provenance(package) == before
+
+
+def test_it_is_computed_once_by_threads_that_ask_at_the_same_time(package, monkeypatch):
+    both, sha256, started = threading.Barrier(2), hashlib.sha256, []
+
+    def slow():
+        started.append(1)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.2)  # Two would meet here.
+        return sha256()
+
+    monkeypatch.setattr(hashlib, "sha256", slow)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(provenance, [package, package]))
+    assert len(started) == 1 and len(set(found)) == 1

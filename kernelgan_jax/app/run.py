@@ -125,8 +125,8 @@ def _warn(tasks: Sequence[Task], options: Options, manifest: Manifest) -> None:
     if count:
         terminal.print_text(
             f"{options.output_dir}: holds results of {count} of these images with "
-            f"other settings ({example}), which are replaced; another --output_dir "
-            "keeps them"
+            f"other settings ({example}), which new results replace; another "
+            "--output_dir keeps them"
         )
 
 

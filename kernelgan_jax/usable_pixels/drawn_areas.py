@@ -141,6 +141,13 @@ def _thin_lines(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return same
 
 
+def at_border(labels: np.ndarray) -> np.ndarray:
+    """Where labelled areas reach the image's border: `H x W` bool."""
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    found: np.ndarray = np.isin(labels, np.unique(np.concatenate(edges))) & (labels > 0)
+    return found
+
+
 def differences(pixels: np.ndarray, axis: int) -> np.ndarray:
     """Largest difference, over channels, of neighbours along an axis."""
     if pixels.dtype.kind == "f":

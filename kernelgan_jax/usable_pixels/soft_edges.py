@@ -8,6 +8,7 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import square_extremes
+from kernelgan_jax.usable_pixels.drawn_areas import at_border
 
 RING = 1
 """Width in pixels of what is mixed with drawn areas around them."""
@@ -55,13 +56,12 @@ def find_mixed(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
       `H x W` bool, without the drawn pixels.
     """
     labels, _ = scipy.ndimage.label(drawn)
-    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    at_border = drawn & np.isin(labels, np.unique(np.concatenate(edges)))
-    groups = np.where(at_border, labels + 1, drawn.astype(labels.dtype))
+    outer = at_border(labels)
+    groups = np.where(outer, labels + 1, drawn.astype(labels.dtype))
     soft = _is_soft(pixels, drawn, groups)[groups] & drawn
     mixed: np.ndarray = np.zeros_like(drawn)
     if soft.any():
-        soft |= _thin_strokes(pixels, soft & ~at_border) & ~drawn
+        soft |= _thin_strokes(pixels, soft & ~outer) & ~drawn
         # Wider, and then narrower again: gaps between strokes are filled.
         wide = square_extremes.maximum(soft, 2 * (RING + GAP) + 1)
         mixed = square_extremes.minimum(wide, 2 * GAP + 1) & ~drawn

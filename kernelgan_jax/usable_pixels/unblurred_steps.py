@@ -11,6 +11,7 @@ import numpy as np
 import scipy.ndimage
 
 from kernelgan_jax import equivalent_gaussian, square_extremes
+from kernelgan_jax.usable_pixels.drawn_areas import at_border
 
 STEP = 0.08
 """Least difference of two neighbours that is a step, of a range of 1."""
@@ -42,6 +43,10 @@ but the steps."""
 
 REACH = 8
 """Pixels over which compression spreads a step."""
+
+LETTERS_NEAR, LEAST_NEAR = 24, 1 / 3
+"""Steps are of letters if at least this part of them is so near, in pixels, to what is
+known to be drawn; of a text mostly some letters are."""
 
 NARROW = 0.5
 """Standard deviation of kernels that leave steps unblurred, LR pixels: two thirds of a
@@ -82,6 +87,20 @@ def find_unblurred_steps(
     dense &= near >= LEAST_FACTOR * usual * near_all
     found = square_extremes.maximum(dense & (unblurred > 0), 2 * REACH + 1)
     return found if found.mean() >= LEAST_SHARE else np.zeros_like(found)
+
+
+def are_of_letters(steps: np.ndarray, unusable: np.ndarray) -> bool:
+    """Whether unblurred steps are around letters, or the like.
+
+    Args:
+      steps: `H x W` bool: where they were found.
+      unusable: `H x W` bool: what is known to be drawn. Frames and other areas that
+        reach the image's border do not count.
+    """
+    labels, _ = scipy.ndimage.label(unusable)
+    letters = unusable & ~at_border(labels)
+    near = square_extremes.maximum(letters, 2 * LETTERS_NEAR + 1)
+    return bool(near[steps].mean() >= LEAST_NEAR)
 
 
 def allows_steps(kernel: np.ndarray, *, scale: int) -> bool:

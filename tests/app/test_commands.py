@@ -121,3 +121,44 @@ program.command()
 def test_the_end_by_a_signal_does_not_wait_for_threads():
     done = subprocess.run([sys.executable, "-c", COMPILING], timeout=60)
     assert done.returncode == 130
+
+
+ENDING = """
+import atexit, threading
+from kernelgan_jax import __main__ as program
+
+class Held:
+    def __del__(self):
+        print("freed")
+
+def last():
+    threading.main_thread().join()
+    print("thread")
+
+def work():
+    atexit.register(print, "called")
+    threading.Thread(target=last).start()
+    print("written", end=" ")
+    return 3
+
+held = Held()
+program.main = work
+program.command()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "end"), [("", ""), ("import numpy", "freed\n")], ids=["alone", "within"]
+)
+def test_the_end_frees_nothing_if_the_process_is_the_command_s(before, end):
+    done = subprocess.run(
+        [sys.executable, "-c", before + ENDING], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == f"written thread\ncalled\n{end}"
+
+
+def test_an_error_of_the_program_itself_keeps_its_status():
+    code = ENDING.replace("return 3", "raise LookupError")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.endswith("\nLookupError\n")

@@ -145,6 +145,7 @@ def _decode_tiff(
     if not decoded.keeps_profile:
         metadata.icc_profile = None
     orientation = tiff.orientation(frame) or xmp_packets.orientation_of(metadata.xmp)
+    tiff.hide(frame, decoded, notes, orientation=orientation)
     try:
         with own_pillow_settings(notes):
             exif = tiff.exif(file, frame)
@@ -249,6 +250,7 @@ def _decode_pillow(
             value = stated_value(metadata.geo, decoded.stored.dtype)
             samples = decoded.stored[..., :-1] if decoded.has_alpha else decoded.stored
             decoded.missing = missing_values(samples, notes, value=value)
+            tiff.hide(frame, decoded, notes, orientation=orientation)
         if image.mode in ("CMYK", "YCbCr"):
             decoded.keeps_profile = False
         if not decoded.keeps_profile:

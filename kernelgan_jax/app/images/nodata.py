@@ -20,8 +20,12 @@ def stated_value(tags: Mapping[int, Any], dtype: np.dtype) -> np.ndarray | None:
     Returns:
       None if no value is named, or one that the type lacks, as -9999 for uint8.
     """
+    text = tags.get(TAG, "nan")
+    if dtype.kind in "iu":
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            return np.array(int(text), dtype)  # Of 64 bits: floats do not hold all.
     with contextlib.suppress(ValueError, TypeError), np.errstate(all="ignore"):
-        stated = float(tags.get(TAG, "nan"))
+        stated = float(text)
         found = np.array(stated).astype(dtype)
         if found == stated or (dtype.kind == "f" and not math.isnan(stated)):
             return found

@@ -1,10 +1,11 @@
 """Decoding TIFF files by their tags: any depth, type, layout and number of bands.
 
-Pillow reads the common kinds of 8 bits, and this module all others.
+Pillow reads what has 8 bits and is not packed, and YCbCr; this module all others.
 """
 
 import dataclasses
 import logging
+from collections.abc import Collection
 from fractions import Fraction
 from typing import IO, Any, cast
 
@@ -13,7 +14,14 @@ from PIL import Image as pillow
 from tifffile import TIFF, TiffFile, TiffPage
 
 from kernelgan_jax.app.files import Reopened
-from kernelgan_jax.app.images import exif, inks, nodata, tiff_pages, tiff_strips
+from kernelgan_jax.app.images import (
+    exif,
+    inks,
+    nodata,
+    tiff_masks,
+    tiff_pages,
+    tiff_strips,
+)
 from kernelgan_jax.app.images.declared import Declared
 from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.image_kinds import RAW
@@ -21,6 +29,7 @@ from kernelgan_jax.app.images.metadata import GEO_TAGS, Metadata
 from kernelgan_jax.app.images.netpbm import whole_range
 from kernelgan_jax.app.images.tiff_pages import (
     LEFT_OUT,
+    MASK,
     MINIMUM_IS_BLACK,
     MINIMUM_IS_WHITE,
     PALETTE,
@@ -42,9 +51,6 @@ _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 
 _MAX_EXPANSION = 50_000
 """The same for the other compressions."""
-
-_BUFFER = 2**22
-"""Bytes of a file that are read at a time."""
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # What matters is raised.
 
@@ -96,7 +102,9 @@ class Tiff:
         below = [] if whole else tiff_pages.below(pages)
         self.pages = whole or below or pages[:1]
         """The images, without previews and masks."""
-        self.left_out = len(pages) - (0 if below else len(self.pages))
+        self._masks = tiff_masks.masks_of(pages)
+        used = len(self.pages) + len(self._masks)
+        self.left_out = len(pages) - (0 if below else used)
         self._above = pages[0] if below else None
         """The preview below which the images lie, where Pillow sees none, or None. It
         has what cameras say of them."""
@@ -129,11 +137,14 @@ class Tiff:
             return False
         if LEFT_OUT in tiff_pages.places(page):
             return False
+        kind, extras = tiff_pages.photometric(page), tiff_pages.extras(page)
+        if kind != YCBCR and page.compression != tiff_pages.NONE:
+            if tiff_strips.states_counts(page) and min(page.databytecounts) > 0:
+                return False  # libtiff prints what it finds wrong, or goes on.
         if tiff_pages.PHOTOMETRIC not in page.tags:
             return False  # Taken for white as zero.
-        if page.photometric == YCBCR and page.compression == 1:
+        if page.photometric == YCBCR and page.compression == tiff_pages.NONE:
             return False  # Taken for RGB, of 4 bytes each.
-        kind, extras = tiff_pages.photometric(page), tiff_pages.extras(page)
         if extras and page.planarconfig == tiff_pages.PLANES:
             return False  # Of the two planes of gray and alpha it misses one.
         if kind in (YCBCR, 8, 9, 10):
@@ -151,7 +162,7 @@ class Tiff:
         colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(kind, 0)
         is_plain = page.samplesperpixel == colours + len(extras)
         # Samples of unknown meaning are bands, which Pillow drops.
-        return is_plain and (not extras or extras in ((1,), (2,)))
+        return is_plain and extras in ((), (2,))
 
     def read(self, frame: int, notes: list[str]) -> Decoded:
         """Reads one image.
@@ -195,10 +206,30 @@ class Tiff:
         rgb_first = kind == RGB and colours > 3
         return Decoded(stored, has_alpha, bands, rgb_first, missing)
 
+    def hide(
+        self, frame: int, decoded: Decoded, notes: list[str], *, orientation: int
+    ) -> None:
+        """Makes transparent what the image's mask hides, if it has one."""
+        page = self._masks.get(self.pages[frame].offset)
+        if page is None:
+            return
+        self._check(page, kinds={MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, MASK})
+        tiff_strips.check(page, self._current.file, notes)
+        hidden = tiff_pages.samples(page) == 0
+        if decoded.is_turned:
+            hidden = exif.upright(hidden, orientation)
+        if hidden.any():
+            has_alpha = decoded.has_alpha
+            decoded.stored = tiff_masks.hide(
+                decoded.stored, hidden, has_alpha=has_alpha
+            )
+            decoded.has_alpha = True
+            notes.append("mask made alpha")
+
     def declared(self, frame: int) -> Declared:
         """Sides and depth of an image; a tile counts whole."""
         page = self.pages[frame]
-        _check_depth(page)
+        tiff_pages.check_depth(page)
         width = max(page.imagewidth, page.tilewidth)
         height = max(page.imagelength, page.tilelength)
         return Declared(width, height, page.bitspersample * page.samplesperpixel)
@@ -256,9 +287,11 @@ class Tiff:
         file = self._current.file
         tiff_strips.check_for_pillow(self.pages[frame], file, notes)
 
-    def _check(self, page: TiffPage) -> None:
+    def _check(
+        self, page: TiffPage, *, kinds: Collection[int] = (0, 1, 2, 3, 4, 5)
+    ) -> None:
         """Raises an error unless the image's layout and size are supported."""
-        _check_depth(page)
+        tiff_pages.check_depth(page)
         name = getattr(page.photometric, "name", page.photometric)
         layout = (
             f"{page.samplesperpixel} samples of {page.bitspersample} bits, "
@@ -273,7 +306,7 @@ class Tiff:
             )
         if not pixels:
             raise ValueError("no pixels")
-        known = {0, 1, 2, 3, 4, 5}
+        known = set(kinds)
         in_one = page.planarconfig == tiff_pages.CHUNKY
         if page.compression == tiff_pages.JPEG and page.bitspersample == 8 and in_one:
             known.add(YCBCR)  # The decoder makes RGB of it, but not plane by plane.
@@ -305,24 +338,7 @@ def _array(page: TiffPage) -> np.ndarray:
     value = None if page.dtype is None else _no_data(page, page.dtype)
     if value is not None:  # tifffile reads 0 of texts such as "-9999.0" for int16.
         page.nodata = value.item()
-    try:
-        stored = _unpacked(page)
-    except Exception:  # Each decompressor has its own for what is too large.
-        whole = tiff_pages.with_whole_strips(page)
-        if whole is None:
-            raise
-        stored = _unpacked(whole)[:, :, : page.imagelength]
-    pixels = (
-        stored[0, 0] if len(stored) == 1 else np.moveaxis(stored[:, 0, ..., 0], 0, -1)
-    )
-    if not pixels.dtype.isnative:
-        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
-    return np.ascontiguousarray(pixels)
-
-
-def _unpacked(page: TiffPage) -> np.ndarray:
-    """The samples as they are stored: planes x depth x rows x columns x samples."""
-    return page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
+    return tiff_pages.samples(page)
 
 
 def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.ndarray:
@@ -333,20 +349,6 @@ def _whole_range(stored: np.ndarray, page: TiffPage, notes: list[str]) -> np.nda
     if stored.dtype.kind != "u" or stored.dtype.itemsize > 2:
         return stored
     return whole_range(stored, page.bitspersample, notes)
-
-
-def _check_depth(page: TiffPage) -> None:
-    """Raises an error if samples have depths that tifffile reads wrong."""
-    bits: Any = page.bitspersample
-    problem = ""
-    if not isinstance(bits, int):
-        problem = f"samples of different depths ({', '.join(map(str, bits))} bits)"
-    elif bits == 24 and page.dtype is not None and page.dtype.kind in "ui":
-        problem = "integers of 24 bits"
-    if problem:
-        raise UnusableError(
-            f"is a TIFF with {problem}; export it with 8 or 16 bits for each sample"
-        )
 
 
 def _alpha_last(stored: np.ndarray, page: TiffPage) -> tuple[np.ndarray, int]:
@@ -376,7 +378,9 @@ def _of_palette(stored: np.ndarray, page: TiffPage, *, has_alpha: bool) -> np.nd
     if page.bitspersample <= 8:  # As Pillow reads it.
         colormap = (colormap >> 8).astype(np.uint8)
     stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
-    colours: np.ndarray = np.take(colormap.T, stored[:, :, 0], axis=0)
+    colours = np.empty((*stored.shape[:2], 3), colormap.dtype)
+    for row, numbers in zip(colours, stored[:, :, 0], strict=True):
+        row[...] = colormap.T[numbers]  # Of all at once, numbers would take 8 bytes.
     if not has_alpha:
         return colours
     alpha = whole_range(stored[:, :, -1:], page.bitspersample, [])

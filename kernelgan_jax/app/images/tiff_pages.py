@@ -3,11 +3,13 @@
 import copy
 import math
 import struct
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
 from tifffile import TiffFile, TiffPage
 
 from kernelgan_jax.app.files import Clipped
+from kernelgan_jax.app.images.image import UnusableError
 from kernelgan_jax.app.images.metadata import Spliced
 
 MINIMUM_IS_WHITE, MINIMUM_IS_BLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
@@ -27,8 +29,8 @@ _ROWS_PER_STRIP = 278
 _MOST_ROWS = 2**16
 """Rows of the highest strip of which there are several; more stand for a single one."""
 
-JPEG = 7
-"""A value of the tag Compression."""
+NONE, JPEG = 1, 7
+"""Values of the tag Compression."""
 
 CHUNKY, PLANES = 1, 2
 """Planar configurations: samples side by side, or in a plane for each channel."""
@@ -39,6 +41,9 @@ REVERSED = 2
 BEHIND = "pixels lie behind the end of the file"
 MISSING = "strips or tiles are missing"
 """What is wrong with files that are incomplete."""
+
+_BUFFER = 2**22
+"""Bytes of a file that are read at a time."""
 
 _NOT_CMYK = 2
 """Value of the tag InkSet."""
@@ -129,7 +134,43 @@ def behind(page: TiffPage, number: int) -> TiffPage:
     return found
 
 
-def with_whole_strips(page: TiffPage) -> TiffPage | None:
+def check_depth(page: TiffPage) -> None:
+    """Raises an error if samples have depths that tifffile reads wrong."""
+    bits: Any = page.bitspersample
+    problem = ""
+    if not isinstance(bits, int):
+        problem = f"samples of different depths ({', '.join(map(str, bits))} bits)"
+    elif bits == 24 and page.dtype is not None and page.dtype.kind in "ui":
+        problem = "integers of 24 bits"
+    if problem:
+        raise UnusableError(
+            f"is a TIFF with {problem}; export it with 8 or 16 bits for each sample"
+        )
+
+
+def samples(page: TiffPage) -> np.ndarray:
+    """The samples as they are stored, `H x W x C`."""
+    try:
+        stored = _unpacked(page)
+    except Exception:  # Each decompressor has its own for what is too large.
+        whole = _with_whole_strips(page)
+        if whole is None:
+            raise
+        stored = _unpacked(whole)[:, :, : page.imagelength]
+    pixels = (
+        stored[0, 0] if len(stored) == 1 else np.moveaxis(stored[:, 0, ..., 0], 0, -1)
+    )
+    if not pixels.dtype.isnative:
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    return np.ascontiguousarray(pixels)
+
+
+def _unpacked(page: TiffPage) -> np.ndarray:
+    """The samples as they are stored: planes x depth x rows x columns x samples."""
+    return page.asarray(squeeze=False, maxworkers=1, buffersize=_BUFFER)
+
+
+def _with_whole_strips(page: TiffPage) -> TiffPage | None:
     """The page with as many rows as its strips have if the last one is not cut.
 
     Some programs write it so. None if all strips are as high as the others anyway.

@@ -27,12 +27,14 @@ from kernelgan_jax.app.images.tiff_pages import (
     JPEG,
     LEFT_OUT,
     MISSING,
+    NONE,
     PLANES,
     REVERSED,
+    YCBCR,
     places,
 )
 
-_NONE, _GROUP_3, _OLD_JPEG = 1, 3, 6
+_GROUP_3, _LZW, _OLD_JPEG = 3, 5, 6
 """Values of the tag Compression."""
 
 _FAX_DECODERS = {
@@ -42,14 +44,28 @@ _FAX_DECODERS = {
 }
 """Decoders of facsimiles by the compression."""
 
+_UNPACKERS = {
+    _LZW: imagecodecs.lzw_decode,
+    8: imagecodecs.zlib_decode,
+    32946: imagecodecs.zlib_decode,
+    32773: imagecodecs.packbits_decode,
+}
+"""Decoders of packed bytes by the compression."""
+
 _T4_OPTIONS = 292
 """The tag that says more of group 3."""
+
+_SUBSAMPLING = 530
+"""The tag with the pixels that share a colour in YCbCr, across and down."""
 
 _BYTE_COUNTS = (279, 325)
 """Tags with the bytes of each strip or tile."""
 
 _JPEG_START = b"\xff\xd8"
 """The marker at the start of a JPEG."""
+
+_WITH_STEPS, _STEPS = range(0xC0, 0xC3), b"\xff\xdb"
+"""Kinds of JPEG with losses, and the marker of the tables that they need."""
 
 _INCOMPLETE = "a part of the picture is missing"
 _TOO_SMALL = f"{_INCOMPLETE}: strips or tiles are too small"
@@ -58,6 +74,9 @@ _UNCOUNTED = "the bytes of its strips or tiles are not stated"
 
 _END_OF_GROUP_4 = 0x001001
 """The 24 bits behind a strip in group 4; not all programs write them."""
+
+_END_OF_LZW = 257
+"""The code behind a strip in LZW."""
 
 _RUNS_OF_GROUP_4 = "00100011111" * 60
 _OTHER_BITS = (
@@ -99,14 +118,16 @@ def check_for_pillow(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
     if len(offsets) < math.prod(page.chunked) or min(offsets) <= 0:
         raise ValueError(MISSING)
     # Pillow makes do without the numbers of bytes, and with some that are wrong.
-    is_stated = _states_counts(page)
-    if page.compression != _NONE:
+    is_stated = states_counts(page)
+    if page.compression != NONE:
         if is_stated and max(map(sum, places(page))) > file.seek(0, 2):
             raise ValueError(BEHIND)
         planes = page.samplesperpixel if page.planarconfig == PLANES else 1
         if not is_stated and math.prod(page.chunked) > planes:
             raise ValueError(_UNCOUNTED)
     check(page, file, notes)
+    if page.photometric == YCBCR and page.compression in _UNPACKERS and is_stated:
+        _check_unpacked(page, file)
 
 
 def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
@@ -114,15 +135,17 @@ def check(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
 
     Arguments and errors are those of `check_for_pillow`.
     """
-    if page.compression == _NONE:
+    if page.compression == NONE:
         _check_plain(page, file.seek(0, 2))
     elif page.compression == JPEG:
         _check_jpegs(page, file, notes)
     elif page.compression in _FAX_DECODERS:
         _check_faxes(page, file)
+    elif page.compression == _LZW:
+        _check_lzw(page, file)
 
 
-def _states_counts(page: TiffPage) -> bool:
+def states_counts(page: TiffPage) -> bool:
     """Whether the bytes of strips or tiles are stated; tifffile guesses others."""
     return any(tag in page.tags for tag in _BYTE_COUNTS)
 
@@ -136,7 +159,7 @@ def _parts(page: TiffPage) -> Iterator[_Part]:
     down = math.ceil(page.imagelength / rows)
     samples = page.samplesperpixel if page.planarconfig == CHUNKY else 1
     row_bytes = math.ceil(columns * samples * page.bitspersample / 8)
-    is_stated = _states_counts(page)
+    is_stated = states_counts(page)
     for index, place in enumerate(places(page)[: math.prod(page.chunked)]):
         if place == LEFT_OUT:
             continue
@@ -152,6 +175,14 @@ def _data(file: IO[bytes], part: _Part) -> bytes:
     """What a part holds, up to the end of the file if its bytes are not stated."""
     file.seek(part.offset)
     return file.read(part.size if part.size > 0 else -1)
+
+
+def _codes(page: TiffPage, file: IO[bytes], part: _Part) -> bytes:
+    """`_data` with the highest bit of a byte first, whatever the file's order."""
+    data = _data(file, part)
+    if page.fillorder == REVERSED:
+        data = bytes(imagecodecs.bitorder_decode(data))
+    return data
 
 
 def _check_plain(page: TiffPage, size: int) -> None:
@@ -190,6 +221,8 @@ def _check_jpegs(page: TiffPage, file: IO[bytes], notes: list[str]) -> None:
             frame = declared.jpeg_frame(io.BytesIO(data))
         if frame is None:
             raise ValueError(_INCOMPLETE)
+        if frame.code in _WITH_STEPS and _STEPS not in tables + data:
+            raise ValueError("the tables of its JPEG are missing")
         is_smaller = frame.height < part.height or frame.width < part.width
         if has_sides and is_smaller:
             raise ValueError(_TOO_SMALL)
@@ -208,9 +241,7 @@ def _check_faxes(page: TiffPage, file: IO[bytes]) -> None:
     if page.compression == _GROUP_3:
         options["t4options"] = page.tags.valueof(_T4_OPTIONS, 0)
     for part in _parts(page):
-        data = _data(file, part)
-        if page.fillorder == REVERSED:
-            data = bytes(imagecodecs.bitorder_decode(data))
+        data = _codes(page, file, part)
         width = page.tilewidth if page.is_tiled else part.width
         checks = set()
         for longer in (data, *_lengthened(data)):
@@ -220,6 +251,41 @@ def _check_faxes(page: TiffPage, file: IO[bytes]) -> None:
             except RuntimeError:  # Its class has no public name.
                 checks.add(-1)
         if len(checks) > 1:
+            raise ValueError(_INCOMPLETE)
+
+
+def _check_lzw(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks that no code of LZW is cut off: decoders take zeros for its other bits.
+
+    Raises:
+      ValueError: If what follows the data would be in the picture.
+    """
+    for part in _parts(page):
+        data = _codes(page, file, part)
+        last = int.from_bytes(data[-3:], "big")
+        if last and last // (last & -last) & 0x1FF == _END_OF_LZW:
+            continue  # Not all programs write it.
+        with contextlib.suppress(RuntimeError):  # For the decoder to refuse.
+            found, other = (
+                imagecodecs.lzw_decode(data + more, out=part.stored_bytes)
+                for more in (b"", b"\xff\xff")
+            )
+            if found[: part.stored_bytes] != other[: part.stored_bytes]:
+                raise ValueError(_INCOMPLETE)
+
+
+def _check_unpacked(page: TiffPage, file: IO[bytes]) -> None:
+    """Checks that packed bytes can be unpacked, which Pillow does not need for YCbCr.
+
+    Raises:
+      Exception: Any of several, if they are damaged or too few.
+    """
+    across, down = page.tags.valueof(_SUBSAMPLING, (2, 2))
+    for part in _parts(page):
+        unpacked = _UNPACKERS[page.compression](_codes(page, file, part))
+        blocks = math.ceil(part.width / across) * math.ceil(part.height / down)
+        needed = blocks * (across * down + 2) if page.planarconfig == CHUNKY else 1
+        if len(unpacked) < needed:
             raise ValueError(_INCOMPLETE)
 
 

@@ -4,6 +4,7 @@ Kernels are fitted without the places of such steps, and with them. A picture th
 sharp itself has a narrow kernel, or is explained about as well with them and does not
 speak against the kernel that is then found: its other parts are soft. If the steps were
 drawn, the spectrum with them is that of no picture, or the rest rules its kernel out.
+Around letters that are known to be drawn, less of this is asked.
 """
 
 import math
@@ -17,8 +18,8 @@ from kernelgan_jax.usable_pixels.unblurred_steps import allows_steps
 
 LESS_LIKELY, FORBIDDEN = 1.65, 1.1
 """Steps were drawn if the loss of the rest grows by this factor with the kernel that is
-found with them; the second if this one, too, forbids them. How much larger the loss of
-all is than that of the rest counts as well, by its square root."""
+found with them; the second if this one, too, forbids them, or around letters. How much
+larger the loss of all is than that of the rest counts as well, by its square root."""
 
 
 def steps_were_drawn(
@@ -27,11 +28,12 @@ def steps_were_drawn(
     """Whether unblurred steps were drawn on an image, by fits without and with them."""
     loss, own = best_family(without)
     loss_with_them, kernel = best_family(with_them)
-    if np.isfinite(loss_with_them) and allows_steps(own, scale=scale):
+    believed = not measured.of_letters
+    if np.isfinite(loss_with_them) and believed and allows_steps(own, scale=scale):
         return False
     spectra = measured.power, measured.observation
     crossed = float(given_kernels.losses([kernel], *spectra, scale=scale)[0])
-    allowed = allows_steps(kernel, scale=scale)
+    allowed = believed and allows_steps(kernel, scale=scale)
     return were_drawn(loss, loss_with_them, crossed, allowed=allowed)
 
 
@@ -47,7 +49,8 @@ def were_drawn(
       without: Loss without the places of the steps; infinite if no fit succeeded.
       with_them: Loss with these.
       crossed: Loss without them, with the kernel that was found with them.
-      allowed: Whether this kernel leaves steps unblurred.
+      allowed: Whether this kernel leaves steps unblurred, and they are not around
+        letters that are known to be drawn.
 
     Example:
       >>> were_drawn(0.02, 0.02, 0.04, allowed=True)

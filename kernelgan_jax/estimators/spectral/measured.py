@@ -20,7 +20,10 @@ from kernelgan_jax.estimators.spectral.periodogram import (
 from kernelgan_jax.levels import Levels, count_steps, to_own_range
 from kernelgan_jax.pixels import luma, own_channels, to_unit
 from kernelgan_jax.usable_pixels import find_usable
-from kernelgan_jax.usable_pixels.unblurred_steps import find_unblurred_steps
+from kernelgan_jax.usable_pixels.unblurred_steps import (
+    are_of_letters,
+    find_unblurred_steps,
+)
 
 MIN_POWER_DENSITY = 1e-3
 """Smallest value of a periodogram that is used, gray levels^2: drawn images can have
@@ -50,6 +53,8 @@ class Measured(NamedTuple):
     jpeg_strength: float
     text_share: float = 0.0
     """Share of the pixels that were left out as text is, by their unblurred steps."""
+    of_letters: bool = False
+    """Whether these are around letters that are known to be drawn."""
     with_steps: "Measured | None" = None
     """The same with these pixels; None if there are none."""
 
@@ -100,6 +105,7 @@ def measure(image: Any) -> Measured:
     drawn = find_unblurred_steps(luma(own), unusable=unusable)
     if not drawn.any():
         return measured
+    of_letters = unusable is not None and are_of_letters(drawn, unusable)
     unusable = drawn if unusable is None else unusable | drawn
     power = window_power(gray, unusable)
     if (power == measured.power).all():  # They are everywhere, or at the rim.
@@ -109,6 +115,7 @@ def measure(image: Any) -> Measured:
         power=power,
         observation=observed(power, unusable),
         text_share=float(drawn.mean()),
+        of_letters=of_letters,
         with_steps=measured,
     )
 

@@ -11,6 +11,9 @@ References:
     that predict their quality).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 SIZES = (1, 2, 4)
@@ -33,7 +36,8 @@ def statistics(picture: np.ndarray) -> np.ndarray:
     """Statistics of a picture.
 
     Args:
-      picture: `H x W` gray levels, at least 64 pixels a side.
+      picture: `H x W` gray levels, at least 64 pixels a side; NaN where it is no
+        picture, at most about half of it.
 
     Returns:
       `COUNT` float32.
@@ -70,6 +74,7 @@ def _slopes(picture: np.ndarray) -> list[np.ndarray]:
 def _sparsity(slopes: list[np.ndarray]) -> list[float]:
     """Logarithms of the root mean square, and of three other means relative to it."""
     sizes = np.abs(np.concatenate([s.ravel() for s in slopes])) + FLOOR
+    sizes = sizes[~np.isnan(sizes)]
     rms = np.sqrt((sizes**2).mean())
     relative = sizes / rms
     means = relative.mean(), np.sqrt(relative).mean() ** 2, (relative**4).mean() ** 0.25
@@ -82,12 +87,10 @@ def _together(slopes: np.ndarray) -> np.ndarray:
     Of their square roots with a sign, so that few steep ones do not decide.
     """
     roots = np.sign(slopes) * np.sqrt(np.abs(slopes))
-    power = (roots**2).mean() + FLOOR
+    power = _known(np.mean, roots**2) + FLOOR
     width = roots.shape[1]
-    lags = range(1, LAGS + 1)
-    return (
-        np.array([(roots[:, n:] * roots[:, : width - n]).mean() for n in lags]) / power
-    )
+    pairs = ((roots[:, n:], roots[:, : width - n]) for n in range(1, LAGS + 1))
+    return np.array([_known(np.mean, a * b) for a, b in pairs]) / power
 
 
 def _beside(slopes: np.ndarray) -> np.ndarray:
@@ -98,11 +101,18 @@ def _beside(slopes: np.ndarray) -> np.ndarray:
     inner = np.abs(slopes[:, LAGS:-LAGS])
     before = np.abs(slopes[:, LAGS - 1 : -LAGS - 1])
     after = np.abs(slopes[:, LAGS + 1 : slopes.shape[1] - LAGS + 1])
-    steep = inner >= max(float(np.quantile(inner, STEEP)), FLOOR)
+    least = _known(lambda values: np.quantile(values, STEEP), inner)
+    steep = inner >= max(float(least), FLOOR)
     rows, columns = np.nonzero(steep & (inner >= before) & (inner >= after))
-    if not len(rows):
-        return np.zeros(LAGS)
     columns = columns + LAGS
     lags = np.arange(1, LAGS + 1)[:, None]
     both = slopes[rows, columns + lags] + slopes[rows, columns - lags]
-    return np.median(both / (2 * slopes[rows, columns]), axis=1)
+    relative = both / (2 * slopes[rows, columns])
+    relative = relative[:, ~np.isnan(relative).any(axis=0)]
+    return np.median(relative, axis=1) if relative.size else np.zeros(LAGS)
+
+
+def _known(mean: Callable[[np.ndarray], Any], values: np.ndarray) -> Any:
+    """A mean, or the like, of the values that are not NaN."""
+    found = mean(values)
+    return mean(values[~np.isnan(values)]) if np.isnan(found) else found

@@ -61,7 +61,7 @@ def detailed_part(
 
 def detailed_quarters(
     own: np.ndarray, unusable: np.ndarray | None, *, max_side: int, min_side: int
-) -> list[np.ndarray]:
+) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """`detailed_part` of each quarter of an image, or half, or of all of it.
 
     Args:
@@ -72,8 +72,8 @@ def detailed_quarters(
         parted.
 
     Returns:
-      `h x w` float64 gray levels each, without those that `detailed_part` leaves out;
-      none if the image is too small.
+      What `detailed_part` returns, without the parts that it leaves out; none if the
+      image is too small.
     """
     shape = own.shape[:2]
     if min(shape) < min_side:
@@ -91,7 +91,7 @@ def detailed_quarters(
         )
         for place in itertools.product(*halves)
     )
-    return [part[0] for part in parts if part is not None]
+    return [part for part in parts if part is not None]
 
 
 def _closed(areas: np.ndarray) -> np.ndarray:

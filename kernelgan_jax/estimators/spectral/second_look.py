@@ -120,17 +120,16 @@ def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look
         max_side=SIDE // scale,
         min_side=2 * (BORDER + -(-MIN_SIDE // (2 * scale))),
     )
+    parts = [part for part in parts if _is_mostly_picture(part[1])]
     if not parts:
         return None
     compared = list(compared_kernels.compared(likeliest, fits, scale=scale))
     kernels = [each.kernel for each in compared]
     spectra = measured.power, measured.observation
     suited = given_kernels.fit(kernels, *spectra, scale=scale)
-    rim = BORDER * scale
 
     def seen(_: int, kernel: np.ndarray, __: Any) -> np.ndarray:
-        pictures = (restore(part, kernel, scale=scale) for part in parts)
-        return np.stack([statistics(p[rim:-rim, rim:-rim]) for p in pictures])
+        return np.stack([_seen(*part, kernel, scale=scale) for part in parts])
 
     pictures = np.stack(map_images(seen, kernels), 1)
     widths = np.array([_log_width(kernel, scale) for kernel in kernels])
@@ -150,6 +149,24 @@ def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look
     known = np.broadcast_to(known, (len(parts), *known.shape))
     inputs = np.concatenate([known, pictures, pictures - pictures[:, :1]], 2)
     return Look(compared, suited, inputs.astype(np.float32))
+
+
+def _is_mostly_picture(unusable: np.ndarray | None) -> bool:
+    """Whether at least half of a part is picture, apart from its rim."""
+    if unusable is None:
+        return True
+    return bool(unusable[BORDER:-BORDER, BORDER:-BORDER].mean() <= 0.5)
+
+
+def _seen(
+    gray: np.ndarray, unusable: np.ndarray | None, kernel: np.ndarray, *, scale: int
+) -> np.ndarray:
+    """Statistics of the picture that a kernel makes of a part of an image."""
+    picture = restore(gray, kernel, scale=scale)
+    if unusable is not None:  # What stands in for it is smooth, as soft scenes are.
+        picture[unusable.repeat(scale, 0).repeat(scale, 1)] = np.nan
+    rim = BORDER * scale
+    return statistics(picture[rim:-rim, rim:-rim])
 
 
 def _of_image(

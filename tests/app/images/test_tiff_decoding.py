@@ -2,6 +2,7 @@
 
 import re
 import struct
+import tracemalloc
 
 import helpers
 import numpy as np
@@ -123,6 +124,68 @@ def test_white_is_zero_in_floats_of_the_unit_range(tiff):
     gray = np.array([[0.0, 0.25], [0.5, 0.75]], np.float32)
     found = image_files.read(tiff(gray, photometric="miniswhite")).pixels[..., 0]
     np.testing.assert_array_equal(found, 1 - gray)
+
+
+def test_a_palette_takes_little_memory(tiff):
+    colours = helpers.noise(3, 256, dtype=np.uint16)
+    options = {"photometric": "palette", "colormap": colours, "compression": "lzw"}
+    path = tiff(helpers.noise(300, 400), planarconfig=None, **options)
+    image_files.read(path)  # What is made once is not counted.
+    tracemalloc.start()
+    try:
+        image = image_files.read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert image.pixels.nbytes <= peak < 3 * image.pixels.nbytes
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, 2**53 + 1, -(2**63)])
+def test_the_value_for_no_data_has_all_of_64_bits(value):
+    found = nodata.stated_value({nodata.TAG: str(value)}, np.dtype(np.int64))
+    assert found is not None and found.item() == value
+
+
+MASKED = {
+    "by Pillow": (3, "uint8", {"photometric": "rgb"}),
+    "turned": (3, "uint8", {"photometric": "rgb", "orientation": 6}),
+    "turned by its tag": (2, "uint16", {"orientation": 6}),
+    "bands of floats": (5, "float32", {}),
+    "with alpha": (2, "uint16", {"extrasamples": ["unassalpha"]}),
+}
+
+
+@pytest.mark.parametrize("case", MASKED)
+def test_a_mask_makes_alpha(tmp_path, case):
+    channels, dtype, options = MASKED[case]
+    pixels, visible = values(channels, dtype), helpers.noise(*SHAPE) > 0.4
+    turns = [(274, "H", 1, options.pop("orientation", 1), True)]
+    options = {"photometric": "minisblack", "planarconfig": "contig"} | options
+    smaller = {"photometric": "mask", "subfiletype": 5}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels, metadata=None, extratags=turns, **options)
+        file.write(visible[::2], metadata=None, **smaller)  # That of an overview.
+        file.write(visible, metadata=None, photometric="mask", subfiletype=4)
+    image = image_files.read(tmp_path / "a.tif")
+    if turns[0][3] == 6:
+        pixels, visible = np.rot90(pixels, -1), np.rot90(visible, -1)
+    top = 1 if dtype == "float32" else np.iinfo(dtype).max
+    alpha = np.full(visible.shape, top, dtype)
+    if case == "with alpha":
+        pixels, alpha = pixels[..., :1], pixels[..., 1]
+    np.testing.assert_array_equal(image.pixels, pixels)
+    np.testing.assert_array_equal(image.alpha, np.where(visible, alpha, 0))
+    assert "mask made alpha" in image.conversions
+    assert "1 previews or masks in the file left out" in image.note
+
+
+def test_a_mask_that_hides_nothing_makes_no_alpha(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(values(3, "uint8"), metadata=None, photometric="rgb")
+        everywhere = np.ones(SHAPE, bool)
+        file.write(everywhere, metadata=None, photometric="mask", subfiletype=4)
+    image = image_files.read(tmp_path / "a.tif")
+    assert image.alpha is None and image.note == ""
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

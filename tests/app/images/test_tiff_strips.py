@@ -277,11 +277,74 @@ def test_facsimiles_of_which_the_last_byte_is_missing(path, compression, seed, p
     assert is_refused(path)
 
 
+DAMAGED = [
+    (mode, compression)
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    for mode in ("L", "RGB", "P", "CMYK", "YCbCr")
+]
+
+
+@pytest.mark.parametrize("mode, compression", [*DAMAGED, ("1", "group3")])
+@pytest.mark.parametrize("what", ["cut off", "overwritten"])
+def test_libtiff_says_nothing_of_damage(path, capfd, mode, compression, what):
+    """It prints what it finds; of YCbCr it then gives other pixels."""
+    smooth = helpers.noise(60, 70, 3, seed=1).cumsum(1, dtype=np.uint8)
+    pillow.fromarray(smooth).convert(mode).save(path, compression=compression)
+    with tifffile.TiffFile(path) as file:
+        (start,), (size,) = (
+            file.pages.first.tags[name].value
+            for name in ("StripOffsets", "StripByteCounts")
+        )
+        count = file.pages.first.tags["StripByteCounts"].offset + 8
+    content = bytearray(path.read_bytes())
+    if what == "cut off":
+        struct.pack_into("<I", content, count, size // 2)
+    else:
+        content[start + size // 3 : start + size // 3 + 40] = bytes(range(200, 240))
+    path.write_bytes(content)
+    try:
+        read(path)
+    except image_files.ImageError as error:
+        assert len(str(error).splitlines()) == 1
+    else:  # Nothing tells that other codes are wrong.
+        assert what == "overwritten" and compression in ("group3", "packbits")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_without_its_tables(path, capfd):
+    smooth = pillow.new("YCbCr", (70, 60))
+    smooth.save(path, compression="jpeg")
+    content = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags["JPEGTables"].offset
+    path.write_bytes(content[:place] + b"\0\0" + content[place + 2 :])
+    assert is_refused(path, "the tables of its JPEG are missing")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_group_4_says_that_it_ends_early(path, drawing):
     strips = faxes(drawing, GROUP_4)
     (strips[1],) = faxes(drawing[:5], GROUP_4)
     write(path, strips, GROUP_4, bits=1)
     assert is_refused(path)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("seed, cut", [(0, 1), (2, 1), (7, 1), (12, 2)])
+def test_lzw_of_which_the_last_code_is_cut_off(path, order, seed, cut):
+    """In the first case this is the end alone, and nothing is missing."""
+    rng = np.random.default_rng(seed)
+    whole = rng.integers(0, 5, (3 * ROWS, COLUMNS)).cumsum(1).astype(np.uint16)
+    strips = [imagecodecs.lzw_encode(part.tobytes()) for part in np.split(whole, 3)]
+    strips[1] = strips[1][:-cut]
+    if order == 2:
+        strips = [bytes(imagecodecs.bitorder_decode(strip)) for strip in strips]
+    tags = {266: (3, [order])}
+    write(path, strips, LZW, tags=tags, bits=16)
+    if seed:
+        assert is_refused(path)
+    else:
+        np.testing.assert_array_equal(read(path), whole[:HEIGHT])
 
 
 def test_group_4_needs_no_end_and_its_last_strip_may_have_more_rows(path):

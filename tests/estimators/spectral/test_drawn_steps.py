@@ -12,11 +12,14 @@ from PIL import ImageDraw, ImageFont
 from kernelgan_jax import analyse, metrics
 from kernelgan_jax.blur_kernels import gaussian
 from kernelgan_jax.degradation import downscale
+from kernelgan_jax.estimators.spectral import given_kernels
+from kernelgan_jax.estimators.spectral.analysis import steps_were_drawn
 from kernelgan_jax.estimators.spectral.best import best_family
 from kernelgan_jax.estimators.spectral.drawn_steps import were_drawn
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.usable_pixels.unblurred_steps import (
     allows_steps,
+    are_of_letters,
     find_unblurred_steps,
 )
 
@@ -155,6 +158,37 @@ def test_fits_that_failed():
     loss, kernel = best_family(fits(KERNEL, 0.02))
     assert loss == 0.02 and np.array_equal(kernel, KERNEL)
     assert best_family(fits(KERNEL, np.nan))[0] == np.inf
+
+
+def test_steps_around_letters_are_of_letters():
+    """Of those that are known, few are enough; frames and far letters are not."""
+    steps, unusable = np.zeros((2, 100, 200), bool)
+    steps[40:60, 20:180] = True
+    unusable[:10] = unusable[:, :10] = True
+    assert not are_of_letters(steps, unusable)
+    unusable[50:54, 100:103] = True
+    assert not are_of_letters(steps, unusable)
+    unusable[50:54, 50:53] = True
+    assert are_of_letters(steps, unusable)
+
+
+@pytest.mark.parametrize("of_letters", [False, True])
+@pytest.mark.parametrize("own", [NARROW, KERNEL])
+def test_less_speaks_for_letters(monkeypatch, of_letters, own):
+    """What is left of them makes the kernel narrow that is found without them, too."""
+    monkeypatch.setattr(given_kernels, "losses", lambda *_, **__: np.array([0.025]))
+    small = pillow.fromarray(saved(lr(), "PNG"))
+    ImageDraw.Draw(small).text(
+        (20, 130),
+        "jumps over the lazy dog",
+        fill="white",
+        font=ImageFont.load_default(12),
+    )
+    measured = measure(np.asarray(small))
+    assert measured.of_letters
+    measured = measured._replace(of_letters=of_letters)
+    found = fits(own, 0.02), fits(NARROW, 0.02)
+    assert steps_were_drawn(measured, *found, scale=2) is of_letters
 
 
 def test_sharp_pictures_keep_their_steps():

@@ -22,6 +22,7 @@ from kernelgan_jax.estimators.spectral import (
 )
 from kernelgan_jax.estimators.spectral.analysis import fit_measured
 from kernelgan_jax.estimators.spectral.best import best
+from kernelgan_jax.estimators.spectral.kernel_scores import network
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.picture_statistics import COUNT, statistics
 from kernelgan_jax.estimators.spectral.restored import detailed_quarters
@@ -65,6 +66,36 @@ def test_statistics_are_those_of_the_turned_picture(turned):
     found, same = statistics(picture), statistics(turned(picture))
     assert found.shape == (COUNT,)
     np.testing.assert_allclose(same, found, atol=2e-3)
+
+
+def test_what_is_no_picture_has_no_part_in_statistics():
+    picture = 255 * helpers.texture(128, 160)[..., 0]
+    drawn = np.zeros(picture.shape, bool)
+    drawn[40:70] = drawn[:, 100:110] = True
+    found = statistics(np.where(drawn, np.nan, picture))
+    np.testing.assert_allclose(found, statistics(picture), atol=0.1)
+    assert np.abs(statistics(picture * ~drawn) - statistics(picture)).max() > 0.5
+
+
+def test_text_does_not_make_a_picture_soft(fitted):
+    """What stands in for it is smooth; it once let narrower kernels win."""
+    measured, fits, likeliest = fitted
+    text = np.zeros(measured.own.shape[:2], bool)
+    text[40:70, 8:-8] = True
+    plain, drawn = (
+        second_look.look(each, fits, likeliest, scale=SCALE).inputs
+        for each in (measured, measured._replace(unusable=text))
+    )
+    apart = np.abs(network().scores(drawn) - network().scores(plain))
+    assert apart.max() < 0.35
+
+
+def test_a_part_of_which_little_is_picture_is_left_out(fitted):
+    measured, *found = fitted
+    text = np.zeros(measured.own.shape[:2], bool)
+    text[second_look.BORDER : -second_look.BORDER] = True
+    drawn = measured._replace(unusable=text)
+    assert second_look.look(drawn, *found, scale=SCALE) is None
 
 
 def test_a_constant_picture_has_statistics():
