@@ -104,6 +104,29 @@ def box(scale: int) -> np.ndarray:
     return np.full((scale, scale), 1 / scale**2)
 
 
+def nearest(scale: int) -> np.ndarray:
+    """The pixel in the middle of those that become one (nearest neighbour, striding).
+
+    Even scales have no such pixel, and programs take one of the four about the middle;
+    their mean stands for each of them.
+
+    Args:
+      scale: A positive integer.
+
+    Returns:
+      `1 x 1` float64, for even scales `2 x 2`; sum 1.
+
+    Raises:
+      ValueError: If the scale is out of range.
+
+    Example:
+      >>> nearest(3), nearest(4).shape
+      (array([[1.]]), (2, 2))
+    """
+    side = 2 - checks.scale(scale, maximum=MAX_SIDE) % 2
+    return np.full((side, side), 1 / side**2)
+
+
 def gaussian(
     size: int, *, variances: tuple[float, float], angle: float = 0.0, scale: int
 ) -> np.ndarray:

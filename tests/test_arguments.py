@@ -286,6 +286,7 @@ CALLS = {
     blur_kernels.bicubic: (dict(scale=2), dict(scale="whole")),
     blur_kernels.lanczos: (dict(scale=2), dict(scale="whole")),
     blur_kernels.box: (dict(scale=2), dict(scale="whole")),
+    blur_kernels.nearest: (dict(scale=2), dict(scale="whole")),
     blur_kernels.gaussian: (
         dict(size=9, variances=(2.0, 1.0), angle=0.5, scale=2),
         dict(size="whole", variances="pair", angle="number", scale="whole"),

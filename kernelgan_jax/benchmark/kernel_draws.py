@@ -144,5 +144,6 @@ DRAWS: dict[str, Draw] = {
     "bicubic": _resampler(blur_kernels.bicubic),
     "lanczos": _resampler(blur_kernels.lanczos),
     "box": _resampler(blur_kernels.box),
+    "nearest": _resampler(blur_kernels.nearest),
 }
 """The functions by the names of the protocols."""

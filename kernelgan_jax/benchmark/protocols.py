@@ -72,6 +72,7 @@ _ALL = (
     Protocol("bicubic", "the antialiased bicubic kernel, as of imresize"),
     Protocol("lanczos", "the Lanczos kernel"),
     Protocol("box", "the average of s x s pixels"),
+    Protocol("nearest", "the middle pixel of s x s, or the mean of the middle four"),
 )
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}

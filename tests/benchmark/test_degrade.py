@@ -16,7 +16,7 @@ from kernelgan_jax.benchmark import (
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import to_unit
 
-FIXED = {"bicubic", "lanczos", "box"}
+FIXED = {"bicubic", "lanczos", "box", "nearest"}
 LOBES = {"bicubic", "lanczos", "unsharp"}
 
 

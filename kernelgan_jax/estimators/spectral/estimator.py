@@ -32,9 +32,9 @@ def estimate_spectral(image: Any, *, scale: int = 2) -> KernelEstimate:
 
     Deterministic. The kernel is a Gaussian; or a generalised Gaussian (a lens out of
     focus) or a straight motion, where these fit much better; or that of a resampler
-    (bicubic, Lanczos, box), where it fits about as well; or the path of a camera that
-    shakes, where spectrum and picture show it. `likelihood.py` states the model,
-    `confidence.py` how the result is rated.
+    (bicubic, Lanczos, box, nearest), where it fits about as well; or the path of a
+    camera that shakes, where spectrum and picture show it. `likelihood.py` states the
+    model, `confidence.py` how the result is rated.
 
     Args:
       image: As `analyse` takes it.

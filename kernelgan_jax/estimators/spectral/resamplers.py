@@ -29,8 +29,10 @@ RESAMPLERS = {
     "bicubic": Resampler(blur_kernels.bicubic, 0.012),
     "lanczos": Resampler(blur_kernels.lanczos, 0.009),
     "box": Resampler(blur_kernels.box, 0.012),
+    "nearest": Resampler(blur_kernels.nearest, 0.018),
 }
-"""By name; the bicubic one is the most usual."""
+"""By name; the bicubic one is the most usual. The last one is left out at scale 2,
+where it would be the box once more."""
 
 MAX_NOISE = 3.0
 """In more noise than this, gray levels, the spectrum cannot tell resamplers from other
@@ -39,12 +41,14 @@ kernels; none is then taken."""
 
 def resampler_kernels(scale: int) -> np.ndarray:
     """The kernels of all resamplers, aligned: `R x n x n`, n the side of the frame."""
-    return np.stack(
-        [
-            metrics.pad_to_frame(kernels.centre(each.make(scale), scale), scale=scale)
-            for each in RESAMPLERS.values()
-        ]
-    )
+    names = [name for name in RESAMPLERS if (name, scale) != ("nearest", 2)]
+    return np.stack([resampler_kernel(name, scale) for name in names])
+
+
+def resampler_kernel(name: str, scale: int) -> np.ndarray:
+    """The kernel of one resampler, aligned: `n x n`, n the side of the frame."""
+    made = kernels.centre(RESAMPLERS[name].make(scale), scale)
+    return metrics.pad_to_frame(made, scale=scale)
 
 
 def probabilities(
@@ -53,8 +57,9 @@ def probabilities(
     """How likely a family and each resampler are.
 
     Args:
-      losses: Losses of the resamplers' fits: mean misfits of about
-        `1 / (2 PRIOR_WEIGHT)` independent frequencies; not finite if a fit failed.
+      losses: Losses of the resamplers' fits, as many as there are at the scale: mean
+        misfits of about `1 / (2 PRIOR_WEIGHT)` independent frequencies; not finite if a
+        fit failed.
       family_loss: Loss of the family's fit.
       clarity: `Observation.clarity`: losses differ less where JPEG hides the spectrum.
 
@@ -69,8 +74,8 @@ def probabilities(
       >>> unclear[1] < 0.2
       np.True_
     """
-    allowances = clarity * np.array([each.allowance for each in RESAMPLERS.values()])
-    equal = np.array([family_loss, *(losses - allowances)])
+    allowances = np.array([each.allowance for each in RESAMPLERS.values()])
+    equal = np.array([family_loss, *(losses - clarity * allowances[: len(losses)])])
     if not np.isfinite(equal).any():
         return np.eye(1, len(equal))[0]
     nats = np.where(np.isfinite(equal), -equal / (2 * PRIOR_WEIGHT), -np.inf)

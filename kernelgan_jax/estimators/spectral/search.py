@@ -30,7 +30,7 @@ from kernelgan_jax.estimators.spectral.resamplers import (
     MAX_NOISE,
     RESAMPLERS,
     probabilities,
-    resampler_kernels,
+    resampler_kernel,
 )
 
 MIN_GAINS = {GENERALISED: 0.0025, MOTION: 0.005}
@@ -128,7 +128,7 @@ class Choice(NamedTuple):
     def half_kernel(self) -> np.ndarray:
         """The x2 kernel that leads to an x4 kernel: `n x n`, aligned."""
         if self.resampler is not None:
-            return resampler_kernels(2)[self.resampler]
+            return resampler_kernel(self.name, 2)
         shape = halve(self.family, unpack(self.fit.vector).shape)
         return np.asarray(families(2).kernel(self.family, jnp.asarray(shape)))
 

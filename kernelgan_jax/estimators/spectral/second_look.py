@@ -58,6 +58,9 @@ MIN_SIDE = 64
 
 _KINDS = (*FAMILY_NAMES, CAMERA_SHAKE)
 
+_RESAMPLERS = 3
+"""Number of the resamplers whose losses the networks are given: the first ones."""
+
 MOST_RATIO = 4.0
 """Largest logarithm of the ratio of two losses that counts."""
 
@@ -171,9 +174,9 @@ def _of_image(
 ) -> np.ndarray:
     """What the network is given of the image itself."""
     losses = np.asarray(fits.families.loss, np.float64)
-    resampled = np.full(len(RESAMPLERS), losses[GAUSSIAN])
+    resampled = np.full(_RESAMPLERS, losses[GAUSSIAN])
     if fits.resamplers is not None:
-        resampled = np.asarray(fits.resamplers.loss, np.float64)
+        resampled = np.asarray(fits.resamplers.loss, np.float64)[:_RESAMPLERS]
     others = np.concatenate([losses[GAUSSIAN + 1 :], resampled]) - losses[GAUSSIAN]
     noise_std = np.exp(float(likeliest.spectrum.log_noise) / 2)
     return np.array(

@@ -78,7 +78,7 @@ def pool(
     """
     if not len(values):
         raise ValueError("values is empty; there must be at least one image")
-    for name, kernel in zip(RESAMPLERS, resampler_kernels(scale), strict=True):
+    for name, kernel in zip(RESAMPLERS, resampler_kernels(scale), strict=False):
         # So many do not happen by chance: narrow Gaussians are often taken for one.
         if 3 * list(resamplers).count(name) > 2 * len(values):
             return Pooled(kernels.trim(np.asarray(kernel, np.float64)), 0.0)

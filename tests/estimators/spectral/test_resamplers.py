@@ -16,7 +16,7 @@ from kernelgan_jax.estimators.spectral import judge
 from kernelgan_jax.estimators.spectral.families import PARAMETERS
 from kernelgan_jax.estimators.spectral.fit import Fit
 from kernelgan_jax.estimators.spectral.noise import flat_noise_std
-from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS, resampler_kernels
 from kernelgan_jax.estimators.spectral.search import choose
 from kernelgan_jax.pixels import from_unit
 
@@ -34,6 +34,29 @@ def test_resamplers_are_found(hr, name):
     assert evidence.family == name
     assert metrics.kernel_psnr(evidence.kernel, true, scale=2) > 100
     assert judge(evidence.kernel, evidence).level == "high"
+
+
+@pytest.mark.parametrize("scale", [3, 4])
+def test_nearest_neighbours_are_found(hr, scale):
+    """Of even scales one of the four pixels about the middle is taken."""
+    # Without a part that is nearly flat aliasing looks like noise.
+    rows, columns = np.indices(hr.shape)
+    smooth = 0.5 + 0.1 * np.sin(rows / 61 + columns / 83)
+    hr = np.where(columns < 170, smooth, hr)
+    lr = hr[scale // 2 :: scale, scale // 2 :: scale]
+    evidence = analyse(from_unit(lr, np.uint8), scale=scale)
+    assert evidence.family == "nearest"
+    side = 2 - scale % 2
+    true = kernels.centre(np.full((side, side), side**-2.0), scale)
+    assert metrics.kernel_psnr(evidence.kernel, true, scale=scale) > 100
+    side = len(hr) // scale * scale
+    boxes = downscale(hr[:side, :side], blur_kernels.box(scale), scale)
+    assert analyse(from_unit(boxes, np.uint8), scale=scale).family == "box"
+
+
+def test_nearest_neighbours_at_scale_2_are_the_box():
+    assert len(resampler_kernels(2)) == len(resampler_kernels(3)) - 1
+    np.testing.assert_array_equal(blur_kernels.nearest(2), blur_kernels.box(2))
 
 
 @pytest.mark.parametrize("side", [1, 2])
