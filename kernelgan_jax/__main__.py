@@ -76,8 +76,9 @@ def _run(work: Callable[[], int]) -> NoReturn:
     """Runs a command, with the status that it returns, and ends the process."""
     _multiply_in_one_thread()
     status: list[int] = []
-    if "numpy" not in sys.modules:  # The process is the command's alone.
-        # What is registered first is called last.
+    # Else the process is not the command's alone, or others have work to do at its end,
+    # as what measures coverage: what is registered first is called last.
+    if "numpy" not in sys.modules and not atexit._ncallbacks():
         atexit.register(_leave, status)
     status.append(work())
     _end(*status)

@@ -38,7 +38,7 @@ class _Recipe(NamedTuple):
     kernel_noise: float | None
     image_noise: float
     jpeg_quality: int | None
-    camera: bool
+    camera: bool = False  # Older sets do not say it.
 
     def check(self) -> None:
         """Checks all settings; raises a ValueError if one is out of range."""
@@ -218,9 +218,9 @@ def _refuse_other_sets(folder: Path, recipe: dict[str, Any]) -> None:
     if not file.exists():
         return
     try:
-        before = json.loads(file.read_text())
+        before = _Recipe._field_defaults | json.loads(file.read_text())
         changed = [name for name in recipe if before.get(name) != recipe[name]]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(
             f"{file}: does not say how a set was made; choose another folder"
         ) from error

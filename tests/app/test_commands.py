@@ -148,7 +148,13 @@ program.command()
 
 
 @pytest.mark.parametrize(
-    ("before", "end"), [("", ""), ("import numpy", "freed\n")], ids=["alone", "within"]
+    ("before", "end"),
+    [
+        ("", ""),
+        ("import numpy", "freed\n"),
+        ("import atexit; atexit.register(print, 'earlier')", "earlier\nfreed\n"),
+    ],
+    ids=["alone", "within", "with a handler that was there before"],
 )
 def test_the_end_frees_nothing_if_the_process_is_the_command_s(before, end):
     done = subprocess.run(

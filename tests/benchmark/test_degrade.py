@@ -1,5 +1,7 @@
 """Test sets: rebuilt bit for bit, true to their protocols and to the kernels beside."""
 
+import json
+
 import helpers
 import numpy as np
 import pytest
@@ -242,6 +244,21 @@ def test_a_set_is_recorded_with_its_first_image(images, tmp_path):
         (folder / "degrade.json").write_bytes(record)
         with pytest.raises(ValueError, match="degrade.json: does not say how a set"):
             make_test_set(hr, folder, scales=[3])
+
+
+def test_a_set_that_says_nothing_of_a_camera_was_made_without_one(images, tmp_path):
+    """As all that are older than this setting."""
+    hr = images(tmp_path / "in", "a", size=(24, 24))
+    options = {"folder": tmp_path / "set", "scales": [3]}
+    make_test_set(hr, **options)
+    record = tmp_path / "set/degrade.json"
+    older = json.loads(record.read_text())
+    del older["camera"]
+    record.write_text(json.dumps(older))
+    assert make_test_set(hr, **options).names == ["a"]
+    record.write_text(json.dumps(older))
+    with pytest.raises(ValueError, match="other settings: camera"):
+        make_test_set(hr, camera=True, **options)
 
 
 def test_jpeg(tmp_path):

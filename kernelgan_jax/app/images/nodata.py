@@ -23,7 +23,8 @@ def stated_value(tags: Mapping[int, Any], dtype: np.dtype) -> np.ndarray | None:
     text = tags.get(TAG, "nan")
     if dtype.kind in "iu":
         with contextlib.suppress(ValueError, TypeError, OverflowError):
-            return np.array(int(text), dtype)  # Of 64 bits: floats do not hold all.
+            # Of 64 bits: floats do not hold all. A number that is no text may be 0.5.
+            return np.array(int(str(text)), dtype)
     with contextlib.suppress(ValueError, TypeError), np.errstate(all="ignore"):
         stated = float(text)
         found = np.array(stated).astype(dtype)

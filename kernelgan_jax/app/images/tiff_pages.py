@@ -150,6 +150,8 @@ def check_depth(page: TiffPage) -> None:
 
 def samples(page: TiffPage) -> np.ndarray:
     """The samples as they are stored, `H x W x C`."""
+    if page.compression != JPEG and photometric(page) != YCBCR:
+        page.subsampling = None  # It means nothing there, and tifffile refuses it.
     try:
         stored = _unpacked(page)
     except Exception:  # Each decompressor has its own for what is too large.

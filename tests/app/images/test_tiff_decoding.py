@@ -146,6 +146,22 @@ def test_the_value_for_no_data_has_all_of_64_bits(value):
     assert found is not None and found.item() == value
 
 
+def test_a_number_for_no_data_that_a_type_lacks():
+    """The tag should be a text, and programs write numbers, too."""
+    assert nodata.stated_value({nodata.TAG: 0.5}, np.dtype(np.uint8)) is None
+    assert nodata.stated_value({nodata.TAG: 3.0}, np.dtype(np.uint8)) == 3
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_subsampling_means_nothing_without_ycbcr(tiff, dtype, compression):
+    pixels = values(3, dtype)
+    tags = [(530, "H", 2, (2, 2), True)]  # Left by programs that converted a JPEG.
+    options = {"photometric": "rgb", "extratags": tags, "compression": compression}
+    path = tiff(pixels, **options)
+    np.testing.assert_array_equal(image_files.read(path).pixels, pixels)
+
+
 MASKED = {
     "by Pillow": (3, "uint8", {"photometric": "rgb"}),
     "turned": (3, "uint8", {"photometric": "rgb", "orientation": 6}),

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import helpers
@@ -320,6 +321,41 @@ def test_a_jpeg_without_its_tables(path, capfd):
     path.write_bytes(content[:place] + b"\0\0" + content[place + 2 :])
     assert is_refused(path, "the tables of its JPEG are missing")
     assert capfd.readouterr() == ("", "")
+
+
+YCBCR = {258: (3, [8, 8, 8]), 277: (3, [3]), 530: (3, [1, 1])}
+
+
+@pytest.mark.parametrize("compression", [LZW, DEFLATE, PACKBITS])
+@pytest.mark.parametrize("more", [0, 1, 500])
+def test_packed_ycbcr_may_have_more_rows_in_its_last_strip(path, compression, more):
+    count = 3 * COLUMNS * np.array([ROWS, ROWS, HEIGHT - 2 * ROWS])
+    parts = [bytes([80]) * n for n in count + [0, 0, more]]
+    strips = [bytes(PACKED[compression](part)) for part in parts]
+    write(path, strips, compression, kind=6, tags=YCBCR)
+    assert image_files.read(path).pixels.shape == (HEIGHT, COLUMNS, 3)
+    strips[2] = bytes(PACKED[compression](parts[2][: count[2] - 1]))
+    write(path, strips, compression, kind=6, tags=YCBCR)
+    assert is_refused(path)
+
+
+def test_a_strip_of_ycbcr_is_not_unpacked_beyond_the_picture(path):
+    strips = [zlib.compress(bytes(3 * ROWS * COLUMNS + 2**24))] * 3
+    write(path, strips, DEFLATE, kind=6, tags=YCBCR)
+    tracemalloc.start()
+    try:
+        image_files.read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**22
+
+
+def test_a_checksum_of_packed_ycbcr_that_is_wrong(path):
+    strips = [zlib.compress(bytes(3 * ROWS * COLUMNS))] * 3
+    strips[1] = strips[1][:-1] + b"!"
+    write(path, strips, DEFLATE, kind=6, tags=YCBCR)
+    assert is_refused(path, "is damaged or incomplete")
 
 
 def test_group_4_says_that_it_ends_early(path, drawing):
