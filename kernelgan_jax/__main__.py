@@ -4,14 +4,12 @@ They need packages that the library does not, which is looked at here, before an
 imports them.
 """
 
-import atexit
-import contextlib
 import importlib.util
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 COMMAND_PACKAGES = {
@@ -35,12 +33,14 @@ _PATIENCE = 2.0
 
 def command() -> NoReturn:
     """The program `kernelgan-jax`: runs a command and ends the process."""
-    _run(main)
+    _multiply_in_one_thread()
+    _end(main())
 
 
 def benchmark_command() -> NoReturn:
     """The program `kernelgan-benchmark`: runs it and ends the process."""
-    _run(benchmark)
+    _multiply_in_one_thread()
+    _end(benchmark())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,31 +70,6 @@ def benchmark() -> int:
     from kernelgan_jax.benchmark import cli
 
     return cli.main()
-
-
-def _run(work: Callable[[], int]) -> NoReturn:
-    """Runs a command, with the status that it returns, and ends the process."""
-    _multiply_in_one_thread()
-    status: list[int] = []
-    # Else the process is not the command's alone, or others have work to do at its end,
-    # as what measures coverage: what is registered first is called last.
-    if "numpy" not in sys.modules and not atexit._ncallbacks():
-        atexit.register(_leave, status)
-    status.append(work())
-    _end(*status)
-
-
-def _leave(status: Sequence[int]) -> None:
-    """Ends a process whose threads have ended, and that nothing is left to do in.
-
-    Python would free what it holds piece by piece, compiled programs among it: nearly a
-    tenth of a second. After an error that has no status it does.
-    """
-    if status:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, OSError, ValueError):
-                stream.flush()  # It may be None, or gone.
-        os._exit(status[0])
 
 
 def _multiply_in_one_thread() -> None:

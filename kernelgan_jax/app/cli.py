@@ -21,9 +21,6 @@ from kernelgan_jax.version import __version__
 
 _HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
 
-_NEW_OBJECTS = 10_000
-"""After so many new objects Python looks for garbage, in place of 700."""
-
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
@@ -90,10 +87,8 @@ def _status(argv: Sequence[str] | None) -> int:
 def _run(options: Options) -> int:
     """Carries out what the command line asks for; imports JAX."""
     # Modules stay. Looking for garbage among them again and again while they are
-    # imported takes a sixth of the time. Matplotlib is imported later, in a thread,
-    # while garbage is looked for, but not after every 700 new objects.
+    # imported takes a sixth of the time.
     first = gc.isenabled() and "jax" not in sys.modules
-    often = gc.get_threshold()
     if first:
         gc.disable()
     try:
@@ -102,13 +97,11 @@ def _run(options: Options) -> int:
         if first:
             gc.freeze()
             gc.enable()
-            gc.set_threshold(_NEW_OBJECTS)
     try:
         return run.run(options)
     finally:
-        if first:
-            gc.set_threshold(*often)
-            gc.freeze()  # Python looks once more when it ends.
+        if first:  # Python looks once more when it ends.
+            gc.freeze()
 
 
 def _usage(argv: Sequence[str]) -> str:

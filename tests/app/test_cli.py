@@ -454,29 +454,6 @@ def test_entry_points(command, tmp_path):
 # --- What lies in the way, and who else is there ---
 
 
-GARBAGE = """
-import gc, sys, types
-from kernelgan_jax.app import cli
-
-usual = gc.get_threshold()[0]
-state = lambda: (gc.isenabled(), gc.get_threshold()[0] // usual)
-sys.modules["kernelgan_jax.app.run"] = types.SimpleNamespace(
-    run=lambda options: print(*state(), gc.get_freeze_count() > 0) or 0
-)
-print(cli.main(["--image=photo.png"]), *state())
-"""
-
-
-def test_garbage_is_looked_for_less_often_during_a_run():
-    done = subprocess.run(
-        [sys.executable, "-c", GARBAGE], capture_output=True, text=True, check=True
-    )
-    run, after = done.stdout.splitlines()
-    enabled, times, frozen = run.split()
-    assert (enabled, frozen) == ("True", "True") and int(times) >= 5
-    assert after == "0 True 1"
-
-
 def test_names_that_collide_with_the_program_s_own_files(tmp_path, capsys, estimation):
     names = ["manifest.jsonl.png", "...png", "..png", "b\x1b[31m.png"]
     names += ["\udcff.png"] if sys.platform == "linux" else []  # No text at all.
