@@ -90,11 +90,14 @@ def super_resolve(
 
 
 def _asks_for_caution(image: image_files.Image, planned: Plan) -> bool:
-    """Whether a camera made the image as it is, which is not allowed for."""
+    """Whether a camera made the image as it is, which is not allowed for.
+
+    Deblurring alone is better without (docs/deep_wiener.md).
+    """
     settings = planned.config
     bold = isinstance(settings, DeepWienerConfig) and not settings.noise_std
-    estimated = planned.source == "estimated"
-    return bold and estimated and exif.is_of_camera(image.exif, image.pixels.shape[:2])
+    enlarged = planned.scale > 1 and planned.source == "estimated"
+    return bold and enlarged and exif.is_of_camera(image.exif, image.pixels.shape[:2])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

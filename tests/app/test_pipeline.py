@@ -547,14 +547,10 @@ def test_refitted_kernel_is_told_of_and_written(tmp_path, estimation, monkeypatc
     assert not (task.folder / "refitted_kernel_x2.npy").exists()
 
 
-def test_a_camera_s_own_image_is_told_of_the_preset_for_it(
-    tmp_path, estimation, monkeypatch
-):
-    monkeypatch.setattr(
-        super_resolving,
-        "super_resolve_planned",
-        lambda keys, images, plans, **_: [bicubic_resize(to_unit(images[0]), 2)],
-    )
+def test_a_camera_s_own_image_is_told_of_the_preset_for_it(tmp_path, estimation):
+    estimation.function = lambda keys, images, *, scale, **_: [
+        makers.estimate(scale=scale)
+    ]
     exif = pillow.Exif()
     exif[ExifTags.Base.Make] = "Maker"
     exif[ExifTags.IFD.Exif] = {
@@ -566,6 +562,7 @@ def test_a_camera_s_own_image_is_told_of_the_preset_for_it(
         ("shrunk", 40, Config(), False),
         ("cautious", 48, Config(deep_wiener=DeepWienerConfig(noise_std=0.1)), False),
         ("other", 48, Config(sr="zssr"), False),
+        ("blurred", 48, Config(scale=1), False),
     ):
         path, folder = tmp_path / f"{name}.jpg", tmp_path / name
         pillow.fromarray(helpers.ramps(64, side)).save(path, exif=exif)
