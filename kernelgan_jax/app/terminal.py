@@ -174,10 +174,12 @@ def summary_line(summary: Summary) -> str:
     parts = []
     if summary.failure:
         parts.append(f"NOT CONVERGED ({summary.failure})")
+    kernel = f"{summary.family} kernel".strip()
     if summary.widths != "-":
-        kernel = f"{summary.family} kernel".strip()
         direction = "" if summary.angle == "-" else f" at {summary.angle}"
         parts.append(f"{kernel} {summary.widths}{direction}")
+    elif summary.family and not summary.failure:  # One pixel has no width.
+        parts.append(kernel)
     if summary.level != "-" and not summary.failure:
         reason = f": {summary.reason}" if summary.reason else ""
         parts.append(f"confidence {summary.level}{reason}")

@@ -32,6 +32,13 @@ def test_summary_line():
     assert line.startswith("a.png: camera shake kernel 2.00 × 1.00 px")
 
 
+def test_a_kernel_of_one_pixel_is_named_without_widths():
+    one = GOOD._replace(family="nearest", widths="-", angle="-")
+    assert terminal.summary_line(one).startswith("a.png: nearest kernel, ")
+    failed = one._replace(failure="why")
+    assert "nearest" not in terminal.summary_line(failed)
+
+
 def test_summary_line_with_a_confidence_and_a_note():
     summary = GOOD._replace(level="low", reason="a $reason", note="a $note")
     line = terminal.summary_line(summary)

@@ -21,7 +21,11 @@ from kernelgan_jax.estimate import Confidence, Evidence, Spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 from kernelgan_jax.estimators.spectral.noise import jpeg_noise_std
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
-from kernelgan_jax.estimators.spectral.rating import Expected, level_of
+from kernelgan_jax.estimators.spectral.rating import (
+    Expected,
+    level_of,
+    relative_errors,
+)
 
 SR_LOSS_FACTORS = {1: 2.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
@@ -79,7 +83,7 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     samples = evidence.samples[finite] if finite.any() else framed[None]
     covariances = equivalent_gaussian.covariances(samples, scale=scale)
     own = equivalent_gaussian.covariances(kernel[None], scale=scale)[0]
-    errors = _relative_errors(own, covariances)
+    errors = relative_errors(own, covariances)
     losses = np.asarray(
         _sr_losses(scale)(
             framed.astype(np.float32), samples.astype(np.float32), _spectrum(evidence)
@@ -148,13 +152,6 @@ def _sr_losses(scale: int) -> programs.Program[jax.Array]:
         return jax.vmap(lambda true: loss(kernel, spectrum, true))(samples)
 
     return programs.jit(losses, name=f"super-resolution losses x{scale}")
-
-
-def _relative_errors(own: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-    """`metrics.relative_error` of one covariance against each of many."""
-    norms = np.linalg.norm(covariances, axis=(1, 2))
-    apart = np.linalg.norm(own - covariances, axis=(1, 2))
-    return np.divide(apart, norms, out=np.full_like(norms, np.inf), where=norms > 0)
 
 
 def _widths(covariances: np.ndarray) -> np.ndarray:

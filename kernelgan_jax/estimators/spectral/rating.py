@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax import equivalent_gaussian, kernels, metrics
+from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.confidence_levels import Level
 from kernelgan_jax.estimate import Evidence
 
@@ -39,6 +39,10 @@ NARROW = 0.6
 pixels it is at least 0.5."""
 
 
+LEAST_NORM = 0.03
+"""Norm of a covariance up to which a kernel has next to no width, pixels^2."""
+
+
 class Expected(NamedTuple):
     """Expected errors of a kernel, as in `Confidence`."""
 
@@ -47,12 +51,23 @@ class Expected(NamedTuple):
     sr_loss: float
 
 
+def relative_errors(own: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Relative errors of a covariance if each of many is the true one.
+
+    That is `metrics.relative_error`, but kernels of next to no width are all the same,
+    as those of nearest-neighbour downscaling.
+    """
+    norms = np.maximum(np.linalg.norm(covariances, axis=(1, 2)), LEAST_NORM)
+    found: np.ndarray = np.linalg.norm(own - covariances, axis=(1, 2)) / norms
+    return found
+
+
 def level_of(
     covariance: np.ndarray, evidence: Evidence, expected: Expected
 ) -> tuple[Level, str]:
     """The level of a kernel of a covariance (`equivalent_gaussian`), and its reason."""
     spectral = equivalent_gaussian.covariance(evidence.kernel, scale=evidence.scale)
-    distance = metrics.relative_error(covariance, spectral)
+    distance = relative_errors(covariance, spectral[None])[0]
     _, shorter, _ = kernels.Widths.of(covariance)
     if not evidence.converged:
         return "low", "the search for the spectral kernel did not converge"

@@ -102,6 +102,18 @@ def test_the_errors_are_those_of_single_samples():
     assert found.shorter_std == pytest.approx(shorter.std())
 
 
+def test_a_kernel_without_width_is_certain_if_all_samples_are():
+    """One pixel of nine (nearest neighbour): its covariance is 0 but for rounding."""
+    one = kernels.centre(blur_kernels.nearest(3), 3)
+    samples = np.stack([metrics.pad_to_frame(one, scale=3)] * 10)
+    certain = judge(one, evidence()._replace(scale=3, kernel=one, samples=samples))
+    assert certain.covariance_error < 1e-3 and certain.level == "high"
+    samples[:1] = metrics.pad_to_frame(kernels.centre(blur_kernels.box(3), 3), scale=3)
+    doubted = judge(one, evidence()._replace(scale=3, kernel=one, samples=samples))
+    assert doubted.covariance_error == pytest.approx(0.1**0.5, rel=1e-3)
+    assert doubted.level == "medium"
+
+
 def test_the_angle_of_a_round_kernel_is_unknown():
     thin = evidence(gaussian(4.0, 0.7))
     assert judge(thin.kernel, thin).angle_std < 3
