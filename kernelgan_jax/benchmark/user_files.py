@@ -57,7 +57,9 @@ def load_systems(text: str) -> list[System]:
     file, _, function = text.rpartition(":") if ".py:" in text else (text, "", "")
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"{file}: no such file")
+        known = ", ".join(configuration.preset_names())
+        presets = "" if path.suffix else f" or preset, which are {known}"
+        raise ValueError(f"{file}: no such file{presets}")
     module, digest = _load(path)
     if not function:
         if not hasattr(module, "get_config"):

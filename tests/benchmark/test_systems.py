@@ -323,6 +323,8 @@ def test_a_preset_is_a_system(tmp_path, monkeypatch):
     (system,) = load_systems("real")
     assert system.name == "real" and system.estimator == "spectral"
     assert system.method_config.kernel_std == 0.2
+    with pytest.raises(ValueError, match="^rael: no such file or preset, .* real, "):
+        load_systems("rael")
 
 
 # --- Finished results ---
