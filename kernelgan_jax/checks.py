@@ -39,7 +39,8 @@ def known(name: str, value: Any) -> None:
         raise ValueError(
             f"{name} is traced, as inside of jax.jit; this function works on arrays "
             "that are known: call it outside, or, of what can be traced, "
-            "spectral_likelihood, super_resolution.wiener_filter or deep_wiener.apply"
+            "estimators.spectral.spectral_likelihood, super_resolution.wiener_filter "
+            "or super_resolution.deep_wiener.apply"
         )
 
 
@@ -137,6 +138,11 @@ def whole(name: str, value: Any, *, maximum: int | None = None) -> int:
         ...
       ValueError: scale is 0; it must be a positive integer
     """
+    if traced(value):
+        raise ValueError(
+            f"{name} is traced, as an argument of a function in jax.jit; it must be a "
+            f"positive integer: name it there, as jax.jit(f, static_argnames='{name}')"
+        )
     is_integer = isinstance(value, int | np.integer)
     is_integer &= not isinstance(value, bool | np.timedelta64)
     if not (is_integer and value >= 1 and (maximum is None or value <= maximum)):

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernelgan_jax import checks
+from kernelgan_jax import checks, downscale
+from kernelgan_jax.super_resolution import deep_wiener
 
 
 def test_legal_values_pass():
@@ -21,6 +22,20 @@ def test_legal_values_pass():
         checks.floating("image", jnp.ones((2, 3), dtype), (2, 3))
         checks.unit_sum("kernel", jnp.full((5, 5), 0.04, dtype))
         checks.floating("image", np.ones((2, 3, 1), jnp.dtype(dtype)), (2, 3))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda scale: downscale(jnp.ones((8, 8)), jnp.ones((1, 1)), scale),
+        lambda scale: deep_wiener.apply(
+            {}, jnp.ones((8, 8, 1)), jnp.ones((1, 1)), scale=scale
+        ),
+    ],
+)
+def test_a_traced_scale_says_how_to_make_it_static(function):
+    with pytest.raises(ValueError, match="^scale is traced, .*static_argnames='scale'"):
+        jax.jit(function)(2)
 
 
 def test_traced_values_pass():

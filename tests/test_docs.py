@@ -4,6 +4,7 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import ROOT
 from test_api import MODULES
@@ -22,6 +23,24 @@ def test_the_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
     names = {}
     for block in blocks(page):
         exec(compile(block, page.name, "exec"), names)
+
+
+def test_the_examples_of_extending_keep_the_contracts():
+    """What the contract tests ask of each entry of the registries."""
+    names = {}
+    for block in blocks(ROOT / "docs/adding.md"):
+        exec(compile(block, "adding.md", "exec"), names)
+    reports = []
+    (found,) = names["estimate"](
+        [None], [np.zeros((9, 9, 1), np.float32)],
+        scale=2, config=None, evidence=[None], progress=reports.append,
+    )  # fmt: skip
+    assert found.scale == 2 and [(r.step, r.total) for r in reports] == [(1, 1)]
+    settings = names["MineConfig"]()
+    adapted = settings.for_image(scale=2, noise_std=0.0, image_shape=None)
+    assert adapted == (settings, ())
+    with pytest.raises(ValueError, match="^config.mine.width is 0; it must be "):
+        names["MineConfig"](width=0)
 
 
 def test_readme_has_blocks():

@@ -151,13 +151,19 @@ def expanded(path: str) -> str:
 def _module(path: str) -> ModuleType:
     if path in preset_names():
         return preset(path)
+    near = difflib.get_close_matches(Path(path).stem, preset_names(), 1)
+    choice = f"a Python file or one of {', '.join(preset_names())}" + "".join(
+        f"; did you mean --config={name}?" for name in near
+    )
     if not path.endswith(".py"):
-        raise UsageError(
-            f"--config={path}: it must be a Python file or one of "
-            f"{', '.join(preset_names())}"
-        )
+        raise UsageError(f"--config={path}: it must be {choice}")
     path = expanded(path)
-    if problem := files.not_a_file(path):
+    try:
+        problem = files.not_a_file(path)
+    except FileNotFoundError as error:
+        missing = f"{error.strerror}: {path!r}"
+        raise UsageError(f"--config: {missing}; it must be {choice}") from error
+    if problem:
         raise UsageError(f"--config: {path} {problem}, not a Python file")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None and spec.loader is not None  # as the suffix is .py

@@ -376,6 +376,7 @@ def _config(
         if values.sr not in (None, "onnx"):
             raise UsageError(f"--sr_model and --sr={values.sr} exclude each other")
         values["sr"].value = "onnx"
+    short = {}
     for flag, name in _SHORT.items():
         value = getattr(values, flag)
         if value is None:
@@ -390,6 +391,7 @@ def _config(
             raise UsageError(f"--{flag} and --config.{name} exclude each other")
         place[last] = value
         explicit = [*explicit, name]
+        short[name] = flag
     known = None
     if values.kernel is not None:
         known = "--kernel"
@@ -406,7 +408,13 @@ def _config(
         settings["estimator"] = "bicubic"
     if known and "estimator" in explicit:
         raise UsageError(f"{known} and --config.estimator exclude each other")
-    config = configuration.choose(file, settings, explicit)
+    try:
+        config = configuration.choose(file, settings, explicit)
+    except UsageError as error:  # It names the setting, and the user named the flag.
+        name = str(error).partition(" is ")[0].removeprefix("config.")
+        if name not in short:
+            raise
+        raise UsageError(f"--{short[name]}: {error}") from error
     if not config.chosen_estimator.estimates and config.chosen_method is None:
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
     if not config.chosen_estimator.estimates and values.band is not None:

@@ -46,8 +46,10 @@ def super_resolve(
     fitted = image_encoding.fit(enlarged, job.format)
     notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
     if _asks_for_caution(ready.image, planned):
+        scale = planned.scale
+        preset = "--config=real" if scale == 2 else f"--config=real --scale={scale}"
         notes.append(
-            "with the usual settings (there is --config=real for images that come "
+            f"with the usual settings (there is {preset} for images that come "
             "straight from a camera, as this one seems to)"
         )
     frames: list[Callable[[], image_files.Image]] = []

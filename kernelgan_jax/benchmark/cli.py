@@ -187,8 +187,8 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE.py:FUNCTION",
         help="a system of your own: function(image, *, scale, seed) returns a kernel, "
         "an image or both, function(image, kernel, *, scale, seed) returns an image; "
-        "scale and seed can be left out; or the file of a config, FILE.py; can be "
-        "given several times",
+        "scale and seed can be left out; or the settings of a config, FILE.py or a "
+        "preset such as real; can be given several times",
     )
     command.add_argument(
         "--results",

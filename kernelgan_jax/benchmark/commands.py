@@ -111,9 +111,9 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
         systems.append(SYSTEMS[name])
     own = list(systems)
     for text in arguments.sr_weights:
-        systems += with_network(own, text)
+        systems += _some(with_network(own, text), f"--sr_weights={text}")
     if arguments.deblur:
-        systems += with_deblurring(own)
+        systems += _some(with_deblurring(own), "--deblur")
     for text in arguments.system:
         systems += load_systems(text)
     for text in arguments.results:
@@ -124,6 +124,16 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
     if not systems:
         raise ValueError("there is no system to evaluate")
     check_names(systems)
+    return systems
+
+
+def _some(systems: list[System], flag: str) -> list[System]:
+    """The systems that a flag makes of those with kernels; at least one."""
+    if not systems:
+        raise ValueError(
+            f"{flag} is for kernels, and --systems names none that has one; add one, "
+            "as --systems=spectral"
+        )
     return systems
 
 

@@ -29,7 +29,7 @@ _KEYWORDS = ("scale", "seed")
 
 
 def load_systems(text: str) -> list[System]:
-    """Loads systems from a file of the user's: `PATH.py:FUNCTION`, or a config.
+    """Loads systems: of a file of the user's, `PATH.py:FUNCTION`, or of a config.
 
     The function takes an LR image, `h x w x C`, and of the keywords `scale` and `seed`
     those that it names. It returns a kernel (`n x m`), which the benchmark then
@@ -37,10 +37,11 @@ def load_systems(text: str) -> list[System]:
     `H x W`; uint8, uint16 or floating point in [0, 1]), or both in a tuple. A function
     with a second parameter `kernel` is a super-resolution method: it gets the true
     kernel in one row of the table and KernelGAN's in another, and returns the image.
-    The file of a config, `PATH.py`, is the estimator with these settings.
+    The file of a config, `PATH.py`, or the name of a preset, such as `real`, is the
+    estimator with these settings.
 
     Args:
-      text: The path, and after a colon the name of the function.
+      text: The path, and after a colon the name of the function; or a preset.
 
     Raises:
       ValueError: If there is no such file or function, or the file does not run.
@@ -51,10 +52,14 @@ def load_systems(text: str) -> list[System]:
       Traceback (most recent call last):
       ValueError: missing.py: no such file
     """
+    if text in configuration.preset_names():
+        return [_of_config(Path(text), configuration.preset(text).get_config)]
     file, _, function = text.rpartition(":") if ".py:" in text else (text, "", "")
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"{file}: no such file")
+        known = ", ".join(configuration.preset_names())
+        presets = "" if path.suffix else f" or preset, which are {known}"
+        raise ValueError(f"{file}: no such file{presets}")
     module, digest = _load(path)
     if not function:
         if not hasattr(module, "get_config"):

@@ -388,6 +388,28 @@ def test_config_files_that_do_not_work_are_one_line(
 def test_a_missing_config_file_is_one_line(capsys):
     line = refused(capsys, "--config=absent.py")
     assert "No such file or directory: " in line and "absent.py'" in line
+    assert "or one of ablation_single_layer, real, " in line
+
+
+@pytest.mark.parametrize("name", ["configs/reel.py", "real.py", "configs/real", "rael"])
+def test_a_missing_config_file_is_taken_for_a_misspelt_preset(
+    tmp_path, monkeypatch, capsys, name
+):
+    monkeypatch.chdir(tmp_path)  # as after `pip install`, where configs/ is not there
+    assert "; did you mean --config=real?" in refused(capsys, f"--config={name}")
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--strength=2"], "--strength: config.deep_wiener.strength is 2.0; it must"),
+        (["--strength=0.5", "--sr=none"], "--strength: config.deep_wiener.strength is"),
+        (["--scale=9"], "--scale: config.scale is 9; it must be a whole number from"),
+        (["--scale=3", "--config=x2_paper"], "--scale: config.scale is 3; it must be"),
+    ],
+)
+def test_a_wrong_value_of_a_short_flag_is_said_of_the_flag(capsys, flags, expected):
+    assert refused(capsys, *flags).startswith(expected)
 
 
 # --- What flags replace ---

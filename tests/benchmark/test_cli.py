@@ -160,6 +160,14 @@ def test_faults_give_status_1(own_data, tmp_path, capsys):
         (["evaluate", "--data=nowhere", "--systems=magic"], "--systems=magic"),
         (["evaluate", "--data=nowhere", "--systems=none"], "no system"),
         (["evaluate", "--data=nowhere", "--system=nowhere.py:f"], "nowhere.py"),
+        (
+            ["evaluate", "--data=a", "--systems=bicubic", "--sr_weights=usrnet=a.npz"],
+            "--sr_weights=usrnet=a.npz is for kernels, and --systems names none",
+        ),
+        (
+            ["evaluate", "--data=a", "--systems=bicubic", "--deblur"],
+            "--deblur is for kernels, and --systems names none",
+        ),
         (["evaluate", "--data=nowhere", "--results=a"], "NAME=FOLDER"),
         (["evaluate", "--data=nowhere", "--results=a=nowhere"], "no such folder"),
         (["evaluate", "--data=nowhere", "--results=flow=."], "two systems named flow"),

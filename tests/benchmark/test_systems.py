@@ -318,6 +318,15 @@ def test_systems_that_cannot_be_loaded(plugs, text, words):
         load_systems(text.format(plugs.parent))
 
 
+def test_a_preset_is_a_system(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # as after `pip install`, where configs/ is not there
+    (system,) = load_systems("real")
+    assert system.name == "real" and system.estimator == "spectral"
+    assert system.method_config.kernel_std == 0.2
+    with pytest.raises(ValueError, match="^rael: no such file or preset, .* real, "):
+        load_systems("rael")
+
+
 # --- Finished results ---
 
 

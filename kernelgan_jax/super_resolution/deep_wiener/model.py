@@ -63,7 +63,8 @@ def apply(
     """Enlarges an image with a kernel.
 
     Pure and differentiable; may be jitted and vmapped (one compilation for each shape
-    of image and kernel).
+    of image and kernel). Of its arguments `scale`, `wraps` and `network` are static:
+    `jax.jit(apply, static_argnames=("scale", "wraps", "network"))`.
 
     Args:
       params: As `init` gives them, or a file of weights.
@@ -89,7 +90,7 @@ def apply(
     """
     image = checks.jax_array("image", image)
     kernel = checks.jax_array("kernel", kernel)
-    if scale not in SCALES:
+    if checks.scale(scale) not in SCALES:
         legal = ", ".join(map(str, SCALES))
         raise ValueError(f"scale is {scale!r}; it must be one of: {legal}")
     wiener.check(image, kernel, scale, noise_std=noise_std, kernel_std=kernel_std)
