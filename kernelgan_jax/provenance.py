@@ -14,12 +14,11 @@ PACKAGE = Path(__file__).parent
 _SUFFIXES = (".py", ".npz")
 """Source files and data: all that results can depend on."""
 
-
 _HASHING = threading.Lock()
 """Threads that ask at once wait for the first of them."""
 
 
-def provenance(root: Path = PACKAGE) -> str:
+def provenance(*, root: Path = PACKAGE) -> str:
     """Version and SHA-256 digest of the package's source files and data.
 
     It changes when a file changes, comes, goes or is renamed.

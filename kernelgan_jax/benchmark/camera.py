@@ -65,14 +65,14 @@ _DIAGONAL = np.array(
 
 
 def develop(
-    scene: np.ndarray, rng: np.random.Generator, *, noise_std: float
+    rng: np.random.Generator, scene: np.ndarray, *, noise_std: float
 ) -> np.ndarray:
     """The image that a camera makes of a scene.
 
     Args:
+      rng: Source of the noise.
       scene: `H x W x 3`, sRGB in [0, 1]: what each pixel of the sensor would see
         of each colour.
-      rng: Source of the noise.
       noise_std: Standard deviation of the sensor's noise at middle gray, in [0, 1].
 
     Returns:

@@ -90,7 +90,7 @@ class _Recipe(NamedTuple):
         lr = downscale(to_unit(pixels).astype(np.float64), kernel, scale)
         noise_std = self.image_noise / 255
         if self.camera:
-            lr = camera_images.develop(lr, rng, noise_std=noise_std)
+            lr = camera_images.develop(rng, lr, noise_std=noise_std)
         else:
             lr = lr + noise_std * rng.standard_normal(lr.shape)
         stored = from_unit(lr, pixels.dtype)

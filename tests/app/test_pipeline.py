@@ -570,12 +570,6 @@ def test_a_camera_s_own_image_is_told_of_the_preset_for_it(tmp_path, estimation)
         assert statuses([Task(path, folder)], done) == ["done"]
         report = helpers.strict_json(folder / "report.json")
         assert ("--config=real" in report["super_resolution"]["note"]) == told
-    estimation.function = lambda *_, **__: [makers.estimate(scale=4)]
-    monkeypatch.setattr(
-        super_resolving,
-        "super_resolve_planned",
-        lambda keys, images, plans, **_: [bicubic_resize(to_unit(images[0]), 4)],
-    )
     larger = Job(config=Config(scale=4), figures=False)
     task = Task(tmp_path / "own.jpg", tmp_path / "larger")
     assert statuses([task], larger) == ["done"]

@@ -32,7 +32,7 @@ def test_the_interpolation_is_exact_where_colours_change_evenly():
 
 def test_a_flat_scene_stays_flat():
     scene = np.broadcast_to([0.2, 0.5, 0.8], (33, 41, 3))
-    made = camera.develop(scene, np.random.default_rng(0), noise_std=0.0)
+    made = camera.develop(np.random.default_rng(0), scene, noise_std=0.0)
     np.testing.assert_allclose(made, scene, atol=1e-9)
 
 
@@ -40,7 +40,7 @@ def test_noise_is_larger_in_shadows_and_mostly_removed():
     """It grows with the root of the light, and sRGB stretches shadows by more."""
     rng = np.random.default_rng(0)
     dark, middle = (
-        camera.develop(np.full((64, 64, 3), level), rng, noise_std=0.05)[..., 1]
+        camera.develop(rng, np.full((64, 64, 3), level), noise_std=0.05)[..., 1]
         for level in (0.25, 0.5)
     )
     assert 0.01 < middle.std() < 0.04
@@ -52,7 +52,7 @@ def test_noise_is_larger_in_shadows_and_mostly_removed():
 def test_edges_are_sharpened():
     scene = np.full((40, 40, 3), 0.3)
     scene[:, 20:] = 0.7
-    made = camera.develop(scene, np.random.default_rng(0), noise_std=0.0) @ LUMA
+    made = camera.develop(np.random.default_rng(0), scene, noise_std=0.0) @ LUMA
     assert made.max() > 0.75 and made.min() < 0.25
     np.testing.assert_allclose(made[20, [4, -4]], [0.3, 0.7], atol=1e-3)
 
