@@ -120,7 +120,9 @@ def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look
         max_side=SIDE // scale,
         min_side=2 * (BORDER + -(-MIN_SIDE // (2 * scale))),
     )
-    parts = [part for part in parts if _is_mostly_picture(part[1])]
+    parts = [part for part in parts if _share(part[1]) <= 0.5]
+    # What is drawn shows beyond its own pixels, too.
+    parts = [part for part in parts if not _share(part[1])] or parts
     if not parts:
         return None
     compared = list(compared_kernels.compared(likeliest, fits, scale=scale))
@@ -151,11 +153,11 @@ def look(measured: Measured, fits: Fits, likeliest: Best, *, scale: int) -> Look
     return Look(compared, suited, inputs.astype(np.float32))
 
 
-def _is_mostly_picture(unusable: np.ndarray | None) -> bool:
-    """Whether at least half of a part is picture, apart from its rim."""
+def _share(unusable: np.ndarray | None) -> float:
+    """How much of a part is no picture, apart from its rim: 0 to 1."""
     if unusable is None:
-        return True
-    return bool(unusable[BORDER:-BORDER, BORDER:-BORDER].mean() <= 0.5)
+        return 0.0
+    return float(unusable[BORDER:-BORDER, BORDER:-BORDER].mean())
 
 
 def _seen(

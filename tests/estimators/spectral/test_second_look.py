@@ -90,6 +90,20 @@ def test_text_does_not_make_a_picture_soft(fitted):
     assert apart.max() < 0.35
 
 
+def test_quarters_without_text_decide(fitted):
+    """Letters show beyond their own pixels."""
+    measured, fits, likeliest = fitted
+    large = measured._replace(own=np.tile(measured.own, (2, 2, 1)))
+    text = np.zeros(large.own.shape[:2], bool)
+    text[-40:-30, 40:-40] = True
+    plain, drawn = (
+        second_look.look(each, fits, likeliest, scale=SCALE).inputs
+        for each in (large, large._replace(unusable=text))
+    )
+    assert (len(plain), len(drawn)) == (4, 2)
+    np.testing.assert_array_equal(drawn, plain[:2])
+
+
 def test_a_part_of_which_little_is_picture_is_left_out(fitted):
     measured, *found = fitted
     text = np.zeros(measured.own.shape[:2], bool)
