@@ -151,18 +151,14 @@ def expanded(path: str) -> str:
 def _module(path: str) -> ModuleType:
     if path in preset_names():
         return preset(path)
-    near = difflib.get_close_matches(Path(path).stem, preset_names(), 1)
-    choice = f"a Python file or one of {', '.join(preset_names())}" + "".join(
-        f"; did you mean --config={name}?" for name in near
-    )
     if not path.endswith(".py"):
-        raise UsageError(f"--config={path}: it must be {choice}")
+        raise UsageError(f"--config={path}: {_choice(path)}")
     path = expanded(path)
     try:
         problem = files.not_a_file(path)
     except FileNotFoundError as error:
         missing = f"{error.strerror}: {path!r}"
-        raise UsageError(f"--config: {missing}; it must be {choice}") from error
+        raise UsageError(f"--config: {missing}; {_choice(path)}") from error
     if problem:
         raise UsageError(f"--config: {path} {problem}, not a Python file")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
@@ -170,6 +166,14 @@ def _module(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _choice(path: str) -> str:
+    """What `--config` takes, and the preset that may be meant by a path."""
+    names = preset_names()
+    near = difflib.get_close_matches(Path(path).stem, names, 1)
+    meant = f"; did you mean --config={near[0]}?" if near else ""
+    return f"it must be a Python file or one of {', '.join(names)}{meant}"
 
 
 def _plain(name: str, settings: Any) -> Settings:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernelgan_jax import equivalent_gaussian, kernels
-from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS, resampler_kernels
+from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS, resampler_kernel
 
 CHANGE = 0.8
 """Standard deviation of the logarithm of the variances over an image, away from their
@@ -78,10 +78,11 @@ def pool(
     """
     if not len(values):
         raise ValueError("values is empty; there must be at least one image")
-    for name, kernel in zip(RESAMPLERS, resampler_kernels(scale), strict=False):
+    for name in RESAMPLERS:
         # So many do not happen by chance: narrow Gaussians are often taken for one.
         if 3 * list(resamplers).count(name) > 2 * len(values):
-            return Pooled(kernels.trim(np.asarray(kernel, np.float64)), 0.0)
+            kernel = np.asarray(resampler_kernel(name, scale), np.float64)
+            return Pooled(kernels.trim(kernel), 0.0)
     mean, noise = np.median(values, 0), variances
     for _ in range(ROUNDS):
         mean = (values / noise).sum(0) / (1 / noise).sum(0)
