@@ -1,4 +1,4 @@
-"""Makes training pairs: random kernels, noise, JPEG, sharpening, estimated kernels.
+"""Makes training pairs: random kernels, noise, cameras, JPEG, estimated kernels.
 
 Pure JAX, for one image; the training program vmaps and jits it. The HR patch is larger
 than what is trained on, so that borders play no role and the blocks of JPEG start
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernelgan_jax import kernels, transfer_functions
+from kernelgan_jax import camera, kernels, transfer_functions
 from kernelgan_jax.pixels import LUMA
 from kernelgan_jax.super_resolution.deep_wiener import random_kernels
 from kernelgan_jax.super_resolution.deep_wiener.jpeg import jpeg, smooth
@@ -19,6 +19,9 @@ from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
 
 LR_SIZES = {1: 96, 2: 64, 3: 48, 4: 48}
 """Side of the LR patches, by scale."""
+
+CAMERAS = 0.25
+"""Part of the LR patches that are developed as in a camera."""
 
 _MARGIN = 4
 """LR pixels around patches that are cut off at the end."""
@@ -50,11 +53,13 @@ def degrade(
 ) -> Pair:
     """Makes a training pair of an HR patch.
 
-    Half of the LR patches have noise (up to 25 gray levels; white, or brighter where
-    the image is, or correlated as demosaicing leaves it), a fifth JPEG of quality 30 to
-    100, with and without chroma subsampling, 5 % are sharpened, 10 % gray. What the
-    network is told of the noise is wrong by some 15 %; of JPEG it sometimes knows only
-    that there is some, or nothing.
+    A quarter of the LR patches are what a camera makes of its sensor's light, with
+    noise of 0.2 to 8 gray levels, most of them with JPEG of quality 75 to 100; of these
+    the network knows little: neither their noise nor their kernel is found. Half of the
+    others have noise (up to 25 gray levels; white, or brighter where the image is, or
+    correlated), a fifth JPEG of quality 30 to 100, with and without chroma subsampling,
+    5 % are sharpened, 10 % gray. What the network is told of the noise is wrong by some
+    15 %; of JPEG it sometimes knows only that there is some, or nothing.
 
     Args:
       key: JAX random key.
@@ -64,20 +69,22 @@ def degrade(
         inverse of the blur is exact up to the borders of the LR patch. Otherwise it is
         part of a larger image, of which nothing is known.
     """
-    keys = iter(jax.random.split(key, 24))
+    keys = iter(jax.random.split(key, 40))
 
     def chance(probability: float) -> jax.Array:
         return jax.random.bernoulli(next(keys), probability)
 
-    def uniform(low: float, high: float) -> jax.Array:
+    def uniform(low: jax.Array | float, high: float) -> jax.Array:
         return jax.random.uniform(next(keys), minval=low, maxval=high)
 
     hr = patch.astype(jnp.float32) / 255
     gray = chance(0.1)
+    is_camera = chance(CAMERAS) & ~gray
     hr = jnp.where(gray, jnp.broadcast_to(_luma(hr), hr.shape), hr)
     drawn = random_kernels.draw(next(keys), scale=scale)
     hr, lr = _downscaled(hr, drawn.kernel, scale=scale, wraps=wraps)
 
+    developed = _developed(next(keys), lr)
     sharpen = uniform(0.2, 0.8) * chance(0.05)
     lr = jnp.clip(lr + sharpen * (lr - smooth(lr, 1.0)), 0, 1)
 
@@ -94,22 +101,28 @@ def degrade(
     bright = bright / jnp.sqrt((bright**2).mean())
     noise = jnp.where(kind == 3, noise * bright, noise)
     lr = jnp.clip(lr + std * noise, 0, 1)
+    lr = jnp.where(is_camera, developed, lr)
 
-    has_jpeg = chance(0.2)
-    quality = uniform(30, 100)
+    has_jpeg = jnp.where(is_camera, chance(0.7), chance(0.2))
+    quality = uniform(jnp.where(is_camera, 75, 30), 100)
     # The blocks of JPEG start anywhere.
     top, left = jax.random.randint(next(keys), (2,), 0, 8)
     moved = jnp.roll(lr, (top, left), (0, 1))
-    compressed = jpeg(moved, quality, chance(0.5) & ~gray)
+    halved = (chance(0.5) | is_camera) & ~gray
+    compressed = jpeg(moved, quality, halved)
     compressed = jnp.roll(compressed, (-top, -left), (0, 1))
     lr = jnp.where(has_jpeg, compressed, lr)
     lr = jnp.where(chance(0.92), jnp.round(lr * 255) / 255, lr)
 
     # What the network is told.
     believed = random_kernels.believe(next(keys), drawn, scale=scale, trust=TRUST)
-    doubt = jnp.where(sharpen > 0, 0.1, 0.0)
+    misled = random_kernels.misbelieve(next(keys), drawn, scale=scale)
+    believed = jax.tree.map(lambda a, b: jnp.where(is_camera, a, b), misled, believed)
+    doubt = jnp.where((sharpen > 0) & ~is_camera, 0.1, 0.0)
     stated = std * jnp.exp(0.15 * jax.random.normal(next(keys)))
     stated = stated + jnp.abs(jax.random.normal(next(keys))) * chance(0.6) * 1e-3
+    found = jnp.exp(uniform(float(np.log(0.2)), float(np.log(3.5)))) / 255
+    stated = jnp.where(is_camera, found, stated)
     at_least = jnp.where(has_jpeg & chance(0.5), 3 / 255, 0.0)
     sort = uniform(0, 1)
     strength = (100 - quality) / 100
@@ -125,6 +138,25 @@ def degrade(
         jnp.maximum(believed.kernel_std, doubt),
         has_jpeg * strength,
     )
+
+
+def _developed(key: jax.Array, lr: jax.Array) -> jax.Array:
+    """What a random camera makes of an LR patch."""
+    drawing, phase, grain = jax.random.split(key, 3)
+    parts = jax.random.uniform(drawing, (5,))
+    least, most = np.log(0.2), np.log(8.0)
+    developing = camera.Camera(
+        noise_std=jnp.exp(least + (most - least) * parts[0]) / 255,
+        filled_in=jnp.minimum(1.5 * parts[1], 1),
+        denoising=2 * parts[2],
+        sharpening=1.2 * parts[3],
+        sharpening_std=0.6 + parts[4],
+    )
+    # Bayer's pattern starts anywhere.
+    top, left = jax.random.randint(phase, (2,), 0, 2)
+    moved = jnp.roll(lr, (top, left), (0, 1))
+    made = camera.develop(moved, jax.random.normal(grain, lr.shape), developing)
+    return jnp.roll(made, (-top, -left), (0, 1))
 
 
 def degrade_bicubic(

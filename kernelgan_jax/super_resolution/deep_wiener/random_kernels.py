@@ -229,3 +229,19 @@ def believe(key: jax.Array, drawn: Drawn, *, scale: int, trust: float) -> Believ
     return Believed(
         jnp.where(known, drawn.kernel, estimated), jnp.where(known, 0.0, stated)
     )
+
+
+def misbelieve(key: jax.Array, drawn: Drawn, *, scale: int) -> Believed:
+    """Imitates the estimate of a kernel where a camera has changed the spectrum.
+
+    A third are taken for a resampler's kernel, the others for a Gaussian whose widths
+    are wrong by 30 %, whatever is stated.
+    """
+    keys = jax.random.split(key, 3)
+    errors = 0.3 * jax.random.normal(keys[0], (2,)) - 0.15
+    estimated = gaussian(drawn.widths * jnp.exp(errors), drawn.angle, scale=scale)
+    resampled = jax.random.bernoulli(keys[1], 1 / 3)
+    stated = jax.random.uniform(keys[2], minval=np.log(0.02), maxval=np.log(0.4))
+    return Believed(
+        jnp.where(resampled, jnp.asarray(bicubic(scale)), estimated), jnp.exp(stated)
+    )
