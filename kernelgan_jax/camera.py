@@ -28,8 +28,8 @@ READ_SHARE = 0.05
 MIDDLE = 0.5
 """Middle gray of sRGB."""
 
-REACH = 16
-"""Pixels to which a pixel of the result may reach; even, as Bayer's pattern is."""
+REACH = 10
+"""How far away a pixel of the scene may be that a pixel of the result depends on."""
 
 _COLOURS = np.array([[0, 1], [1, 2]])
 """Bayer's pattern: the colour of each pixel."""
@@ -91,7 +91,7 @@ def develop(scene: Array, noise: Array, camera: Camera) -> Array:
 
     Args:
       scene: `H x W x 3`, sRGB in [0, 1]: what each pixel of the sensor would see
-        of each colour. Both sides are even.
+        of each colour. Sides that are odd break the pattern where the image wraps.
       noise: `H x W x 3`, of the standard normal distribution.
 
     Returns:
@@ -101,7 +101,8 @@ def develop(scene: Array, noise: Array, camera: Camera) -> Array:
     light = _to_linear(xp.clip(scene, 0, 1))
     # What is not interpolated has the noise of a pixel of its own.
     light = light + _noise_std(light, camera.noise_std) * noise
-    colours = np.tile(_COLOURS, [side // 2 for side in scene.shape[:2]])
+    height, width = scene.shape[:2]
+    colours = np.tile(_COLOURS, ((height + 1) // 2, (width + 1) // 2))[:height, :width]
     mosaic = xp.stack([light[..., i] * (colours == i) for i in range(3)]).sum(0)
     filled = demosaic(mosaic, colours)
     light = xp.clip(light + camera.filled_in * (filled - light), 0, 1)

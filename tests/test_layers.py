@@ -13,7 +13,7 @@ PACKAGE = Path(kernelgan_jax.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    "checks settings pixels kernels blur_kernels resize correlation degradation "
+    "camera checks settings pixels kernels blur_kernels resize correlation degradation "
     "metrics confidence_levels equivalent_gaussian estimate exact_products jpeg_steps "
     "kernel_export kernel_formats kernel_picture levels parallel power_spectra "
     "programs provenance pytrees transfer_functions usable_pixels square_extremes "

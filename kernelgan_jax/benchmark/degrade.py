@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image as pillow
 
+from kernelgan_jax import camera as cameras
 from kernelgan_jax import checks
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
-from kernelgan_jax.benchmark import camera as camera_images
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -90,7 +90,7 @@ class _Recipe(NamedTuple):
         lr = downscale(to_unit(pixels).astype(np.float64), kernel, scale)
         noise_std = self.image_noise / 255
         if self.camera:
-            lr = camera_images.develop(rng, lr, noise_std=noise_std)
+            lr = _developed(rng, lr, noise_std)
         else:
             lr = lr + noise_std * rng.standard_normal(lr.shape)
         stored = from_unit(lr, pixels.dtype)
@@ -201,6 +201,20 @@ def _read_hr(path: Path, recipe: _Recipe) -> np.ndarray:
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:
     image_files.write_png(path, image_files.Image(pixels))
+
+
+def _developed(
+    rng: np.random.Generator, scene: np.ndarray, noise_std: float
+) -> np.ndarray:
+    """What a camera makes of a scene, which is mirrored at its borders."""
+    around = [(cameras.REACH, cameras.REACH)] * 2 + [(0, 0)]
+    scene = np.pad(scene, around, mode="reflect")
+    made = cameras.develop(
+        scene, rng.standard_normal(scene.shape), cameras.Camera(noise_std)
+    )
+    inside = slice(cameras.REACH, -cameras.REACH)
+    image: np.ndarray = made[inside, inside]
+    return image
 
 
 def _after_jpeg(pixels: np.ndarray, quality: int, subsampling: int) -> np.ndarray:
