@@ -14,7 +14,6 @@ import functools
 
 import jax
 import numpy as np
-from jax import export
 
 from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
 from kernelgan_jax.estimate import Confidence, Evidence, Spectrum
@@ -136,11 +135,6 @@ def _network_loss(loss: float, evidence: Evidence) -> float:
     """What the trained network is expected to lose where a Wiener filter loses this."""
     found = SR_LOSS_FACTORS[min(evidence.scale, max(SR_LOSS_FACTORS))] * loss
     return max(found, PICTURE_SR_LOSSES[evidence.scale] if evidence.by_picture else 0)
-
-
-export.register_namedtuple_serialization(
-    Spectrum, serialized_name="kernelgan_jax.Spectrum"
-)
 
 
 @functools.lru_cache(maxsize=16)

@@ -256,3 +256,13 @@ def test_sparsity_leaves_out_what_is_not_used(shaken):
     left_out = log_sparsity(filled, found.kernel, scale=2, unusable=unusable)
     assert abs(left_out - whole) < 0.02
     assert log_sparsity(scratched, found.kernel, scale=2) < whole - 0.02
+
+
+def test_the_trace_of_a_path_is_kept_also_where_nothing_is_rated():
+    """As by `analyse` alone, which does not import `confidence`."""
+    helpers.imported(
+        "import jax\n"
+        "from kernelgan_jax.estimate import Spectrum\n"
+        "from kernelgan_jax.estimators.spectral import paths\n"
+        "jax.export.export(jax.jit(lambda x: Spectrum(x, x, x, x)))(1.0).serialize()"
+    )
