@@ -9,7 +9,6 @@ the kernel of this evidence; `judge` rates the kernels of others with it. Many i
 are analysed in `batches.py`, by the same functions.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -74,7 +73,7 @@ def fit_measured(
         spectra = some.power, some.observation
 
         def usual() -> Any:
-            return jax.device_get(_families(scale)(*spectra))
+            return jax.device_get(_families(*spectra, scale=scale))
 
         def unusual() -> Any:
             found = camera_shake.first_search(*spectra, scale=scale)
@@ -109,16 +108,12 @@ def preload(scale: int, *, compiling: bool = False) -> None:
         given_kernels.preload(scale, compiling=compiling)
 
     def usual() -> None:
-        _families(scale).preload(power, UNCOMPRESSED, compiling=compiling)
+        _families.preload(power, UNCOMPRESSED, compiling=compiling, scale=scale)
 
     side_by_side(usual, unusual)
 
 
-@functools.lru_cache(maxsize=16)
-def _families(scale: int) -> programs.Program[Any]:
-    """`fit_families` of a scale, compiled."""
-    fit = functools.partial(fit_families, scale=scale)
-    return programs.jit(fit, name=f"spectral x{scale}")
+_families = programs.jit(fit_families, name="spectral")
 
 
 def evidence(
