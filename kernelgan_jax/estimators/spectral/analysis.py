@@ -57,7 +57,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
     scale = checks.scale(scale, maximum=kernels.MAX_SCALE)
     measured = measure(image)
     measured, fits = fit_measured(measured, scale=scale, rare=rare)
-    return evidence(measured, fits, scale=scale, rare=rare)
+    return evidence(measured, fits, scale=scale)
 
 
 def fit_measured(
@@ -81,7 +81,7 @@ def fit_measured(
 
         if not rare:
             fits, samples = usual()
-            return Fits(fits, samples, None, None)
+            return Fits(fits, samples)
         (fits, samples), (resampled, found) = side_by_side(usual, unusual)
         return Fits(fits, samples, resampled, found)
 
@@ -116,16 +116,14 @@ def preload(scale: int, *, compiling: bool = False) -> None:
 _families = programs.jit(fit_families, name="spectral")
 
 
-def evidence(
-    measured: Measured, fits: Fits, *, scale: int, rare: bool = True
-) -> Evidence:
+def evidence(measured: Measured, fits: Fits, *, scale: int) -> Evidence:
     """What the measurements and the fits say about an image.
 
     Raises:
       ValueError: If the model does not fit at all.
     """
-    chosen = best(measured, fits, scale=scale, rare=rare)
-    if rare:
+    chosen = best(measured, fits, scale=scale)
+    if fits.paths is not None:
         chosen = second_look.reconsider(measured, fits, chosen, scale=scale)
     spectrum = chosen.spectrum
     most = np.float32(2 * np.log(measured.flat_noise_std))
