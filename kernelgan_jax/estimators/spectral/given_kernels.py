@@ -29,10 +29,7 @@ def fit_resamplers(
     """The fits of all resamplers, as NumPy arrays; None at scale 1, which has none."""
     if scale == 1:  # Nothing was resampled.
         return None
-    fits: Fit = jax.device_get(
-        _spectra(power, observation, _resamplers(scale), scale=scale)
-    )
-    return fits
+    return fit(list(_resamplers(scale)), power, observation, scale=scale)
 
 
 def fit(
