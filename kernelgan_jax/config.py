@@ -44,19 +44,9 @@ class Config:
       scale: Scale of the kernel and of the super-resolution.
       sr: Name of the super-resolution method, see
         `kernelgan_jax.super_resolution.METHODS`; `none` for the kernel alone.
-      spectral: Settings of the estimator `spectral`.
-      kernelgan: Settings of the estimator `kernelgan`.
-      patch_recurrence: Settings of the estimator `patch_recurrence`.
-      constant: Settings of the estimator `constant`.
-      given: The kernel of the estimator `given`.
-      deep_wiener: Settings of the methods `deep_wiener` and `deep_wiener_fast`.
-      zssr: Settings of the methods `zssr` and `zssr_fast`.
-      usrnet: Settings of the method `usrnet`.
-      srmd: Settings of the method `srmd`.
-      rdn: Settings of the method `rdn`.
-      edsr: Settings of the method `edsr`.
-      rcan: Settings of the method `rcan`.
-      onnx: Settings of the method `onnx`.
+
+    The other fields are groups of settings, each of the estimator or the method of its
+    name; `deep_wiener` and `zssr` also of the fast forms of these methods.
 
     Raises:
       ValueError: If a value is out of its range, or if a setting differs from its

@@ -78,28 +78,29 @@ def jit(function: Callable[..., Result], *, name: str) -> "Program[Result]":
     """Compiles a function as `jax.jit` does, and keeps its trace for the next run.
 
     Args:
-      function: Pure, of trees of arrays; what it returns consists of arrays, tuples and
-        named tuples that are registered with
+      function: Pure, of trees of arrays, and of static keywords such as a scale; what
+        it returns consists of arrays, tuples and named tuples that are registered with
         `jax.export.register_namedtuple_serialization`.
       name: Of the program, with everything that the function depends on beside its
         arguments and the source of this package.
 
     Returns:
-      The function, compiled once for each set of its arguments' shapes and types. It
-      can be called from several threads, but not inside of other JAX transformations.
+      The function, compiled once for each set of its arguments' shapes and types and of
+      its keywords. It can be called from several threads, but not inside of other JAX
+      transformations.
 
     Example:
       >>> import jax.numpy as jnp
       >>> from kernelgan_jax import programs
-      >>> double = programs.jit(lambda x: 2 * x, name="double")
-      >>> double(jnp.ones(2, jnp.float32)).tolist()
-      [2.0, 2.0]
+      >>> power = programs.jit(lambda x, *, degree: x**degree, name="power")
+      >>> power(jnp.full(2, 3.0), degree=2).tolist()
+      [9.0, 9.0]
     """
     return Program(function, name)
 
 
 class Program(Generic[Result]):
-    """A function that is compiled once for each set of shapes and types; see `jit`."""
+    """A function that is compiled once for each kind of arguments; see `jit`."""
 
     def __init__(self, function: Callable[..., Result], name: str):
         self._function = function
@@ -107,19 +108,20 @@ class Program(Generic[Result]):
         self._compiled: dict[Any, Callable[..., Result]] = {}
         self._compiling = threading.Lock()
 
-    def __call__(self, *arguments: Any) -> Result:
+    def __call__(self, *arguments: Any, **static: Any) -> Result:
         with single_precision():
             arguments = jax.tree.map(_narrowed, arguments)
             if _no_compilation():
-                return self._function(*arguments)
-            return self._for(arguments)(*arguments)
+                return self._function(*arguments, **static)
+            return self._for(arguments, static)(*arguments)
 
-    def preload(self, *arguments: Any, compiling: bool = False) -> Any:
+    def preload(self, *arguments: Any, compiling: bool = False, **static: Any) -> Any:
         """Loads the program for such arguments, if its trace is kept.
 
         Args:
           *arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
           compiling: Whether it is compiled otherwise.
+          **static: Keywords of the function.
 
         Returns:
           The `jax.ShapeDtypeStruct` of what the program returns; None if it is not
@@ -128,18 +130,23 @@ class Program(Generic[Result]):
         if _no_compilation():
             return None
         with single_precision():
-            file = _file(self._name, _shapes(arguments))
+            file = _file(self._named(static), _shapes(arguments))
             if not compiling and (file is None or not file.exists()):
                 return None
-            return _shapes(self._for(arguments).out_info)  # type: ignore[attr-defined]
+            program: Any = self._for(arguments, static)
+            return _shapes(program.out_info)
 
-    def _for(self, arguments: Any) -> Callable[..., Result]:
-        shapes = _shapes(arguments)
+    def _named(self, static: dict[str, Any]) -> str:
+        return f"{self._name} {sorted(static.items())}"
+
+    def _for(self, arguments: Any, static: dict[str, Any]) -> Callable[..., Result]:
+        shapes, name = _shapes(arguments), self._named(static)
         leaves, tree = jax.tree.flatten(shapes)
-        key = tree, *leaves, *_settings()
+        key = name, tree, *leaves, *_settings()
         with self._compiling:  # One thread compiles, and the others wait for it.
             if key not in self._compiled:
-                lowered = _lowered(self._function, shapes, self._name)
+                function = functools.partial(self._function, **static)
+                lowered = _lowered(function, shapes, name)
                 program = lowered.compile(compiler_options=compiler_options())
                 self._compiled[key] = program
         return self._compiled[key]

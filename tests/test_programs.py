@@ -156,3 +156,21 @@ def test_trees_of_arguments(folder: Path) -> None:
     add = programs.jit(lambda both, x: both["a"] + both["b"][0] + x, name="add")
     for _ in range(2):
         assert float(add({"a": np.ones(()), "b": (jnp.ones(()),)}, 2.0)) == 4
+
+
+def test_one_program_for_each_value_of_static_keywords(folder: Path) -> None:
+    times: list[int] = []
+
+    def power(x: jax.Array, *, degree: int) -> jax.Array:
+        times.append(degree)
+        return x**degree
+
+    for degrees in ([2, 3, 2], [3]):  # the second as the next run
+        program = programs.jit(power, name="power")
+        program.preload(jax.ShapeDtypeStruct((), np.float32), degree=3)
+        assert [float(program(2.0, degree=n)) for n in degrees] == [
+            2.0**n for n in degrees
+        ]
+    assert times == [2, 3] and len(list(folder.iterdir())) == 2
+    with jax.disable_jit():
+        assert float(program(2.0, degree=4)) == 16

@@ -183,8 +183,7 @@ def _plain(name: str, settings: Any) -> Settings:
     if isinstance(settings, Mapping):
         return dict(settings)
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
-        fields = dataclasses.fields(settings)
-        return {field.name: getattr(settings, field.name) for field in fields}
+        return dataclasses.asdict(settings)
     raise UsageError(f"{name} is {settings!r}; it must be a Config or a ConfigDict")
 
 
@@ -194,10 +193,7 @@ def complete(settings: Mapping[str, Any]) -> Settings:
     Raises:
       UsageError: If one does not exist.
     """
-    default = Config()
-    everything = {f.name: getattr(default, f.name) for f in dataclasses.fields(Config)}
-    for group in GROUPS:
-        everything[group] = _plain(group, everything[group])
+    everything = dataclasses.asdict(Config())
     for name, value in settings.items():
         if name not in GROUPS:
             check_name(name)

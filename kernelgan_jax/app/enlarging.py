@@ -34,9 +34,9 @@ def usual_pixels(image: Image) -> np.ndarray:
       `H x W x C`, C the number of channels or bands: uint8 or uint16 as they are, if
       nothing is filled, and else float32 in [0, 1].
     """
-    unseen, source = _unseen(image)
+    hidden = _unseen(image)
     if image.pixels.dtype in (np.uint8, np.uint16):
-        if unseen is None or source is None:
+        if hidden is None:
             return image.pixels
         unit = to_unit(image.pixels)
     else:
@@ -46,8 +46,8 @@ def usual_pixels(image: Image) -> np.ndarray:
             with np.errstate(invalid="ignore", over="ignore"):  # Where none are seen.
                 values = image.pixels[row].astype(np.float64)
                 unit[row] = (values - low) / (high - low)
-    if unseen is not None and source is not None:
-        _fill(unit, unseen, source)
+    if hidden is not None:
+        _fill(unit, *hidden)
     return unit
 
 
@@ -85,9 +85,10 @@ def unseen(image: Image, *, band: int | None = None) -> np.ndarray | None:
     if band is not None and image.missing is not None and image.missing.shape[2] > 1:
         missing = image.missing[..., band - 1 : band]
         image = dataclasses.replace(image, missing=missing)
-    found, source = _unseen(image)
-    if found is None or source is None:
+    hidden = _unseen(image)
+    if hidden is None:
         return None
+    found, source = hidden
     with_data = source.any(axis=(0, 1))
     anywhere: np.ndarray = np.any(found[:, :, with_data], axis=2)
     if anywhere.all():  # Bands that have nowhere data in common.
@@ -95,10 +96,10 @@ def unseen(image: Image, *, band: int | None = None) -> np.ndarray | None:
     return anywhere
 
 
-def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _unseen(image: Image) -> tuple[np.ndarray, np.ndarray] | None:
     """Where nothing is seen, and where there are pixels that it is filled from.
 
-    Both are `H x W x 1`, or `H x W x C` if bands differ.
+    Both are `H x W x 1`, or `H x W x C` if bands differ; None if all is seen.
 
     Filled are pixels without data or with an alpha of 0, from those with at least half
     of the full alpha if there are any: little remains of colour below a small alpha.
@@ -106,9 +107,9 @@ def _unseen(image: Image) -> tuple[np.ndarray | None, np.ndarray | None]:
     """
     seen = image.seen()
     if image.alpha is None:
-        return image.missing, seen
+        return None if image.missing is None else (image.missing, ~image.missing)
     if seen is None or seen.all():
-        return None, None
+        return None
     alpha: Any = image.alpha[..., np.newaxis]
     top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
     source = (alpha >= top / 2) & seen
@@ -138,10 +139,10 @@ def for_estimation(
 def is_constant(image: Image) -> bool:
     """Whether what is seen of an image is the same everywhere, as in a black frame."""
     pixels = image.pixels
-    unseen, _ = _unseen(image)
-    if unseen is None:
+    found = _unseen(image)
+    if found is None:
         return bool(all((row == pixels[0, 0]).all() for row in pixels))
-    unseen = np.broadcast_to(unseen, pixels.shape)
+    unseen = np.broadcast_to(found[0], pixels.shape)
     for values, hidden in zip(pixels.T, unseen.T, strict=True):
         seen = values[~hidden]
         if (seen != seen[:1]).any():

@@ -186,12 +186,14 @@ def _start_batch(
 ) -> list[Future[Outcome]]:
     """Estimates the kernels of a batch; super-resolution then goes on in threads."""
     ready = [item for item in batch if isinstance(item, Ready)]
-    estimated = iter(_estimate(ready, job, progress))
+    asked = [r for r in ready if job.needs_kernel and not r.sample.bicubic]
+    found = _estimate(asked, job, progress) if asked else []
+    estimated = {r.number: own for r, own in zip(asked, found, strict=True)}
     futures = []
     for item in batch:
         if isinstance(item, Ready):
-            arguments = (item, next(estimated), job, progress)
-            futures.append(finishers.submit(_finish, *arguments))
+            own = estimated.get(item.number, _Estimated(None))
+            futures.append(finishers.submit(_finish, item, own, job, progress))
         else:
             future: Future[Outcome] = Future()
             future.set_result(item)
@@ -258,13 +260,6 @@ def _estimate(
     ready: Sequence[Ready], job: Job, progress: ProgressCallback
 ) -> list[_Estimated]:
     """Estimates kernels; if that fails for a batch as a whole, one by one."""
-    if not (ready and job.needs_kernel):
-        return [_Estimated(None)] * len(ready)
-    if any(item.sample.bicubic for item in ready):
-        found = iter(
-            _estimate([r for r in ready if not r.sample.bicubic], job, progress)
-        )
-        return [_Estimated(None) if r.sample.bicubic else next(found) for r in ready]
     _begin("estimating the kernel", ready[0], progress)
     started = time.perf_counter()
     try:

@@ -16,6 +16,7 @@ from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.estimators.spectral import camera_shake
 from kernelgan_jax.estimators.spectral.analysis import evidence, fit_measured
+from kernelgan_jax.estimators.spectral.best import Fits
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.resamplers import RESAMPLERS
@@ -51,7 +52,8 @@ def pool_images(tasks: Sequence[Task], job: Job) -> tuple[Pooled, int]:
                 if found.family in RARE:
                     resampler = found.family if found.family in RESAMPLERS else ""
                     if not found.by_picture:  # Else its spectrum is too wide.
-                        found = evidence(measured, fits, scale=scale, rare=False)
+                        usual = Fits(fits.families, fits.samples)
+                        found = evidence(measured, usual, scale=scale)
         except Exception:  # Whatever it is, the other images go on.
             return None
         return *log_covariance(found.kernel, found.samples, scale=scale), resampler

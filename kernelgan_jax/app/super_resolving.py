@@ -40,7 +40,15 @@ def super_resolve(
     """
     started = time.perf_counter()
     pixels = enlarging.usual_pixels(ready.image)
-    first = _plan(ready.image, estimate, job, bicubic=bool(reason))
+    first = _bicubic_plan(job)
+    if not reason:
+        first = plan(
+            estimate,
+            scale=job.config.scale,
+            method=job.config.sr,
+            config=job.config.sr_config,
+            image_shape=pixels.shape,
+        )
     planned, known = _refined(ready, pixels, first, job)
     enlarged = _enlarge(ready.image, pixels, planned, job, progress, known)
     fitted = image_encoding.fit(enlarged, job.format)
@@ -61,11 +69,9 @@ def super_resolve(
             notes.append(f"with the kernel of frame {ready.sample.frame + 1}")
         others = _OtherFrames(
             ready,
-            estimate,
             job,
             progress,
-            bicubic=bool(reason),
-            planned=planned,
+            planned,
             format=fitted.format,
             notes=frame_notes,
             lost=set(fitted.notes),
@@ -107,14 +113,11 @@ class _OtherFrames:
     """The frames of an image beside the one whose kernel was estimated."""
 
     ready: Ready
-    estimate: KernelEstimate | None
     job: Job
     progress: ProgressCallback
-    _: dataclasses.KW_ONLY
-    bicubic: bool
-    """Whether all are enlarged bicubically."""
     planned: Plan
     """How the frame with the kernel was enlarged."""
+    _: dataclasses.KW_ONLY
     format: str
     """The format that it was fit for."""
     notes: list[str]
@@ -125,7 +128,7 @@ class _OtherFrames:
     """What reading a frame leaves for the next one."""
 
     def make(self, frame: int) -> image_files.Image:
-        """Super-resolves a frame with the same kernel."""
+        """Super-resolves a frame by the same plan."""
         path = self.ready.task.path
         picture = image_files.read(path, frame=frame, kept=self.kept)
         check_state(path, self.ready.state)
@@ -142,41 +145,21 @@ class _OtherFrames:
         return fitted.image
 
     def _enlarged(self, picture: image_files.Image, frame: int) -> image_files.Image:
-        """A frame enlarged with the kernel, or bicubically if it does not suit it."""
+        """A frame enlarged by the plan, or bicubically if that does not suit it."""
         pixels = enlarging.usual_pixels(picture)
         try:
             if enlarging.is_constant(picture):
                 raise ValueError(CONSTANT)
-            planned = _plan(picture, self.estimate, self.job, bicubic=self.bicubic)
-            planned = planned._replace(
-                stages=self.planned.stages, kernel_std=self.planned.kernel_std
-            )
-            return _enlarge(picture, pixels, planned, self.job, self.progress)
+            return _enlarge(picture, pixels, self.planned, self.job, self.progress)
         except ValueError as error:
-            planned = _plan(picture, None, self.job, bicubic=True)
+            planned = _bicubic_plan(self.job)
             larger = _enlarge(picture, pixels, planned, self.job, self.progress)
             self.notes.append(f"frame {frame + 1} bicubically ({error})")
             return larger
 
 
-def _plan(
-    image: image_files.Image,
-    estimate: KernelEstimate | None,
-    job: Job,
-    *,
-    bicubic: bool,
-) -> Plan:
-    """How an image is enlarged: as asked for, or bicubically."""
-    config = job.config
-    if bicubic:
-        return plan(None, scale=config.scale, method="bicubic")
-    return plan(
-        estimate,
-        scale=config.scale,
-        method=config.sr,
-        config=config.sr_config,
-        image_shape=image.pixels.shape,
-    )
+def _bicubic_plan(job: Job) -> Plan:
+    return plan(None, scale=job.config.scale, method="bicubic")
 
 
 def _refined(

@@ -12,7 +12,7 @@ from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
 from kernelgan_jax.benchmark.testset import Case
 from kernelgan_jax.config import Config, group_name
 from kernelgan_jax.estimate import Evidence
-from kernelgan_jax.estimators.run import check_image, in_own_range, rate
+from kernelgan_jax.estimators.run import check_image, estimate_checked, rate
 from kernelgan_jax.estimators.spectral.analysis import analyse
 
 Job = tuple[Case, int]
@@ -94,30 +94,23 @@ def run_system(
         return _run_user(system.estimator, jobs, spectra)
     entry = system.entry
     assert entry is not None
-    config = system.settings(jobs[0][0])
+    case = jobs[0][0]
+    config, scale = system.settings(case), case.scale
     analyses = [spectra[case] for case, _ in jobs]
     images = [case.lr() for case, _ in jobs]
-    scale = jobs[0][0].scale
     with measured_cost() as cost:
-        estimates = entry.implementation.estimate(
+        estimates = estimate_checked(
             [jax.random.key(seed) for _, seed in jobs],
-            [
-                in_own_range(check_image(x, scale=scale, entry=entry, config=config))
-                for x in images
-            ],
+            [check_image(x, scale=scale, entry=entry, config=config) for x in images],
             scale=scale,
+            entry=entry,
             config=config,
             evidence=[analysis.evidence for analysis in analyses],
-            progress=None,
         )
         costs = [cost()]
     if entry.estimates:
         costs += [analysis.cost for analysis in analyses]
-    outputs = [
-        Output(rate(estimate, analysis.evidence, estimated=entry.estimates))
-        for estimate, analysis in zip(estimates, analyses, strict=True)
-    ]
-    return outputs, _cost_of_one(costs, len(jobs))
+    return list(map(Output, estimates)), _cost_of_one(costs, len(jobs))
 
 
 def _run_user(

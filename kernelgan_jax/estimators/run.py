@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from kernelgan_jax import checks
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
@@ -138,28 +137,9 @@ def check_image(
     """
     scale = entry.check_scale(scale)
     usable = find_usable(image)
-    entry.implementation.check(in_own_range(usable), scale=scale, config=config)
+    own, _ = to_own_range(usable.image)
+    entry.implementation.check(own, scale=scale, config=config)
     return usable
-
-
-def in_own_range(usable: UsablePixels) -> np.ndarray:
-    """Gives an image's usable pixels in their own range, as estimators get them.
-
-    Args:
-      usable: As `check_image` has returned it.
-
-    Returns:
-      `H x W x C` float32 in [0, 1].
-
-    Example:
-      >>> import numpy as np
-      >>> from kernelgan_jax.estimators.run import in_own_range
-      >>> from kernelgan_jax.usable_pixels import find_usable
-      >>> usable = find_usable(np.array([[[51], [102]]], np.uint8))
-      >>> in_own_range(usable).ravel().tolist()
-      [0.0, 1.0]
-    """
-    return to_own_range(usable.image)[0]
 
 
 def estimate_checked(
@@ -187,7 +167,7 @@ def estimate_checked(
     seen = [own or new for own, new in zip(known, analysed, strict=True)]
     found = entry.implementation.estimate(
         keys,
-        [in_own_range(image) for image in images],
+        [to_own_range(image.image)[0] for image in images],
         scale=scale,
         config=config,
         evidence=seen,

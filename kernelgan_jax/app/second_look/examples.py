@@ -103,7 +103,7 @@ def draw(seed: tuple[int, ...], photos: Sequence[Path]) -> Example | None:
     lr = _degraded(rng, hr, scale)
     try:
         measured, fits = fit_measured(measure(lr), scale=scale)
-        likeliest = best(measured, fits, scale=scale, rare=True)
+        likeliest = best(measured, fits, scale=scale)
     except ValueError:  # It shows nothing.
         return None
     found = look(measured, fits, likeliest, scale=scale)

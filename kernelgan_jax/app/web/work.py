@@ -109,28 +109,27 @@ def _run(
             with _TURN:
                 if stop.is_set():
                     return
-                for outcome in _outcome(number, task, job, events, stop):
-                    events.put((number, outcome))
+                events.put((number, _outcome(number, task, job, events, stop)))
     finally:
         events.put(None)
 
 
 def _outcome(
     number: int, task: Task, job: Job, events: queue.SimpleQueue, stop: threading.Event
-) -> Iterator[Outcome]:
+) -> Outcome:
     def report(done: Progress) -> None:
         if stop.is_set():
             raise InterruptedError("the page was closed")
         if done.step == 0:
             events.put((number, done.phase))
 
-    for outcome in pipeline.process([task], job, batch_size=1, progress=report):
-        if outcome.status == "done":
-            try:
-                _write_pictures(task, job)
-            except Exception as error:  # As any other that concerns this image alone.
-                outcome = Outcome(task, "failed", error=f"{task.path}: {error}")
-        yield outcome
+    (outcome,) = pipeline.process([task], job, batch_size=1, progress=report)
+    if outcome.status == "done":
+        try:
+            _write_pictures(task, job)
+        except Exception as error:  # As any other that concerns this image alone.
+            outcome = Outcome(task, "failed", error=f"{task.path}: {error}")
+    return outcome
 
 
 def _update(entry: Entry, event: str | Outcome) -> None:

@@ -1,5 +1,6 @@
 """The estimator KernelGAN: from images to cleaned kernels (see `registry.py`)."""
 
+import functools
 import threading
 from collections.abc import Sequence
 
@@ -67,26 +68,36 @@ def estimate(
             key, image, config, unusable=None if seen is None else seen.unusable
         )
     ]
-    steps = _Steps(len(images), config, progress)
+    each = config.restarts
+    steps = np.zeros((len(images), each), int)
+    # One thread at a time, or an image's steps would seem to go back.
+    lock = threading.Lock()
+
+    def report(
+        tell: ProgressCallback, index: int, step: int, losses: dict[str, float]
+    ) -> None:
+        with lock:
+            steps.flat[index] = step
+            image = index // each
+            mean = int(steps[image].mean())
+            tell(Progress(image, "kernelgan", mean, config.iterations, losses))
+
+    def one(index: int, training: Training, tell: ProgressCallback) -> train.Result:
+        def of_one(_: int, step: int, losses: dict[str, float]) -> None:
+            report(tell, index, step, losses)
+
+        return train.train([training], config, False, of_one)[0]
+
     if vectorised is None:
         vectorised = jax.default_backend() != "cpu" and len(trainings) > 1
     if vectorised:
-        results = train.train(trainings, config, True, steps.report)
+        of_all = functools.partial(report, progress or (lambda _: None))
+        results = train.train(trainings, config, True, of_all)
     else:
-
-        def one(
-            index: int, training: Training, progress: ProgressCallback
-        ) -> train.Result:
-            def report(_: int, step: int, losses: dict[str, float]) -> None:
-                steps.report(index, step, losses, progress)
-
-            return train.train([training], config, False, report)[0]
-
         results = map_images(one, trainings, progress=progress)
     found = [finish(config, *result) for result in results]
     if scale == 4:
         found = [_x4(estimate) for estimate in found]
-    each = config.restarts
     return [
         _most_trusted(found[i * each : (i + 1) * each], evidence[i])
         for i in range(len(images))
@@ -101,35 +112,6 @@ def preload(config: KernelGANConfig) -> None:
 def device_bytes(config: KernelGANConfig) -> int:
     """Device memory that each image of a large batch takes."""
     return config.restarts * train.device_bytes(config)
-
-
-class _Steps:
-    """Turns the steps of trainings into the progress of images."""
-
-    def __init__(
-        self, images: int, config: KernelGANConfig, progress: ProgressCallback | None
-    ):
-        self.config = config
-        self.progress = progress
-        self.done = np.zeros((images, config.restarts), int)
-        # One thread at a time, or an image's steps would seem to go back.
-        self.lock = threading.Lock()
-
-    def report(
-        self,
-        training: int,
-        step: int,
-        losses: dict[str, float],
-        progress: ProgressCallback | None = None,
-    ) -> None:
-        progress = progress or self.progress
-        if progress is None:
-            return
-        with self.lock:
-            self.done.flat[training] = step
-            image = training // self.config.restarts
-            mean = int(self.done[image].mean())
-            progress(Progress(image, "kernelgan", mean, self.config.iterations, losses))
 
 
 def finish(

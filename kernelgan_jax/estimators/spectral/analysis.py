@@ -9,7 +9,6 @@ the kernel of this evidence; `judge` rates the kernels of others with it. Many i
 are analysed in `batches.py`, by the same functions.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -58,7 +57,7 @@ def analyse(image: Any, *, scale: int, rare: bool = True) -> Evidence:
     scale = checks.scale(scale, maximum=kernels.MAX_SCALE)
     measured = measure(image)
     measured, fits = fit_measured(measured, scale=scale, rare=rare)
-    return evidence(measured, fits, scale=scale, rare=rare)
+    return evidence(measured, fits, scale=scale)
 
 
 def fit_measured(
@@ -74,7 +73,7 @@ def fit_measured(
         spectra = some.power, some.observation
 
         def usual() -> Any:
-            return jax.device_get(_families(scale)(*spectra))
+            return jax.device_get(_families(*spectra, scale=scale))
 
         def unusual() -> Any:
             found = camera_shake.first_search(*spectra, scale=scale)
@@ -82,7 +81,7 @@ def fit_measured(
 
         if not rare:
             fits, samples = usual()
-            return Fits(fits, samples, None, None)
+            return Fits(fits, samples)
         (fits, samples), (resampled, found) = side_by_side(usual, unusual)
         return Fits(fits, samples, resampled, found)
 
@@ -109,28 +108,22 @@ def preload(scale: int, *, compiling: bool = False) -> None:
         given_kernels.preload(scale, compiling=compiling)
 
     def usual() -> None:
-        _families(scale).preload(power, UNCOMPRESSED, compiling=compiling)
+        _families.preload(power, UNCOMPRESSED, compiling=compiling, scale=scale)
 
     side_by_side(usual, unusual)
 
 
-@functools.lru_cache(maxsize=16)
-def _families(scale: int) -> programs.Program[Any]:
-    """`fit_families` of a scale, compiled."""
-    fit = functools.partial(fit_families, scale=scale)
-    return programs.jit(fit, name=f"spectral x{scale}")
+_families = programs.jit(fit_families, name="spectral")
 
 
-def evidence(
-    measured: Measured, fits: Fits, *, scale: int, rare: bool = True
-) -> Evidence:
+def evidence(measured: Measured, fits: Fits, *, scale: int) -> Evidence:
     """What the measurements and the fits say about an image.
 
     Raises:
       ValueError: If the model does not fit at all.
     """
-    chosen = best(measured, fits, scale=scale, rare=rare)
-    if rare:
+    chosen = best(measured, fits, scale=scale)
+    if fits.paths is not None:
         chosen = second_look.reconsider(measured, fits, chosen, scale=scale)
     spectrum = chosen.spectrum
     most = np.float32(2 * np.log(measured.flat_noise_std))

@@ -90,7 +90,7 @@ def analyse_images(
     fits = _fits(measure_some(), scale, rare)
     without = [None if m is None else (m, next(fits)) for m in measured]
     pairs = _with_steps(without, scale, rare)
-    return each(lambda pair: evidence(*pair, scale=scale, rare=rare), pairs)
+    return each(lambda pair: evidence(*pair, scale=scale), pairs)
 
 
 def _with_steps(
@@ -158,7 +158,7 @@ def fit_all(
     """
     fits, samples = fit_families(power, observation, scale=scale)
     if not rare:
-        return Fits(fits, samples, None, None)
+        return Fits(fits, samples)
     first = paths.starts(power, scale=scale)
     found = paths.search(first, power, observation, scale=scale)
     if scale == 1:  # Nothing was resampled.

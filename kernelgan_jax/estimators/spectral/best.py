@@ -23,10 +23,10 @@ class Fits(NamedTuple):
     """The fits of the families, with a leading axis."""
     samples: Any
     """Samples of their posteriors."""
-    resamplers: Fit | None
-    """The fits of the resamplers, with a leading axis."""
-    paths: Any
-    """What `camera_shake.first_search` found; None if no path is looked for."""
+    resamplers: Fit | None = None
+    """The fits of the resamplers, with a leading axis; None also at scale 1."""
+    paths: Any = None
+    """What `camera_shake.first_search` found; None if rare kernels do not count."""
 
 
 def best_family(fits: Fits) -> tuple[float, np.ndarray]:
@@ -55,11 +55,8 @@ class Best(NamedTuple):
     """As `Choice.rivalled`."""
 
 
-def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
+def best(measured: Measured, fits: Fits, *, scale: int) -> Best:
     """The best kernel of the families, the resamplers and the shaken cameras.
-
-    Args:
-      rare: Whether it may be a resampler's or a shaken camera's.
 
     Raises:
       ValueError: If the model does not fit at all.
@@ -67,7 +64,7 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
     chosen = choose(
         fits.families,
         fits.samples,
-        fits.resamplers if rare else None,
+        fits.resamplers,
         flat_noise_std=measured.flat_noise_std,
         clarity=measured.observation.clarity(measured.power),
     )
@@ -75,7 +72,7 @@ def best(measured: Measured, fits: Fits, *, scale: int, rare: bool) -> Best:
     if not (np.isfinite(fit.loss) and np.isfinite(fit.kernel).all()):
         raise ValueError("image has a spectrum that the model does not fit at all")
     kernel = np.asarray(fit.kernel)
-    if rare and (shaken := _shaken(measured, fits, scale)):
+    if shaken := _shaken(measured, fits, scale):
         return shaken
     spectrum = jax.tree.map(np.asarray, unpack(fit.vector).spectrum)
     half = chosen.half_kernel() if scale == 4 else None
@@ -96,7 +93,7 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
 
     It is compared with the families alone: no resampler has unknowns that fit a scene.
     """
-    if min(measured.own.shape[:2]) < camera_shake.MIN_SIDE:
+    if fits.paths is None or min(measured.own.shape[:2]) < camera_shake.MIN_SIDE:
         return None
     spectra = measured.power, measured.observation
     usual_loss, usual = best_family(fits)

@@ -17,7 +17,6 @@ References:
     photograph", SIGGRAPH 2006 (the model of the picture: sparse gradients).
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -82,15 +81,16 @@ def first_search(
     Returns:
       As `paths.search`.
     """
-    return _searched(_starts(scale)(power), power, observation, scale)
+    return _searched(_starts(power, scale=scale), power, observation, scale)
 
 
 def preload(scale: int, *, compiling: bool = False) -> None:
     """Loads the programs of `first_search`; arguments as of `analysis.preload`."""
     power = jax.ShapeDtypeStruct(SHAPE, np.float32)
-    first = _starts(scale).preload(power, compiling=compiling)
+    first = _starts.preload(power, compiling=compiling, scale=scale)
     if first is not None:
-        _search(scale).preload(first, power, UNCOMPRESSED, compiling=compiling)
+        spectra = power, UNCOMPRESSED
+        _search.preload(first, *spectra, compiling=compiling, scale=scale)
 
 
 def candidates(
@@ -128,7 +128,8 @@ def _searched(
     starts: Any, power: np.ndarray, observation: Observation, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What `paths.search` finds, as NumPy arrays."""
-    ends, losses = jax.device_get(_search(scale)(starts, power, observation))
+    found = _search(starts, power, observation, scale=scale)
+    ends, losses = jax.device_get(found)
     return ends, losses
 
 
@@ -175,7 +176,7 @@ def seen(
       usual_sparsity: The same with the families' kernel.
     """
     both = [vector, paths.mirrored(vector)]
-    one, other = (np.asarray(_kernel_of(scale)(v), np.float64) for v in both)
+    one, other = (np.asarray(_kernel_of(v, scale=scale), np.float64) for v in both)
     values = [sparsity(kernel) for kernel in (one, other)]
     difference = np.sqrt(((one - other) ** 2).sum() / (one**2).sum())
     apart = abs(values[0] - values[1])
@@ -214,31 +215,13 @@ def path(
     vector: np.ndarray, power: np.ndarray, observation: Observation, *, scale: int
 ) -> Path:
     """The path of unknowns, with its posterior, as NumPy arrays."""
-    return Path(*jax.device_get(_describe(scale)(vector, power, observation)))
+    found = _describe(vector, power, observation, scale=scale)
+    return Path(*jax.device_get(found))
 
 
-@functools.lru_cache(maxsize=16)
-def _starts(scale: int) -> programs.Program[Any]:
-    """`paths.starts` of a scale, compiled."""
-    starts = functools.partial(paths.starts, scale=scale)
-    return programs.jit(starts, name=f"starts for camera shake x{scale}")
-
-
-@functools.lru_cache(maxsize=16)
-def _search(scale: int) -> programs.Program[Any]:
-    """`paths.search` of a scale, compiled."""
-    search = functools.partial(paths.search, scale=scale)
-    return programs.jit(search, name=f"search for camera shake x{scale}")
-
-
-@functools.lru_cache(maxsize=16)
-def _kernel_of(scale: int) -> programs.Program[Any]:
-    """`paths.kernel_of` of a scale, compiled."""
-    return programs.jit(paths.kernel_of(scale), name=f"path x{scale}")
-
-
-@functools.lru_cache(maxsize=16)
-def _describe(scale: int) -> programs.Program[Any]:
-    """`paths.describe` of a scale, compiled."""
-    describe = functools.partial(paths.describe, scale=scale)
-    return programs.jit(describe, name=f"posterior of camera shake x{scale}")
+_starts = programs.jit(paths.starts, name="starts for camera shake")
+_search = programs.jit(paths.search, name="search for camera shake")
+_kernel_of = programs.jit(
+    lambda vector, scale: paths.kernel_of(scale)(vector), name="path"
+)
+_describe = programs.jit(paths.describe, name="posterior of camera shake")

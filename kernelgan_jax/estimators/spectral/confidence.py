@@ -10,11 +10,8 @@ The level follows from the expected errors and from what is known about the imag
 (`rating.py`).
 """
 
-import functools
-
 import jax
 import numpy as np
-from jax import export
 
 from kernelgan_jax import checks, equivalent_gaussian, kernels, metrics, programs
 from kernelgan_jax.estimate import Confidence, Evidence, Spectrum
@@ -85,8 +82,11 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
     own = equivalent_gaussian.covariances(kernel[None], scale=scale)[0]
     errors = relative_errors(own, covariances)
     losses = np.asarray(
-        _sr_losses(scale)(
-            framed.astype(np.float32), samples.astype(np.float32), _spectrum(evidence)
+        _sr_losses(
+            framed.astype(np.float32),
+            samples.astype(np.float32),
+            _spectrum(evidence),
+            scale=scale,
         )
     )
     expected = Expected(
@@ -119,7 +119,7 @@ def preload(scale: int, *, compiling: bool = False) -> None:
 
     spectrum = Spectrum(array(), array(), array(4), array())
     shapes = array(side, side), array(SAMPLES, side, side), spectrum
-    _sr_losses(scale).preload(*shapes, compiling=compiling)
+    _sr_losses.preload(*shapes, compiling=compiling, scale=scale)
 
 
 def _spectrum(evidence: Evidence) -> Spectrum:
@@ -138,20 +138,15 @@ def _network_loss(loss: float, evidence: Evidence) -> float:
     return max(found, PICTURE_SR_LOSSES[evidence.scale] if evidence.by_picture else 0)
 
 
-export.register_namedtuple_serialization(
-    Spectrum, serialized_name="kernelgan_jax.Spectrum"
-)
-
-
-@functools.lru_cache(maxsize=16)
-def _sr_losses(scale: int) -> programs.Program[jax.Array]:
-    """Compiled `Likelihood.sr_loss` of one kernel for each sample as the true one."""
+def _losses(
+    kernel: jax.Array, samples: jax.Array, spectrum: Spectrum, *, scale: int
+) -> jax.Array:
+    """`Likelihood.sr_loss` of one kernel for each sample as the true one."""
     loss = spectral_likelihood(scale).sr_loss
+    return jax.vmap(lambda true: loss(kernel, spectrum, true))(samples)
 
-    def losses(kernel: jax.Array, samples: jax.Array, spectrum: Spectrum) -> jax.Array:
-        return jax.vmap(lambda true: loss(kernel, spectrum, true))(samples)
 
-    return programs.jit(losses, name=f"super-resolution losses x{scale}")
+_sr_losses = programs.jit(_losses, name="super-resolution losses")
 
 
 def _widths(covariances: np.ndarray) -> np.ndarray:

@@ -15,14 +15,12 @@ from kernelgan_jax.estimate import (
     Diagnostics,
     Evidence,
     KernelEstimate,
-    KernelMap,
     Progress,
     ProgressCallback,
 )
 from kernelgan_jax.estimators.spectral.analysis import analyse
-from kernelgan_jax.estimators.spectral.batches import analyse_images
 from kernelgan_jax.estimators.spectral.confidence import judge
-from kernelgan_jax.estimators.spectral.kernel_map import Part, Seen, kernel_map, parts
+from kernelgan_jax.estimators.spectral.kernel_map import kernel_map, parts
 from kernelgan_jax.estimators.spectral.periodogram import to_gray
 from kernelgan_jax.parallel import map_images
 
@@ -101,7 +99,7 @@ def estimate(
             )
         estimate = _estimate(found)
         if config is not None and config.grid:
-            made = _kernel_map(image, found, grid=config.grid)
+            made = kernel_map(image, found, grid=config.grid)
             estimate = estimate._replace(kernel_map=made)
         report(Progress(image=i, phase="spectral", step=1, total=1))
         return estimate
@@ -129,23 +127,3 @@ def _estimate(evidence: Evidence) -> KernelEstimate:
         diagnostics=Diagnostics(evidence.raw_kernel),
         evidence=evidence,
     )
-
-
-def _kernel_map(
-    image: np.ndarray, evidence: Evidence, *, grid: tuple[int, int]
-) -> KernelMap:
-    """The map of the kernels of an image's parts."""
-
-    def inside(part: Part) -> np.ndarray | None:
-        unusable = evidence.unusable
-        if unusable is not None and unusable[part.rows, part.columns].mean() > 0.5:
-            return None
-        return image[part.rows, part.columns]
-
-    shape = (image.shape[0], image.shape[1])
-    insides = [inside(part) for part in parts(shape, grid)]
-    # So few pixels do not tell rare kernels from others.
-    found = analyse_images(insides, scale=evidence.scale, rare=False)
-    # Where it is None there is no structure.
-    seen = [f and Seen(f, judge(f.kernel, f).level) for f in found]
-    return kernel_map(seen, shape, grid=grid, scale=evidence.scale)

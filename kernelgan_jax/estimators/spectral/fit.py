@@ -57,15 +57,12 @@ export.register_namedtuple_serialization(Fit, serialized_name="kernelgan_jax.Fit
 class Objective(NamedTuple):
     """The loss that is minimised, and its parts, as functions of the unknowns."""
 
-    misfit: Callable[[Parameters], jax.Array]
-    """`misfit(parameters)`: loss of each frequency, `SHAPE`."""
-    spectrum_penalty: Callable[[Parameters], jax.Array]
-    """`spectrum_penalty(parameters) -> scalar`: penalty of the likelihood."""
-    kernel_penalty: Callable[[Parameters], jax.Array]
-    """`kernel_penalty(parameters) -> scalar`: penalty of the family."""
-    loss: Callable[[Parameters], jax.Array]
-    """`loss(parameters) -> scalar`: weighted mean of the misfit, plus both
-    penalties."""
+    misfit: Callable[[jax.Array], jax.Array]
+    """`misfit(vector)`: what each frequency adds to the loss, `SHAPE`."""
+    penalty: Callable[[jax.Array], jax.Array]
+    """`penalty(vector) -> scalar`: those of the likelihood and of the kernel."""
+    loss: Callable[[jax.Array], jax.Array]
+    """`loss(vector) -> scalar`: the sum of all."""
 
 
 def objective(
@@ -78,21 +75,24 @@ def objective(
     """The loss of a family, given a periodogram; arguments as of `fit`."""
     likelihood, kinds = spectral_likelihood(scale), families(scale)
 
-    def misfit(parameters: Parameters) -> jax.Array:
+    def each(parameters: Parameters) -> jax.Array:
         kernel = kinds.kernel(family, parameters.shape)
         return likelihood.misfit(kernel, parameters.spectrum, periodogram, observation)
 
-    def spectrum_penalty(parameters: Parameters) -> jax.Array:
-        return likelihood.penalty(parameters.spectrum)
+    def misfit(vector: jax.Array) -> jax.Array:
+        return observation.weights * each(unpack(vector)) / observation.weights.sum()
 
-    def kernel_penalty(parameters: Parameters) -> jax.Array:
-        return kinds.penalty(family, parameters.shape)
+    def penalty(vector: jax.Array) -> jax.Array:
+        shape, spectrum = unpack(vector)
+        return likelihood.penalty(spectrum) + kinds.penalty(family, shape)
 
-    def loss(parameters: Parameters) -> jax.Array:
-        mean = observation.mean(misfit(parameters))
-        return mean + spectrum_penalty(parameters) + kernel_penalty(parameters)
+    def loss(vector: jax.Array) -> jax.Array:
+        parameters = unpack(vector)
+        mean = observation.mean(each(parameters))
+        of_spectrum = likelihood.penalty(parameters.spectrum)
+        return mean + of_spectrum + kinds.penalty(family, parameters.shape)
 
-    return Objective(misfit, spectrum_penalty, kernel_penalty, loss)
+    return Objective(misfit, penalty, loss)
 
 
 def starting_vectors(
@@ -130,12 +130,9 @@ def fit(
     loss = objective(periodogram, family, observation=observation, scale=scale).loss
     free = free_parameters(family)
 
-    def loss_of_vector(vector: jax.Array) -> jax.Array:
-        return loss(unpack(vector))
-
     def search(start: jax.Array) -> Any:
         return minimise(
-            loss_of_vector, start, free=free, max_steps=MAX_STEPS, tolerance=TOLERANCE
+            loss, start, free=free, max_steps=MAX_STEPS, tolerance=TOLERANCE
         )
 
     found = jax.vmap(search)(starting_vectors(periodogram, family, scale=scale))

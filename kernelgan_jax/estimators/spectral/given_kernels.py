@@ -29,8 +29,7 @@ def fit_resamplers(
     """The fits of all resamplers, as NumPy arrays; None at scale 1, which has none."""
     if scale == 1:  # Nothing was resampled.
         return None
-    fits: Fit = jax.device_get(_spectra(scale)(power, observation, _resamplers(scale)))
-    return fits
+    return fit(list(_resamplers(scale)), power, observation, scale=scale)
 
 
 def fit(
@@ -54,7 +53,7 @@ def fit(
     for start in range(0, len(several), size):
         group = several[start : start + size]
         filled = np.stack(group)[np.arange(size) % len(group)].astype(np.float32)
-        fits = jax.device_get(_spectra(scale)(power, observation, filled))
+        fits = jax.device_get(_spectra(power, observation, filled, scale=scale))
         found.append(jax.tree.map(operator.itemgetter(slice(len(group))), fits))
     joined: Fit = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
     return joined
@@ -73,14 +72,10 @@ def preload(scale: int, *, compiling: bool = False) -> None:
     """Loads the program; arguments as of `analysis.preload`."""
     power = jax.ShapeDtypeStruct(SHAPE, np.float32)
     known = power, UNCOMPRESSED, _resamplers(scale)
-    _spectra(scale).preload(*known, compiling=compiling)
+    _spectra.preload(*known, compiling=compiling, scale=scale)
 
 
-@functools.lru_cache(maxsize=16)
-def _spectra(scale: int) -> programs.Program[Any]:
-    """`fit_spectra` of a scale, compiled."""
-    fit = functools.partial(fit_spectra, scale=scale)
-    return programs.jit(fit, name=f"spectra x{scale}")
+_spectra = programs.jit(fit_spectra, name="spectra")
 
 
 @functools.lru_cache(maxsize=16)

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernelgan_jax.confidence_levels import Level
 from kernelgan_jax.estimate import Evidence, KernelMap
+from kernelgan_jax.estimators.spectral.batches import analyse_images
+from kernelgan_jax.estimators.spectral.confidence import judge
 from kernelgan_jax.estimators.spectral.smoothing import (
     covariance_of,
     gaussian_of,
@@ -68,46 +69,41 @@ def parts(shape: tuple[int, int], grid: tuple[int, int]) -> Iterator[Part]:
             yield Part(rows, columns, (down, right))
 
 
-class Seen(NamedTuple):
-    """What the spectrum of a part says."""
-
-    evidence: Evidence
-    level: Level
-    """Level of the confidence."""
-
-
 def kernel_map(
-    seen: list[Seen | None],
-    shape: tuple[int, int],
-    *,
-    grid: tuple[int, int],
-    scale: int,
+    image: np.ndarray, evidence: Evidence, *, grid: tuple[int, int]
 ) -> KernelMap:
     """The map of an image's kernels.
 
     Args:
-      seen: What each of `parts(shape, grid)` says, in order; None where a part could
-        not be analysed, as one without structure.
-      shape: Height and width of the image.
+      image: `H x W x C` in its own range.
+      evidence: That of the whole image.
       grid: Rows and columns of the map.
-      scale: Scale of the kernels.
 
     Raises:
-      ValueError: If no part could be analysed.
+      ValueError: If the parts are too small, or none could be analysed.
     """
-    places = np.array([part.centre for part in parts(shape, grid)])
-    known = [i for i, each in enumerate(seen) if each is not None]
-    if not known:
+    scale, unusable = evidence.scale, evidence.unusable
+
+    def inside(part: Part) -> np.ndarray | None:
+        place = part.rows, part.columns
+        is_hidden = unusable is not None and unusable[place].mean() > 0.5
+        return None if is_hidden else image[place]
+
+    cut = list(parts((image.shape[0], image.shape[1]), grid))
+    # So few pixels do not tell rare kernels from others.
+    found = analyse_images(list(map(inside, cut)), scale=scale, rare=False)
+    # Where it is None there is no structure.
+    seen = {i: each for i, each in enumerate(found) if each is not None}
+    if not seen:
         raise ValueError("image has no part with structure; leave out the kernel map")
-    found = [
-        log_covariance(each.evidence.kernel, each.evidence.samples, scale=scale)
-        for each in seen
-        if each is not None
-    ]
-    values, variances = (np.array(x) for x in zip(*found, strict=True))
-    smoothed, uncertain = smooth(values, variances, places[known], places)
+    logarithms = (
+        log_covariance(each.kernel, each.samples, scale=scale) for each in seen.values()
+    )
+    values, variances = (np.array(x) for x in zip(*logarithms, strict=True))
+    places = np.array([part.centre for part in cut])
+    smoothed, uncertain = smooth(values, variances, places[list(seen)], places)
     rows, columns = grid
-    levels = ["none" if each is None else each.level for each in seen]
+    levels = ["none" if e is None else judge(e.kernel, e).level for e in found]
     covariances = [covariance_of(value) for value in smoothed]
     # Half of a variance's relative deviation is that of its width.
     width_std = np.sqrt(uncertain.mean(1)) / 2

@@ -38,6 +38,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 
 from kernelgan_jax import checks, kernels
 from kernelgan_jax.estimate import Spectrum
@@ -65,6 +66,10 @@ count as much as such a prior."""
 
 QUANTISATION_VARIANCE = 1 / 12
 """Variance of the rounding to 8 bits, gray levels^2."""
+
+export.register_namedtuple_serialization(
+    Spectrum, serialized_name="kernelgan_jax.Spectrum"
+)
 
 
 class Likelihood(NamedTuple):

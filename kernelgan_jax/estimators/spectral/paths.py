@@ -27,7 +27,7 @@ import numpy as np
 from jax.scipy.optimize import minimize
 
 from kernelgan_jax.estimate import Spectrum
-from kernelgan_jax.estimators.spectral.fit import rms_misfit
+from kernelgan_jax.estimators.spectral.fit import Objective, rms_misfit
 from kernelgan_jax.estimators.spectral.likelihood import (
     PRIOR_WEIGHT,
     spectral_likelihood,
@@ -125,9 +125,7 @@ def describe(
     """The fields of `Path`, for the unknowns of a minimum; pure."""
     parts, at = _objective(power, observation, scale), jnp.arange(len(vector))
     hessian = jax.hessian(parts.loss)(vector)
-    covariance = sandwich(
-        vector, hessian, parts.misfit, parts.penalty, at < COEFFICIENTS
-    )
+    covariance = sandwich(vector, hessian, parts, at < COEFFICIENTS)
     samples = jax.vmap(kernel_of(scale))(
         _likely(draws(vector, covariance), vector, parts.loss, hessian, covariance)
     )
@@ -191,16 +189,7 @@ def spectrum_of(vector: Any) -> Spectrum:
     return Spectrum(rest[0], rest[1], rest[2:6], rest[6])
 
 
-class _Objective(NamedTuple):
-    """The loss and its parts, as functions of the unknowns."""
-
-    misfit: Callable[[jax.Array], jax.Array]
-    """What each frequency adds to the loss, `SHAPE`."""
-    penalty: Callable[[jax.Array], jax.Array]
-    loss: Callable[[jax.Array], jax.Array]
-
-
-def _objective(power: jax.Array, observation: Observation, scale: int) -> _Objective:
+def _objective(power: jax.Array, observation: Observation, scale: int) -> Objective:
     likelihood, kernel = spectral_likelihood(scale), kernel_of(scale)
 
     def misfit(vector: jax.Array) -> jax.Array:
@@ -218,7 +207,7 @@ def _objective(power: jax.Array, observation: Observation, scale: int) -> _Objec
     def loss(vector: jax.Array) -> jax.Array:
         return misfit(vector).sum() + penalty(vector)
 
-    return _Objective(misfit, penalty, loss)
+    return Objective(misfit, penalty, loss)
 
 
 def _std(scale: int) -> np.ndarray:

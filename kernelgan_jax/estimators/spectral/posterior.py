@@ -26,7 +26,6 @@ References:
     autocorrelation consistent covariance matrix", Econometrica, 1987.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from kernelgan_jax.estimators.spectral.families import (
     free_parameters,
     unpack,
 )
-from kernelgan_jax.estimators.spectral.fit import Fit, objective
+from kernelgan_jax.estimators.spectral.fit import Fit, Objective, objective
 from kernelgan_jax.estimators.spectral.observation import UNCOMPRESSED, Observation
 from kernelgan_jax.estimators.spectral.periodogram import SHAPE, WINDOW
 from kernelgan_jax.exact_products import einsum, matmul
@@ -82,25 +81,16 @@ def posterior(
       fit: Result of `fit.fit` for the other arguments.
     """
     parts = objective(periodogram, family, observation=observation, scale=scale)
-    free, weights = free_parameters(family), observation.weights
-
-    def misfit(vector: jax.Array) -> jax.Array:
-        return weights * parts.misfit(unpack(vector)) / weights.sum()
-
-    def penalty(vector: jax.Array) -> jax.Array:
-        parameters = unpack(vector)
-        return parts.kernel_penalty(parameters) + parts.spectrum_penalty(parameters)
-
     is_length = jnp.arange(len(fit.vector)) < LENGTH_PARAMETERS
-    covariance = sandwich(fit.vector, fit.hessian, misfit, penalty, is_length)
+    covariance = sandwich(fit.vector, fit.hessian, parts, is_length)
+    free = free_parameters(family)
     return covariance * free[:, None] * free[None, :]
 
 
 def sandwich(
     vector: jax.Array,
     hessian: jax.Array,
-    misfit: Callable[[jax.Array], jax.Array],
-    penalty: Callable[[jax.Array], jax.Array],
+    parts: Objective,
     is_length: Any,
 ) -> jax.Array:
     """The covariance (1) of any model's unknowns: `n x n`; pure.
@@ -108,15 +98,14 @@ def sandwich(
     Args:
       vector: The unknowns, `n`.
       hessian: Of the loss with respect to them.
-      misfit: Of unknowns: what each frequency adds to the loss, `SHAPE`.
-      penalty: Of unknowns: the penalties.
+      parts: The parts of the loss.
       is_length: Which of the unknowns are lengths, `n` bool.
     """
-    slopes = jax.jacfwd(misfit)(vector)
+    slopes = jax.jacfwd(parts.misfit)(vector)
     near_rows, near_columns = _pair_weights()
     smoothed = einsum("rs,cd,sdj->rcj", near_rows, near_columns, slopes)
     inner = MISFIT_FACTOR * einsum("rci,rcj->ij", slopes, smoothed)
-    inner += PENALTY_FACTOR * jax.hessian(penalty)(vector)
+    inner += PENALTY_FACTOR * jax.hessian(parts.penalty)(vector)
     values, axes = jnp.linalg.eigh(hessian)
     inverse = matmul(axes / jnp.maximum(values, MIN_CURVATURE)[None], axes.T)
     # Relative deviations of lengths are half as large as those of variances.

@@ -211,13 +211,13 @@ def test_losses_of_given_kernels_are_those_of_their_spectra(shaken, scale):
 def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken, monkeypatch):
     """The spectrum and the picture speak for a path here, but two thirds do not."""
     whole, fits = fit_measured(measure(shaken[0]), scale=2)
-    assert best.best(whole, fits, scale=2, rare=True).name == camera_shake.NAME
+    assert best.best(whole, fits, scale=2).name == camera_shake.NAME
     picture = best._picture(whole, 2)
     monkeypatch.setattr(best, "_picture", lambda *_: picture)
     mixed = whole._replace(own=partly_shaken.own)
-    assert best.best(mixed, fits, scale=2, rare=True).name != camera_shake.NAME
+    assert best.best(mixed, fits, scale=2).name != camera_shake.NAME
     monkeypatch.setattr(best, "mean_gain", lambda *_, **__: 0.3)
-    assert best.best(mixed, fits, scale=2, rare=True).name == camera_shake.NAME
+    assert best.best(mixed, fits, scale=2).name == camera_shake.NAME
 
 
 def test_starts_are_different_paths_and_their_neighbours_close(shaken):
@@ -256,3 +256,13 @@ def test_sparsity_leaves_out_what_is_not_used(shaken):
     left_out = log_sparsity(filled, found.kernel, scale=2, unusable=unusable)
     assert abs(left_out - whole) < 0.02
     assert log_sparsity(scratched, found.kernel, scale=2) < whole - 0.02
+
+
+def test_the_trace_of_a_path_is_kept_also_where_nothing_is_rated():
+    """As by `analyse` alone, which does not import `confidence`."""
+    helpers.imported(
+        "import jax\n"
+        "from kernelgan_jax.estimate import Spectrum\n"
+        "from kernelgan_jax.estimators.spectral import paths\n"
+        "jax.export.export(jax.jit(lambda x: Spectrum(x, x, x, x)))(1.0).serialize()"
+    )

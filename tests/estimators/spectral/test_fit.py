@@ -65,7 +65,7 @@ def test_the_gradient_of_the_loss(family, vector):
 
     @jax.jit
     def loss(vector):
-        return parts.loss(unpack(vector))
+        return parts.loss(vector)
 
     gradient = jax.jit(jax.grad(loss))(vector)
     for i in range(len(vector)):
@@ -86,7 +86,7 @@ def test_the_loss_is_the_weighted_misfit_and_the_penalties(vector):
     misfit = np.asarray(likelihood.misfit(kernel, spectrum, measured))
     expected = (weights * misfit).sum() / weights.sum()
     expected += likelihood.penalty(spectrum) + kinds.penalty(GENERALISED, shape)
-    found = parts.loss(unpack(jnp.asarray(vector)))
+    found = parts.loss(jnp.asarray(vector))
     assert found == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -97,7 +97,7 @@ def test_a_steep_spectrum_does_not_overflow():
 
     @jax.jit
     def second_derivative(vector):
-        gradient = jax.grad(lambda v: parts.loss(unpack(v)))
+        gradient = jax.grad(parts.loss)
         return jax.jvp(gradient, (vector,), (jnp.ones_like(vector),))
 
     for values in second_derivative(vector):

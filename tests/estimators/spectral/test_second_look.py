@@ -40,7 +40,7 @@ def image_of(side=192):
 @pytest.fixture(scope="module")
 def fitted():
     measured, fits = fit_measured(measure(image_of()), scale=SCALE)
-    return measured, fits, best(measured, fits, scale=SCALE, rare=True)
+    return measured, fits, best(measured, fits, scale=SCALE)
 
 
 def test_statistics_see_halos_and_softness():
