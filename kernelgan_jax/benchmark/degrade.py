@@ -140,8 +140,8 @@ def make_test_set(
       Names of the images that were made, and problems.
 
     Raises:
-      ValueError: If an argument is out of range, or the folder holds a set that was
-        made with other settings.
+      ValueError: If an argument is out of range, or if there is an image and the
+        folder holds a set that was made with other settings.
       OSError: If the folder cannot be written.
 
     Example:
@@ -156,7 +156,6 @@ def make_test_set(
         protocol, tuple(scales), seed, kernel_noise, image_noise, jpeg_quality, camera
     )
     recipe.check()
-    _refuse_other_sets(folder, recipe.to_dict())
     parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
     names: list[str] = []
     problems: list[str] = []
@@ -171,6 +170,7 @@ def make_test_set(
             problems.append(str(error))
             continue
         if not names:  # Without an image there is no set.
+            _refuse_other_sets(folder, recipe.to_dict())
             for part in parts:
                 (folder / part).mkdir(parents=True, exist_ok=True)
             (folder / "degrade.json").write_text(json.dumps(recipe.to_dict()) + "\n")

@@ -202,6 +202,13 @@ def test_degrade(images, tmp_path, capsys):
     assert len(read_test_set(tmp_path / "set", 3).cases) == 2
 
 
+def test_a_missing_hr_folder_is_named_before_other_settings(data, tmp_path, capsys):
+    command = ["degrade", f"--hr={tmp_path}/nowhere", f"--output_dir={data}"]
+    assert cli.main([*command, "--seed=7"]) == 1
+    line = f"error: {tmp_path}/nowhere: no such file or folder; check the path\n"
+    assert capsys.readouterr().err == line
+
+
 def test_it_runs_as_a_module():
     done = subprocess.run(
         [sys.executable, "-m", "kernelgan_jax.benchmark", "--help"],
