@@ -192,6 +192,29 @@ def test_mistakes_give_status_2_and_one_line(
     assert not list(tmp_path.rglob("*.*"))
 
 
+@pytest.mark.parametrize(
+    "name, scale, reason",
+    [
+        ("absent.npz", 2, "absent.npz: No such file or directory"),
+        ("text.npz", 2, "text.npz: is not a file of USRNet"),
+        ("x{scale}.npz", 4, "x4.npz: No such file or directory"),
+    ],
+)
+def test_weights_are_read_before_kernels_are_estimated(
+    data, tmp_path, capsys, monkeypatch, name, scale, reason
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.npz").write_text("nothing")
+    (tmp_path / "x2.npz").write_bytes(helpers.usrnet_file().read_bytes())
+    assert cli.main([
+        "evaluate", f"--data={data}", "--output_dir=out", "--systems=true",
+        f"--sr_weights=usrnet={name}",
+    ]) == 2  # fmt: skip
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --sr_weights=usrnet={name}, x{scale}: {reason}")
+    assert error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
 def test_degrade(images, tmp_path, capsys):
     images(tmp_path / "in", "a", "b")
     (tmp_path / "in/c.png").write_bytes(b"no image")
