@@ -15,6 +15,7 @@ from kernelgan_jax import checks
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import camera as camera_images
+from kernelgan_jax.benchmark import varying_blur
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -81,13 +82,14 @@ class _Recipe(NamedTuple):
     def degrade(
         self, pixels: np.ndarray, name: str, scale: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws the kernel of an image; returns it and the LR image that it makes."""
+        """Draws the kernel of an image, or a map of kernels, and makes the LR image."""
         protocol = PROTOCOLS[self.protocol]
         draw = 0 if protocol.shared else scale
         image = zlib.crc32(f"{self.protocol}/{name}".encode())
         rng = np.random.default_rng([self.seed, draw, image])
         kernel = protocol.draw(rng, scale, self.kernel_noise)
-        lr = downscale(to_unit(pixels).astype(np.float64), kernel, scale)
+        blur = downscale if kernel.ndim == 2 else varying_blur.downscale
+        lr = blur(to_unit(pixels).astype(np.float64), kernel, scale)
         noise_std = self.image_noise / 255
         if self.camera:
             lr = camera_images.develop(rng, lr, noise_std=noise_std)
@@ -118,7 +120,8 @@ def make_test_set(
     divide. For each image and scale a kernel is drawn and aligned; the image is
     downscaled with it (mirrored at the borders) and rounded. Each draw depends on the
     seed, the name of the image, the scale and the protocol alone: the same call makes
-    the same files bit for bit, whichever other images there are.
+    the same files bit for bit, whichever other images there are. `varying` has a map of
+    kernels for each image, `gt_kernel_map_x2/NAME.npy`.
 
     Args:
       hr: Files of HR images; their names without suffix must differ.
@@ -156,7 +159,7 @@ def make_test_set(
         protocol, tuple(scales), seed, kernel_noise, image_noise, jpeg_quality, camera
     )
     recipe.check()
-    parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
+    parts = ["hr", *(f"lr_x{scale}" for scale in scales)]
     names: list[str] = []
     problems: list[str] = []
     for path in hr:
@@ -178,7 +181,7 @@ def make_test_set(
         for scale in scales:
             kernel, lr = recipe.degrade(pixels, name, scale)
             _write_png(folder / f"lr_x{scale}" / f"{name}.png", lr)
-            kernel_files.write_mat(folder / f"gt_k_x{scale}" / f"{name}.mat", kernel)
+            _write_truth(folder, name, scale, kernel)
         names.append(name)
     return DegradedSet(names, problems)
 
@@ -201,6 +204,16 @@ def _read_hr(path: Path, recipe: _Recipe) -> np.ndarray:
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:
     image_files.write_png(path, image_files.Image(pixels))
+
+
+def _write_truth(folder: Path, name: str, scale: int, kernel: np.ndarray) -> None:
+    """Writes the kernel of an image, or its map of kernels."""
+    part = folder / f"{'gt_k' if kernel.ndim == 2 else 'gt_kernel_map'}_x{scale}"
+    part.mkdir(exist_ok=True)
+    if kernel.ndim == 2:
+        kernel_files.write_mat(part / f"{name}.mat", kernel)
+    else:
+        np.save(part / f"{name}.npy", kernel)
 
 
 def _after_jpeg(pixels: np.ndarray, quality: int, subsampling: int) -> np.ndarray:

@@ -232,6 +232,18 @@ def test_a_missing_hr_folder_is_named_before_other_settings(data, tmp_path, caps
     assert capsys.readouterr().err == line
 
 
+def test_a_set_whose_blur_varies_is_refused(images, tmp_path, capsys):
+    images(tmp_path / "in", "a", "b")
+    data = tmp_path / "set"
+    command = ["degrade", f"--hr={tmp_path}/in", f"--output_dir={data}", "--scales=2"]
+    assert cli.main([*command, "--protocol=varying"]) == 0
+    out = f"--output_dir={tmp_path}/out"
+    assert cli.main(["evaluate", f"--data={data}", out]) == 2
+    line = f"error: {data}: the blur of its images varies, and one kernel is measured"
+    error = capsys.readouterr().err
+    assert error.startswith(line) and error.count("\n") == 1
+
+
 def test_it_runs_as_a_module():
     done = subprocess.run(
         [sys.executable, "-m", "kernelgan_jax.benchmark", "--help"],
