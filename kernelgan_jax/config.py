@@ -19,6 +19,7 @@ from kernelgan_jax.estimators.registry import (
     find_estimator,
 )
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
+from kernelgan_jax.settings import SettingError
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.published.config import (
     EDSRConfig,
@@ -58,9 +59,9 @@ class Config:
       'spectral'
       >>> Config(kernelgan={"iterations": 500})
       Traceback (most recent call last):
-      ValueError: config.kernelgan.iterations is 500, but nothing that is chosen reads \
-it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr is \
-'deep_wiener'
+      kernelgan_jax.settings.SettingError: config.kernelgan.iterations is 500, but \
+nothing that is chosen reads it: it is a setting of kernelgan; config.estimator is \
+'spectral' and config.sr is 'deep_wiener'
     """
 
     estimator: str = "spectral"
@@ -90,20 +91,26 @@ it: it is a setting of kernelgan; config.estimator is 'spectral' and config.sr i
                     f"config.{name} is {value!r}; it must be a {settings.__name__} or "
                     "a mapping of its settings"
                 )
+        checked = "config.estimator"
         try:
-            scale = find_estimator(self.estimator).check_scale(self.scale)
+            estimator = find_estimator(self.estimator)
+            checked = "config.scale"
+            scale = estimator.check_scale(self.scale)
         except ValueError as error:
-            raise ValueError(f"config.{error}") from error
+            raise SettingError(f"config.{error}", setting=checked) from error
         object.__setattr__(self, "scale", scale)
         if self.sr not in (NO_SR, *METHODS):
             legal = " or ".join((NO_SR, *METHODS))
-            raise ValueError(f"config.sr is {self.sr!r}; it must be {legal}")
+            raise SettingError(
+                f"config.sr is {self.sr!r}; it must be {legal}", setting="config.sr"
+            )
         for setting, value in self.unread():
             group = setting.partition(".")[0]
-            raise ValueError(
+            raise SettingError(
                 f"config.{setting} is {value!r}, but nothing that is chosen reads it: "
                 f"it is a setting of {' and '.join(readers(group))}; config.estimator "
-                f"is {self.estimator!r} and config.sr is {self.sr!r}"
+                f"is {self.estimator!r} and config.sr is {self.sr!r}",
+                setting=f"config.{setting}",
             )
 
     @property

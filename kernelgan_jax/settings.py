@@ -12,6 +12,15 @@ from numbers import Number
 from typing import Any
 
 
+class SettingError(ValueError):
+    """A setting is refused; the message has its name, its value and what is legal."""
+
+    def __init__(self, message: str, *, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
+        """Its name in the message, such as `config.zssr.crop`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Check:
     """A test of one value, and the words for what passes it."""
@@ -137,7 +146,8 @@ def setting(default: Any, *, check: Check, about: str) -> Any:
       10
       >>> Settings(steps=0)
       Traceback (most recent call last):
-      ValueError: config.steps is 0; it must be a whole number, at least 1
+      kernelgan_jax.settings.SettingError: config.steps is 0; it must be a whole \
+number, at least 1
     """
     return dataclasses.field(default=default, metadata={"check": check, "about": about})
 
@@ -150,8 +160,7 @@ def check_settings(settings: Any, *, prefix: str = "") -> None:
       prefix: What error messages put before a field's name, such as `config.zssr.`.
 
     Raises:
-      ValueError: If a value is not legal; the message has the name, the value and what
-        is legal.
+      SettingError: If a value is not legal.
     """
     for field in dataclasses.fields(settings):
         if "check" not in field.metadata:
@@ -161,8 +170,9 @@ def check_settings(settings: Any, *, prefix: str = "") -> None:
             object.__setattr__(settings, field.name, value := value.item())
         check = field.metadata["check"]
         if not check.accepts(value):
-            raise ValueError(
-                f"{prefix}{field.name} is {value!r}; it must be {check.legal}"
+            name = f"{prefix}{field.name}"
+            raise SettingError(
+                f"{name} is {value!r}; it must be {check.legal}", setting=name
             )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from kernelgan_jax.config import GROUPS, NO_SR, Config, group_name, readers
 from kernelgan_jax.estimators.kernelgan.config import FLOW
 from kernelgan_jax.estimators.registry import ESTIMATORS, GivenConfig
+from kernelgan_jax.settings import SettingError
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.registry import METHODS
 
@@ -55,6 +57,24 @@ def test_estimators_scales_and_methods(settings, message):
     with pytest.raises(ValueError, match=message):
         Config(**settings)
     assert Config(scale=3).scale == 3
+
+
+@pytest.mark.parametrize(
+    "setting, settings",
+    [
+        ("estimator", {"estimator": "best"}),
+        ("scale", {"scale": 9}),
+        ("sr", {"sr": "best"}),
+        ("deep_wiener.strength", {"deep_wiener": {"strength": 2}}),
+        ("deep_wiener.strength", {"sr": "none", "deep_wiener": {"strength": 0.5}}),
+        ("kernelgan.generator_crop", {"kernelgan": {"generator_crop": 2}}),
+    ],
+)
+def test_the_error_names_the_setting(setting, settings):
+    with pytest.raises(SettingError, match=f"^config.{setting} is ") as refused:
+        Config(**settings)
+    assert refused.value.setting == f"config.{setting}"
+    assert pickle.loads(pickle.dumps(refused.value)).setting == f"config.{setting}"
 
 
 def test_what_is_chosen():

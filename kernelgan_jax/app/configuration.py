@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from kernelgan_jax import presets
 from kernelgan_jax.app import files
 from kernelgan_jax.config import GROUPS, Config, readers
+from kernelgan_jax.settings import SettingError
 
 Settings = dict[str, Any]
 """All settings of a run by name; those of a group are a dictionary."""
@@ -230,7 +231,13 @@ def changed(settings: Settings, flags: ConfigDict) -> Settings:
 # --- From settings to a Config ---
 
 
-def choose(file: Settings, settings: Settings, explicit: Collection[str]) -> Config:
+def choose(
+    file: Settings,
+    settings: Settings,
+    explicit: Collection[str],
+    *,
+    short: Mapping[str, str],
+) -> Config:
     """The config of a run.
 
     What the config file sets for an estimator or a method that flags have replaced is
@@ -240,9 +247,11 @@ def choose(file: Settings, settings: Settings, explicit: Collection[str]) -> Con
       file: The settings of the config file.
       settings: The same after flags have changed some of them.
       explicit: Names of the single settings that were given as flags.
+      short: The flags that were given in place of some of these, by setting.
 
     Raises:
-      UsageError: If `Config` refuses the settings.
+      UsageError: If `Config` refuses the settings. The message names the setting, and
+        the flag that the user has named.
     """
     settings = dict(settings)
     for group in GROUPS:
@@ -256,7 +265,10 @@ def choose(file: Settings, settings: Settings, explicit: Collection[str]) -> Con
     try:
         return Config(**settings)
     except (TypeError, ValueError) as error:
-        raise UsageError(name_flags(str(error))) from error
+        setting = error.setting if isinstance(error, SettingError) else ""
+        flag = short.get(setting.removeprefix("config."))
+        message = name_flags(str(error))
+        raise UsageError(f"--{flag}: {message}" if flag else message) from error
 
 
 def _reads(settings: Settings, group: str) -> bool:

@@ -408,13 +408,7 @@ def _config(
         settings["estimator"] = "bicubic"
     if known and "estimator" in explicit:
         raise UsageError(f"{known} and --config.estimator exclude each other")
-    try:
-        config = configuration.choose(file, settings, explicit)
-    except UsageError as error:  # It names the setting, and the user named the flag.
-        name = str(error).partition(" is ")[0].removeprefix("config.")
-        if name not in short:
-            raise
-        raise UsageError(f"--{short[name]}: {error}") from error
+    config = configuration.choose(file, settings, explicit, short=short)
     if not config.chosen_estimator.estimates and config.chosen_method is None:
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
     if not config.chosen_estimator.estimates and values.band is not None:

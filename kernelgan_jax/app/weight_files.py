@@ -30,24 +30,27 @@ def for_scale(config: WeightsConfig, scale: int) -> WeightsConfig:
     """The settings of such a method with the files of a scale and their digest.
 
     Raises:
-      ValueError: If a file is not named, is no regular file or holds something else, or
-        a package is missing that runs it.
-      OSError: If one cannot be read.
+      ValueError: If a file is not named, cannot be read, is no regular file or holds
+        something else, or a package is missing that runs it.
     """
     from kernelgan_jax.super_resolution.published import methods
 
     config, _ = config.for_image(scale=scale, noise_std=0.0, image_shape=None)
     digest = hashlib.sha256()
-    for path in map(Path, filter(None, config.files())):
-        # A model.json has its weights in other files beside it.
-        beside = sorted(path.parent.glob("*.bin")) if path.suffix == ".json" else []
-        for file in (path, *beside):
-            # Opens regular files only, so that the network's reader does as well.
-            digest.update(files.content(file).sha256.encode())
     try:
+        for path in map(Path, filter(None, config.files())):
+            # A model.json has its weights in other files beside it.
+            beside = sorted(path.parent.glob("*.bin")) if path.suffix == ".json" else []
+            for file in (path, *beside):
+                # Opens regular files only, so that the network's reader does as well.
+                digest.update(files.content(file).sha256.encode())
         methods.networks(config, scale)
     except ImportError as error:
         raise ValueError(str(error)) from error
+    except OSError as error:
+        reason = error.strerror or error
+        text = f"{error.filename}: {reason}" if error.filename else f"{reason}"
+        raise ValueError(text) from error
     return dataclasses.replace(config, weights_digest=digest.hexdigest())
 
 
@@ -75,10 +78,6 @@ def _needed(config: Config) -> WeightsConfig:
         )
     try:
         return for_scale(given, config.scale)
-    except OSError as error:
-        reason = error.strerror or error
-        text = f"{error.filename}: {reason}" if error.filename else reason
-        raise UsageError(f"--sr={config.sr}: {text}") from error
     except ValueError as error:
         raise UsageError(f"--sr={config.sr}: {error}") from error
 

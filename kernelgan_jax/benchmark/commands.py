@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernelgan_jax.app import resources
+from kernelgan_jax.app import resources, weight_files
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.terminal import print_error
 from kernelgan_jax.benchmark import page, plots, tables, testset
@@ -52,8 +52,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Measures systems on a test set; returns the exit status."""
     data, output = arguments.data, arguments.output_dir
     page.load_template()  # Reports what is not installed before the work, not after.
-    systems = _systems(arguments)
     scales = arguments.scales or testset.find_scales(data)
+    systems = _systems(arguments, scales)
     if not scales:
         raise ValueError(f"{data}: has no lr_x2, lr_x4, ..., so it is no test set")
     seeds = arguments.seeds
@@ -99,8 +99,11 @@ def _quick(arguments: argparse.Namespace, scale: int) -> list[str]:
     return [known[int(place)] for place in places]
 
 
-def _systems(arguments: argparse.Namespace) -> list[System]:
-    """The systems that the arguments name; they must exist, and be at least one."""
+def _systems(arguments: argparse.Namespace, scales: Sequence[int]) -> list[System]:
+    """The systems that the arguments name; they must exist, and be at least one.
+
+    The files of their networks are read: a wrong one is not to be found after hours.
+    """
     systems: list[System] = []
     for name in arguments.systems:
         if name == "none":
@@ -111,7 +114,13 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
         systems.append(SYSTEMS[name])
     own = list(systems)
     for text in arguments.sr_weights:
-        systems += _some(with_network(own, text), f"--sr_weights={text}")
+        added = _some(with_network(own, text), f"--sr_weights={text}")
+        for scale in scales:
+            try:
+                weight_files.for_scale(added[0].method_config, scale)
+            except ValueError as error:
+                raise ValueError(f"--sr_weights={text}, x{scale}: {error}") from error
+        systems += added
     if arguments.deblur:
         systems += _some(with_deblurring(own), "--deblur")
     for text in arguments.system:

@@ -15,6 +15,7 @@ from kernelgan_jax import camera as cameras
 from kernelgan_jax import checks
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
+from kernelgan_jax.benchmark import varying_blur
 from kernelgan_jax.benchmark.protocols import PROTOCOLS
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import from_unit, to_unit
@@ -81,13 +82,14 @@ class _Recipe(NamedTuple):
     def degrade(
         self, pixels: np.ndarray, name: str, scale: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws the kernel of an image; returns it and the LR image that it makes."""
+        """Draws the kernel of an image, or a map of kernels, and makes the LR image."""
         protocol = PROTOCOLS[self.protocol]
         draw = 0 if protocol.shared else scale
         image = zlib.crc32(f"{self.protocol}/{name}".encode())
         rng = np.random.default_rng([self.seed, draw, image])
         kernel = protocol.draw(rng, scale, self.kernel_noise)
-        lr = downscale(to_unit(pixels).astype(np.float64), kernel, scale)
+        blur = downscale if kernel.ndim == 2 else varying_blur.downscale
+        lr = blur(to_unit(pixels).astype(np.float64), kernel, scale)
         noise_std = self.image_noise / 255
         if self.camera:
             lr = _developed(rng, lr, noise_std)
@@ -118,7 +120,8 @@ def make_test_set(
     divide. For each image and scale a kernel is drawn and aligned; the image is
     downscaled with it (mirrored at the borders) and rounded. Each draw depends on the
     seed, the name of the image, the scale and the protocol alone: the same call makes
-    the same files bit for bit, whichever other images there are.
+    the same files bit for bit, whichever other images there are. `varying` has a map of
+    kernels for each image, `gt_kernel_map_x2/NAME.npy`.
 
     Args:
       hr: Files of HR images; their names without suffix must differ.
@@ -140,8 +143,8 @@ def make_test_set(
       Names of the images that were made, and problems.
 
     Raises:
-      ValueError: If an argument is out of range, or the folder holds a set that was
-        made with other settings.
+      ValueError: If an argument is out of range, or if there is an image and the
+        folder holds a set that was made with other settings.
       OSError: If the folder cannot be written.
 
     Example:
@@ -156,8 +159,7 @@ def make_test_set(
         protocol, tuple(scales), seed, kernel_noise, image_noise, jpeg_quality, camera
     )
     recipe.check()
-    _refuse_other_sets(folder, recipe.to_dict())
-    parts = ["hr", *(f"{part}_x{scale}" for scale in scales for part in ("lr", "gt_k"))]
+    parts = ["hr", *(f"lr_x{scale}" for scale in scales)]
     names: list[str] = []
     problems: list[str] = []
     for path in hr:
@@ -171,6 +173,7 @@ def make_test_set(
             problems.append(str(error))
             continue
         if not names:  # Without an image there is no set.
+            _refuse_other_sets(folder, recipe.to_dict())
             for part in parts:
                 (folder / part).mkdir(parents=True, exist_ok=True)
             (folder / "degrade.json").write_text(json.dumps(recipe.to_dict()) + "\n")
@@ -178,7 +181,7 @@ def make_test_set(
         for scale in scales:
             kernel, lr = recipe.degrade(pixels, name, scale)
             _write_png(folder / f"lr_x{scale}" / f"{name}.png", lr)
-            kernel_files.write_mat(folder / f"gt_k_x{scale}" / f"{name}.mat", kernel)
+            _write_truth(folder, name, scale, kernel)
         names.append(name)
     return DegradedSet(names, problems)
 
@@ -215,6 +218,16 @@ def _developed(
     inside = slice(cameras.REACH, -cameras.REACH)
     image: np.ndarray = made[inside, inside]
     return image
+
+
+def _write_truth(folder: Path, name: str, scale: int, kernel: np.ndarray) -> None:
+    """Writes the kernel of an image, or its map of kernels."""
+    part = folder / f"{'gt_k' if kernel.ndim == 2 else 'gt_kernel_map'}_x{scale}"
+    part.mkdir(exist_ok=True)
+    if kernel.ndim == 2:
+        kernel_files.write_mat(part / f"{name}.mat", kernel)
+    else:
+        np.save(part / f"{name}.npy", kernel)
 
 
 def _after_jpeg(pixels: np.ndarray, quality: int, subsampling: int) -> np.ndarray:

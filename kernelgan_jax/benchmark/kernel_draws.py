@@ -1,7 +1,8 @@
 """Draws of kernels, one function for each of `protocols.PROTOCOLS`.
 
-All kernels are aligned as `kernelgan_jax.kernels` states, of sum 1; those of resamplers
-and `unsharp` have negative lobes. Lengths are in HR pixels.
+That of `varying` makes a map of kernels (`varying_blur`). All kernels are aligned as
+`kernelgan_jax.kernels` states, of sum 1; those of resamplers and `unsharp` have
+negative lobes. Lengths are in HR pixels.
 """
 
 import math
@@ -13,8 +14,8 @@ import scipy.signal
 from kernelgan_jax import blur_kernels, kernels
 
 Draw = Callable[[np.random.Generator, int, float | None], np.ndarray]
-"""`draw(rng, scale, noise)` makes one kernel; with `noise` None it has the noise of the
-protocol."""
+"""`draw(rng, scale, noise)` makes one kernel, or a map; with `noise` None it has the
+noise of the protocol."""
 
 
 def _div2krk(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
@@ -102,6 +103,33 @@ def _unsharp(rng: np.random.Generator, scale: int, noise: float | None) -> np.nd
     return _centred(_noisy(rng, sharpened, noise), scale)
 
 
+def _varying(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
+    is_lens, least, more = rng.random() < 0.5, *rng.uniform(0.35, 0.55, 2)
+    direction = rng.uniform(0, 2 * math.pi)
+    across, down = math.cos(direction), math.sin(direction)
+
+    def kernel(i: int, j: int) -> np.ndarray:
+        y, x = ((place + 0.5) / _PARTS - 0.5 for place in (i, j))
+        growth = 0.5 + (across * x + down * y) / (abs(across) + abs(down))
+        if is_lens:  # From the middle to the corners, longer along the radius.
+            growth = 2 * (x**2 + y**2)
+        ratio = 1 + 0.3 * growth if is_lens else 1.0
+        variance = ((least + more * growth) * scale) ** 2
+        made = blur_kernels.gaussian(
+            8 * scale + 1,
+            variances=(variance * ratio, variance / ratio),
+            angle=math.atan2(-y, x),
+            scale=scale,
+        )
+        return _aligned(_noisy(rng, made, noise), scale) if noise else made
+
+    return np.array([[kernel(i, j) for j in range(_PARTS)] for i in range(_PARTS)])
+
+
+_PARTS = 5
+"""Number of kernels of a map along each axis."""
+
+
 def _resampler(make: Callable[[int], np.ndarray]) -> Draw:
     def draw(rng: np.random.Generator, scale: int, noise: float | None) -> np.ndarray:
         return _centred(_noisy(rng, make(scale), noise), scale)
@@ -141,6 +169,7 @@ DRAWS: dict[str, Draw] = {
     "narrow": _gaussians(lambda s: (0.35 * s**2 / 4, s**2 / 4)),
     "shake": _shake,
     "unsharp": _unsharp,
+    "varying": _varying,
     "bicubic": _resampler(blur_kernels.bicubic),
     "lanczos": _resampler(blur_kernels.lanczos),
     "box": _resampler(blur_kernels.box),

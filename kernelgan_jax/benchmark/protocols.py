@@ -22,7 +22,7 @@ class Protocol(NamedTuple):
     def draw(
         self, rng: "np.random.Generator", scale: int, noise: float | None
     ) -> "np.ndarray":
-        """Draws one kernel.
+        """Draws one kernel; of `varying`, a map of `varying_blur`.
 
         Args:
           rng: Source of the numbers.
@@ -68,6 +68,11 @@ _ALL = (
         "unsharp",
         "the Gaussians of div2krk without their noise, sharpened: unsharp masking of "
         "U(0.3, 1) with a Gaussian of width s",
+    ),
+    Protocol(
+        "varying",
+        "blur that varies: Gaussians of width U(0.35, 0.55) s that grow by as much, "
+        "from the middle to the corners or in one direction; evaluate does not take it",
     ),
     Protocol("bicubic", "the antialiased bicubic kernel, as of imresize"),
     Protocol("lanczos", "the Lanczos kernel"),

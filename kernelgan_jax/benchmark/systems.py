@@ -126,8 +126,9 @@ class System:
         if self.estimator is None or isinstance(own, UserMethod) or own == NO_SR:
             return self
         title = f"{self.title} + {METHODS[own].title}"
-        if isinstance(self.method_config, WeightsConfig):
-            title += f" ({label(self.method_config)})"
+        config = self.method_config
+        if isinstance(config, WeightsConfig) and config.method() == own:
+            title += f" ({label(config)})"
         return dataclasses.replace(self, title=title, kernel_title=self.kernel_title)
 
     def knows_scale(self, scale: int) -> bool:
@@ -180,16 +181,16 @@ def method_settings(system: System, method: str | UserMethod, scale: int) -> Any
 
     Raises:
       ValueError: If a file of weights cannot be used at this scale.
-      OSError: If it cannot be read.
     """
     group = None if isinstance(method, UserMethod) else METHODS[method].config
     if group is None:
         return None
-    if isinstance(system.method_config, WeightsConfig):
-        return weight_files.for_scale(system.method_config, scale)
-    if isinstance(system.method_config, group):
-        return system.method_config
-    return group()
+    config = system.method_config
+    if not isinstance(config, group):
+        return group()
+    if isinstance(config, WeightsConfig):
+        return weight_files.for_scale(config, scale)
+    return config
 
 
 def label(config: WeightsConfig) -> str:

@@ -8,7 +8,8 @@ A test set is a folder:
 
 In DIV2KRK's own file names (`gt/img_1_gt.png`, `lr_x2/im_1.png`,
 `gt_k_x2/kernel_1.mat`) the number is the image's name; they are recognised where the
-folder of the HR images is `gt/`.
+folder of the HR images is `gt/`. A set whose blur varies is not read; it has
+`gt_kernel_map_x2/NAME.npy` in place of `gt_k_x2`.
 """
 
 import re
@@ -82,7 +83,7 @@ def read_test_set(folder: Path, scale: int, *, names: Iterable[str] = ()) -> Cas
       match.
 
     Raises:
-      ValueError: If the folder has no LR images of the scale.
+      ValueError: If the folder has no LR images of the scale, or maps of kernels.
 
     Example:
       >>> from pathlib import Path
@@ -94,6 +95,11 @@ def read_test_set(folder: Path, scale: int, *, names: Iterable[str] = ()) -> Cas
     if not (folder / f"lr_x{scale}").is_dir():
         raise ValueError(
             f"{folder}: has no lr_x{scale}, so it is no test set for x{scale}"
+        )
+    if (folder / f"gt_kernel_map_x{scale}").is_dir():
+        raise ValueError(
+            f"{folder}: the blur of its images varies, and one kernel is measured for "
+            "each image; benchmarks/varying.py measures maps of kernels"
         )
     is_div2krk = (folder / "gt").is_dir() and not (folder / "hr").is_dir()
     problems: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import types
 from pathlib import Path
 from typing import Any
@@ -173,12 +174,24 @@ def test_bad_settings(change: dict, message: str) -> None:
         train.check(SETTINGS._replace(**change), 3)
 
 
-def test_shares_of_scales() -> None:
-    assert train._shares("2:0.7,4:0.3") == {2: 0.7, 4: 0.3}
+def test_shares_of_scales(
+    photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = str(photos[0].parent)
+    flags = mock.MagicMock(weights=None, photos=folder, scales="2:0.7,4:0.3")
+    trained = mock.MagicMock()
+    monkeypatch.setattr(train, "FLAGS", flags)
+    monkeypatch.setattr(train, "train", trained)
+    assert train.main([]) == 0
+    assert trained.call_args.kwargs["settings"].shares == {2: 0.7, 4: 0.3}
     for text in ("2:1,2:3", "2", "2:x"):
-        message = f"--scales is '{text}'; it must be like .*, each scale once$"
-        with pytest.raises(ValueError, match=message):
-            train._shares(text)
+        flags.scales = text
+        assert train.main([]) == 2
+        message = f"error: --scales is '{text}'; it must be like .*, each scale once$"
+        assert re.match(message, capsys.readouterr().err)
+    assert trained.call_count == 1
 
 
 @pytest.mark.parametrize("program", [train, start_train])

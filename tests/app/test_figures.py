@@ -27,6 +27,14 @@ def drawn(folder, **options):
     return folder / "kernel.png"
 
 
+@pytest.fixture
+def panels(monkeypatch):
+    """The panels of the figures that are drawn, in place of files."""
+    found = []
+    monkeypatch.setattr(figures, "save", lambda figure, _: found.extend(figure.axes))
+    return found
+
+
 @pytest.mark.parametrize(
     "pixels",
     [np.zeros((20, 30, 1), np.uint8), np.full((3000, 25, 3), 65535, np.uint16)],
@@ -56,12 +64,12 @@ def test_confidence_is_drawn(tmp_path):
     "kernel, width", [(KERNEL, None), (blur_kernels.bicubic(2), 0.76)]
 )
 @pytest.mark.parametrize("failure", ["", "a $reason"])
-def test_what_is_said_of_the_confidence(kernel, width, failure):
+def test_what_is_said_of_the_confidence(panels, kernel, width, failure):
     """The ellipse is that of the title's widths; a failure is said above, once."""
     confidence = makers.confidence()
-    estimate = makers.estimate(kernel=kernel, failure=failure, confidence=confidence)
-    axes = figures.new_figure(5, 5).add_subplot()
-    figures._draw_confidence(axes, estimate, confidence)
+    result = makers.result(kernel=kernel, failure=failure, confidence=confidence)
+    figures.kernel_figure(result, result.estimate)
+    axes = panels[1]
     assert ("(a $reason)" in axes.get_title()) == (not failure)
     extent = np.ptp(axes.lines[-1].get_xydata(), axis=0)
     covariance = kernels.covariance(kernel) if width is None else width**2 * np.eye(2)
@@ -69,12 +77,12 @@ def test_what_is_said_of_the_confidence(kernel, width, failure):
     np.testing.assert_allclose(extent, expected, rtol=0.01)
 
 
-def test_the_title_of_a_round_kernel_has_no_direction():
+def test_the_title_of_a_round_kernel_has_no_direction(panels):
     for variances, found in (((4.0, 1.0), True), ((2.0, 2.0), False)):
         kernel = blur_kernels.gaussian(13, variances=variances, scale=2)
-        axes = figures.new_figure(5, 5).add_subplot()
-        figures._draw_kernel(axes, kernel, 2)
-        assert ("longer axis" in axes.get_title()) == found
+        result = makers.result(kernel=kernel, loss=None)
+        figures.kernel_figure(result, result.estimate)
+        assert ("longer axis" in panels[-1].get_title()) == found
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 0.0])
@@ -115,13 +123,13 @@ def test_comparison(tmp_path, shape, kernel):
     assert figure.shape[1] > 1000 and figure.std() > 10
 
 
-def test_both_crops_show_the_same_place():
+def test_both_crops_show_the_same_place(panels, tmp_path):
     # All structure is in one place, off the borders.
     pixels = np.full((100, 120, 1), 128, np.uint8)
     pixels[60:80, 30:60] = np.random.default_rng(0).integers(0, 256, (20, 30, 1))
-    enlarged = pixels.repeat(2, 0).repeat(2, 1)
-    bicubic, crop = figures._crops(pixels, enlarged, 2)
-    assert bicubic.shape == crop.shape == (4 * 2 * 48, 4 * 2 * 48, 1)
+    figures.write(tmp_path, makers.known(pixels=pixels))
+    bicubic, crop = (panel.images[0].get_array() for panel in panels[2:4])
+    assert bicubic.shape == crop.shape == (4 * 2 * 48, 4 * 2 * 48, 3)
     assert np.corrcoef(bicubic.ravel(), crop.ravel())[0, 1] > 0.9
 
 

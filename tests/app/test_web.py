@@ -223,16 +223,18 @@ def test_names_are_no_html():
 
 def test_a_round_blur_has_no_direction():
     entry = work.Entry(Task(makers.Path("a.png"), makers.Path("out")))
+    entry.status = "done"
     for longer, text in ((1.13, "(standard deviations). "), (1.2, "axis at -68°. ")):
         widths = {"longer": longer, "shorter": 1.13, "angle": -68.0}
         entry.report = {
             "config": {"scale": 2},
             "kernel_x2": {"widths": widths},
-            "super_resolution": {"note": "", "seconds": 1.0},
+            "super_resolution": {"note": "", "seconds": 1.0, "file": "sr_x2.png"},
             "image": {"note": ""},
             "seconds": 1.0,
+            "files": [],
         }
-        assert text in render._kernel(entry)
+        assert text in render.page([entry], [], None)
 
 
 def test_a_file_on_two_pages_is_kept_until_both_are_closed(tmp_path):

@@ -192,6 +192,29 @@ def test_mistakes_give_status_2_and_one_line(
     assert not list(tmp_path.rglob("*.*"))
 
 
+@pytest.mark.parametrize(
+    "name, scale, reason",
+    [
+        ("absent.npz", 2, "absent.npz: No such file or directory"),
+        ("text.npz", 2, "text.npz: is not a file of USRNet"),
+        ("x{scale}.npz", 4, "x4.npz: No such file or directory"),
+    ],
+)
+def test_weights_are_read_before_kernels_are_estimated(
+    data, tmp_path, capsys, monkeypatch, name, scale, reason
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.npz").write_text("nothing")
+    (tmp_path / "x2.npz").write_bytes(helpers.usrnet_file().read_bytes())
+    assert cli.main([
+        "evaluate", f"--data={data}", "--output_dir=out", "--systems=true",
+        f"--sr_weights=usrnet={name}",
+    ]) == 2  # fmt: skip
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --sr_weights=usrnet={name}, x{scale}: {reason}")
+    assert error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
 def test_degrade(images, tmp_path, capsys):
     images(tmp_path / "in", "a", "b")
     (tmp_path / "in/c.png").write_bytes(b"no image")
@@ -200,6 +223,25 @@ def test_degrade(images, tmp_path, capsys):
     printed = capsys.readouterr()
     assert "2 images at x2, x3, 1 failed" in printed.out and "c.png" in printed.err
     assert len(read_test_set(tmp_path / "set", 3).cases) == 2
+
+
+def test_a_missing_hr_folder_is_named_before_other_settings(data, tmp_path, capsys):
+    command = ["degrade", f"--hr={tmp_path}/nowhere", f"--output_dir={data}"]
+    assert cli.main([*command, "--seed=7"]) == 1
+    line = f"error: {tmp_path}/nowhere: no such file or folder; check the path\n"
+    assert capsys.readouterr().err == line
+
+
+def test_a_set_whose_blur_varies_is_refused(images, tmp_path, capsys):
+    images(tmp_path / "in", "a", "b")
+    data = tmp_path / "set"
+    command = ["degrade", f"--hr={tmp_path}/in", f"--output_dir={data}", "--scales=2"]
+    assert cli.main([*command, "--protocol=varying"]) == 0
+    out = f"--output_dir={tmp_path}/out"
+    assert cli.main(["evaluate", f"--data={data}", out]) == 2
+    line = f"error: {data}: the blur of its images varies, and one kernel is measured"
+    error = capsys.readouterr().err
+    assert error.startswith(line) and error.count("\n") == 1
 
 
 def test_it_runs_as_a_module():

@@ -15,6 +15,7 @@ from kernelgan_jax.benchmark import (
     make_test_set,
     read_test_set,
 )
+from kernelgan_jax.benchmark.varying_blur import kernel_at
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.pixels import to_unit
 
@@ -30,11 +31,13 @@ def test_it_rebuilds_bit_for_bit(images, tmp_path, protocol):
     made = make_test_set(hr, tmp_path / "one", **options)
     assert made.names == ["a", "b.c"] and not made.problems
     first = helpers.contents(tmp_path / "one")
+    varies = protocol == "varying"
+    truth = "gt_kernel_map_x{}/{}.npy" if varies else "gt_k_x{}/{}.mat"
     assert sorted(first) == sorted(
         ["degrade.json"]
         + [f"hr/{n}.png" for n in made.names]
         + [f"lr_x{s}/{n}.png" for n in made.names for s in (2, 4)]
-        + [f"gt_k_x{s}/{n}.mat" for n in made.names for s in (2, 4)]
+        + [truth.format(s, n) for n in made.names for s in (2, 4)]
     )
     make_test_set(hr[::-1], tmp_path / "two", **options)
     assert helpers.contents(tmp_path / "two") == first
@@ -58,7 +61,9 @@ def test_no_date_in_kernel_files(tmp_path):
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-@pytest.mark.parametrize("protocol", [p for p in PROTOCOLS if "composed" not in p])
+@pytest.mark.parametrize(
+    "protocol", [p for p in PROTOCOLS if p not in ("div2krk_composed", "varying")]
+)
 def test_lr_images_are_what_the_kernels_make(images, tmp_path, protocol, scale):
     """By the formula at the top of kernels.py, pixel by pixel."""
     hr = images(tmp_path / "in", "a", size=(101, 126))
@@ -74,13 +79,18 @@ def test_lr_images_are_what_the_kernels_make(images, tmp_path, protocol, scale):
         atol=0.05,
     )
     rng = np.random.default_rng(0)
-    h, w = kernel.shape
     for i, j in rng.integers((0, 0), lr.shape[:2], (20, 2)):
-        u, v = np.indices(kernel.shape)
-        rows = mirrored(scale * i + u - h // 2, image.shape[0])
-        columns = mirrored(scale * j + v - w // 2, image.shape[1])
-        value = (kernel[..., None] * image[rows, columns]).sum((0, 1)).clip(0, 1)
+        value = pixel(image, kernel, i, j, scale)
         assert np.abs(255 * value - lr[i, j]).max() <= 0.501
+
+
+def pixel(image, kernel, i, j, scale):
+    """A pixel of the LR image, in [0, 1]."""
+    h, w = kernel.shape
+    u, v = np.indices(kernel.shape)
+    rows = mirrored(scale * i + u - h // 2, image.shape[0])
+    columns = mirrored(scale * j + v - w // 2, image.shape[1])
+    return (kernel[..., None] * image[rows, columns]).sum((0, 1)).clip(0, 1)
 
 
 def mirrored(index, size):
@@ -167,6 +177,34 @@ def test_paths_are_curved_and_stay_inside():
         # A kernel that is no path through its middle is not its own mirror image.
         skew = [np.abs(k - k[::-1, ::-1]).sum() for k in found]
         assert np.median(skew) > 0.3
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_blur_that_varies(images, tmp_path, scale):
+    """Each LR pixel has the kernel of its place, mixed of those around it."""
+    hr = images(tmp_path / "in", "a", size=(101, 126))
+    make_test_set(hr, tmp_path / "set", protocol="varying", scales=[scale])
+    image = to_unit(image_files.read_pixels(tmp_path / "set/hr/a.png"))
+    lr = image_files.read_pixels(tmp_path / f"set/lr_x{scale}/a.png")
+    kernel_map = np.load(tmp_path / f"set/gt_kernel_map_x{scale}/a.npy")
+    assert kernel_map.shape == (5, 5, 8 * scale + 1, 8 * scale + 1)
+    np.testing.assert_array_equal(kernel_at(kernel_map, 0.3, 0.9), kernel_map[1, 4])
+    places = np.random.default_rng(0).integers((0, 0), lr.shape[:2], (20, 2))
+    for i, j in (*places, (0, 0), (-1 + len(lr), 0)):
+        place = (np.array([i, j]) + 0.5) / lr.shape[:2]
+        value = pixel(image, kernel_at(kernel_map, *place), i, j, scale)
+        assert np.abs(255 * value - lr[i, j]).max() <= 0.501
+
+
+def test_kernels_of_a_map():
+    for kernel_map in drawn("varying", 2, 20):
+        found = kernel_map.reshape(25, 17, 17)
+        widths = np.sqrt([helpers.variances(kernel) for kernel in found])
+        assert 0.69 < widths.min() < 1.3 and 1.2 < widths.max() < 2.4
+        assert widths.max() > 1.25 * widths.min()
+        for kernel in found:
+            assert kernel.sum() == pytest.approx(1)
+            np.testing.assert_allclose(kernels.centre_of_mass(kernel), 8.5, atol=0.02)
 
 
 def test_image_noise(images, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kernelgan_jax.app import figures
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.benchmark import SYSTEMS, KernelRow, plots
 from kernelgan_jax.benchmark.summaries import RatedKernel
@@ -48,7 +49,15 @@ def test_kernels_that_are_not_estimated_are_not_drawn(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_points_and_bars_of_the_widths():
+@pytest.fixture
+def panels(monkeypatch):
+    """The panels of the figures that are drawn, in place of files."""
+    found = []
+    monkeypatch.setattr(figures, "save", lambda figure, _: found.extend(figure.axes))
+    return found
+
+
+def test_the_points_and_bars_of_the_widths(panels, tmp_path):
     """90 degrees are -90: an angle is drawn next to the true one; the direction of
     kernels that are nearly round is left out."""
     rows = [
@@ -56,8 +65,8 @@ def test_the_points_and_bars_of_the_widths():
                    confidence=CONFIDENCE),
         kernel_row("spectral", widths=(2.0, 1.9, 80.0), true_widths=(2.1, 2.0, 10.0)),
     ]  # fmt: skip
-    figure = plots._widths({"spectral": rows}, 2)
-    longer, _, angle = figure.axes
+    plots.write(tmp_path, rows, [SYSTEMS["spectral"]], 2)
+    longer, _, angle = panels
     x, y = longer.lines[0].get_data()
     assert list(x) == [2.1, 2.1] and list(y) == [2.0, 2.0]
     (bars,) = longer.collections
@@ -66,12 +75,14 @@ def test_the_points_and_bars_of_the_widths():
     assert list(x) == [-85.0] and list(y) == [-100.0]
 
 
-def test_the_points_of_the_confidence():
+def test_the_points_of_the_confidence(panels, tmp_path, monkeypatch):
     rated = [
         RatedKernel("high", 60.0, 61.0, 0.1, 0.1, 0.2, 0.3),
         RatedKernel("low", 50.0, 49.0, 0.1, 0.1, 2.0, None),
     ]
-    left, right = plots._confidence({"spectral": rated}, 2).axes
+    monkeypatch.setattr(plots, "rated_kernels", lambda *_: rated)
+    plots.write(tmp_path, [], [SYSTEMS["spectral"]], 2)
+    left, right = panels
     assert [list(values) for values in left.lines[0].get_data()] == [[60, 50], [61, 49]]
     drawn = [[list(v) for v in line.get_data()] for line in right.lines[:3]]
     assert drawn == [[[0.2], [0.3]], [[], []], [[], []]]

@@ -23,13 +23,19 @@ from kernelgan_jax.benchmark import (
     tables,
 )
 from kernelgan_jax.benchmark.rows import image_rows, kernel_rows
-from kernelgan_jax.benchmark.systems import check_names, kernel_titles, with_network
+from kernelgan_jax.benchmark.systems import (
+    check_names,
+    kernel_titles,
+    method_settings,
+    with_network,
+)
 from kernelgan_jax.benchmark.user_files import output_of
 from kernelgan_jax.config import GROUPS
 from kernelgan_jax.estimators import ESTIMATORS
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.pixels import to_unit
-from kernelgan_jax.super_resolution import METHODS
+from kernelgan_jax.super_resolution import METHODS, USRNetConfig
+from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig
 
 # --- The package's own ---
 
@@ -90,6 +96,14 @@ def test_a_network_with_the_kernels_of_others():
     ):
         with pytest.raises(ValueError, match=message):
             with_network(own, text)
+
+
+def test_settings_of_another_method_than_the_evaluation_s_are_left_out():
+    """As of a config file with a network that is compared by the usual one."""
+    config = USRNetConfig(weights="absent.npz")
+    system = System("mine", "mine.py", "spectral", method_config=config)
+    assert system.titled("deep_wiener").title == "mine.py + trained network"
+    assert method_settings(system, "deep_wiener", 2) == DeepWienerConfig()
 
 
 def test_settings_that_ask_for_a_map_of_kernels(data):

@@ -166,7 +166,8 @@ def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
 def is_of_camera(block: bytes | None, shape: Sequence[int]) -> bool:
     """Whether an image is a camera's own: as large as it says that it made it.
 
-    Programs that shrink an image mostly leave the size that the camera stated.
+    Programs that shrink an image mostly leave the size that the camera stated. Editors
+    state the new size, but also when the file was changed: after the picture was taken.
 
     Args:
       block: The image's EXIF block, or None.
@@ -176,11 +177,14 @@ def is_of_camera(block: bytes | None, shape: Sequence[int]) -> bool:
         return False
     exif = pillow.Exif()
     exif.load(block)
+    camera = _of_camera(exif)
     tags = (ExifTags.Base.ExifImageHeight, ExifTags.Base.ExifImageWidth)
-    height, width = map(_of_camera(exif).get, tags)
+    height, width = map(camera.get, tags)
     # Cameras state the sides as the sensor has them, before the image is turned.
     same = (height, width) == tuple(shape) or (width, height) == tuple(shape)
-    return same and ExifTags.Base.Make in exif
+    taken = camera.get(ExifTags.Base.DateTimeOriginal)
+    unchanged = exif.get(ExifTags.Base.DateTime, taken) == taken
+    return same and unchanged and ExifTags.Base.Make in exif
 
 
 def is_adobe_rgb(exif: pillow.Exif) -> bool:

@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from kernelgan_jax.settings import Check, check_settings, choice, number, setting, whole
+from kernelgan_jax.settings import (
+    Check,
+    SettingError,
+    check_settings,
+    choice,
+    number,
+    setting,
+    whole,
+)
 
 FLOW_SIZE = 13
 """Side of the kernels of the flow that comes with the package."""
@@ -254,10 +262,8 @@ class KernelGANConfig:
 
     def _require(self, name: str, ok: bool, legal: str) -> None:
         if not ok:
-            value = getattr(self, name)
-            raise ValueError(
-                f"config.kernelgan.{name} is {value!r}; it must be {legal}"
-            )
+            value, name = getattr(self, name), f"config.kernelgan.{name}"
+            raise SettingError(f"{name} is {value!r}; it must be {legal}", setting=name)
 
 
 FLOW = KernelGANConfig(

@@ -11,9 +11,6 @@ References:
     that predict their quality).
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 SIZES = (1, 2, 4)
@@ -87,10 +84,10 @@ def _together(slopes: np.ndarray) -> np.ndarray:
     Of their square roots with a sign, so that few steep ones do not decide.
     """
     roots = np.sign(slopes) * np.sqrt(np.abs(slopes))
-    power = _known(np.mean, roots**2) + FLOOR
+    power = _mean(roots**2) + FLOOR
     width = roots.shape[1]
     pairs = ((roots[:, n:], roots[:, : width - n]) for n in range(1, LAGS + 1))
-    return np.array([_known(np.mean, a * b) for a, b in pairs]) / power
+    return np.array([_mean(a * b) for a, b in pairs]) / power
 
 
 def _beside(slopes: np.ndarray) -> np.ndarray:
@@ -101,7 +98,7 @@ def _beside(slopes: np.ndarray) -> np.ndarray:
     inner = np.abs(slopes[:, LAGS:-LAGS])
     before = np.abs(slopes[:, LAGS - 1 : -LAGS - 1])
     after = np.abs(slopes[:, LAGS + 1 : slopes.shape[1] - LAGS + 1])
-    least = _known(lambda values: np.quantile(values, STEEP), inner)
+    least = np.nanquantile(inner, STEEP)
     steep = inner >= max(float(least), FLOOR)
     rows, columns = np.nonzero(steep & (inner >= before) & (inner >= after))
     columns = columns + LAGS
@@ -112,7 +109,7 @@ def _beside(slopes: np.ndarray) -> np.ndarray:
     return np.median(relative, axis=1) if relative.size else np.zeros(LAGS)
 
 
-def _known(mean: Callable[[np.ndarray], Any], values: np.ndarray) -> Any:
-    """A mean, or the like, of the values that are not NaN."""
-    found = mean(values)
-    return mean(values[~np.isnan(values)]) if np.isnan(found) else found
+def _mean(values: np.ndarray) -> np.floating:
+    """`np.nanmean`, without its copies where there is no NaN."""
+    found = values.mean()
+    return np.nanmean(values) if np.isnan(found) else found

@@ -29,7 +29,8 @@ class ZSSRConfig:
       0
       >>> ZSSRConfig(iterations=5)
       Traceback (most recent call last):
-      ValueError: config.zssr.iterations is 5; it must be a multiple of 10, at least 0
+      kernelgan_jax.settings.SettingError: config.zssr.iterations is 5; it must be a \
+multiple of 10, at least 0
     """
 
     iterations: int = setting(

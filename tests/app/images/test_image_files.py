@@ -888,6 +888,22 @@ def test_a_camera_s_own_image(file, orientation):
     assert not exif_blocks.is_of_camera(None, (32, 48))
 
 
+def test_an_edited_image_is_no_camera_s_own():
+    """Editors state the size that they have made, and when they changed the file."""
+    taken, later = "2020:02:03 04:05:06", "2020:02:05 20:00:00"
+    for changed, own in ((taken, True), (None, True), (later, False)):
+        exif = pillow.Exif()
+        exif[ExifTags.Base.Make] = "Maker"
+        if changed:
+            exif[ExifTags.Base.DateTime] = changed
+        exif[ExifTags.IFD.Exif] = {
+            ExifTags.Base.ExifImageWidth: 48,
+            ExifTags.Base.ExifImageHeight: 32,
+            ExifTags.Base.DateTimeOriginal: taken,
+        }
+        assert exif_blocks.is_of_camera(exif.tobytes(), (32, 48)) == own
+
+
 @pytest.mark.parametrize("kind", ["jpg", "tif", "tif16"])
 def test_pixels_per_inch_turn_with_the_picture(file, kind):
     tags = {274: 6, 282: 100.0, 283: 200.0, 296: 2}
