@@ -21,6 +21,10 @@ PALETTE_STEP = 0.4
 PALETTE = 256
 """... that is, in colour images of at most so many colours."""
 
+FEW_LEVELS = 18
+"""A step is at least so many levels of the image, up to `PALETTE_STEP`: of few levels,
+as in dark photographs, a picture has areas of exactly one by chance."""
+
 STEPS = 0.5
 """At least at this fraction of the border there are such steps."""
 
@@ -68,8 +72,9 @@ _PAIR = slice(None, -1), slice(1, None)
 
 def find_drawn(pixels: np.ndarray) -> np.ndarray:
     """Where areas of exactly one colour end in steps: `H x W` bool."""
-    step = PALETTE_STEP if _has_palette(pixels) else STEP
-    step *= float(pixels.max()) - float(pixels.min())
+    span = float(pixels.max()) - float(pixels.min())
+    most = PALETTE_STEP * span
+    step = most if _has_palette(pixels) else STEP * span
     # Traces of a frame that was blurred with its picture are part of the picture.
     inner = np.zeros(pixels.shape[:2], bool)
     inner[OUTERMOST:-OUTERMOST, OUTERMOST:-OUTERMOST] = True
@@ -77,16 +82,20 @@ def find_drawn(pixels: np.ndarray) -> np.ndarray:
     rows = max(MOST_PIXELS // pixels.shape[1], 1)
     for top in range(0, len(pixels), rows):
         strip = slice(top, top + rows)
-        drawn[strip] = _drawn_parts(pixels[strip], inner[strip], step)
+        drawn[strip] = _drawn_parts(pixels[strip], inner[strip], step, most)
     if not LEAST_SHARE <= drawn.mean() <= MOST_SHARE:
         return np.zeros_like(drawn)
     return drawn | _thin_lines(pixels, drawn)
 
 
-def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarray:
+def _drawn_parts(
+    pixels: np.ndarray, inner: np.ndarray, step: float, most: float
+) -> np.ndarray:
     """Parts of one colour that mostly end in steps: `H x W` bool."""
     shape = inner.shape
     right, down = (differences(pixels, axis) for axis in (1, 0))
+    level = min(np.min(x, where=x > 0, initial=x.max()) for x in (right, down))
+    step = max(step, min(FEW_LEVELS * float(level), most))
     links = [_neighbours(shape, equal) for equal in (right == 0, down == 0)]
     first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
     drawn = np.zeros(inner.size, bool)

@@ -171,6 +171,20 @@ def test_pictures_and_drawings_are_left_as_they_are(pixels):
     assert usable.image is pixels or np.shares_memory(usable.image, pixels)
 
 
+@pytest.mark.parametrize("levels, times", [(120, 1), (60, 4), (40, 1 / 255), (25, 1)])
+def test_a_picture_of_few_levels_has_areas_of_one_by_chance(levels, times):
+    """As dark or foggy photographs have, and parts of the range in 8 bits."""
+    scene = scipy.ndimage.gaussian_filter(helpers.dead_leaves(*SHAPE), 0.6)
+    scene = (scene - scene.min()) / np.ptp(scene)
+    pixels = np.rint(scene * levels)[..., None] * times
+    pixels = pixels.astype(np.uint8) if times >= 1 else pixels
+    assert find_usable(pixels).unusable is None
+    # What is drawn there is found all the same.
+    for where in (frame(12), np.hypot(ROWS - 30, COLUMNS - 120) < 18):
+        usable = find_usable(np.where(where[..., None], pixels.max(), pixels))
+        assert usable.drawn[where].all() and usable.drawn[~where].mean() < 0.01
+
+
 def test_flat_areas_go_on_to_letters_and_spots_are_none():
     pixels = page(245, 20)
     paper = (pixels == 245).all(axis=2)
