@@ -53,6 +53,10 @@ FLATNESS = 0.008
 """The same where no block of the compression reaches into the picture, unless it is
 nearly black or white: a sky that is less flat is no margin."""
 
+STRAIGHT = 0.25
+"""At least at this fraction of its length a bar of exactly one colour ends in the same
+line."""
+
 BLOCK = 8
 """Pixels over which lossy compression blurs the border of a margin; twice as many in
 colour."""
@@ -181,20 +185,33 @@ def _neighbours(
 
 
 def find_margins(pixels: np.ndarray) -> np.ndarray:
-    """Frames and bars that went through lossy compression: `H x W` bool.
+    """Frames and bars: `H x W` bool.
 
-    They are nearly of one colour, and end in a step within the compression's blocks.
+    They are of exactly one colour, however dark the picture beside them is, or nearly
+    of one and end in a step within the blocks of a lossy compression.
     """
     margins = np.zeros(pixels.shape[:2], bool)
     span = float(np.ptp(pixels))
     for turns in range(4):
-        wide = _margin(np.rot90(pixels, turns), span)
+        turned = np.rot90(pixels, turns)
+        wide = max(_bar(turned), _margin(turned, span))
         np.rot90(margins, turns)[:wide] = True
     return margins if margins.mean() <= MOST_SHARE else np.zeros_like(margins)
 
 
+def _bar(pixels: np.ndarray) -> int:
+    """Rows of exactly one colour at the top; 0 if they do not end in a straight line,
+    as a white sky does not."""
+    for row, line in enumerate(pixels):
+        is_picture = (line != pixels[0, 0]).any(axis=1)
+        if is_picture.any():
+            return row if row > OUTERMOST and is_picture.mean() >= STRAIGHT else 0
+    return 0
+
+
 def _margin(pixels: np.ndarray, span: float) -> int:
-    """Rows of a margin at the top; 0 if there is none."""
+    """Rows of a margin at the top that went through lossy compression; 0 if there are
+    none."""
     colour = np.median(pixels[0].astype(np.float32), axis=0)
     apart: list[float] = []
     for line in pixels[: len(pixels) // 2]:

@@ -126,6 +126,22 @@ def test_margins_are_found_after_lossy_compression(where, name, colour):
     assert found.sum() <= 1.2 * where.sum()
 
 
+def test_bars_beside_a_picture_that_is_as_dark():
+    """As of films: there is hardly a step where they end."""
+    lamp = np.exp(-np.hypot(ROWS - 60, COLUMNS - 90) / 15)
+    dark = np.rint(lamp[..., None] * PICTURE + 1).astype(np.uint8)
+    for where in (abs(ROWS - 59.5) > 45, COLUMNS < 60, frame(12)):
+        usable = find_usable(np.where(where[..., None], np.uint8(0), dark))
+        np.testing.assert_array_equal(usable.drawn, where)
+
+
+def test_a_white_sky_that_does_not_end_in_a_line_is_no_bar():
+    sky = ROWS < 60 - 0.5 * abs(COLUMNS - 75)
+    pixels = np.where(sky[..., None], 255, scipy.ndimage.gaussian_filter(PICTURE, 2))
+    soft = np.clip(scipy.ndimage.gaussian_filter(pixels, (3, 3, 0)), 0, 220)
+    assert (soft[:10] == 220).all() and find_usable(soft).unusable is None
+
+
 def test_a_sky_over_a_straight_horizon_is_no_margin():
     rng = np.random.default_rng(0)
     sky = np.clip(rng.normal(200, 1.2, (*PICTURE.shape[:2], 1)).round(), 195, 205)
