@@ -98,8 +98,8 @@ def _drawn_parts(
     """Parts of one colour that mostly end in steps: `H x W` bool."""
     shape = inner.shape
     right, down = (differences(pixels, axis) for axis in (1, 0))
-    level = min(np.min(x, where=x > 0, initial=x.max()) for x in (right, down))
-    step = max(step, min(FEW_LEVELS * float(level), most))
+    levels = (float(x[x > 0].min()) for x in (right, down) if x.any())
+    step = max(step, min(FEW_LEVELS * min(levels, default=0.0), most))
     links = [_neighbours(shape, equal) for equal in (right == 0, down == 0)]
     first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
     drawn = np.zeros(inner.size, bool)

@@ -176,9 +176,12 @@ def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
         page(245, 20),
         page(30, 200),
         np.where((ROWS < 50)[..., None], np.uint8(9), np.full((*SHAPE, 3), 200, "u1")),
+        PICTURE[:1, :1],
+        PICTURE[:1],
     ],
     ids=(
-        "RGB gray coarse clipped noise palette drawing constant float page dark two"
+        "RGB gray coarse clipped noise palette drawing constant float page dark two "
+        "pixel row"
     ).split(),
 )
 def test_pictures_and_drawings_are_left_as_they_are(pixels):
