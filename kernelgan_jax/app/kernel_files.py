@@ -124,7 +124,7 @@ def _error(path: Path, problem: str) -> KernelFileError:
 
 def _parts(text: str) -> tuple[Path, str, int | None]:
     """The file, the name of a variable, and a place in it, of `FILE:NAME[3]`."""
-    pattern = r"(.*\.(?:npy|npz|mat))(?::(\w*))?(?:\[([0-9]{1,9})\])?"
+    pattern = r"(.*\.(?:npy|npz|mat))(?::(\w*))?(?:\[(-?[0-9]{1,9})\])?"
     found = None if os.path.exists(text) else re.fullmatch(pattern, text, re.IGNORECASE)
     if found is None:
         return Path(text), "", None
@@ -162,7 +162,7 @@ def _number(path: Path, name: str, value: _Value, number: int | None) -> int:
         raise _error(path, f"{word} is {value.kind} without kernels")
     if number is None and value.kernels == 1:
         return 0
-    if number is None or number >= value.kernels:
+    if number is None or not 0 <= number < value.kernels:
         variable = f"{path}:{name}" if name else f"{path}"
         raise _error(
             path,
@@ -263,16 +263,28 @@ def _npy(path: Path, file: IO[bytes]) -> _Value:
 
 
 def _text(path: Path, file: IO[bytes]) -> _Variables:
-    """The matrix of a text: a line for each row, with commas, semicolons or blanks."""
+    """The matrix of a text: a line for each row, with commas, semicolons or blanks.
+
+    A comma beside semicolons or tabs is a decimal mark, as many spreadsheets write it.
+    """
     most = _LONGEST_NUMBER * MAX_SIDE**2
     data = file.read(most + 1)
     if len(data) > most:
         raise _error(path, f"is larger than {most:,} bytes, too large for a kernel")
-    text = data.decode("utf-8-sig").strip()
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise _error(path, "is damaged or not a kernel (no text in UTF-8)") from None
     if not text:
         raise _error(path, "is empty")
-    separator = next((mark for mark in ",;" if mark in text), None)
-    values = np.loadtxt(io.StringIO(text), delimiter=separator, ndmin=2)
+    separator = next((mark for mark in ";\t," if mark in text), None)
+    if separator != ",":
+        text = text.replace(",", ".")
+    try:
+        values = np.loadtxt(io.StringIO(text), delimiter=separator, ndmin=2)
+    except ValueError as error:  # What NumPy advises of an argument is cut off.
+        reason = str(error).partition(";")[0]
+        raise _error(path, f"is damaged or not a kernel ({reason})") from error
     return {"": lambda: _value(path, values.shape, lambda: values)}
 
 

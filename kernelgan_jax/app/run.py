@@ -92,7 +92,7 @@ def _run(options: Options) -> int:
                 options.output_dir, scale=scale, least=least
             )
             if options.shows("info"):
-                terminal.print_text(f"{count} kernels -> {path}")
+                terminal.print_text(f"{count} kernel{'s' * (count != 1)} -> {path}")
     except results.OutputError as error:
         terminal.print_error(error)
         return 1

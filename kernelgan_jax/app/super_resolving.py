@@ -65,7 +65,7 @@ def super_resolve(
     timing = None
     if ready.image.frames > 1:
         notes.append(f"in all {ready.image.frames} frames")
-        if planned.source == "estimated":
+        if _source(planned, job) == "estimated":
             notes.append(f"with the kernel of frame {ready.sample.frame + 1}")
         others = _OtherFrames(
             ready,

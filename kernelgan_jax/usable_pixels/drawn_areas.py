@@ -21,6 +21,10 @@ PALETTE_STEP = 0.4
 PALETTE = 256
 """... that is, in colour images of at most so many colours."""
 
+FEW_LEVELS = 18
+"""A step is at least so many levels of the image, up to `PALETTE_STEP`: of few levels,
+as in dark photographs, a picture has areas of exactly one by chance."""
+
 STEPS = 0.5
 """At least at this fraction of the border there are such steps."""
 
@@ -49,6 +53,10 @@ FLATNESS = 0.008
 """The same where no block of the compression reaches into the picture, unless it is
 nearly black or white: a sky that is less flat is no margin."""
 
+STRAIGHT = 0.25
+"""At least at this fraction of its length a bar of exactly one colour ends in the same
+line."""
+
 BLOCK = 8
 """Pixels over which lossy compression blurs the border of a margin; twice as many in
 colour."""
@@ -68,8 +76,9 @@ _PAIR = slice(None, -1), slice(1, None)
 
 def find_drawn(pixels: np.ndarray) -> np.ndarray:
     """Where areas of exactly one colour end in steps: `H x W` bool."""
-    step = PALETTE_STEP if _has_palette(pixels) else STEP
-    step *= float(pixels.max()) - float(pixels.min())
+    span = float(pixels.max()) - float(pixels.min())
+    most = PALETTE_STEP * span
+    step = most if _has_palette(pixels) else STEP * span
     # Traces of a frame that was blurred with its picture are part of the picture.
     inner = np.zeros(pixels.shape[:2], bool)
     inner[OUTERMOST:-OUTERMOST, OUTERMOST:-OUTERMOST] = True
@@ -77,16 +86,20 @@ def find_drawn(pixels: np.ndarray) -> np.ndarray:
     rows = max(MOST_PIXELS // pixels.shape[1], 1)
     for top in range(0, len(pixels), rows):
         strip = slice(top, top + rows)
-        drawn[strip] = _drawn_parts(pixels[strip], inner[strip], step)
+        drawn[strip] = _drawn_parts(pixels[strip], inner[strip], step, most)
     if not LEAST_SHARE <= drawn.mean() <= MOST_SHARE:
         return np.zeros_like(drawn)
     return drawn | _thin_lines(pixels, drawn)
 
 
-def _drawn_parts(pixels: np.ndarray, inner: np.ndarray, step: float) -> np.ndarray:
+def _drawn_parts(
+    pixels: np.ndarray, inner: np.ndarray, step: float, most: float
+) -> np.ndarray:
     """Parts of one colour that mostly end in steps: `H x W` bool."""
     shape = inner.shape
     right, down = (differences(pixels, axis) for axis in (1, 0))
+    levels = (float(x[x > 0].min()) for x in (right, down) if x.any())
+    step = max(step, min(FEW_LEVELS * min(levels, default=0.0), most))
     links = [_neighbours(shape, equal) for equal in (right == 0, down == 0)]
     first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
     drawn = np.zeros(inner.size, bool)
@@ -172,20 +185,33 @@ def _neighbours(
 
 
 def find_margins(pixels: np.ndarray) -> np.ndarray:
-    """Frames and bars that went through lossy compression: `H x W` bool.
+    """Frames and bars: `H x W` bool.
 
-    They are nearly of one colour, and end in a step within the compression's blocks.
+    They are of exactly one colour, however dark the picture beside them is, or nearly
+    of one and end in a step within the blocks of a lossy compression.
     """
     margins = np.zeros(pixels.shape[:2], bool)
     span = float(np.ptp(pixels))
     for turns in range(4):
-        wide = _margin(np.rot90(pixels, turns), span)
+        turned = np.rot90(pixels, turns)
+        wide = max(_bar(turned), _margin(turned, span))
         np.rot90(margins, turns)[:wide] = True
     return margins if margins.mean() <= MOST_SHARE else np.zeros_like(margins)
 
 
+def _bar(pixels: np.ndarray) -> int:
+    """Rows of exactly one colour at the top; 0 if they do not end in a straight line,
+    as a white sky does not."""
+    for row, line in enumerate(pixels):
+        is_picture = (line != pixels[0, 0]).any(axis=1)
+        if is_picture.any():
+            return row if row > OUTERMOST and is_picture.mean() >= STRAIGHT else 0
+    return 0
+
+
 def _margin(pixels: np.ndarray, span: float) -> int:
-    """Rows of a margin at the top; 0 if there is none."""
+    """Rows of a margin at the top that went through lossy compression; 0 if there are
+    none."""
     colour = np.median(pixels[0].astype(np.float32), axis=0)
     apart: list[float] = []
     for line in pixels[: len(pixels) // 2]:

@@ -76,6 +76,7 @@ def test_several_kernels_in_one_variable(tmp_path, form):
         np.testing.assert_array_equal(found, kernel)
     np.testing.assert_array_equal(kernel_files.read(f"{path}[3]"), several[3])
     named_fails(path, f":{name}[4]", "of 4 kernels")
+    named_fails(path, f":{name}[-1]", f"name one, from {variable}[0] to")
 
 
 def test_a_name_with_brackets_is_a_name(tmp_path):
@@ -128,6 +129,13 @@ def test_a_text_with_a_line_for_each_row(tmp_path, separator):
     np.testing.assert_array_equal(kernel_files.read(path), KERNEL)
 
 
+@pytest.mark.parametrize("separator", [";", " ; ", "\t"])
+def test_a_text_with_decimal_commas(tmp_path, separator):
+    lines = (separator.join(f"{value:.17g}" for value in row) for row in KERNEL)
+    (tmp_path / "k.csv").write_text("\n".join(lines).replace(".", ","))
+    np.testing.assert_array_equal(kernel_files.read(tmp_path / "k.csv"), KERNEL)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -135,7 +143,9 @@ def test_a_text_with_a_line_for_each_row(tmp_path, separator):
         (b" \n", "is empty"),
         (b"a,b", "could not convert string 'a' to float64"),
         (b"1,2\n3", "number of columns"),
+        (b"1,2\n3", "(the number of columns changed from 2 to 1 at row 2)"),
         (b"\xff\xfe", "is damaged or not a kernel"),
+        (b"\xff\xfe1\0", "(no text in UTF-8)"),
         (b"1 " * 300, "is 1 x 300; a kernel has two sides of at most 256 pixels"),
         (b"0," * 2**20, "is larger than 2,097,152 bytes"),
     ],

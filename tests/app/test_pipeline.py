@@ -312,6 +312,19 @@ def test_all_frames_come_out(tmp_path, estimation, kind, wanted, name, flat):
     assert len(list(task.folder.glob("sr*"))) == 1
 
 
+@pytest.mark.parametrize("source", ["k.npy", POOLED])
+def test_a_known_kernel_is_of_no_frame(tmp_path, estimation, source):
+    frames = [pillow.fromarray(helpers.noise(40, 40, seed=i)) for i in range(2)]
+    task = Task(tmp_path / "a.gif", tmp_path / "out" / "a")
+    frames[0].save(task.path, save_all=True, append_images=frames[1:])
+    task.folder.parent.mkdir()
+    given = GivenConfig(kernel=((0.25, 0.25), (0.25, 0.25)), source=source)
+    config = Config(estimator="given", given=given, sr="wiener")
+    assert statuses([task], Job(config=config, figures=False)) == ["done"]
+    sr = helpers.strict_json(task.folder / "report.json")["super_resolution"]
+    assert sr["kernel"] == source and sr["note"] == "in all 2 frames"
+
+
 def test_a_first_frame_that_is_left_out_is_named(tmp_path, estimation):
     pictures = [pillow.fromarray(helpers.noise(84, 84, seed=i)) for i in range(3)]
     path = tmp_path / "a.png"

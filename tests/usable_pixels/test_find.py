@@ -126,6 +126,22 @@ def test_margins_are_found_after_lossy_compression(where, name, colour):
     assert found.sum() <= 1.2 * where.sum()
 
 
+def test_bars_beside_a_picture_that_is_as_dark():
+    """As of films: there is hardly a step where they end."""
+    lamp = np.exp(-np.hypot(ROWS - 60, COLUMNS - 90) / 15)
+    dark = np.rint(lamp[..., None] * PICTURE + 1).astype(np.uint8)
+    for where in (abs(ROWS - 59.5) > 45, COLUMNS < 60, frame(12)):
+        usable = find_usable(np.where(where[..., None], np.uint8(0), dark))
+        np.testing.assert_array_equal(usable.drawn, where)
+
+
+def test_a_white_sky_that_does_not_end_in_a_line_is_no_bar():
+    sky = ROWS < 60 - 0.5 * abs(COLUMNS - 75)
+    pixels = np.where(sky[..., None], 255, scipy.ndimage.gaussian_filter(PICTURE, 2))
+    soft = np.clip(scipy.ndimage.gaussian_filter(pixels, (3, 3, 0)), 0, 220)
+    assert (soft[:10] == 220).all() and find_usable(soft).unusable is None
+
+
 def test_a_sky_over_a_straight_horizon_is_no_margin():
     rng = np.random.default_rng(0)
     sky = np.clip(rng.normal(200, 1.2, (*PICTURE.shape[:2], 1)).round(), 195, 205)
@@ -160,15 +176,32 @@ def test_it_has_no_part_in_spectrum_noise_and_blocks(kind):
         page(245, 20),
         page(30, 200),
         np.where((ROWS < 50)[..., None], np.uint8(9), np.full((*SHAPE, 3), 200, "u1")),
+        PICTURE[:1, :1],
+        PICTURE[:1],
     ],
     ids=(
-        "RGB gray coarse clipped noise palette drawing constant float page dark two"
+        "RGB gray coarse clipped noise palette drawing constant float page dark two "
+        "pixel row"
     ).split(),
 )
 def test_pictures_and_drawings_are_left_as_they_are(pixels):
     usable = find_usable(pixels)
     assert usable.left_out == "" and usable.unusable is None
     assert usable.image is pixels or np.shares_memory(usable.image, pixels)
+
+
+@pytest.mark.parametrize("levels, times", [(120, 1), (60, 4), (40, 1 / 255), (25, 1)])
+def test_a_picture_of_few_levels_has_areas_of_one_by_chance(levels, times):
+    """As dark or foggy photographs have, and parts of the range in 8 bits."""
+    scene = scipy.ndimage.gaussian_filter(helpers.dead_leaves(*SHAPE), 0.6)
+    scene = (scene - scene.min()) / np.ptp(scene)
+    pixels = np.rint(scene * levels)[..., None] * times
+    pixels = pixels.astype(np.uint8) if times >= 1 else pixels
+    assert find_usable(pixels).unusable is None
+    # What is drawn there is found all the same.
+    for where in (frame(12), np.hypot(ROWS - 30, COLUMNS - 120) < 18):
+        usable = find_usable(np.where(where[..., None], pixels.max(), pixels))
+        assert usable.drawn[where].all() and usable.drawn[~where].mean() < 0.01
 
 
 def test_flat_areas_go_on_to_letters_and_spots_are_none():
