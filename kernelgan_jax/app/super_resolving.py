@@ -9,13 +9,12 @@ import jax
 import numpy as np
 
 from kernelgan_jax.app import enlarging
-from kernelgan_jax.app.images import exif, image_encoding, image_files, sequences
+from kernelgan_jax.app.images import image_encoding, image_files, sequences
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.app.reading import Ready, check_state
 from kernelgan_jax.app.report import SuperResolved
 from kernelgan_jax.estimate import KernelEstimate, ProgressCallback
 from kernelgan_jax.pixels import CONSTANT
-from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.planning import Plan, plan
 from kernelgan_jax.super_resolution.run import refine_plan, super_resolve_planned
 from kernelgan_jax.usable_pixels import UsablePixels, find_usable
@@ -53,13 +52,6 @@ def super_resolve(
     enlarged = _enlarge(ready.image, pixels, planned, job, progress, known)
     fitted = image_encoding.fit(enlarged, job.format)
     notes = [f"bicubically ({reason})"] if reason else list(planned.notes)
-    if _asks_for_caution(ready.image, planned):
-        scale = planned.scale
-        preset = "--config=real" if scale == 2 else f"--config=real --scale={scale}"
-        notes.append(
-            f"with the usual settings (there is {preset} for images that come "
-            "straight from a camera, as this one seems to)"
-        )
     frames: list[Callable[[], image_files.Image]] = []
     frame_notes: list[str] = []
     timing = None
@@ -95,17 +87,6 @@ def super_resolve(
         frame_notes=frame_notes,
         timing=timing,
     )
-
-
-def _asks_for_caution(image: image_files.Image, planned: Plan) -> bool:
-    """Whether a camera made the image as it is, which is not allowed for.
-
-    Deblurring alone is better without (docs/deep_wiener.md).
-    """
-    settings = planned.config
-    bold = isinstance(settings, DeepWienerConfig) and not settings.noise_std
-    enlarged = planned.scale > 1 and planned.source == "estimated"
-    return bold and enlarged and exif.is_of_camera(image.exif, image.pixels.shape[:2])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -257,9 +257,7 @@ CONFIGS = {
     "x4_paper": Config(estimator="kernelgan", scale=4),
     "x2_flow": Config(estimator="kernelgan", kernelgan=FLOW),
     "x2_meta": Config(estimator="kernelgan", kernelgan=META),
-    "real": Config(
-        deep_wiener=DeepWienerConfig(kernel_std=0.2, noise_std=0.04, strength=0.7)
-    ),
+    "real": Config(deep_wiener=DeepWienerConfig(kernel_std=0.2)),
     "ablation_single_layer": Config(
         estimator="kernelgan", kernelgan=KernelGANConfig(generator_kernels=(13,))
     ),

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tifffile
 from app import makers
-from PIL import ExifTags
 from PIL import Image as pillow
 
 from kernelgan_jax import blur_kernels
@@ -27,7 +26,6 @@ from kernelgan_jax.estimate import Progress
 from kernelgan_jax.estimators.registry import GivenConfig
 from kernelgan_jax.pixels import from_unit, to_unit
 from kernelgan_jax.resize import bicubic_resize
-from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig
 from kernelgan_jax.usable_pixels import find
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
@@ -558,36 +556,6 @@ def test_refitted_kernel_is_told_of_and_written(tmp_path, estimation, monkeypatc
     again = Job(config=Config(), figures=False, resume=False)
     assert statuses([task], again) == ["done"]
     assert not (task.folder / "refitted_kernel_x2.npy").exists()
-
-
-def test_a_camera_s_own_image_is_told_of_the_preset_for_it(tmp_path, estimation):
-    estimation.function = lambda keys, images, *, scale, **_: [
-        makers.estimate(scale=scale)
-    ]
-    exif = pillow.Exif()
-    exif[ExifTags.Base.Make] = "Maker"
-    exif[ExifTags.IFD.Exif] = {
-        ExifTags.Base.ExifImageWidth: 48,
-        ExifTags.Base.ExifImageHeight: 64,
-    }
-    for name, side, config, told in (
-        ("own", 48, Config(), True),
-        ("shrunk", 40, Config(), False),
-        ("cautious", 48, Config(deep_wiener=DeepWienerConfig(noise_std=0.1)), False),
-        ("other", 48, Config(sr="zssr"), False),
-        ("blurred", 48, Config(scale=1), False),
-    ):
-        path, folder = tmp_path / f"{name}.jpg", tmp_path / name
-        pillow.fromarray(helpers.ramps(64, side)).save(path, exif=exif)
-        done = Job(config=config, figures=False)
-        assert statuses([Task(path, folder)], done) == ["done"]
-        report = helpers.strict_json(folder / "report.json")
-        assert ("--config=real" in report["super_resolution"]["note"]) == told
-    larger = Job(config=Config(scale=4), figures=False)
-    task = Task(tmp_path / "own.jpg", tmp_path / "larger")
-    assert statuses([task], larger) == ["done"]
-    report = helpers.strict_json(task.folder / "report.json")
-    assert "--config=real --scale=4 for" in report["super_resolution"]["note"]
 
 
 # --- What is reported ---

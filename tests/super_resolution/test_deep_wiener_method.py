@@ -74,16 +74,6 @@ def test_the_least_uncertainty_of_the_settings(given):
     np.testing.assert_allclose(found, [0.2, np.std(WIDTHS)])
 
 
-def test_the_least_noise_of_the_settings(given):
-    for noise_std in (0.0, 3 / 255, 9 / 255):
-        noisy = KernelEstimate(KERNEL, 2, trusted=True, noise_std=noise_std)
-        run(noisy, config=DeepWienerConfig(noise_std=5 / 255))
-    found = [255 * request.noise_std for request in given]
-    np.testing.assert_allclose(found, [5, 5, 9], atol=0.05)
-    with pytest.raises(ValueError, match="config.deep_wiener.noise_std is -1"):
-        DeepWienerConfig(noise_std=-1)
-
-
 @pytest.mark.parametrize("strength", [-0.1, 1.1, np.nan, True])
 def test_strength_has_a_range(strength):
     with pytest.raises(ValueError, match="config.deep_wiener.strength is "):

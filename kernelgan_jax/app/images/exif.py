@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping
 from numbers import Real
 from typing import IO, Any
 
@@ -161,30 +161,6 @@ def _pointers(file: IO[bytes], place: int, order: str) -> dict[int, int]:
             code = "Q" if kind in _OF_64_BITS else "I"
             (found[tag],) = struct.unpack_from(order + code, value)
     return found
-
-
-def is_of_camera(block: bytes | None, shape: Sequence[int]) -> bool:
-    """Whether an image is a camera's own: as large as it says that it made it.
-
-    Programs that shrink an image mostly leave the size that the camera stated. Editors
-    state the new size, but also when the file was changed: after the picture was taken.
-
-    Args:
-      block: The image's EXIF block, or None.
-      shape: Its height and width, upright.
-    """
-    if block is None:
-        return False
-    exif = pillow.Exif()
-    exif.load(block)
-    camera = _of_camera(exif)
-    tags = (ExifTags.Base.ExifImageHeight, ExifTags.Base.ExifImageWidth)
-    height, width = map(camera.get, tags)
-    # Cameras state the sides as the sensor has them, before the image is turned.
-    same = (height, width) == tuple(shape) or (width, height) == tuple(shape)
-    taken = camera.get(ExifTags.Base.DateTimeOriginal)
-    unchanged = exif.get(ExifTags.Base.DateTime, taken) == taken
-    return same and unchanged and ExifTags.Base.Make in exif
 
 
 def is_adobe_rgb(exif: pillow.Exif) -> bool:

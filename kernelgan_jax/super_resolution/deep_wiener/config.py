@@ -42,12 +42,6 @@ class DeepWienerConfig:
         about="Relative uncertainty of the kernel's width that is assumed at least; "
         "the larger, the more cautious.",
     )
-    noise_std: float = setting(
-        0.0,
-        check=number(least=0, most=1),
-        about="Noise that is assumed at least, as a fraction of the image's range, as "
-        "what a camera's processing leaves is not found.",
-    )
     refine: bool = setting(
         True,
         check=TRUTH,

@@ -122,7 +122,7 @@ def _request(image: np.ndarray, planned: Plan) -> Request:
         image,
         cropped(kernel, (MAX_KERNEL, MAX_KERNEL)),
         planned.scale,
-        noise_std=max(added_noise_std(planned.noise_std), planned.config.noise_std),
+        noise_std=added_noise_std(planned.noise_std),
         kernel_std=max(planned.kernel_std, planned.config.kernel_std),
         jpeg=0.0 if evidence is None else evidence.jpeg_strength,
         strength=planned.config.strength,

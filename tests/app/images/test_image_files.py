@@ -18,9 +18,6 @@ from PIL import ExifTags, ImageFile
 from PIL import Image as pillow
 
 from kernelgan_jax.app.images import (
-    exif as exif_blocks,
-)
-from kernelgan_jax.app.images import (
     gif,
     image_files,
     netpbm,
@@ -863,45 +860,6 @@ def test_orientation(file, kind, orientation):
         moment = {ExifTags.Base.DateTimeOriginal: "2020:02:03 04:05:06"}
         assert kept.get_ifd(ExifTags.IFD.Exif) == moment
         assert set(kept) == {ExifTags.Base.Make, ExifTags.IFD.Exif}
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_a_camera_s_own_image(file, orientation):
-    """It is as large as it says that the sensor was, upright or not."""
-    for width, maker, own in (
-        (48, "Maker", True),
-        (50, "Maker", False),
-        (48, "", False),
-    ):
-        exif = pillow.Exif()
-        exif[ExifTags.Base.Orientation] = orientation
-        if maker:
-            exif[ExifTags.Base.Make] = maker
-        exif[ExifTags.IFD.Exif] = {
-            ExifTags.Base.ExifImageWidth: width,
-            ExifTags.Base.ExifImageHeight: 32,
-        }
-        path = file("a.jpg", pillow.fromarray(helpers.ramps(32, 48)), exif=exif)
-        image = image_files.read(path)
-        shape = image.pixels.shape[:2]
-        assert exif_blocks.is_of_camera(image.exif, shape) == own
-    assert not exif_blocks.is_of_camera(None, (32, 48))
-
-
-def test_an_edited_image_is_no_camera_s_own():
-    """Editors state the size that they have made, and when they changed the file."""
-    taken, later = "2020:02:03 04:05:06", "2020:02:05 20:00:00"
-    for changed, own in ((taken, True), (None, True), (later, False)):
-        exif = pillow.Exif()
-        exif[ExifTags.Base.Make] = "Maker"
-        if changed:
-            exif[ExifTags.Base.DateTime] = changed
-        exif[ExifTags.IFD.Exif] = {
-            ExifTags.Base.ExifImageWidth: 48,
-            ExifTags.Base.ExifImageHeight: 32,
-            ExifTags.Base.DateTimeOriginal: taken,
-        }
-        assert exif_blocks.is_of_camera(exif.tobytes(), (32, 48)) == own
 
 
 @pytest.mark.parametrize("kind", ["jpg", "tif", "tif16"])
