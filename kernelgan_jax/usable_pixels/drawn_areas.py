@@ -53,7 +53,7 @@ FLATNESS = 0.008
 """The same where no block of the compression reaches into the picture, unless it is
 nearly black or white: a sky that is less flat is no margin."""
 
-STRAIGHT = 0.25
+STRAIGHT = 0.5
 """At least at this fraction of its length a bar of exactly one colour ends in the same
 line."""
 
