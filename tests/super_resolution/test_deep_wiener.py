@@ -447,7 +447,7 @@ def test_a_few_steps_train_their_scale_alone() -> None:
     start = jax.jit(functions.init)(jax.random.key(0))
     state, losses = start, []
     for _ in range(25):
-        state, info = step(jax.random.key(1), state, patches, 1e-3, scale=2)
+        state, info = step(jax.random.key(2), state, patches, 1e-3, scale=2)
         losses.append(float(info.loss))
     assert losses[-1] < losses[0] - 0.1  # a logarithm
     assert np.isfinite(info.psnr)
