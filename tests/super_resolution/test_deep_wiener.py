@@ -389,6 +389,38 @@ def test_random_kernels_are_aligned(scale: int) -> None:
     assert 0.2 < float((believed.kernel_std == 0).mean()) < 0.7
 
 
+def test_kernels_behind_a_camera_are_taken_for_others() -> None:
+    """A third for a resampler's; the others err in width, more than they may say."""
+    draw = jax.jit(jax.vmap(functools.partial(random_kernels.draw, scale=2)))
+    drawn = draw(jax.random.split(jax.random.key(0), 64))
+    misbelieve = functools.partial(random_kernels.misbelieve, scale=2)
+    keys = jax.random.split(jax.random.key(1), 64)
+    taken = jax.jit(jax.vmap(misbelieve))(keys, drawn)
+    resampled = (taken.kernel == random_kernels.bicubic(2)[None]).all((1, 2))
+    assert 0.15 < float(resampled.mean()) < 0.55
+    assert 0.02 <= float(taken.kernel_std.min()) and float(taken.kernel_std.max()) < 0.4
+    np.testing.assert_allclose(taken.kernel.sum((1, 2)), 1, atol=1e-4)
+    kept = np.asarray(drawn.is_gaussian > 0) & ~np.asarray(resampled)
+    widths = [
+        [np.log(kernels.widths(np.asarray(k))[0]) for k in found[kept]]
+        for found in (drawn.kernel, taken.kernel)
+    ]
+    assert 0.1 < np.subtract(*widths).std() < 0.5
+
+
+def test_a_part_of_the_patches_is_developed(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = degradation.patch_size(4)
+    patch = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    key = jax.random.key(1)
+    found = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(degradation, "CAMERAS", share)
+        make = jax.jit(functools.partial(degradation.degrade, scale=4))
+        found.append(np.asarray(make(key, patch).lr))
+    colours = [(x - x.mean(-1, keepdims=True)).std() for x in found]
+    assert colours[1] < 0.85 * colours[0]  # A sensor sees a third of them.
+
+
 @pytest.mark.parametrize("scale, wraps", [(1, False), (2, True)])
 def test_pairs_lie_on_each_other(scale: int, wraps: bool) -> None:
     size = degradation.patch_size(scale)
