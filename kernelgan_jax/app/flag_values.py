@@ -70,6 +70,8 @@ def unknown(name: str, known: Sequence[str]) -> str:
         setting.rpartition(".")[2]: f"config.{setting}"
         for setting in configuration.setting_names()
     }
+    if scale := re.fullmatch(r"s(\d+)", name):
+        return f"there is no flag -{name}; did you mean -s {scale[1]}?"
     near = difflib.get_close_matches(name, known, 1)
     near += [settings[n] for n in difflib.get_close_matches(name, settings, 1)]
     meant = f"; did you mean --{near[0]}?" if near else ""
@@ -85,7 +87,7 @@ def log_level(level: str | None, *, quiet: bool) -> str:
 
 _PLAIN = (
     (r"^flag (--[\w.]+=)", r"\1"),
-    (r"^Missing value for flag (--\S+)", r"\1 has no value"),
+    (r"^Missing value for flag (--?\S+)", r"\1 has no value"),
     (r"invalid literal for int\(\) with base 10: '.*'", "it must be a whole number"),
     (r"could not convert string to float: '.*'", "it must be a number"),
     (r"\('Non-boolean argument to boolean flag', '.*'\)", "it must be true or false"),

@@ -244,7 +244,8 @@ def parse(argv: Sequence[str]) -> Options:
         does not work, or if there is no image.
     """
     source, argv = _take_config(argv)
-    found = (re.match(r"--?config\.([^=]*)", text) for text in _before_dashes(argv))
+    pattern = r"--?(?:no)?config\.([^=]*)"
+    found = (re.match(pattern, text) for text in _before_dashes(argv))
     explicit = [setting[1] for setting in found if setting]
     for name in explicit:
         configuration.check_name(name)

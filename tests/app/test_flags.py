@@ -129,6 +129,7 @@ def test_what_follows_two_dashes_is_an_image():
         (["--confg=x2"], "did you mean --config?"),
         (["--nofigure"], "did you mean --nofigures?"),
         (["--restarts=3"], "did you mean --config.kernelgan.restarts?"),
+        (["-s4"], "there is no flag -s4; did you mean -s 4?"),
         (["--zzz"], "there is no flag --zzz (--help shows all flags)"),
         (["-z"], "there is no flag -z (--help"),
         (["--scale=x"], "--scale=x: it must be a whole number"),
@@ -139,6 +140,7 @@ def test_what_follows_two_dashes_is_an_image():
         (["--completion=tcsh"], "--completion=tcsh: it must be bash or zsh or fish"),
         (["--seed=-1"], "--seed=-1: -1 is not an integer in the range"),
         (["--output_dir"], "--output_dir has no value"),
+        (["-o"], "-o has no value (--help"),
         (
             ["--sr=best"],
             "--sr=best: it must be bicubic or wiener or deep_wiener or "
@@ -243,6 +245,8 @@ def test_a_setting_that_nothing_reads_is_refused(capsys, no_estimation):
     line = refused(capsys, "--config.kernelgan.iterations=500")
     assert line.startswith("config.kernelgan.iterations is 500, but nothing that is ")
     assert "a setting of kernelgan; config.estimator is 'spectral'" in line
+    line = refused(capsys, "--sr=none", "--noconfig.deep_wiener.refine")
+    assert line.startswith("config.deep_wiener.refine is False, but nothing that is ")
 
 
 # --- Config files and presets ---
