@@ -201,11 +201,12 @@ def find_margins(pixels: np.ndarray) -> np.ndarray:
 
 def _bar(pixels: np.ndarray) -> int:
     """Rows of exactly one colour at the top; 0 if they do not end in a straight line,
-    as a white sky does not."""
+    as a white sky does not, or in one of one colour, as a gradient that is drawn."""
     for row, line in enumerate(pixels):
         is_picture = (line != pixels[0, 0]).any(axis=1)
         if is_picture.any():
-            return row if row > OUTERMOST and is_picture.mean() >= STRAIGHT else 0
+            ends = is_picture.mean() >= STRAIGHT and (line != line[0]).any()
+            return row if row > OUTERMOST and ends else 0
     return 0
 
 

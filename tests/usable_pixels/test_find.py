@@ -135,6 +135,11 @@ def test_bars_beside_a_picture_that_is_as_dark():
         np.testing.assert_array_equal(usable.drawn, where)
 
 
+def test_a_gradient_that_ends_in_a_flat_area_has_no_bar():
+    ramp = np.minimum(5 * np.arange(60), 100).astype(np.uint8)
+    assert find_usable(ramp[None, :, None].repeat(50, 0)).unusable is None
+
+
 def test_a_white_sky_that_does_not_end_in_a_line_is_no_bar():
     sky = ROWS < 60 - 0.5 * abs(COLUMNS - 75)
     pixels = np.where(sky[..., None], 255, scipy.ndimage.gaussian_filter(PICTURE, 2))
