@@ -444,6 +444,20 @@ def strict_json(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
+class Gone(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    encoding = "utf-8"
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def flush(self):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    isatty = flush
+
+
 def mutated(data, rng):
     """Bytes of a file with some of them changed, cut out, doubled or moved."""
     data = bytearray(data)

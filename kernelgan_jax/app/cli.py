@@ -16,7 +16,7 @@ from typing import Any
 from kernelgan_jax.app import commands
 from kernelgan_jax.app.configuration import NotInstalled, UsageError
 from kernelgan_jax.app.flags import Options, parse
-from kernelgan_jax.app.terminal import print_error, print_text, unwritten
+from kernelgan_jax.app.terminal import print_error, print_text, reported
 from kernelgan_jax.version import __version__
 
 _HELP = frozenset({"--help", "-help", "-h", "--helpshort", "--helpfull"})
@@ -37,11 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
       argv: The arguments without the program's name; by default those of the process.
     """
-    status = _status(argv)
-    if reason := unwritten():  # The work is done nevertheless.
-        print_error(f"what is printed cannot be written: {reason}")
-        return status or 1
-    return status
+    return reported(_status(argv))
 
 
 def _status(argv: Sequence[str] | None) -> int:

@@ -108,11 +108,13 @@ def print_text(text: str) -> None:
         _unwritten.append(stdout.failure)
 
 
-def unwritten() -> str:
-    """Why text that was printed since the last call is lost; empty if none is."""
-    reason = _unwritten[0] if _unwritten else ""
-    _unwritten.clear()
-    return reason
+def reported(status: int) -> int:
+    """The exit status of work that is done; not 0 if text that it printed is lost."""
+    if _unwritten:
+        print_error(f"what is printed cannot be written: {_unwritten[0]}")
+        _unwritten.clear()
+        return status or 1
+    return status
 
 
 def print_error(problem: object) -> None:
@@ -134,7 +136,7 @@ def exit_status(
       The status of the work, else 0; 2 after an error, and 130 after Ctrl-C.
     """
     try:
-        return work() or 0
+        return reported(work() or 0)
     except (ValueError, OSError) as error:
         print_error(error)
         return 2

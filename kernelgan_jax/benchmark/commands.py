@@ -10,7 +10,7 @@ import numpy as np
 
 from kernelgan_jax.app import resources, weight_files
 from kernelgan_jax.app.images import image_files
-from kernelgan_jax.app.terminal import print_error
+from kernelgan_jax.app.terminal import print_error, print_text, printable
 from kernelgan_jax.benchmark import page, plots, tables, testset
 from kernelgan_jax.benchmark.cli import QUICK_IMAGES, SEEDS
 from kernelgan_jax.benchmark.deblurring import with_deblurring
@@ -44,7 +44,7 @@ def degrade(arguments: argparse.Namespace) -> int:
     result = f"{len(made.names)} images at {scales}"
     if problems:
         result += f", {len(problems)} failed"
-    print(f"{result} -> {arguments.output_dir}")
+    print_text(f"{result} -> {arguments.output_dir}")
     return 1 if problems or not made.names else 0
 
 
@@ -71,7 +71,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             sr_seeds=arguments.sr_seeds,
             method=arguments.sr,
             names=arguments.images or _quick(arguments, scale),
-            report=lambda line: print(line, flush=True),
+            report=lambda line: print_text(printable(line)),
         )
         problems += [f"x{scale} {problem}" for problem in evaluation.problems]
         if not evaluation.rows and not evaluation.problems:
@@ -82,11 +82,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
         (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
         plots.write(output, evaluation.rows, titled, scale)
         page.write(output / f"x{scale}.html", evaluation, titled)
-    print("\n" + "\n".join(texts))
+    print_text("\n" + "\n".join(texts))
     for problem in problems:
         print_error(problem)
     failed = f"{len(problems)} failed, see above; " if problems else ""
-    print(f"{failed}tables, pictures and each measurement -> {output}")
+    print_text(f"{failed}tables, pictures and each measurement -> {output}")
     return 1 if problems else 0
 
 

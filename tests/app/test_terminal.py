@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import helpers
 import pytest
 
 from kernelgan_jax.app import cli, terminal
@@ -94,22 +95,8 @@ def test_codes_in_names_do_not_reach_the_terminal(capsys):
     assert "a\\x1b]0;x\\x07\\u202e\\x9b2J\\ud800\\nb.png" in printed
 
 
-class Gone(io.StringIO):
-    """A stream that nobody reads any more."""
-
-    encoding = "utf-8"
-
-    def write(self, text):
-        raise BrokenPipeError(32, "Broken pipe")
-
-    def flush(self):
-        raise BrokenPipeError(32, "Broken pipe")
-
-    isatty = flush
-
-
 def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
-    for stream in (Gone(), None):
+    for stream in (helpers.Gone(), None):
         monkeypatch.setattr(sys, "stdout", stream)
         monkeypatch.setattr(sys, "stderr", stream)
         terminal.print_text("a")

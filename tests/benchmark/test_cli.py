@@ -136,6 +136,30 @@ def test_numbers_of_seeds(own_data, tmp_path, monkeypatch, flags, seeds):
     assert found == [seeds]
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_lines_on_images(own_data, tmp_path, monkeypatch, capsys, is_read):
+    """Names reach the terminal without codes; `| head -1` ends no measurement."""
+    reported = []
+
+    def measure(*_, report, **__):
+        for name in ("a\x1b[31m", "b\nc", "d\udcff"):
+            report(f"x2 bicubic, {name}")
+            reported.append(name)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(commands, "run_benchmark", measure)
+    command = ["evaluate", f"--data={own_data}", f"--output_dir={tmp_path / 'out'}"]
+    if not is_read:
+        monkeypatch.setattr(sys, "stdout", helpers.Gone())
+    assert cli.main([*command, "--scales=2"]) == 2
+    assert len(reported) == 3
+    printed = capsys.readouterr()
+    assert printed.err == "error: enough\n"
+    if is_read:
+        lines = ["a\\x1b[31m", "b\\nc", "d\\udcff"]
+        assert printed.out.splitlines() == [f"x2 bicubic, {line}" for line in lines]
+
+
 def test_faults_give_status_1(own_data, tmp_path, capsys):
     for name in ("one", "two"):
         (own_data / f"gt_k_x2/{name}.mat").unlink()
