@@ -1,6 +1,7 @@
 """From the text of a flag to its value, for those that absl has no type for."""
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,14 @@ def output_dir(text: str) -> Path:
     if not text:  # It would mean the current folder, mostly by accident.
         raise UsageError("--output_dir is empty; name a folder")
     if "://" not in text:
-        return Path(configuration.expanded(text))
+        path = Path(configuration.expanded(text))
+        try:
+            os.path.abspath(path)
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"--output_dir={text}: the current folder is gone; go to another one"
+            ) from error
+        return path
     try:
         from upath import UPath
 

@@ -170,6 +170,14 @@ def test_wrong_flags_are_one_line(capsys, no_estimation, arguments, expected):
     assert expected in makers.error_line(capsys)
 
 
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "results: the current folder is gone;" in refused(capsys)
+    assert parse(["--image=/a.png", f"-o={tmp_path}"]).output_dir == tmp_path
+
+
 def test_no_image_is_one_line(capsys):
     assert cli.main([]) == 2
     assert makers.error_line(capsys).startswith("no image: ")
