@@ -21,7 +21,7 @@ LR_SIZES = {1: 96, 2: 64, 3: 48, 4: 48}
 """Side of the LR patches, by scale."""
 
 CAMERAS = 0.25
-"""Part of the LR patches that are developed as in a camera."""
+"""Part of the LR patches with colours that are developed as in a camera."""
 
 _MARGIN = 4
 """LR pixels around patches that are cut off at the end."""
