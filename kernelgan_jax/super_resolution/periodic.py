@@ -150,11 +150,17 @@ def invert(
     means = images.mean((0, 1), keepdims=True)
     seen = jnp.fft.fft2(jnp.moveaxis(images - means, -1, 0))
     power = (power + noise_variances[:, None, None]).astype(seen.dtype)
-    answer = seen[None] / power[:, None]
+    back = signals.astype(seen.dtype) * blurred.transfer.conj()[None]
     # irfft2 needs half of the columns only.
     columns = np.arange(grid[1] // 2 + 1)
-    answer = jnp.take(answer, columns % width, axis=-1)
-    answer = jnp.tile(answer, (1, 1, scale, 1))
-    back = signals.astype(seen.dtype) * blurred.transfer.conj()[None]
-    back = back[:, None, :, : len(columns)]
-    return means[None] + jnp.moveaxis(jnp.fft.irfft2(answer * back, s=grid), 1, -1)
+    back = back[:, :, : len(columns)]
+
+    def filtered(power: jax.Array, back: jax.Array) -> jax.Array:
+        answer = jnp.take(seen / power[None], columns % width, axis=-1)
+        answer = jnp.tile(answer, (1, scale, 1))
+        planes = jnp.fft.irfft2(answer * back[None], s=grid)
+        return means + jnp.moveaxis(planes, 0, -1)
+
+    # One filter after the other takes less memory than all in one transform.
+    backs = jnp.broadcast_to(back, (len(power), *back.shape[1:]))
+    return jnp.stack([filtered(*each) for each in zip(power, backs, strict=True)])

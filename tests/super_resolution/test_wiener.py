@@ -109,6 +109,21 @@ def test_wrapped_images_continue() -> None:
     assert all(periodic.wrapped_size(n, scale=2, multiple=2) % 2 == 0 for n in (33, 34))
 
 
+def test_several_filters_take_little_more_memory_than_one() -> None:
+    def scratch(count: int) -> int:
+        def run(image: jax.Array, blurred: periodic.Blur) -> jax.Array:
+            signals, numbers = jnp.ones((1, 64, 64)), jnp.ones(count)
+            return periodic.invert(image, blurred, signals, numbers, numbers, 2)
+
+        blurred = periodic.Blur(jnp.ones((64, 64), jnp.complex64), jnp.ones((64, 64)))
+        compiled = jax.jit(run).lower(jnp.ones((32, 32, 3)), blurred).compile()
+        return int(compiled.memory_analysis().temp_size_in_bytes)
+
+    assert scratch(3) < 2 * scratch(
+        1
+    )  # three times as much, if all are transformed at once
+
+
 def test_downscaling_agrees_inside() -> None:
     hr = jnp.asarray(picture(64))
     kernel = gaussian(2, side=13)
