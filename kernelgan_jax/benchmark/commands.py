@@ -79,7 +79,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
         titled = _titled(systems, evaluation.rows, arguments.sr)
         texts.append(tables.markdown(evaluation.rows, titled, scale))
         head = f"{resources.machine()}, {time.strftime('%Y-%m-%d')}\n"
-        (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
+        # Names of files may be no text at all.
+        table = "\n".join([head, *texts]).encode(errors="backslashreplace")
+        (output / "table.md").write_bytes(table)
         plots.write(output, evaluation.rows, titled, scale)
         page.write(output / f"x{scale}.html", evaluation, titled)
     print_text("\n" + "\n".join(texts))
