@@ -751,7 +751,7 @@ def test_floats_of_24_bits_with_a_predictor_are_not_damaged(tiff):
     content = bytearray(path.read_bytes())
     struct.pack_into("<H", content, place, 24)
     path.write_bytes(content)
-    refused(path, "float24", "cannot be read", "export it as PNG")
+    refused(path, "float24", "cannot be read", "export it anew")
 
 
 def test_complex_numbers_are_named(tiff):
