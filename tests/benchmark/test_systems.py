@@ -375,6 +375,25 @@ def test_finished_results(data, tmp_path, write):
     assert len(image_rows(found.rows)) == 2
 
 
+def test_what_the_command_makes_of_a_kernel_is_no_other_kernel(data, tmp_path):
+    (case,) = read_test_set(data, 2, names=["one"]).cases
+    folder = tmp_path / "results/one"
+    folder.mkdir(parents=True)
+    kernel = case.kernel()
+    kernel_files.write(folder / "kernel_x2", kernel)
+    kernel_files.write_export(folder, kernel, tool="usrnet", scale=2)
+    np.save(folder / "refitted_kernel_x2.npy", np.ones((3, 3)))
+    np.save(folder / "kernel_map_x2.npy", np.ones((2, 2, 3, 3)))
+    (folder / "report.json").write_text("{}")
+    found = run_benchmark(
+        data, tmp_path / "out", scale=2, method="none", names=["one"],
+        systems=[finished_results("ours", tmp_path / "results")],
+    )  # fmt: skip
+    assert not found.problems
+    kept = np.load(tmp_path / "out/x2/kernels/ours/seed0/one_x2.npy")
+    np.testing.assert_allclose(kept, kernel)
+
+
 def test_whose_results_a_file_holds(images, tmp_path):
     """The longest name in its own; a folder counts if it is a name or a scale."""
     hr = images(tmp_path / "in", "baby", "baby_2", "2", size=(64, 64))
