@@ -25,7 +25,7 @@ from kernelgan_jax.benchmark.user_files import load_systems
 
 def degrade(arguments: argparse.Namespace) -> int:
     """Makes a test set; returns the exit status."""
-    found = image_files.find(arguments.hr)
+    found = image_files.find(arguments.hr, leave_out=arguments.output_dir)
     made = make_test_set(
         found.paths,
         arguments.output_dir,
@@ -79,7 +79,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
         titled = _titled(systems, evaluation.rows, arguments.sr)
         texts.append(tables.markdown(evaluation.rows, titled, scale))
         head = f"{resources.machine()}, {time.strftime('%Y-%m-%d')}\n"
-        (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
+        # Names of files may be no text at all.
+        (output / "table.md").write_text(
+            "\n".join([head, *texts]), encoding="utf-8", errors="backslashreplace"
+        )
         plots.write(output, evaluation.rows, titled, scale)
         page.write(output / f"x{scale}.html", evaluation, titled)
     print_text("\n" + "\n".join(texts))

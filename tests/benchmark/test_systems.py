@@ -93,6 +93,7 @@ def test_a_network_with_the_kernels_of_others():
         ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn or edsr or "),
         ("usrnet", "it must be METHOD=FILE"),
         ("usrnet=net.npz,pca=3", "the method usrnet has no setting 'pca'"),
+        ("usrnet=net.npz,noise_std=a", "noise_std is 'a'; it must be a number"),
     ):
         with pytest.raises(ValueError, match=message):
             with_network(own, text)
