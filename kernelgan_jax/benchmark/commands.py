@@ -26,17 +26,21 @@ from kernelgan_jax.benchmark.user_files import load_systems
 def degrade(arguments: argparse.Namespace) -> int:
     """Makes a test set; returns the exit status."""
     found = image_files.find(arguments.hr, leave_out=arguments.output_dir)
-    made = make_test_set(
-        found.paths,
-        arguments.output_dir,
-        protocol=arguments.protocol,
-        scales=arguments.scales,
-        seed=arguments.seed,
-        kernel_noise=arguments.kernel_noise,
-        image_noise=arguments.image_noise,
-        jpeg_quality=arguments.jpeg_quality,
-        camera=arguments.camera,
-    )
+    try:
+        made = make_test_set(
+            found.paths,
+            arguments.output_dir,
+            protocol=arguments.protocol,
+            scales=arguments.scales,
+            seed=arguments.seed,
+            kernel_noise=arguments.kernel_noise,
+            image_noise=arguments.image_noise,
+            jpeg_quality=arguments.jpeg_quality,
+            camera=arguments.camera,
+        )
+    except OSError as error:  # That of a full disk names no file.
+        reason = error.strerror or error
+        raise OSError(f"{arguments.output_dir}: cannot be written: {reason}") from error
     problems = [*map(str, found.problems), *made.problems]
     for problem in problems:
         print_error(problem)

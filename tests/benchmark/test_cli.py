@@ -1,6 +1,8 @@
 """The command `kernelgan-benchmark`: its files, its lines, its exit status."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -239,6 +241,18 @@ def test_weights_are_read_before_kernels_are_estimated(
     error = capsys.readouterr().err
     assert error.startswith(f"error: --sr_weights=usrnet={name}, x{scale}: {reason}")
     assert error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_names_the_set(images, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kernel_files, "write_mat", full)
+    (image,) = images(tmp_path, "a")
+    command = ["degrade", f"--hr={image}", f"--output_dir={tmp_path}/set"]
+    assert cli.main([*command, "--scales=2"]) == 2
+    expected = f"error: {tmp_path}/set: cannot be written: {os.strerror(errno.ENOSPC)}"
+    assert capsys.readouterr().err == f"{expected}\n"
 
 
 def test_a_set_among_its_hr_images_is_not_degraded(images, tmp_path, capsys):
