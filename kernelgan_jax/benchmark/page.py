@@ -169,7 +169,7 @@ class _Pictures:
 
     def _link(self, whole: Path) -> str:
         """The address of a file on the page."""
-        return _address(Path(os.path.relpath(whole, self.folder.parent)))
+        return _address(Path(os.path.relpath(whole, self.folder.parent)).as_posix())
 
     def _write_kernel(self, name: str, kernel: np.ndarray) -> str:
         from matplotlib import colormaps  # Slow to import.
@@ -182,12 +182,11 @@ class _Pictures:
         """Writes a picture; returns its address on the page."""
         picture = image_files.Image(from_unit(pixels, np.uint8))
         image_files.write_png(self.folder / f"{name}.png", picture)
-        return _address(Path(self.folder.name, f"{name}.png"))
+        return _address(f"{self.folder.name}/{name}.png")
 
 
-def _address(path: Path) -> str:
-    """A relative path as an address; bytes that are no text stay what they are."""
-    return quote(os.fsencode(path.as_posix()))
+def _address(path: str) -> str:
+    return quote(path, errors="surrogateescape")
 
 
 def _with_unit(value: float | None, digits: str, unit: str) -> str:
