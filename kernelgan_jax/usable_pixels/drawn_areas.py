@@ -129,7 +129,8 @@ def _drawn_parts(
     inside = np.bincount(part_of_member[inner.ravel()[members]], minlength=count)
     is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
     is_drawn &= (inside > 0) | (area >= min(shape))
-    is_drawn |= adjoining(part, is_drawn)
+    if is_drawn.any():
+        is_drawn |= adjoining(part, is_drawn)
     drawn[members] = is_drawn[part_of_member]
     return drawn.reshape(shape)
 
