@@ -119,9 +119,8 @@ def test_several_filters_take_little_more_memory_than_one() -> None:
         compiled = jax.jit(run).lower(jnp.ones((32, 32, 3)), blurred).compile()
         return int(compiled.memory_analysis().temp_size_in_bytes)
 
-    assert scratch(3) < 2 * scratch(
-        1
-    )  # three times as much, if all are transformed at once
+    # If all are transformed at once, it is three times as much.
+    assert scratch(3) < 2 * scratch(1)
 
 
 def test_downscaling_agrees_inside() -> None:
