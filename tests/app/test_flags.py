@@ -14,7 +14,7 @@ import pytest
 from app import makers
 from ml_collections import ConfigDict
 
-from kernelgan_jax.app import cli, configuration, weight_files
+from kernelgan_jax.app import cli, configuration
 from kernelgan_jax.app.flags import FLAGS, Options, parse
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
@@ -544,7 +544,6 @@ def test_a_network_of_onnx(tmp_path, capsys, monkeypatch):
     ):
         assert message in refused(capsys, *arguments)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    weight_files.for_scale.cache_clear()
     os.utime(file, (1, 1))  # Another file.
     assert "needs ONNX Runtime: pip install" in refused(capsys, f"--sr_model={file}")
 
