@@ -25,6 +25,7 @@ from kernelgan_jax.app.flags import Options
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import Outcome, Summary, Task
 from kernelgan_jax.app.manifest import Manifest
+from kernelgan_jax.app.result_names import COMPARISON, KERNEL_FIGURE
 
 _LOG = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ class _Tally:
         values = outcome.summary and outcome.summary.values
         if not values or not values["files"]:  # Another program has replaced it.
             return False
-        return {"kernel.png", "comparison.png"}.isdisjoint(values["files"])
+        return {KERNEL_FIGURE, COMPARISON}.isdisjoint(values["files"])
 
     def _print(self, text: str, *, level: str = "info") -> None:
         if self.options.shows(level):
