@@ -75,16 +75,12 @@ class Task(NamedTuple):
 class Summary(NamedTuple):
     """What the terminal shows of one image; small, so that a long list can be kept."""
 
-    path: Path
-    """The image file."""
-    folder: Path
-    """The folder with its results."""
     widths: str
     """Widths of the kernel, or `-`."""
     angle: str
     """Direction of the kernel, or `-`, also of a round one."""
     seconds: float
-    """Time of the estimation and the super-resolution."""
+    """Time of the super-resolution and the image's share of its batch's estimation."""
     failure: str | None
     """Why the estimate failed, empty if it did not; None if nothing was estimated."""
     family: str = ""
@@ -108,8 +104,6 @@ class Outcome(NamedTuple):
     """The image."""
     status: Literal["done", "kept", "failed"]
     """`kept`: the image was finished before, with the same settings."""
-    seconds: float = 0.0
-    """Time of the super-resolution and the image's share of its batch's estimation."""
     error: str = ""
     """What went wrong, in one line; empty if nothing did."""
     summary: Summary | None = None

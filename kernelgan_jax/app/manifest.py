@@ -86,18 +86,19 @@ class Manifest:
 
     def add(self, outcome: Outcome) -> None:
         """Adds a line for an image, unless it would say nothing new."""
+        summary = outcome.summary
         record = {
             "image": str(outcome.task.path),
             "path": os.path.abspath(outcome.task.path),
             "results": outcome.task.folder.name,
             "status": "failed" if outcome.status == "failed" else "done",
-            "seconds": round(outcome.seconds, 3),
+            "seconds": 0.0 if summary is None else round(summary.seconds, 3),
             "error": outcome.error,
         }
-        if outcome.summary is not None:
-            if outcome.summary.failure is not None:
-                record["converged"] = not outcome.summary.failure
-            record |= outcome.summary.values or {}
+        if summary is not None:
+            if summary.failure is not None:
+                record["converged"] = not summary.failure
+            record |= summary.values or {}
         is_kept = outcome.status == "kept"
         if isinstance(self.path, Path):
             self._append(record, is_kept=is_kept)

@@ -237,8 +237,7 @@ def _kept(task: Task) -> Outcome:
     found = files.read_json(task.folder / REPORT)
     if found is None:  # Another run is about to replace it.
         return Outcome(task, "kept")
-    summary = report_values.summary(task, found)
-    return Outcome(task, "kept", summary.seconds, summary=summary)
+    return Outcome(task, "kept", summary=report_values.summary(found))
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -327,8 +326,8 @@ def _finish(
             )
             result = dataclasses.replace(result, sr=sr, kernel_figure=drawn)
         _begin("writing", ready, progress)
-        summary = report_values.summary(ready.task, results.write(result))
+        summary = report_values.summary(results.write(result))
         summary = summary._replace(conversions=ready.image.conversions)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(ready.task, error)
-    return Outcome(ready.task, "done", summary.seconds, summary=summary)
+    return Outcome(ready.task, "done", summary=summary)

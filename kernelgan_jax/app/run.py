@@ -151,7 +151,7 @@ class _Tally:
         self.tasks = tasks
         self.options = options
         self.counts: collections.Counter[str] = collections.Counter()
-        self.summaries: list[Summary] = []
+        self.summaries: dict[Path, Summary] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Counts an outcome and prints a line for it."""
@@ -163,7 +163,7 @@ class _Tally:
         elif outcome.status == "done" and outcome.summary is not None:
             unusual = outcome.summary.failure or outcome.summary.note
             self._print(
-                terminal.summary_line(outcome.summary),
+                terminal.summary_line(outcome.task, outcome.summary),
                 level="warning" if unusual else "info",
             )
         elif len(self.tasks) == 1:
@@ -173,7 +173,7 @@ class _Tally:
                 text += ", without figures"
             self._print(f"{text} -> {folder}")
         if outcome.summary and len(self.tasks) <= terminal.LONGEST_TABLE:
-            self.summaries.append(outcome.summary)
+            self.summaries[outcome.task.path] = outcome.summary
 
     def finish(self, manifest: Path) -> None:
         """Prints the table, also of images finished before, and counts outcomes, if

@@ -17,8 +17,7 @@ from kernelgan_jax.app.manifest import Manifest, read
 
 def outcome(name, status="done", error="", failure=None):
     task = Task(Path(name), Path("out") / name)
-    summary = Summary(*task, "-", "-", 1.5, failure)
-    return Outcome(task, status, 1.5, error, summary)
+    return Outcome(task, status, error, Summary("-", "-", 1.5, failure))
 
 
 def test_a_line_that_was_cut_off_costs_nothing(tmp_path):
