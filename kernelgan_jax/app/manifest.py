@@ -144,7 +144,7 @@ class Manifest:
             if record is not None and self._is_new(record, is_kept=is_kept):
                 new.append(record)
             if new:
-                _write(file, "".join(map(_line, new)).encode())
+                append_lines(file, "".join(map(_line, new)).encode())
             _add(self._records, *new)
             self._seen = (os.fstat(file.fileno()).st_ino, file.tell())
             self._waiting = []
@@ -293,7 +293,7 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _write(file: IO[bytes], data: bytes) -> None:
+def append_lines(file: IO[bytes], data: bytes) -> None:
     """Adds whole lines to a file, or nothing."""
     end = file.seek(0, os.SEEK_END)
     if end:

@@ -95,7 +95,7 @@ def process(
             loaders.submit(_preload, job)
         for number, batch in enumerate(_batches(read, batch_size)):
             if number == 0:
-                _prepare(loaders, batch, job)
+                load_programs(loaders, batch, job)
             arguments = (finishers, batch, job, report_or_stop)
             now = estimator.submit(_start_batch, *arguments).result()
             yield from (future.result() for future in before)
@@ -145,7 +145,7 @@ def _preload(job: Job) -> None:
     job.config.chosen_estimator.preload(job.config.estimator_config)
 
 
-def _prepare(
+def load_programs(
     loaders: ThreadPoolExecutor, batch: Sequence[Ready | Outcome], job: Job
 ) -> None:
     """Loads or compiles, in threads, what the first image that was read will need."""

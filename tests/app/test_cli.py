@@ -543,7 +543,7 @@ def test_a_manifest_that_cannot_grow_is_a_line_and_the_images_go_on(
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(manifest, "_write", full)
+    monkeypatch.setattr(manifest, "append_lines", full)
     out = tmp_path / "out"
     assert cli.main([*map(str, images), "--nofigures", f"--output_dir={out}"]) == 1
     assert folders(out) == ["a", "b"]

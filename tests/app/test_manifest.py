@@ -227,7 +227,7 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path):
     path.write_text('{"image": "a"}\n')
     with path.open("r+b", buffering=0) as file:
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-            manifest._write(Full(file), b'{"image": "b"}\n')
+            manifest.append_lines(Full(file), b'{"image": "b"}\n')
     assert path.read_text() == '{"image": "a"}\n'
 
 
