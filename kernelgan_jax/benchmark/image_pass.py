@@ -136,7 +136,7 @@ def _estimate(session: Session, case: Case, row: KernelRow) -> KernelEstimate:
         trusted=row.trusted,
         noise_std=row.noise_std,
     )
-    evidence = session.spectra[case].evidence
+    evidence = session.analyses[case].evidence
     return rate(estimate, evidence, estimated=row.confidence is not None)
 
 
