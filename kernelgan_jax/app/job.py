@@ -26,7 +26,7 @@ POOLED = "pool"
 """What `GivenConfig.source` says of a kernel that was made of all images of a run."""
 
 SETTINGS = ("seed", "band", "format", "quality")
-"""Fields of `Job` that change results, apart from the config; reports have them."""
+"""Fields of `Job` that change results, apart from the config."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Job:
     """Whether images are left out that are finished with the same settings."""
 
     @property
-    def writes_kernel(self) -> bool:
+    def estimates(self) -> bool:
         """Whether the kernel is a result of the run; a known one is not."""
         return self.config.chosen_estimator.estimates
 
@@ -60,7 +60,12 @@ class Job:
     def needs_kernel(self) -> bool:
         """Whether any result depends on the kernel."""
         method = self.config.chosen_method
-        return self.writes_kernel or (method is not None and method.uses_kernel)
+        return self.estimates or (method is not None and method.uses_kernel)
+
+    def settings(self) -> dict[str, Any]:
+        """All that changes results: `SETTINGS` and the config, as a dictionary."""
+        own = {name: getattr(self, name) for name in SETTINGS}
+        return own | {"config": self.config.to_dict()}
 
 
 class Task(NamedTuple):

@@ -150,7 +150,7 @@ def load_programs(
 ) -> None:
     """Loads or compiles, in threads, what the first image that was read will need."""
     for item in batch:
-        if isinstance(item, Ready) and not item.sample.bicubic:
+        if isinstance(item, Ready) and not item.sample.why_bicubic:
             if job.needs_kernel:
                 loaders.submit(_compile_for_cpu, job.config.scale)
             loaders.submit(_prepare_results, item.image.pixels, job)
@@ -186,7 +186,7 @@ def _start_batch(
 ) -> list[Future[Outcome]]:
     """Estimates the kernels of a batch; super-resolution then goes on in threads."""
     ready = [item for item in batch if isinstance(item, Ready)]
-    asked = [r for r in ready if job.needs_kernel and not r.sample.bicubic]
+    asked = [r for r in ready if job.needs_kernel and not r.sample.why_bicubic]
     found = _estimate(asked, job, progress) if asked else []
     estimated = {r.number: own for r, own in zip(asked, found, strict=True)}
     futures = []
@@ -302,7 +302,7 @@ def _finish(
 ) -> Outcome:
     """Super-resolves an image and writes its results."""
     try:
-        reason = configuration.name_flags(ready.sample.bicubic)
+        reason = configuration.name_flags(ready.sample.why_bicubic)
         if (error := estimated.error) is not None:
             if job.config.chosen_method is None or not isinstance(error, ValueError):
                 raise error
@@ -311,7 +311,7 @@ def _finish(
             task=ready.task,
             image=ready.image,
             job=job,
-            estimate=estimated.estimate if job.writes_kernel else None,
+            estimate=estimated.estimate if job.estimates else None,
             seconds=estimated.seconds,
             fingerprint=ready.fingerprint,
             content=ready.content,

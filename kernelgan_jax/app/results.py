@@ -22,7 +22,7 @@ from kernelgan_jax.app import figures, files, kernel_files
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import owner_of
 from kernelgan_jax.app.images import image_encoding, sequences
-from kernelgan_jax.app.job import REPORT, SETTINGS, WITHOUT_QUALITY, Job
+from kernelgan_jax.app.job import REPORT, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.report import Result, to_dict
 from kernelgan_jax.app.result_names import is_result_name, results_among
 from kernelgan_jax.kernels import MAX_SCALE
@@ -123,10 +123,10 @@ def fingerprint(job: Job, content: Any) -> str:
       content: Size and digest of the image file: not its name and time, which other
         images have as well.
     """
-    asked = {name: getattr(job, name) for name in SETTINGS}
+    asked = job.settings()
     if job.format in WITHOUT_QUALITY:
         del asked["quality"]
-    known = [provenance(), job.config.to_dict(), asked, content]
+    known = [provenance(), asked, content]
     text = json.dumps(known, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -39,8 +39,9 @@ def super_resolve(
     """
     started = time.perf_counter()
     pixels = enlarging.usual_pixels(ready.image)
-    first = _bicubic_plan(job)
-    if not reason:
+    if reason:
+        first = _bicubic_plan(job)
+    else:
         first = plan(
             estimate,
             scale=job.config.scale,
@@ -192,7 +193,7 @@ def _enlarge(
 
 def _source(planned: Plan, job: Job) -> str:
     """Where the kernel comes from: `estimated`, `bicubic` or the name of a file."""
-    if job.writes_kernel or not planned.source:
+    if job.estimates or not planned.source:
         return planned.source
     # A known kernel, that of a file or one that needs no settings.
     return getattr(job.config.estimator_config, "source", job.config.estimator)

@@ -64,6 +64,7 @@ def test_compilations_are_shown(monkeypatch, capsys):
         bar.refresh()
         assert "a.png, compiling [" in seen()
         lowered.compile()
+        seen()
         bar.refresh()
         assert "compiling" not in seen()
 
