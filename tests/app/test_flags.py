@@ -279,7 +279,9 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_files_and_presets(name):
     path = helpers.ROOT / "configs" / f"{name}.py"
-    assert f"python main.py --config=configs/{name}.py --image=" in path.read_text()
+    text = path.read_text()
+    assert f"python main.py --config=configs/{name}.py --image=" in text
+    assert text.startswith(f'"""{configuration.preset(name).__doc__}')  # as --help has
     for source in (path, name):
         assert config(f"--config={source}") == CONFIGS[name]
         assert config("--config", str(source)) == CONFIGS[name]
