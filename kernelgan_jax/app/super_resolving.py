@@ -40,7 +40,7 @@ def super_resolve(
     started = time.perf_counter()
     pixels = enlarging.usual_pixels(ready.image)
     if reason:
-        first = _bicubic_plan(job)
+        first = _bicubic_plan(job.config.scale)
     else:
         first = plan(
             estimate,
@@ -134,14 +134,14 @@ class _OtherFrames:
                 raise ValueError(CONSTANT)
             return _enlarge(picture, pixels, self.planned, self.job, self.progress)
         except ValueError as error:
-            planned = _bicubic_plan(self.job)
+            planned = _bicubic_plan(self.job.config.scale)
             larger = _enlarge(picture, pixels, planned, self.job, self.progress)
             self.notes.append(f"frame {frame + 1} bicubically ({error})")
             return larger
 
 
-def _bicubic_plan(job: Job) -> Plan:
-    return plan(None, scale=job.config.scale, method="bicubic")
+def _bicubic_plan(scale: int) -> Plan:
+    return plan(None, scale=scale, method="bicubic")
 
 
 def _refined(

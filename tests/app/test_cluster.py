@@ -120,6 +120,20 @@ def test_a_worker_runs_the_pipeline(cluster, tmp_path, monkeypatch, estimation):
     assert estimation.sizes == [2, 2, 1]
 
 
+def test_images_are_named_as_they_were_given(
+    cluster, tmp_path, monkeypatch, capsys, estimation
+):
+    makers.tasks(tmp_path, 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "kernelgan_jax.app.compilation_cache.keep_compilations", lambda: None
+    )
+    flags = ["--nofigures", "--output_dir=out", "--cluster=ray"]
+    assert cli.main(["0.png", *flags]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("0.png: ") and line.endswith(" -> out/0")
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_ray_does_not_change_what_a_signal_does(cluster, fails):
     ray, before = cluster.ray, signal.getsignal(signal.SIGTERM)
