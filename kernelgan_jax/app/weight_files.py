@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelgan_jax.app import files
-from kernelgan_jax.app.configuration import UsageError
+from kernelgan_jax.app.configuration import UsageError, name_flags
 from kernelgan_jax.config import Config, group_name
 from kernelgan_jax.super_resolution.deep_wiener.config import DeepWienerConfig
 from kernelgan_jax.super_resolution.published.config import WeightsConfig
@@ -29,8 +29,9 @@ def needed(method: str) -> bool:
 
 
 def for_scale(config: Settings, scale: int) -> Settings:
-    """The settings of a network with the files of a scale, which are read, and their
-    digest; as they are if the network is the package's.
+    """The settings of a network with the files of a scale and their digest.
+
+    The files are read. If the network is the package's, the settings stay as they are.
 
     Raises:
       ValueError: If a file is not named, cannot be read, is no regular file or holds
@@ -66,7 +67,7 @@ def with_digest(config: Config) -> Config:
     try:
         settings = for_scale(settings, config.scale)
     except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from error
+        raise UsageError(f"{flag}: {name_flags(str(error))}") from error
     changed: dict[str, Any] = {group_name(type(settings)): settings}
     return dataclasses.replace(config, **changed)
 

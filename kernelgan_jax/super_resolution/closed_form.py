@@ -166,8 +166,10 @@ def padded(kernel: np.ndarray, size: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
-    """The compiled filter of a scale; or what `continued` does, with the mask as the
-    last channel of the image."""
+    """The compiled filter of a scale, or what `continued` does.
+
+    The latter takes the mask as the last channel of the image.
+    """
 
     def enlarged(image: jax.Array, kernel: jax.Array, known: Known) -> jax.Array:
         filtered = functools.partial(

@@ -497,9 +497,8 @@ def test_weights_of_the_user(tmp_path, capsys):
     found = config(f"--sr_weights={file}").deep_wiener
     assert found.weights == str(file)
     assert found.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert "was trained for scale 2, 3, not for 4" in refused(
-        capsys, f"--sr_weights={file}", "--config.scale=4"
-    )
+    line = refused(capsys, f"--sr_weights={file}", "--config.scale=4")
+    assert "was trained for scale 2, 3, not for 4; use other weights or --sr=wi" in line
     (tmp_path / "text.npz").write_text("nothing")
     os.mkfifo(tmp_path / "pipe.npz")
     for name, reason in (

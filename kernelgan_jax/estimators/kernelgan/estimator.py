@@ -157,8 +157,11 @@ def _x4(estimate: KernelEstimate) -> KernelEstimate:
 def most_trusted(
     restarts: Sequence[KernelEstimate], evidence: Evidence | None
 ) -> KernelEstimate:
-    """The best of several trainings: one that did not fail, if there is one, and among
-    these the one with the highest expected kernel PSNR by the image's spectrum."""
+    """The best of several trainings of an image.
+
+    It is one that did not fail, if there is one, and among these the one with the
+    highest expected kernel PSNR by the image's spectrum.
+    """
     if len(restarts) == 1:
         return restarts[0]
 

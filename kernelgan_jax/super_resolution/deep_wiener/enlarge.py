@@ -138,8 +138,10 @@ def _is_trained(weights: Weights, request: Request) -> bool:
 
 
 def has_diverged(result: np.ndarray, request: Request) -> bool:
-    """Whether a result is nothing like its image: the network can fail on kernels that
-    are unlike all that it was trained with."""
+    """Whether a result is nothing like its image.
+
+    The network can fail on kernels that are unlike all that it was trained with.
+    """
     height, width, channels = request.image.shape
     scale = request.scale
     rows = np.arange(0, height, max(height // SAMPLED_ROWS, 1))
