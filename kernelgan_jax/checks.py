@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernelgan_jax.settings import shown
+
 if TYPE_CHECKING:
     import jax
 
@@ -147,7 +149,9 @@ def whole(name: str, value: Any, *, maximum: int | None = None) -> int:
     is_integer &= not isinstance(value, bool | np.timedelta64)
     if not (is_integer and value >= 1 and (maximum is None or value <= maximum)):
         most = "" if maximum is None else f", at most {maximum}"
-        raise ValueError(f"{name} is {value!r}; it must be a positive integer{most}")
+        raise ValueError(
+            f"{name} is {shown(value)}; it must be a positive integer{most}"
+        )
     return int(value)
 
 
@@ -196,7 +200,7 @@ def number(
     if maximum < math.inf:
         legal += f" and at most {maximum:.3g}"
     legal = "" if minimum == -math.inf else f", {legal}"
-    message = f"{name} is {value!r}; it must be a finite number{legal}"
+    message = f"{name} is {shown(value)}; it must be a finite number{legal}"
     if isinstance(value, bool | str) or np.ndim(value) != 0:
         raise ValueError(message)
     if static:
@@ -230,7 +234,7 @@ def key(name: str, value: Any, *, several: bool = False) -> None:
         is_key = value.dtype == np.uint32 and value.ndim > 0 and value.shape[-1] > 1
     if not is_key:
         more = ", or an array of them, as jax.random.split makes it" if several else ""
-        raise ValueError(f"{name} is {value!r}; it must be a JAX random key{more}")
+        raise ValueError(f"{name} is {shown(value)}; it must be a JAX random key{more}")
     if not several and not is_one_key(value):
         raise ValueError(f"{name} has shape {value.shape}; it must be one JAX key")
 
@@ -286,6 +290,8 @@ def floating(name: str, array: Any, axes: tuple[int, ...]) -> None:
 def finite(name: str, array: Any) -> None:
     """Checks that an array has neither NaN nor infinite values, or is traced.
 
+    Its values must be real numbers.
+
     Example:
       >>> finite("kernel", np.array([1.0, np.nan]))
       Traceback (most recent call last):
@@ -296,8 +302,11 @@ def finite(name: str, array: Any) -> None:
         return
     try:
         all_finite = np.isfinite(np.asarray(array)).all()
+        is_real = not np.iscomplexobj(array)
     except TypeError:
-        raise ValueError(f"{name} is {array!r}; it must be real numbers") from None
+        is_real = False
+    if not is_real:
+        raise ValueError(f"{name} is {shown(array)}; it must be real numbers")
     if not all_finite:
         raise ValueError(f"{name} has values that are not finite")
 
@@ -329,8 +338,11 @@ def sequence(name: str, value: Any) -> None:
         ...
       ValueError: images is 1; it must be a sequence
     """
-    if isinstance(value, str) or not hasattr(value, "__len__") or traced(value):
-        raise ValueError(f"{name} is {value!r}; it must be a sequence")
+    is_text = isinstance(value, str)
+    # Arrays without axes have a length that they do not know.
+    is_scalar = not hasattr(value, "__len__") or getattr(value, "shape", None) == ()
+    if is_text or is_scalar or traced(value):
+        raise ValueError(f"{name} is {shown(value)}; it must be a sequence")
     if not len(value):
         raise ValueError(f"{name} is empty; there must be at least one")
 

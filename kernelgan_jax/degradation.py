@@ -210,10 +210,11 @@ def downscale_inverse(
             )
     noise, spectrum = jnp.asarray(noise_variance, exact), jnp.asarray(spectrum, exact)
     wide = (height, width, *image.shape[2:])
-    guess = jnp.zeros(wide, exact) if guess is None else jnp.asarray(guess, exact)
+    guess = checks.jax_array("guess", np.zeros(wide) if guess is None else guess)
     if guess.shape != wide:
         raise ValueError(f"guess has shape {guess.shape}; it must be {wide}")
     checks.finite("guess", guess)
+    guess = guess.astype(exact)
 
     # x = guess + P K* (K P K* + noise)^-1 (image - K guess), K with subsampling.
     missing = image.astype(exact) - downscale(guess, kernel, scale, boundary="wrap")

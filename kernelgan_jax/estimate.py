@@ -132,7 +132,7 @@ class Evidence(NamedTuple):
     """Whether the search for the most likely kernel converged."""
     family: str = ""
     """What the kernel is: `Gaussian`, `generalised Gaussian`, `sharpened Gaussian`,
-    `motion`, `camera shake`, or a resampler: `bicubic`, `lanczos` or `box`."""
+    `motion`, `camera shake`; of resamplers `bicubic`, `lanczos`, `box`, `nearest`."""
     jpeg_strength: float = 0.0
     """Strength of JPEG compression, `(100 - quality) / 100`; 0 if there is none."""
     span: float = 1.0

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
+_LONGEST_VALUE = 120
+"""Characters of the longest value that messages show."""
+
 
 class SettingError(ValueError):
     """A setting is refused; the message has its name, its value and what is legal."""
@@ -152,6 +155,22 @@ number, at least 1
     return dataclasses.field(default=default, metadata={"check": check, "about": about})
 
 
+def shown(value: Any) -> str:
+    """A value as messages show it, in one line: what is long by its kind or shape.
+
+    Example:
+      >>> import numpy as np
+      >>> shown(0.5), shown(np.ones((48, 64)))
+      ('0.5', 'an array of shape (48, 64)')
+    """
+    text = repr(value)
+    if len(text) <= _LONGEST_VALUE and "\n" not in text:
+        return text
+    if shape := getattr(value, "shape", ()):
+        return f"an array of shape {shape}"
+    return f"a {type(value).__name__}"
+
+
 def check_settings(settings: Any, *, prefix: str = "") -> None:
     """Checks the fields of a settings class that were declared with `setting`.
 
@@ -194,13 +213,15 @@ def settings_of(owner: str, config: Any, settings_class: type | None) -> Any:
     if settings_class is None:
         if config is not None:
             raise ValueError(
-                f"config is {config!r}; it must be None, as {owner} has no settings"
+                f"config is {shown(config)}; it must be None, as {owner} has no "
+                "settings"
             )
         return None
     if config is None:
         return settings_class()
     if not isinstance(config, settings_class):
         raise ValueError(
-            f"config is {config!r}; it must be a {settings_class.__name__} for {owner}"
+            f"config is {shown(config)}; it must be a {settings_class.__name__} for "
+            f"{owner}"
         )
     return config

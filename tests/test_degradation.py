@@ -388,6 +388,9 @@ def inverse(image=None, kernel=None, scale=2, **options):
         (lambda: inverse(spectrum=np.inf), "spectrum"),
         (lambda: inverse(spectrum=1e300), "spectrum"),
         (lambda: inverse(guess=np.ones((4, 4))), "guess"),
+        (lambda: inverse(guess={}), "guess"),
+        (lambda: inverse(guess=np.ones((8, 8), complex)), "guess"),
+        (lambda: inverse(spectrum=1 + 1j), "spectrum"),
         (lambda: inverse(spectrum=np.ones((4, 4))), "spectrum"),
     ],
 )

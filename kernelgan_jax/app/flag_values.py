@@ -177,8 +177,11 @@ def check_pool(config: Config, *, elsewhere: bool, exports: Sequence[str]) -> No
 
 _OTHERS = "|".join(name for name, tool in TOOLS.items() if not tool.correlates)
 
-_EXPORTED = re.compile(rf"(?P<own>kernel_x\d)_(?P<tool>{_OTHERS})\.\w+")
-"""Names of files of `--export` that hold something else than a correlation kernel."""
+_EXPORTED = re.compile(
+    rf"(?P<own>kernel_x\d)_(?P<tool>{_OTHERS}|matlab(?=\.mat:psf))\.\w+(?:[:\[].*)?"
+)
+"""Names of files of `--export` that hold something else than a correlation kernel, also
+with a variable's name, and of MATLAB's the variable that does."""
 
 
 def known_kernel(path: str, config: Config) -> GivenConfig:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kernelgan_jax.app import files, kernel_files, reading, terminal
+from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.job import POOLED, Job, Task
 from kernelgan_jax.estimate import ProgressCallback
 from kernelgan_jax.estimators.registry import GivenConfig
@@ -75,10 +76,16 @@ def write(pooled: Pooled, output_dir: Path, *, scale: int) -> Path:
       OutputError: If that is impossible.
     """
     name = f"pooled_kernel_x{scale}"
-    with files.temporary_folder(None) as folder:
-        kernel_files.write(folder / name, pooled.kernel)
-        for made in sorted(folder.glob(f"{name}.*")):
-            files.write_whole(output_dir / made.name, made.read_bytes())
+    place = output_dir if isinstance(output_dir, Path) else None
+    try:
+        with files.temporary_folder(place) as folder:
+            kernel_files.write(folder / name, pooled.kernel)
+            made = {path.name: path.read_bytes() for path in folder.glob(f"{name}.*")}
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{output_dir}: cannot be written: {reason}") from error
+    for file in sorted(made):
+        files.write_whole(output_dir / file, made[file])
     return output_dir / f"{name}.npy"
 
 

@@ -158,6 +158,8 @@ def checked(sample: Sample, job: Job) -> Sample:
             problem = sample.why_bicubic or str(error)
     if problem and method is None:
         raise ValueError(problem)
+    if problem == CONSTANT and config.sr == "bicubic" and not job.needs_kernel:
+        problem = ""  # Nothing else is asked for.
     return sample._replace(why_bicubic=problem)
 
 

@@ -19,6 +19,9 @@ NAME = "summary.csv"
 COLUMNS = ("image", "results", "status", "error", *VALUES, "seconds", "files")
 """The columns: of the manifest's line, and of `report_values`."""
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First letters of texts that spreadsheets take for formulas and calculate."""
+
 
 def write(folder: Path) -> None:
     """Writes the table of an output folder, in one step.
@@ -45,4 +48,7 @@ def _row(record: Mapping[str, Any], results: Path) -> list[Any]:
             found |= values(report)
     names = found.get("files")
     found["files"] = " ".join(map(str, names)) if isinstance(names, list) else ""
+    for column in ("image", "results", "error"):  # Errors begin with the image.
+        if str(found.get(column) or "").startswith(_FORMULA_STARTS):
+            found[column] = f"./{found[column]}"  # The same file.
     return ["" if found.get(c) is None else found[c] for c in COLUMNS]

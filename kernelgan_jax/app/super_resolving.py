@@ -130,7 +130,7 @@ class _OtherFrames:
         """A frame enlarged by the plan, or bicubically if that does not suit it."""
         pixels = enlarging.usual_pixels(picture)
         try:
-            if enlarging.is_constant(picture):
+            if self.job.config.sr != "bicubic" and enlarging.is_constant(picture):
                 raise ValueError(CONSTANT)
             return _enlarge(picture, pixels, self.planned, self.job, self.progress)
         except ValueError as error:

@@ -25,18 +25,22 @@ from kernelgan_jax.benchmark.user_files import load_systems
 
 def degrade(arguments: argparse.Namespace) -> int:
     """Makes a test set; returns the exit status."""
-    found = image_files.find(arguments.hr)
-    made = make_test_set(
-        found.paths,
-        arguments.output_dir,
-        protocol=arguments.protocol,
-        scales=arguments.scales,
-        seed=arguments.seed,
-        kernel_noise=arguments.kernel_noise,
-        image_noise=arguments.image_noise,
-        jpeg_quality=arguments.jpeg_quality,
-        camera=arguments.camera,
-    )
+    found = image_files.find(arguments.hr, leave_out=arguments.output_dir)
+    try:
+        made = make_test_set(
+            found.paths,
+            arguments.output_dir,
+            protocol=arguments.protocol,
+            scales=arguments.scales,
+            seed=arguments.seed,
+            kernel_noise=arguments.kernel_noise,
+            image_noise=arguments.image_noise,
+            jpeg_quality=arguments.jpeg_quality,
+            camera=arguments.camera,
+        )
+    except OSError as error:  # That of a full disk names no file.
+        reason = error.strerror or error
+        raise OSError(f"{arguments.output_dir}: cannot be written: {reason}") from error
     problems = [*map(str, found.problems), *made.problems]
     for problem in problems:
         print_error(problem)
@@ -79,7 +83,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
         titled = _titled(systems, evaluation.rows, arguments.sr)
         texts.append(tables.markdown(evaluation.rows, titled, scale))
         head = f"{resources.machine()}, {time.strftime('%Y-%m-%d')}\n"
-        (output / "table.md").write_text("\n".join([head, *texts]), encoding="utf-8")
+        # Names of files may be no text at all.
+        (output / "table.md").write_text(
+            "\n".join([head, *texts]), encoding="utf-8", errors="backslashreplace"
+        )
         plots.write(output, evaluation.rows, titled, scale)
         page.write(output / f"x{scale}.html", evaluation, titled)
     print_text("\n" + "\n".join(texts))

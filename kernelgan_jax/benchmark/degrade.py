@@ -85,7 +85,9 @@ class _Recipe(NamedTuple):
         """Draws the kernel of an image, or a map of kernels, and makes the LR image."""
         protocol = PROTOCOLS[self.protocol]
         draw = 0 if protocol.shared else scale
-        image = zlib.crc32(f"{self.protocol}/{name}".encode())
+        # Names of files may be no text at all.
+        text = f"{self.protocol}/{name}".encode(errors="surrogateescape")
+        image = zlib.crc32(text)
         rng = np.random.default_rng([self.seed, draw, image])
         kernel = protocol.draw(rng, scale, self.kernel_noise)
         blur = downscale if kernel.ndim == 2 else varying_blur.downscale

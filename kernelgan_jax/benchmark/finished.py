@@ -7,11 +7,16 @@ from pathlib import Path
 
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
+from kernelgan_jax.app.job import REPORT
 from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
 from kernelgan_jax.benchmark.testset import Case, sizes_match
 from kernelgan_jax.benchmark.user_files import output_of
+from kernelgan_jax.kernel_formats import TOOLS
 
 _SUFFIXES = (".npy", ".mat", ".png")
+
+_MADE = re.compile(rf"(refitted_kernel|kernel_map)_x\d|kernel_x\d_({'|'.join(TOOLS)})")
+"""Names, without suffix, of what the command makes of a kernel."""
 
 
 def finished_results(name: str, folder: Path) -> System:
@@ -22,7 +27,8 @@ def finished_results(name: str, folder: Path) -> System:
     names of two images belongs to the longer one. Of several scales those count that
     have the scale in the name of the file or of a folder (`x2`). The kernel is a .npy
     or .mat file, the super-resolved image a .png file of the size that the scale asks
-    for. Folders that hold a benchmark (`runs.jsonl`) are left out.
+    for. Folders that hold a benchmark (`runs.jsonl`) are left out, and so is what the
+    command makes of a kernel: refitted ones, maps, and those for other tools.
 
     Args:
       name: Name of the system.
@@ -69,6 +75,7 @@ def finished_results(name: str, folder: Path) -> System:
 def _read(folder: Path, files: Sequence[Path], case: Case) -> Output:
     """The kernel and the image of one image's files: one of both, or one of each."""
     found = [path for path in files if path.suffix.lower() in (".npy", ".mat")]
+    found = [path for path in found if not _is_made_of_a_kernel(path)]
     found = _of_scale(folder, found, case.scale)
     # The same kernel in both formats counts once.
     same = {path.with_suffix(".mat") for path in found if path.suffix == ".npy"}
@@ -90,6 +97,11 @@ def _read(folder: Path, files: Sequence[Path], case: Case) -> Output:
         raise ValueError(f"{folder}: has no kernel and no super-resolved image of it")
     image = images[0][1] if images else None
     return output_of((kernel, image), lr_shape=lr_shape, scale=case.scale)
+
+
+def _is_made_of_a_kernel(path: Path) -> bool:
+    """Whether the command has written a file beside the kernel that it has found."""
+    return _MADE.fullmatch(path.stem) is not None and (path.parent / REPORT).exists()
 
 
 def _owners(path: Path, names: frozenset[str]) -> list[str]:

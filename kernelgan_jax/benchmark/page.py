@@ -108,7 +108,8 @@ def write(path: Path, evaluation: Evaluation, systems: Sequence[System]) -> None
         shown.append(PageImage(case.name, panels))
     title = f"Super-resolution by {store.scale}"
     html = template.render(title=title, crop=CROP, images=shown)
-    path.write_text(html, encoding="utf-8")
+    # Names of files may be no text at all.
+    path.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
 class _Pictures:
@@ -168,7 +169,7 @@ class _Pictures:
 
     def _link(self, whole: Path) -> str:
         """The address of a file on the page."""
-        return quote(Path(os.path.relpath(whole, self.folder.parent)).as_posix())
+        return _address(Path(os.path.relpath(whole, self.folder.parent)).as_posix())
 
     def _write_kernel(self, name: str, kernel: np.ndarray) -> str:
         from matplotlib import colormaps  # Slow to import.
@@ -181,7 +182,11 @@ class _Pictures:
         """Writes a picture; returns its address on the page."""
         picture = image_files.Image(from_unit(pixels, np.uint8))
         image_files.write_png(self.folder / f"{name}.png", picture)
-        return quote(f"{self.folder.name}/{name}.png")
+        return _address(f"{self.folder.name}/{name}.png")
+
+
+def _address(path: str) -> str:
+    return quote(path, errors="surrogateescape")
 
 
 def _with_unit(value: float | None, digits: str, unit: str) -> str:

@@ -245,7 +245,12 @@ def with_network(systems: Sequence[System], text: str) -> list[System]:
         name, _, value = part.partition("=")
         if name not in fields or name in ("weights", "weights_digest"):
             raise ValueError(f"{text}: the method {method} has no setting {name!r}")
-        values[name] = float(value) if fields[name] is float else value
+        try:
+            values[name] = float(value) if fields[name] is float else value
+        except ValueError:
+            raise ValueError(
+                f"{text}: {name} is {value!r}; it must be a number"
+            ) from None
     config = group(**values)
     if not METHODS[method].uses_kernel:
         title = f"{METHODS[method].title} ({label(config)})"

@@ -29,7 +29,14 @@ from typing import Any, cast
 
 from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
-from kernelgan_jax.settings import check_settings, number, setting, settings_of, whole
+from kernelgan_jax.settings import (
+    check_settings,
+    number,
+    setting,
+    settings_of,
+    shown,
+    whole,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +131,8 @@ class Estimator:
             else:
                 legal = " or ".join(map(str, self.scales))
             raise ValueError(
-                f"scale is {scale!r}; it must be {legal} for the estimator {self.name}"
+                f"scale is {shown(scale)}; it must be {legal} for the estimator "
+                f"{self.name}"
             )
         return int(scale)
 

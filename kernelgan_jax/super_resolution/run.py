@@ -12,6 +12,7 @@ from kernelgan_jax import checks
 from kernelgan_jax.estimate import Evidence, KernelEstimate, ProgressCallback
 from kernelgan_jax.levels import find_levels
 from kernelgan_jax.pixels import from_array, own_channels, to_unit
+from kernelgan_jax.settings import shown
 from kernelgan_jax.super_resolution.own_range import in_own_range, to_own
 from kernelgan_jax.super_resolution.plan_checks import check_plan
 from kernelgan_jax.super_resolution.planning import Plan, plan
@@ -78,7 +79,9 @@ def super_resolve(
     if estimate is not None and not isinstance(estimate, KernelEstimate):
         estimate = checks.matrix("estimate", estimate)
     if evidence is not None and not isinstance(evidence, Evidence):
-        raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
+        raise ValueError(
+            f"evidence is {shown(evidence)}; it must be what analyse returns"
+        )
     if evidence is not None:
         checks.known("evidence", evidence.noise_std)
     known = evidence or getattr(estimate, "evidence", None)

@@ -11,6 +11,7 @@ import scipy.ndimage
 import scipy.sparse
 
 from kernelgan_jax.pixels import own_channels
+from kernelgan_jax.usable_pixels.mosaics import adjoining
 
 STEP = 0.1
 """Least step at the border of a drawn area, as a fraction of the image's range."""
@@ -128,6 +129,8 @@ def _drawn_parts(
     inside = np.bincount(part_of_member[inner.ravel()[members]], minlength=count)
     is_drawn = (area >= LEAST_AREA) & (steps > STEPS * borders)
     is_drawn &= (inside > 0) | (area >= min(shape))
+    if is_drawn.any():
+        is_drawn |= adjoining(part, is_drawn)
     drawn[members] = is_drawn[part_of_member]
     return drawn.reshape(shape)
 

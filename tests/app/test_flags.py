@@ -14,7 +14,7 @@ import pytest
 from app import makers
 from ml_collections import ConfigDict
 
-from kernelgan_jax.app import cli, configuration
+from kernelgan_jax.app import cli, configuration, kernel_files
 from kernelgan_jax.app.flags import FLAGS, Options, parse
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
@@ -584,6 +584,18 @@ def test_bad_kernel_files_are_one_line(
         np.save(path, content)
     line = refused(capsys, f"--kernel={path}")
     assert line.startswith("--kernel: ") and expected in line and str(path) in line
+
+
+@pytest.mark.parametrize(
+    "tool, variable",
+    [("usrnet", ":kernels"), ("dpir", "[0]"), ("srmd", ":kernel"), ("matlab", ":psf")],
+)
+def test_kernels_for_other_tools_are_refused_by_a_variables_name_too(
+    tmp_path, capsys, no_estimation, tool, variable
+):
+    kernel_files.write_export(tmp_path, helpers.gaussian(2), tool=tool, scale=2)
+    line = refused(capsys, f"--kernel={tmp_path / f'kernel_x2_{tool}.mat'}{variable}")
+    assert f"was written for {tool}; give kernel_x2.npy, the" in line
 
 
 # --- Messages of the library ---

@@ -200,6 +200,20 @@ def test_a_flat_frame_is_enlarged_with_the_reason(tmp_path, estimation):
     assert found[1].error.startswith(f"{tasks[1].path}: image is constant")
 
 
+def test_a_flat_frame_needs_no_reason_where_only_bicubic_is_asked_for(tmp_path):
+    (task,) = makers.tasks(tmp_path, 1)
+    flat = pillow.fromarray(np.full((40, 50, 3), 99, np.uint8))
+    wants = Job(config=Config(estimator="bicubic", sr="bicubic"), figures=False)
+    notes = []
+    for others in ([], [pillow.fromarray(helpers.ramps(40, 50))]):
+        flat.save(task.path, save_all=True, append_images=others)
+        (outcome,) = outcomes([task], wants)
+        notes.append(outcome.summary.note)
+    assert notes == ["", "in all 2 frames"]
+    larger = image_files.read(task.folder / "sr_x2.png").pixels
+    np.testing.assert_array_equal(larger, np.full((80, 100, 3), 99))
+
+
 def test_an_image_without_estimate_is_enlarged_with_the_reason(tmp_path, estimation):
     (task,) = makers.tasks(tmp_path, 1)
 

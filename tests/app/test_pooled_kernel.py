@@ -1,15 +1,20 @@
 """`--pool`: one kernel for all images of a run."""
 
+import errno
+import os
+import re
+
 import helpers
 import numpy as np
 import pytest
 
 from kernelgan_jax import analyse, blur_kernels
-from kernelgan_jax.app import cli, pooled_kernel
+from kernelgan_jax.app import cli, kernel_files, pooled_kernel
+from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.images.image_files import read
 from kernelgan_jax.degradation import downscale
 from kernelgan_jax.estimators.spectral import second_look
-from kernelgan_jax.estimators.spectral.smoothing import log_covariance, pool
+from kernelgan_jax.estimators.spectral.smoothing import Pooled, log_covariance, pool
 from kernelgan_jax.pixels import from_unit
 
 TRUE = blur_kernels.gaussian(15, variances=(2.5, 1.2), angle=0.6, scale=2)
@@ -80,6 +85,17 @@ def test_the_kernel_alone(photos, tmp_path, capsys):
     assert cli.main(["main.py", *flags, "--sr=none"]) == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"pooled_kernel_x2.mat", "pooled_kernel_x2.npy"}
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kernel_files, "write_mat", full)
+    pooled = Pooled(TRUE, 0.1)
+    with pytest.raises(OutputError, match=f"^{re.escape(str(tmp_path))}: cannot be wr"):
+        pooled_kernel.write(pooled, tmp_path, scale=2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_image_can_be_analysed(tmp_path, capsys):

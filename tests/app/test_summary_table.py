@@ -76,6 +76,21 @@ def test_all_images_of_the_folder(
     assert rows_of(out) == rows
 
 
+def test_no_name_is_a_formula(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "a.png").rename(photos / "=1+1.png")
+    (photos / "-bad.png").write_text("text")
+    monkeypatch.chdir(photos)
+    flags = ["--sr=bicubic", "--sr_kernel=bicubic", "--nofigures", "-o", "out"]
+    assert cli.main([*flags, "--image==1+1.png", "--image=-bad.png"]) == 1
+    bad, good = rows_of(photos / "out")
+    assert (good["image"], good["results"]) == ("./=1+1.png", "./=1+1")
+    assert (photos / good["image"]).is_file()
+    assert (photos / "out" / good["results"]).is_dir()
+    assert bad["image"] == "./-bad.png" and bad["error"].startswith("./-bad.png: ")
+
+
 def test_the_pool_has_the_kernels_of_all_runs(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,8 @@
 """The command `kernelgan-benchmark`: its files, its lines, its exit status."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -64,13 +66,15 @@ def test_div2krk_in_one_command(data, tmp_path, capsys):
 
 
 def test_names_that_look_like_div2krks(images, tmp_path):
-    names = ("swim_2", "im_1", "img_1", "5²", "a|b #1.x")
+    names = ["swim_2", "im_1", "img_1", "5²", "a|b #1.x"]
+    names += ["\udcff"] if sys.platform == "linux" else []  # No text at all.
     make_test_set(images(tmp_path / "odd", *names), tmp_path / "set", scales=[2])
     out = tmp_path / "out"
     assert cli.main(["evaluate", f"--data={tmp_path}/set", f"--output_dir={out}",
                      "--systems=bicubic,constant", "--sr=none"]) == 0  # fmt: skip
     links = re.findall(r'(?:src|href)="([^"]+)"', (out / "x2.html").read_text())
-    assert links and all((out / unquote(link)).exists() for link in links)
+    links = [unquote(link, errors="surrogateescape") for link in links]
+    assert links and all((out / link).exists() for link in links)
     assert "a\\|b #1.x" in (out / "table.md").read_text()
 
 
@@ -237,6 +241,27 @@ def test_weights_are_read_before_kernels_are_estimated(
     error = capsys.readouterr().err
     assert error.startswith(f"error: --sr_weights=usrnet={name}, x{scale}: {reason}")
     assert error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_names_the_set(images, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kernel_files, "write_mat", full)
+    (image,) = images(tmp_path, "a")
+    command = ["degrade", f"--hr={image}", f"--output_dir={tmp_path}/set"]
+    assert cli.main([*command, "--scales=2"]) == 2
+    expected = f"error: {tmp_path}/set: cannot be written: {os.strerror(errno.ENOSPC)}"
+    assert capsys.readouterr().err == f"{expected}\n"
+
+
+def test_a_set_among_its_hr_images_is_not_degraded(images, tmp_path, capsys):
+    images(tmp_path, "a")
+    command = ["degrade", f"--hr={tmp_path}/**", f"--output_dir={tmp_path}/SET"]
+    for _ in range(2):
+        assert cli.main([*command, "--scales=2"]) == 0
+        printed = capsys.readouterr()
+        assert printed.out.startswith("1 images at x2 -> ") and printed.err == ""
 
 
 def test_degrade(images, tmp_path, capsys):

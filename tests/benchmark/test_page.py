@@ -1,5 +1,6 @@
 """The page of pictures: every link leads to a file, names are escaped."""
 
+import os
 import re
 import sys
 from urllib.parse import unquote
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 
 from kernelgan_jax.app.images import image_files
-from kernelgan_jax.benchmark import SYSTEMS, make_test_set, page, run_benchmark
+from kernelgan_jax.benchmark import SYSTEMS, cli, make_test_set, page, run_benchmark
 
 CHOSEN = [SYSTEMS[name] for name in ("bicubic", "constant", "true")]
 
 
 def links(text):
-    return [unquote(link) for link in re.findall(r'(?:src|href)="([^"]+)"', text)]
+    found = re.findall(r'(?:src|href)="([^"]+)"', text)
+    return [unquote(link, errors="surrogateescape") for link in found]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,18 @@ def test_names_are_escaped(written):
     text = (out / "x2.html").read_text()
     assert "<h2>a|b &lt;i&gt;&amp;#1.x</h2>" in text and "<i>" not in text
     assert "<title>Super-resolution by 2</title>" in text
+
+
+def test_names_that_are_no_text(images, tmp_path):
+    hr = images(tmp_path / "in", os.fsdecode(b"caf\xe9"))
+    assert not make_test_set(hr, tmp_path / "set", scales=[2]).problems
+    arguments = ["evaluate", f"--data={tmp_path / 'set'}", f"--output_dir={tmp_path}"]
+    arguments += ["--systems=bicubic,constant", "--sr=bicubic"]
+    assert cli.main(arguments) == 0
+    text = (tmp_path / "x2.html").read_text()
+    assert r"<h2>caf\udce9</h2>" in text
+    assert all((tmp_path / link).exists() for link in links(text))
+    assert r"| caf\udce9 |" in (tmp_path / "table.md").read_text()
 
 
 def test_the_measures_are_shown(written):

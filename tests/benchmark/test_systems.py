@@ -96,6 +96,7 @@ def test_a_network_with_the_kernels_of_others():
         ("zssr=net", "it must be METHOD=FILE, of usrnet or srmd or rdn or edsr or "),
         ("usrnet", "it must be METHOD=FILE"),
         ("usrnet=net.npz,pca=3", "the method usrnet has no setting 'pca'"),
+        ("usrnet=net.npz,noise_std=a", "noise_std is 'a'; it must be a number"),
     ):
         with pytest.raises(ValueError, match=message):
             with_network(own, text)
@@ -399,6 +400,25 @@ def test_finished_results(data, tmp_path, write):
     # Images are measured also where no kernel is used.
     found = run_benchmark(data, tmp_path / "out", method="none", **options)
     assert len(image_rows(found.rows)) == 2
+
+
+def test_what_the_command_makes_of_a_kernel_is_no_other_kernel(data, tmp_path):
+    (case,) = read_test_set(data, 2, names=["one"]).cases
+    folder = tmp_path / "results/one"
+    folder.mkdir(parents=True)
+    kernel = case.kernel()
+    kernel_files.write(folder / "kernel_x2", kernel)
+    kernel_files.write_export(folder, kernel, tool="usrnet", scale=2)
+    np.save(folder / "refitted_kernel_x2.npy", np.ones((3, 3)))
+    np.save(folder / "kernel_map_x2.npy", np.ones((2, 2, 3, 3)))
+    (folder / "report.json").write_text("{}")
+    found = run_benchmark(
+        data, tmp_path / "out", scale=2, method="none", names=["one"],
+        systems=[finished_results("ours", tmp_path / "results")],
+    )  # fmt: skip
+    assert not found.problems
+    kept = np.load(tmp_path / "out/x2/kernels/ours/seed0/one_x2.npy")
+    np.testing.assert_allclose(kept, kernel)
 
 
 def test_whose_results_a_file_holds(images, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from helpers import noise, texture
 
 from kernelgan_jax import (
+    Config,
     analyse,
     estimate_kernel,
     estimate_kernels,
@@ -60,6 +61,8 @@ def test_refusals_name_the_image():
         estimate_kernels(key, [image, np.full((40, 40), 7, np.uint8)])
     with pytest.raises(ValueError, match="images is empty"):
         estimate_kernels(key, [])
+    with pytest.raises(ValueError, match="images is .*; it must be a sequence"):
+        estimate_kernels(key, np.array(1.0))
 
 
 def test_keys_are_one_or_one_each():
@@ -75,6 +78,19 @@ def test_keys_are_one_or_one_each():
         estimate_kernels([key] * 3, [image] * 3, **options)
     for good in (key, jax.random.PRNGKey(0), jax.random.split(key, 3)):
         assert len(estimate_kernels(good, [image] * 3, **options)) == 3
+
+
+def test_what_is_long_is_named_by_its_kind():
+    """An image as key, or all settings for an estimator's, filled the screen."""
+    key, image = jax.random.key(0), noise(40, 40, 3)
+    with pytest.raises(
+        ValueError, match=r"^key is an array of shape \(40, 40, 3\); it"
+    ):
+        estimate_kernel(image, image)
+    with pytest.raises(ValueError, match="^config is a Config; it must be a SpectralC"):
+        estimate_kernel(key, image, config=Config())
+    with pytest.raises(ValueError, match=r"^scale is an array of shape \(40, 40, 3\)"):
+        estimate_kernel(key, image, scale=image)
 
 
 def test_keys_inside_of_a_transformation_are_refused_by_name():

@@ -57,6 +57,16 @@ def with_hot_pixels(fraction):
     return painted(chosen, (255, 255, 255))
 
 
+def mosaic(side):
+    """The picture whose middle is of squares, or of rectangles that nearly are some."""
+    picture = Image.fromarray(PICTURE)
+    box = (30, 20, 110, 90)
+    part = picture.crop(box)
+    few = part.resize((round(80 / side), round(70 / side)), Image.Resampling.BOX)
+    picture.paste(few.resize(part.size, Image.Resampling.NEAREST), box)
+    return np.asarray(picture)
+
+
 KINDS = {
     "white frame": (painted(frame(12), (255, 255, 255)), "a flat frame (top 12, "),
     "black frame": (painted(frame(20), (0, 0, 0)), "a flat frame (top 20, bottom 20"),
@@ -133,6 +143,15 @@ def test_bars_beside_a_picture_that_is_as_dark():
     for where in (abs(ROWS - 59.5) > 45, COLUMNS < 60, frame(12)):
         usable = find_usable(np.where(where[..., None], np.uint8(0), dark))
         np.testing.assert_array_equal(usable.drawn, where)
+
+
+@pytest.mark.parametrize("side", [8, 7.3, 16])
+def test_mosaics_are_found_where_the_picture_is_smooth(side):
+    found = find_usable(mosaic(side)).drawn
+    inside = np.zeros(SHAPE, bool)
+    inside[20:90, 30:110] = True
+    assert found[inside].mean() > 0.9
+    assert not found[~inside].any()
 
 
 def test_a_gradient_that_ends_in_a_flat_area_has_no_bar():

@@ -177,7 +177,7 @@ def _decode_deep_jpeg(file: IO[bytes], notes: list[str]) -> Image | None:
         raise UnusableError(f"is {name} in CMYK; export it as 16-bit TIFF")
     stored = netpbm.whole_range(stored, frame.bits, notes)
     decoded = Decoded(stored, bands=channels not in GRAY_OR_COLOUR)
-    return _image(decoded, Metadata(), notes, format="JPEG")
+    return _image(decoded, Metadata(), notes, format=name)  # No JPEG holds it.
 
 
 def _decode_pillow(

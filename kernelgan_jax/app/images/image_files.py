@@ -249,6 +249,8 @@ def read(
         except MemoryError:
             message = "does not fit in memory; crop it or scale it down"
             raise _error(path, message) from None
+        except NotImplementedError as error:  # Whole, but of a kind nobody decodes.
+            raise _error(path, f"cannot be read: {error}; export it anew") from None
         except Exception as error:
             # A damaged file makes the decoders raise nearly anything: OSError,
             # SyntaxError, struct.error, RuntimeError, ...

@@ -23,6 +23,7 @@ from kernelgan_jax.estimators.spectral.rating import (
     level_of,
     relative_errors,
 )
+from kernelgan_jax.settings import shown
 
 SR_LOSS_FACTORS = {1: 2.0, 2: 3.0, 3: 2.5, 4: 2.0}
 """How many times as much the trained network loses by the errors of a kernel as a
@@ -70,7 +71,9 @@ def judge(kernel: np.ndarray, evidence: Evidence) -> Confidence:
       ('low', 'the image is almost flat or has few levels')
     """
     if not isinstance(evidence, Evidence):
-        raise ValueError(f"evidence is {evidence!r}; it must be what analyse returns")
+        raise ValueError(
+            f"evidence is {shown(evidence)}; it must be what analyse returns"
+        )
     checks.known("evidence", evidence.samples)
     kernel = checks.matrix("kernel", kernel)
     checks.unit_sum("kernel", kernel)

@@ -19,6 +19,7 @@ from PIL import Image as pillow
 
 from kernelgan_jax.app.images import (
     gif,
+    image_encoding,
     image_files,
     netpbm,
     pillow_pixels,
@@ -319,6 +320,7 @@ def test_deep_jpeg(file, kind, bits, channels):
     expected = np.rint(pixels.reshape(48, 64, channels) * (65535 / (2**bits - 1)))
     tolerance = 65535 / 50 if kind == "lossy" else 0
     np.testing.assert_allclose(image.pixels, expected, atol=tolerance)
+    assert image_encoding.fit(image, "same")[1:] == ("png", ())  # With all bits.
     fails(file("cut.jpg", data[: len(data) // 2]), "damaged")
 
 

@@ -744,6 +744,16 @@ def test_depths_that_are_not_read_are_named(tiff, bits, words):
     refused(path, words, "export it with 8 or 16 bits")
 
 
+def test_floats_of_24_bits_with_a_predictor_are_not_damaged(tiff):
+    path = tiff(values(1, "float32"), compression="zlib", predictor=3)
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.tags["BitsPerSample"].valueoffset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, place, 24)
+    path.write_bytes(content)
+    refused(path, "float24", "cannot be read", "export it anew")
+
+
 def test_complex_numbers_are_named(tiff):
     refused(tiff(np.ones((3, 4), np.complex64)), "complex64")
 
