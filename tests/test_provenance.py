@@ -2,13 +2,13 @@
 
 import contextlib
 import hashlib
+import itertools
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kernelgan_jax import provenance as module
 from kernelgan_jax.provenance import PACKAGE, provenance
 from kernelgan_jax.version import __version__
 
@@ -22,19 +22,27 @@ def package(tmp_path):
     return copy
 
 
-def digest(root):
-    module._hashed.cache_clear()
-    return provenance(root=root)
+@pytest.fixture
+def digest(tmp_path):
+    """The provenance of a folder as it is now: that of a new link to it."""
+    numbers = itertools.count()
+
+    def of_link(root):
+        link = tmp_path / f"link{next(numbers)}"
+        link.symlink_to(root)
+        return provenance(root=link)
+
+    return of_link
 
 
-def test_a_copy_has_the_same_provenance(package):
+def test_a_copy_has_the_same_provenance(package, digest):
     assert digest(package) == digest(PACKAGE)
     version, found = digest(PACKAGE).split()
     assert version == __version__
     assert found.startswith("sha256:") and len(found) == 7 + 64
 
 
-def test_every_file_counts(package):
+def test_every_file_counts(package, digest):
     before = digest(package)
     files = [p for p in sorted(package.rglob("*")) if p.suffix in (".py", ".npz")]
     assert {p.suffix for p in files} == {".py", ".npz"} and len(files) > 50
@@ -46,7 +54,7 @@ def test_every_file_counts(package):
     assert digest(package) == before
 
 
-def test_new_and_renamed_files_count_and_others_do_not(package):
+def test_new_and_renamed_files_count_and_others_do_not(package, digest):
     before = digest(package)
     (package / "notes.txt").write_text("x")
     (package / "__pycache__").mkdir(exist_ok=True)
@@ -60,7 +68,7 @@ def test_new_and_renamed_files_count_and_others_do_not(package):
 
 
 def test_it_is_computed_once(package):
-    before = digest(package)
+    before = provenance(root=package)
     (package / "new.py").write_text("")
     assert provenance(root=package) == before
 

@@ -74,7 +74,7 @@ def _same_handler(number: signal.Signals) -> Iterator[None]:
 def _submitter(job: Job, batch_size: int | None, has_gpus: bool) -> _Submit:
     """A function that hands a batch to the cluster."""
     # Ray repeats what a dead worker or machine had; other errors are outcomes.
-    remote = ray.remote(_work).options(
+    remote = ray.remote(work).options(
         num_cpus=1, num_gpus=1 if has_gpus else 0, max_retries=3
     )
     shared_job = ray.put(job)
@@ -114,7 +114,7 @@ def _outcomes(
             ray.cancel(reference, force=True)
 
 
-def _work(batch: list[Task], job: Job, batch_size: int | None) -> list[Outcome]:
+def work(batch: list[Task], job: Job, batch_size: int | None) -> list[Outcome]:
     """Runs the pipeline on one batch; called in a worker."""
     from kernelgan_jax.app import pipeline, resources
     from kernelgan_jax.app.compilation_cache import keep_compilations

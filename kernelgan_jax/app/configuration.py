@@ -283,6 +283,7 @@ _FLAG_FORMS = (
     (rf"(?<![\w.-])(?:config\.)?((?:{'|'.join(GROUPS)})\.\w+=)", r"--config.\1"),
     (r"\buse scale (\d+)", r"use --config.scale=\1"),
     (r"(the method (\w+) takes any size)", r"\1 (--sr=\2)"),
+    (r"\bor the method (\w+)", r"or --sr=\1"),
 )
 
 

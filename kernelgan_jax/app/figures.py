@@ -18,6 +18,7 @@ import numpy as np
 from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.images.image import Image
 from kernelgan_jax.app.report import Result, SuperResolved, measures
+from kernelgan_jax.app.result_names import COMPARISON, KERNEL_FIGURE
 from kernelgan_jax.estimate import Confidence, KernelEstimate, KernelMap
 from kernelgan_jax.kernel_picture import ellipse
 from kernelgan_jax.pixels import textured_window, to_unit
@@ -94,9 +95,9 @@ def write(folder: Path, result: Result) -> None:
     """
     if result.estimate is not None:
         drawn = result.kernel_figure or kernel_figure(result, result.estimate)
-        (folder / "kernel.png").write_bytes(drawn)
+        (folder / KERNEL_FIGURE).write_bytes(drawn)
     if result.sr is not None:
-        write_comparison(folder / "comparison.png", result, result.sr)
+        write_comparison(folder / COMPARISON, result, result.sr)
 
 
 def new_figure(width: float, height: float) -> Any:

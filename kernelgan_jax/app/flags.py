@@ -414,7 +414,7 @@ def _config(
         raise UsageError("a known kernel serves super-resolution; leave out --sr=none")
     if not config.chosen_estimator.estimates and values.band is not None:
         raise UsageError("--band is for kernels that are estimated; leave it out")
-    config = weight_files.with_digests(config)
+    config = weight_files.with_digest(config)
     if values.kernel is not None:
         return dataclasses.replace(
             config, given=flag_values.known_kernel(values.kernel, config)

@@ -15,16 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kernelgan_jax.app import files, summary_table
-from kernelgan_jax.app.job import FORMATS, REPORT, SETTINGS, WITHOUT_QUALITY
+from kernelgan_jax.app.job import REPORT, SETTINGS, WITHOUT_QUALITY
 from kernelgan_jax.app.manifest import is_manifest
+from kernelgan_jax.app.result_names import is_result_name
 
 LONGEST_NAME = 200
 """Bytes of a folder's longest name; file systems mostly allow 255."""
-
-RESULT_IMAGE = re.compile(
-    rf"kernel\.png|comparison\.png|sr_x[1-9](_[0-9]{{4,}})?\.({'|'.join(FORMATS)})"
-)
-"""Names of the images that a run writes into a folder."""
 
 _KERNELS = re.compile(r"(kernel_pool|pooled_kernel)_x[0-9]+\.[a-z]+")
 """Names of the files in which a run writes kernels of all images."""
@@ -181,16 +177,14 @@ def output_filter(output_dir: Path | None, *, start: Path) -> Callable[[Path], b
         folder = os.path.realpath(path.parent)
         if os.path.dirname(folder) != root:
             return False
-        is_named = RESULT_IMAGE.fullmatch(path.name) is not None
-        return is_named or os.path.exists(f"{folder}/{REPORT}")
+        return is_result_name(path.name) or os.path.exists(f"{folder}/{REPORT}")
 
     return is_result
 
 
 def is_of_a_run(path: Path) -> bool:
     """Whether a file is a result of any run, beside its report."""
-    is_named = RESULT_IMAGE.fullmatch(path.name) is not None
-    return is_named and os.path.exists(path.parent / REPORT)
+    return is_result_name(path.name) and os.path.exists(path.parent / REPORT)
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

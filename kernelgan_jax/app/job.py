@@ -26,7 +26,7 @@ POOLED = "pool"
 """What `GivenConfig.source` says of a kernel that was made of all images of a run."""
 
 SETTINGS = ("seed", "band", "format", "quality")
-"""Fields of `Job` that change results, apart from the config; reports have them."""
+"""Fields of `Job` that change results, apart from the config."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Job:
     """Whether images are left out that are finished with the same settings."""
 
     @property
-    def writes_kernel(self) -> bool:
+    def estimates(self) -> bool:
         """Whether the kernel is a result of the run; a known one is not."""
         return self.config.chosen_estimator.estimates
 
@@ -60,7 +60,12 @@ class Job:
     def needs_kernel(self) -> bool:
         """Whether any result depends on the kernel."""
         method = self.config.chosen_method
-        return self.writes_kernel or (method is not None and method.uses_kernel)
+        return self.estimates or (method is not None and method.uses_kernel)
+
+    def settings(self) -> dict[str, Any]:
+        """All that changes results: `SETTINGS` and the config, as a dictionary."""
+        own = {name: getattr(self, name) for name in SETTINGS}
+        return own | {"config": self.config.to_dict()}
 
 
 class Task(NamedTuple):
@@ -75,16 +80,12 @@ class Task(NamedTuple):
 class Summary(NamedTuple):
     """What the terminal shows of one image; small, so that a long list can be kept."""
 
-    path: Path
-    """The image file."""
-    folder: Path
-    """The folder with its results."""
     widths: str
     """Widths of the kernel, or `-`."""
     angle: str
     """Direction of the kernel, or `-`, also of a round one."""
     seconds: float
-    """Time of the estimation and the super-resolution."""
+    """Time of the super-resolution and the image's share of its batch's estimation."""
     failure: str | None
     """Why the estimate failed, empty if it did not; None if nothing was estimated."""
     family: str = ""
@@ -108,8 +109,6 @@ class Outcome(NamedTuple):
     """The image."""
     status: Literal["done", "kept", "failed"]
     """`kept`: the image was finished before, with the same settings."""
-    seconds: float = 0.0
-    """Time of the super-resolution and the image's share of its batch's estimation."""
     error: str = ""
     """What went wrong, in one line; empty if nothing did."""
     summary: Summary | None = None

@@ -18,6 +18,7 @@ import numpy as np
 
 from kernelgan_jax import kernel_export
 from kernelgan_jax.app import files, mat_files
+from kernelgan_jax.app.result_names import export_name
 from kernelgan_jax.kernel_formats import TOOLS
 
 MAX_SIDE = 256
@@ -332,11 +333,6 @@ def write_mat(path: Path, kernel: np.ndarray) -> None:
     The same kernel gives the same file, byte for byte.
     """
     _write_variables(path, {"Kernel": kernel})
-
-
-def export_name(tool: str, scale: int) -> str:
-    """Name of the file with the kernel of a scale for another tool."""
-    return f"kernel_x{scale}_{tool}.{TOOLS[tool].suffix}"
 
 
 def write_export(folder: Path, kernel: np.ndarray, *, tool: str, scale: int) -> None:

@@ -86,18 +86,19 @@ class Manifest:
 
     def add(self, outcome: Outcome) -> None:
         """Adds a line for an image, unless it would say nothing new."""
+        summary = outcome.summary
         record = {
             "image": str(outcome.task.path),
             "path": os.path.abspath(outcome.task.path),
             "results": outcome.task.folder.name,
             "status": "failed" if outcome.status == "failed" else "done",
-            "seconds": round(outcome.seconds, 3),
+            "seconds": 0.0 if summary is None else round(summary.seconds, 3),
             "error": outcome.error,
         }
-        if outcome.summary is not None:
-            if outcome.summary.failure is not None:
-                record["converged"] = not outcome.summary.failure
-            record |= outcome.summary.values or {}
+        if summary is not None:
+            if summary.failure is not None:
+                record["converged"] = not summary.failure
+            record |= summary.values or {}
         is_kept = outcome.status == "kept"
         if isinstance(self.path, Path):
             self._append(record, is_kept=is_kept)
@@ -143,7 +144,7 @@ class Manifest:
             if record is not None and self._is_new(record, is_kept=is_kept):
                 new.append(record)
             if new:
-                _write(file, "".join(map(_line, new)).encode())
+                append_lines(file, "".join(map(_line, new)).encode())
             _add(self._records, *new)
             self._seen = (os.fstat(file.fileno()).st_ino, file.tell())
             self._waiting = []
@@ -292,7 +293,7 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _write(file: IO[bytes], data: bytes) -> None:
+def append_lines(file: IO[bytes], data: bytes) -> None:
     """Adds whole lines to a file, or nothing."""
     end = file.seek(0, os.SEEK_END)
     if end:

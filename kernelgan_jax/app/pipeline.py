@@ -95,7 +95,7 @@ def process(
             loaders.submit(_preload, job)
         for number, batch in enumerate(_batches(read, batch_size)):
             if number == 0:
-                _prepare(loaders, batch, job)
+                load_programs(loaders, batch, job)
             arguments = (finishers, batch, job, report_or_stop)
             now = estimator.submit(_start_batch, *arguments).result()
             yield from (future.result() for future in before)
@@ -145,12 +145,12 @@ def _preload(job: Job) -> None:
     job.config.chosen_estimator.preload(job.config.estimator_config)
 
 
-def _prepare(
+def load_programs(
     loaders: ThreadPoolExecutor, batch: Sequence[Ready | Outcome], job: Job
 ) -> None:
     """Loads or compiles, in threads, what the first image that was read will need."""
     for item in batch:
-        if isinstance(item, Ready) and not item.sample.bicubic:
+        if isinstance(item, Ready) and not item.sample.why_bicubic:
             if job.needs_kernel:
                 loaders.submit(_compile_for_cpu, job.config.scale)
             loaders.submit(_prepare_results, item.image.pixels, job)
@@ -186,7 +186,7 @@ def _start_batch(
 ) -> list[Future[Outcome]]:
     """Estimates the kernels of a batch; super-resolution then goes on in threads."""
     ready = [item for item in batch if isinstance(item, Ready)]
-    asked = [r for r in ready if job.needs_kernel and not r.sample.bicubic]
+    asked = [r for r in ready if job.needs_kernel and not r.sample.why_bicubic]
     found = _estimate(asked, job, progress) if asked else []
     estimated = {r.number: own for r, own in zip(asked, found, strict=True)}
     futures = []
@@ -237,8 +237,7 @@ def _kept(task: Task) -> Outcome:
     found = files.read_json(task.folder / REPORT)
     if found is None:  # Another run is about to replace it.
         return Outcome(task, "kept")
-    summary = report_values.summary(task, found)
-    return Outcome(task, "kept", summary.seconds, summary=summary)
+    return Outcome(task, "kept", summary=report_values.summary(found))
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
@@ -303,7 +302,7 @@ def _finish(
 ) -> Outcome:
     """Super-resolves an image and writes its results."""
     try:
-        reason = configuration.name_flags(ready.sample.bicubic)
+        reason = configuration.name_flags(ready.sample.why_bicubic)
         if (error := estimated.error) is not None:
             if job.config.chosen_method is None or not isinstance(error, ValueError):
                 raise error
@@ -312,7 +311,7 @@ def _finish(
             task=ready.task,
             image=ready.image,
             job=job,
-            estimate=estimated.estimate if job.writes_kernel else None,
+            estimate=estimated.estimate if job.estimates else None,
             seconds=estimated.seconds,
             fingerprint=ready.fingerprint,
             content=ready.content,
@@ -327,8 +326,8 @@ def _finish(
             )
             result = dataclasses.replace(result, sr=sr, kernel_figure=drawn)
         _begin("writing", ready, progress)
-        summary = report_values.summary(ready.task, results.write(result))
+        summary = report_values.summary(results.write(result))
         summary = summary._replace(conversions=ready.image.conversions)
     except Exception as error:  # Whatever it is, the other images go on.
         return _failed(ready.task, error)
-    return Outcome(ready.task, "done", summary.seconds, summary=summary)
+    return Outcome(ready.task, "done", summary=summary)

@@ -69,7 +69,7 @@ class Bar:
             elif self._name and done.total > 1:
                 self._show_steps(done)
                 return
-            self._refresh()
+            self.refresh()
 
     def _show_steps(self, done: Progress) -> None:
         """Shows the steps of the only image."""
@@ -107,20 +107,22 @@ class Bar:
             self._bar.clear()
             yield
 
-    def _refresh(self) -> None:
-        known = self._name, self._text, "compiling" if self._compiling else ""
-        text = ", ".join(filter(None, known))
-        if not self._name:
-            self._bar.set_postfix_str(text, refresh=False)
-        elif self._bar.bar_format == _TEXT:
-            self._bar.set_description_str(text, refresh=False)
-        self._bar.refresh()
+    def refresh(self) -> None:
+        """Draws the bar again, as it is while it runs without being told anything."""
+        with self._lock:
+            if self._over.is_set():
+                return
+            known = self._name, self._text, "compiling" if self._compiling else ""
+            text = ", ".join(filter(None, known))
+            if not self._name:
+                self._bar.set_postfix_str(text, refresh=False)
+            elif self._bar.bar_format == _TEXT:
+                self._bar.set_description_str(text, refresh=False)
+            self._bar.refresh()
 
     def _tick(self) -> None:
         while not self._over.wait(_TICK):
-            with self._lock:
-                if not self._over.is_set():
-                    self._refresh()
+            self.refresh()
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Bar"]:

@@ -28,7 +28,7 @@ class Sample(NamedTuple):
     """Its contents."""
     frame: int = 0
     """Its place among the frames."""
-    bicubic: str = ""
+    why_bicubic: str = ""
     """Why it is enlarged bicubically and no kernel is estimated; empty if one is."""
     usable: UsablePixels | None = None
     """The usable pixels of what the kernel is estimated from, if they are kept."""
@@ -83,10 +83,10 @@ def read(path: Path, job: Job) -> Sample:
     frames = image.frames
     if frames == 1:
         is_constant = enlarging.is_constant(image)
-        return Sample(image, bicubic=CONSTANT if is_constant else "")
+        return Sample(image, why_bicubic=CONSTANT if is_constant else "")
     places = np.unique(np.linspace(0, frames - 1, CANDIDATES).astype(int)).tolist()
     places += [frame for frame in range(frames) if frame not in places]
-    best, best_rating, rated = Sample(image, bicubic=CONSTANT), None, 0
+    best, best_rating, rated = Sample(image, why_bicubic=CONSTANT), None, 0
     kept = image_files.Kept()
     for place in places:
         if place:
@@ -94,7 +94,7 @@ def read(path: Path, job: Job) -> Sample:
         sample = Sample(image, place)
         if enlarging.is_constant(sample.image):
             continue
-        if not job.writes_kernel:
+        if not job.estimates:
             return sample
         found, evidence = rating(sample, job)
         if best_rating is None or found > best_rating:
@@ -126,7 +126,7 @@ def checked(sample: Sample, job: Job) -> Sample:
       ValueError: If nothing is made of such an image but a kernel, or if the band that
         is asked for, or the known kernel, does not suit the image.
     """
-    config, problem = job.config, sample.bicubic
+    config, problem = job.config, sample.why_bicubic
     channels = sample.image.pixels.shape[2]
     if job.band is not None and job.band > channels:
         raise ValueError(
@@ -150,17 +150,17 @@ def checked(sample: Sample, job: Job) -> Sample:
             if usable.image.nbytes <= sample.image.pixels.nbytes:
                 sample = sample._replace(usable=usable)
         except ValueError as error:
-            if job.band and str(error) == CONSTANT and not sample.bicubic:
+            if job.band and str(error) == CONSTANT and not sample.why_bicubic:
                 raise ValueError(f"band {job.band} of the {error}") from None
-            is_asked_for = not job.writes_kernel and config.given.source != POOLED
-            if is_asked_for and not sample.bicubic:
+            is_asked_for = not job.estimates and config.given.source != POOLED
+            if is_asked_for and not sample.why_bicubic:
                 raise  # The known kernel does not suit the image.
-            problem = sample.bicubic or str(error)
+            problem = sample.why_bicubic or str(error)
     if problem and method is None:
         raise ValueError(problem)
     if problem == CONSTANT and config.sr == "bicubic" and not job.needs_kernel:
         problem = ""  # Nothing else is asked for.
-    return sample._replace(bicubic=problem)
+    return sample._replace(why_bicubic=problem)
 
 
 def state(path: Path) -> tuple[int, ...] | None:

@@ -17,7 +17,7 @@ from kernelgan_jax import equivalent_gaussian, kernels
 from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.images.image_files import Image
 from kernelgan_jax.app.images.sequences import Timing
-from kernelgan_jax.app.job import SETTINGS, Job, Task
+from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.estimate import KernelEstimate, KernelMap
 from kernelgan_jax.provenance import provenance
 from kernelgan_jax.version import __version__
@@ -85,12 +85,12 @@ class Result:
     """The estimated kernel; None if it was known."""
     seconds: float
     """Time of the estimation."""
+    fingerprint: str
+    """Text that differs where the results would; see `results.fingerprint`."""
+    content: Content
+    """Size and digest of the image file."""
     sr: SuperResolved | None = None
     """The super-resolution; None without one."""
-    fingerprint: str = ""
-    """Text that differs where the results would; see `results.fingerprint`."""
-    content: Content | None = None
-    """Size and digest of the image file."""
     kernel_figure: bytes | None = None
     """kernel.png, if it is drawn already."""
 
@@ -127,9 +127,11 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
     """
     height, width, channels = result.image.pixels.shape
     device = jax.devices()[0]
-    content = {} if result.content is None else result.content._asdict()
     found = {
-        "owner": {"path": os.path.abspath(result.task.path), **content},
+        "owner": {
+            "path": os.path.abspath(result.task.path),
+            **result.content._asdict(),
+        },
         "image": {
             "path": str(result.task.path),
             "width": width,
@@ -154,10 +156,9 @@ def to_dict(result: Result, files: dict[str, Any]) -> dict[str, Any]:
 
 def settings(job: Job) -> dict[str, Any]:
     """The settings of a run, as `report.json` has them: all that changes results."""
-    config = job.config.to_dict()
+    found = job.settings()
     # The values of a known kernel are in the file that `source` names.
-    config.get("given", {}).pop("kernel", None)
-    found = {name: getattr(job, name) for name in SETTINGS} | {"config": config}
+    found["config"].get("given", {}).pop("kernel", None)
     plain: dict[str, Any] = json.loads(json.dumps(finite(found)))
     return plain
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kernelgan_jax.app.job import Summary, Task
+from kernelgan_jax.app.job import Summary
 from kernelgan_jax.width_texts import direction, size
 
 VALUES = {
@@ -50,13 +50,11 @@ def _widths(report: Mapping[str, Any]) -> Any:
     return _value(report, f"{place}.widths")
 
 
-def summary(task: Task, report: Mapping[str, Any]) -> Summary:
+def summary(report: Mapping[str, Any]) -> Summary:
     """What the terminal shows of an image, from its report."""
     found, widths = values(report), _widths(report)
     seconds = _value(report, "super_resolution.seconds") or 0
     return Summary(
-        path=task.path,
-        folder=task.folder,
         widths="-" if widths is None else size(widths),
         angle="-" if widths is None else direction(widths),
         seconds=report.get("seconds", 0) + seconds,

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,29 +22,11 @@ from kernelgan_jax.app import figures, files, kernel_files
 from kernelgan_jax.app.files import OutputError
 from kernelgan_jax.app.folders import owner_of
 from kernelgan_jax.app.images import image_encoding, sequences
-from kernelgan_jax.app.job import FORMATS, REPORT, SETTINGS, WITHOUT_QUALITY, Job
+from kernelgan_jax.app.job import REPORT, WITHOUT_QUALITY, Job
 from kernelgan_jax.app.report import Result, to_dict
-from kernelgan_jax.kernel_formats import TOOLS
+from kernelgan_jax.app.result_names import is_result_name, results_among
 from kernelgan_jax.kernels import MAX_SCALE
 from kernelgan_jax.provenance import provenance
-
-_SCALES = range(1, MAX_SCALE + 1)
-
-FILES = (
-    *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
-    *(kernel_files.export_name(tool, scale) for scale in _SCALES for tool in TOOLS),
-    *(f"kernel_map_x{scale}.npy" for scale in _SCALES),
-    *(f"refitted_kernel_x{scale}.npy" for scale in _SCALES),
-    "kernel.png",
-    *(f"sr_x{s}.{kind}" for s in _SCALES for kind in FORMATS),
-    "comparison.png",
-    REPORT,
-)
-"""All files that `write` may leave in a folder, in the order in which they appear,
-apart from those of single frames."""
-
-_FRAME = re.compile(rf"sr_x[1-9]_[0-9]{{4,}}\.({'|'.join(FORMATS)})")
-"""Name of the file of a single frame."""
 
 
 def prepare(output_dir: Path) -> None:
@@ -142,10 +123,10 @@ def fingerprint(job: Job, content: Any) -> str:
       content: Size and digest of the image file: not its name and time, which other
         images have as well.
     """
-    asked = {name: getattr(job, name) for name in SETTINGS}
+    asked = job.settings()
     if job.format in WITHOUT_QUALITY:
         del asked["quality"]
-    known = [provenance(), job.config.to_dict(), asked, content]
+    known = [provenance(), asked, content]
     text = json.dumps(known, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -163,7 +144,7 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
         return all(
             _is_whole(folder / name, found["bytes"], found["sha256"])
             for name, found in report["files"].items()
-            if name in FILES or _FRAME.fullmatch(name)
+            if is_result_name(name)
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -181,7 +162,7 @@ def add_exports(folder: Path, exports: Sequence[str]) -> None:
         missing = set(exports) - set(report.get("exports", ()))
         if not missing:
             return
-        for scale in _SCALES if report.get("converged") else ():
+        for scale in range(1, MAX_SCALE + 1) if report.get("converged") else ():
             if f"kernel_x{scale}" in report:
                 kernel = kernel_files.read_own(folder / f"kernel_x{scale}.npy")
                 for tool in missing:
@@ -300,6 +281,4 @@ def _own_files(folder: Path) -> list[str]:
     names = set()
     with contextlib.suppress(FileNotFoundError):  # A store has no empty folders.
         names = {path.name for path in folder.iterdir()}
-    frames = sorted(name for name in names if _FRAME.fullmatch(name))
-    order = [*FILES[:-1], *frames, FILES[-1]]  # The report comes last.
-    return [name for name in order if name in names]
+    return results_among(names)

@@ -25,6 +25,7 @@ from kernelgan_jax.app.flags import Options
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import Outcome, Summary, Task
 from kernelgan_jax.app.manifest import Manifest
+from kernelgan_jax.app.result_names import COMPARISON, KERNEL_FIGURE
 
 _LOG = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ class _Tally:
         self.tasks = tasks
         self.options = options
         self.counts: collections.Counter[str] = collections.Counter()
-        self.summaries: list[Summary] = []
+        self.summaries: dict[Path, Summary] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Counts an outcome and prints a line for it."""
@@ -162,7 +163,7 @@ class _Tally:
         elif outcome.status == "done" and outcome.summary is not None:
             unusual = outcome.summary.failure or outcome.summary.note
             self._print(
-                terminal.summary_line(outcome.summary),
+                terminal.summary_line(outcome.task, outcome.summary),
                 level="warning" if unusual else "info",
             )
         elif len(self.tasks) == 1:
@@ -172,7 +173,7 @@ class _Tally:
                 text += ", without figures"
             self._print(f"{text} -> {folder}")
         if outcome.summary and len(self.tasks) <= terminal.LONGEST_TABLE:
-            self.summaries.append(outcome.summary)
+            self.summaries[outcome.task.path] = outcome.summary
 
     def finish(self, manifest: Path) -> None:
         """Prints the table, also of images finished before, and counts outcomes, if
@@ -196,7 +197,7 @@ class _Tally:
         values = outcome.summary and outcome.summary.values
         if not values or not values["files"]:  # Another program has replaced it.
             return False
-        return {"kernel.png", "comparison.png"}.isdisjoint(values["files"])
+        return {KERNEL_FIGURE, COMPARISON}.isdisjoint(values["files"])
 
     def _print(self, text: str, *, level: str = "info") -> None:
         if self.options.shows(level):

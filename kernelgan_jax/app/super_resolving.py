@@ -39,8 +39,9 @@ def super_resolve(
     """
     started = time.perf_counter()
     pixels = enlarging.usual_pixels(ready.image)
-    first = _bicubic_plan(job)
-    if not reason:
+    if reason:
+        first = _bicubic_plan(job.config.scale)
+    else:
         first = plan(
             estimate,
             scale=job.config.scale,
@@ -133,14 +134,14 @@ class _OtherFrames:
                 raise ValueError(CONSTANT)
             return _enlarge(picture, pixels, self.planned, self.job, self.progress)
         except ValueError as error:
-            planned = _bicubic_plan(self.job)
+            planned = _bicubic_plan(self.job.config.scale)
             larger = _enlarge(picture, pixels, planned, self.job, self.progress)
             self.notes.append(f"frame {frame + 1} bicubically ({error})")
             return larger
 
 
-def _bicubic_plan(job: Job) -> Plan:
-    return plan(None, scale=job.config.scale, method="bicubic")
+def _bicubic_plan(scale: int) -> Plan:
+    return plan(None, scale=scale, method="bicubic")
 
 
 def _refined(
@@ -192,7 +193,7 @@ def _enlarge(
 
 def _source(planned: Plan, job: Job) -> str:
     """Where the kernel comes from: `estimated`, `bicubic` or the name of a file."""
-    if job.writes_kernel or not planned.source:
+    if job.estimates or not planned.source:
         return planned.source
     # A known kernel, that of a file or one that needs no settings.
     return getattr(job.config.estimator_config, "source", job.config.estimator)

@@ -11,10 +11,11 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
-from kernelgan_jax.app.job import Summary
+from kernelgan_jax.app.job import Summary, Task
 
 KEPT = " with the same settings (--noresume does that again)"
 """The end of a line on images that were finished before."""
@@ -171,7 +172,7 @@ def debug_log(enabled: bool) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def summary_line(summary: Summary) -> str:
+def summary_line(task: Task, summary: Summary) -> str:
     """One image in one line."""
     parts = []
     if summary.failure:
@@ -190,13 +191,13 @@ def summary_line(summary: Summary) -> str:
     if summary.conversions:
         parts.append(f"read with notes ({summary.conversions})")
     parts.append(f"{summary.seconds:.1f} s")
-    path, folder = map(printable, (summary.path, summary.folder))
+    path, folder = map(printable, task)
     return f"{path}: {', '.join(parts)} -> {folder}"
 
 
-def table(summaries: Sequence[Summary]) -> str:
-    """Several images, one in each row below the headings."""
-    rows = [_HEADINGS, *map(_row, summaries)]
+def table(summaries: Mapping[Path, Summary]) -> str:
+    """Several images, by their paths, one in each row below the headings."""
+    rows = [_HEADINGS, *map(_row, summaries, summaries.values())]
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         f"{widths:>{wide[0]}}  {angle:>{wide[1]}}  {seconds:>{wide[2]}}  "
@@ -205,7 +206,7 @@ def table(summaries: Sequence[Summary]) -> str:
     )
 
 
-def _row(summary: Summary) -> tuple[str, str, str, str, str, str]:
+def _row(path: Path, summary: Summary) -> tuple[str, str, str, str, str, str]:
     converged = {None: "-", "": "yes"}.get(summary.failure, "NO")
     return (
         summary.widths,
@@ -213,5 +214,5 @@ def _row(summary: Summary) -> tuple[str, str, str, str, str, str]:
         f"{summary.seconds:.1f}",
         converged,
         summary.level,
-        printable(summary.path),
+        printable(path),
     )

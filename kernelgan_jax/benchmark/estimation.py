@@ -15,7 +15,7 @@ from kernelgan_jax.estimate import Evidence
 from kernelgan_jax.estimators.run import check_image, estimate_checked, rate
 from kernelgan_jax.estimators.spectral.analysis import analyse
 
-Job = tuple[Case, int]
+Trial = tuple[Case, int]
 """An image and a seed."""
 
 
@@ -28,7 +28,7 @@ class Cost(NamedTuple):
     """Peak memory of the process, MiB; None if it is not known."""
 
 
-class Spectrum(NamedTuple):
+class Analysis(NamedTuple):
     """The evidence of one image, and the cost of its analysis."""
 
     evidence: Evidence | None
@@ -44,13 +44,13 @@ def measured_cost() -> Iterator[Callable[[], Cost]]:
         yield lambda: Cost(time.perf_counter() - started, peak())
 
 
-class Spectra:
+class Analyses:
     """The evidence of images of one scale; each is analysed once, on first use."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Spectrum] = {}
+        self._known: dict[str, Analysis] = {}
 
-    def __getitem__(self, case: Case) -> Spectrum:
+    def __getitem__(self, case: Case) -> Analysis:
         if case.name not in self._known:
             image = case.lr()
             evidence: Evidence | None = None
@@ -58,7 +58,7 @@ class Spectra:
                 # Without evidence, the spectral estimator says why there is none.
                 with contextlib.suppress(ValueError):
                     evidence = analyse(image, scale=case.scale)
-                self._known[case.name] = Spectrum(evidence, cost())
+                self._known[case.name] = Analysis(evidence, cost())
         return self._known[case.name]
 
 
@@ -77,55 +77,55 @@ def images_at_a_time(system: System, scale: int) -> int:
 
 
 def run_system(
-    system: System, jobs: Sequence[Job], spectra: Spectra
+    system: System, trials: Sequence[Trial], analyses: Analyses
 ) -> tuple[list[Output], Cost]:
     """Runs the estimator of a system.
 
     Args:
       system: A system with an estimator.
-      jobs: Images of one scale and seeds; as many as `images_at_a_time` at most.
-      spectra: The evidence of the images.
+      trials: Images of one scale and seeds; as many as `images_at_a_time` at most.
+      analyses: The evidence of the images.
 
     Returns:
-      An output for each job, and the cost of one job. It is that of `estimate_kernel`:
+      An output for each trial, and the cost of one. It is that of `estimate_kernel`:
       the analysis of the spectrum is part of it, if the estimator estimates.
     """
     if isinstance(system.estimator, UserEstimator):
-        return _run_user(system.estimator, jobs, spectra)
+        return _run_user(system.estimator, trials, analyses)
     entry = system.entry
     assert entry is not None
-    case = jobs[0][0]
+    case = trials[0][0]
     config, scale = system.settings(case), case.scale
-    analyses = [spectra[case] for case, _ in jobs]
-    images = [case.lr() for case, _ in jobs]
+    found = [analyses[case] for case, _ in trials]
+    images = [case.lr() for case, _ in trials]
     with measured_cost() as cost:
         estimates = estimate_checked(
-            [jax.random.key(seed) for _, seed in jobs],
+            [jax.random.key(seed) for _, seed in trials],
             [check_image(x, scale=scale, entry=entry, config=config) for x in images],
             scale=scale,
             entry=entry,
             config=config,
-            evidence=[analysis.evidence for analysis in analyses],
+            evidence=[analysis.evidence for analysis in found],
         )
         costs = [cost()]
     if entry.estimates:
-        costs += [analysis.cost for analysis in analyses]
-    return list(map(Output, estimates)), _cost_of_one(costs, len(jobs))
+        costs += [analysis.cost for analysis in found]
+    return list(map(Output, estimates)), _cost_of_one(costs, len(trials))
 
 
 def _run_user(
-    estimator: UserEstimator, jobs: Sequence[Job], spectra: Spectra
+    estimator: UserEstimator, trials: Sequence[Trial], analyses: Analyses
 ) -> tuple[list[Output], Cost]:
     with measured_cost() as cost:
-        outputs = [estimator.function(case, seed) for case, seed in jobs]
+        outputs = [estimator.function(case, seed) for case, seed in trials]
         total = cost()
     rated = [
         output
         if output.estimate is None  # Then the image need not be analysed.
-        else output._replace(estimate=rate(output.estimate, spectra[case].evidence))
-        for output, (case, _) in zip(outputs, jobs, strict=True)
+        else output._replace(estimate=rate(output.estimate, analyses[case].evidence))
+        for output, (case, _) in zip(outputs, trials, strict=True)
     ]
-    return rated, _cost_of_one([total], len(jobs)) if estimator.timed else Cost()
+    return rated, _cost_of_one([total], len(trials)) if estimator.timed else Cost()
 
 
 def _cost_of_one(costs: Sequence[Cost], count: int) -> Cost:

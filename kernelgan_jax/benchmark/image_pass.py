@@ -61,11 +61,11 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
         if seed > 0 and not seeded:
             return None  # It would be the same image again.
     key = Key(SR, case.scale, system.name, case.name, seed)
+    settings = method and method_settings(system, method, case.scale)
     mark = fingerprint(
         files=session.digests[case.name],
         kernel=None if kernel_row is None else _inputs(kernel_row),
-        method=method
-        and method_identity(method, method_settings(system, method, case.scale)),
+        method=method and method_identity(method, settings),
     )
     row = session.store.get(key, mark)
     if isinstance(row, ImageRow):
@@ -78,7 +78,7 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
             assert kernel_row is not None
             sr = to_unit(session.store.read_image(kernel_row))
         else:
-            sr = _super_resolve(system, case, seed, estimate, method)
+            sr = _super_resolve(case, seed, estimate, method, settings)
         cost = total()
     if kernel_row is not None and method is None:  # The time of making it.
         cost = Cost(kernel_row.seconds, kernel_row.memory)
@@ -100,11 +100,11 @@ def _image(session: Session, system: System, case: Case, seed: int) -> ImageRow 
 
 
 def _super_resolve(
-    system: System,
     case: Case,
     seed: int,
     estimate: KernelEstimate | None,
     method: str | UserMethod,
+    settings: Any,
 ) -> np.ndarray:
     """The super-resolved image, `H x W x C` float32 in [0, 1]."""
     if isinstance(method, UserMethod):
@@ -118,7 +118,7 @@ def _super_resolve(
         estimate,
         scale=case.scale,
         method=method,
-        config=method_settings(system, method, case.scale),
+        config=settings,
     )
 
 
@@ -136,7 +136,7 @@ def _estimate(session: Session, case: Case, row: KernelRow) -> KernelEstimate:
         trusted=row.trusted,
         noise_std=row.noise_std,
     )
-    evidence = session.spectra[case].evidence
+    evidence = session.analyses[case].evidence
     return rate(estimate, evidence, estimated=row.confidence is not None)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kernelgan_jax.benchmark.estimation import Cost, Job, images_at_a_time, run_system
+from kernelgan_jax.benchmark.estimation import Cost, Trial, images_at_a_time, run_system
 from kernelgan_jax.benchmark.measure import kernel_measures
 from kernelgan_jax.benchmark.rows import KernelRow, kernel_file
 from kernelgan_jax.benchmark.session import Session
@@ -23,7 +23,7 @@ def measure_kernels(
     """
     rows: list[KernelRow] = []
     for seed in range(seeds):
-        missing: list[Job] = []
+        missing: list[Trial] = []
         for case in session.cases:
             row = session.kernel_row(system, case, seed)
             if row is not None:
@@ -42,19 +42,21 @@ def _has_kernel(session: Session, system: System, case: Case) -> bool:
     return row is not None and kernel_file(case.scale) in row.files
 
 
-def _estimate(session: Session, system: System, jobs: Sequence[Job]) -> list[KernelRow]:
+def _estimate(
+    session: Session, system: System, trials: Sequence[Trial]
+) -> list[KernelRow]:
     """Measures kernels as one batch; if it fails, one by one."""
     rows: list[KernelRow] = []
     try:
-        outputs, cost = run_system(system, jobs, session.spectra)
-        for (case, seed), output in zip(jobs, outputs, strict=True):
+        outputs, cost = run_system(system, trials, session.analyses)
+        for (case, seed), output in zip(trials, outputs, strict=True):
             rows.append(_keep_kernel(session, system, case, seed, output, cost))
     except (Exception, SystemExit) as error:  # Whatever it is, the other images go on.
-        if len(jobs) == 1:
-            session.fail(system.kernel_name, *jobs[0], error)
+        if len(trials) == 1:
+            session.fail(system.kernel_name, *trials[0], error)
         else:
-            for job in jobs[len(rows) :]:
-                rows += _estimate(session, system, [job])
+            for trial in trials[len(rows) :]:
+                rows += _estimate(session, system, [trial])
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from kernelgan_jax.benchmark.estimation import Spectra
+from kernelgan_jax.benchmark.estimation import Analyses
 from kernelgan_jax.benchmark.rows import KERNEL, KernelRow, Key, Row
 from kernelgan_jax.benchmark.store import Store, file_digest, fingerprint
 from kernelgan_jax.benchmark.systems import System
@@ -26,7 +26,7 @@ class Session:
         self.report = report
         self.problems: list[str] = []
         """One line for each run that failed."""
-        self.spectra = Spectra()
+        self.analyses = Analyses()
         self.digests = {
             case.name: [
                 file_digest(path)

@@ -188,7 +188,7 @@ def method_settings(system: System, method: str | UserMethod, scale: int) -> Any
     config = system.method_config
     if not isinstance(config, group):
         return group()
-    if isinstance(config, WeightsConfig):
+    if isinstance(config, weight_files.Settings):
         return weight_files.for_scale(config, scale)
     return config
 

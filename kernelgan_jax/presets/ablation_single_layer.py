@@ -1,7 +1,4 @@
-"""The paper's ablation: one 13 x 13 filter in place of the deep linear generator.
-
-python main.py --config=configs/ablation_single_layer.py --image=photo.png
-"""
+"""The paper's ablation: one 13 x 13 filter in place of the deep linear generator."""
 
 from dataclasses import asdict
 

@@ -1,7 +1,4 @@
-"""Deblurring: the kernel of a plain blur, and the image restored at its own size.
-
-python main.py --config=configs/x1.py --image=photo.png
-"""
+"""Deblurring: the kernel of a plain blur, and the image restored at its own size."""
 
 from dataclasses import asdict
 

@@ -1,7 +1,4 @@
-"""The best settings for scale 3; see x2.py.
-
-python main.py --config=configs/x3.py --image=photo.png
-"""
+"""The best settings for scale 3; see x2.py."""
 
 from dataclasses import asdict
 

@@ -1,7 +1,4 @@
-"""The best settings for scale 4; see x2.py.
-
-python main.py --config=configs/x4.py --image=photo.png
-"""
+"""The best settings for scale 4; see x2.py."""
 
 from dataclasses import asdict
 

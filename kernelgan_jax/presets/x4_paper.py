@@ -1,7 +1,4 @@
-"""KernelGAN's x4 kernel, which follows from its x2 kernel (paper, section 4.2).
-
-python main.py --config=configs/x4_paper.py --image=photo.png
-"""
+"""KernelGAN's x4 kernel, which follows from its x2 kernel (paper, section 4.2)."""
 
 from dataclasses import asdict
 

@@ -82,7 +82,7 @@ def restore(
     Returns:
       `scale*H x scale*W x C` float32 within the bounds.
     """
-    known = _Known(noise_std, kernel_std, spectrum)
+    known = Known(noise_std, kernel_std, spectrum)
     enlarged = _tiled(image, kernel, known, scale=scale, continues=False)
     return np.clip(enlarged, *bounds)
 
@@ -109,14 +109,14 @@ def continued(
     Returns:
       `H x W x C` float32: the image, with other values where it is unknown.
     """
-    known = _Known(noise_std, 0.0, spectrum)
+    known = Known(noise_std, 0.0, spectrum)
     mask = unknown[..., None]
     both = np.concatenate([image, mask.astype(np.float32)], -1)
     blurred = _tiled(both, kernel, known, scale=scale, continues=True)
     return np.where(mask, blurred[..., :-1], image)
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """Inputs of the filter beside the image and the kernel."""
 
     noise_std: Any
@@ -125,13 +125,13 @@ class _Known(NamedTuple):
 
 
 def _tiled(
-    image: np.ndarray, kernel: np.ndarray, known: _Known, *, scale: int, continues: bool
+    image: np.ndarray, kernel: np.ndarray, known: Known, *, scale: int, continues: bool
 ) -> np.ndarray:
     """The compiled filter, or what `continued` does, on an image's tiles."""
     # Kernels of one size, where the image has room for it, share a program.
     room = min(kernels.frame_size(scale), scale * min(image.shape[:2]))
     framed = padded(kernel, room)
-    program = _compiled(scale, continues)
+    program = compiled(scale, continues)
     inputs = known._replace(
         noise_std=np.float32(known.noise_std), kernel_std=np.float32(known.kernel_std)
     )
@@ -165,11 +165,13 @@ def padded(kernel: np.ndarray, size: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
-    """The compiled filter of a scale; or what `continued` does, with the mask as the
-    last channel of the image."""
+def compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
+    """The compiled filter of a scale, or what `continued` does.
 
-    def enlarged(image: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
+    The latter takes the mask as the last channel of the image.
+    """
+
+    def enlarged(image: jax.Array, kernel: jax.Array, known: Known) -> jax.Array:
         filtered = functools.partial(
             wiener_filter,
             kernel=kernel,
@@ -186,7 +188,7 @@ def _compiled(scale: int, continues: bool) -> Callable[..., jax.Array]:
         restored = filtered(gray, noise_std=gray_noise_std)
         return restored + filtered(image - gray, noise_std=known.noise_std)
 
-    def downscaled(both: jax.Array, kernel: jax.Array, known: _Known) -> jax.Array:
+    def downscaled(both: jax.Array, kernel: jax.Array, known: Known) -> jax.Array:
         image, mask = both[..., :-1], both[..., -1:]
         unknown = mask.repeat(scale, 0).repeat(scale, 1) > 0
         bicubic = bicubic_resize(image, scale)

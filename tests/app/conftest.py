@@ -51,5 +51,5 @@ def estimation(monkeypatch):
     monkeypatch.setattr(reading, "rating", lambda *_: ((0, 0.0), None))
     monkeypatch.setattr(estimators, "estimate_checked", estimate)
     monkeypatch.setattr(super_resolving, "super_resolve_planned", enlarge)
-    monkeypatch.setattr(pipeline, "_prepare", lambda *_: None)
+    monkeypatch.setattr(pipeline, "load_programs", lambda *_: None)
     return fake

@@ -6,6 +6,7 @@ import helpers
 import numpy as np
 
 from kernelgan_jax import blur_kernels, kernels
+from kernelgan_jax.app.files import Content
 from kernelgan_jax.app.images.image_files import Image
 from kernelgan_jax.app.job import Job, Task
 from kernelgan_jax.app.report import Result, SuperResolved
@@ -16,6 +17,8 @@ from kernelgan_jax.estimators.kernelgan.config import KernelGANConfig
 KERNEL = blur_kernels.gaussian(15, variances=(4.0, 1.0), angle=np.pi / 6, scale=2)
 KERNEL_X4 = kernels.kernel_x4(KERNEL)
 SMALL = np.full((3, 3), 1 / 9)
+CONTENT = Content(3, "0" * 64)
+"""Size and digest of an image file."""
 
 TINY = KernelGANConfig(**helpers.TINY_KERNELGAN)
 
@@ -46,7 +49,7 @@ def result(folder="out/a", *, name="a.png", pixels=None, **options):
     """A result of KernelGAN at scale 2, or at 4 with `x4=True`; see `estimate`."""
     if pixels is None:
         pixels = np.zeros((20, 30, 3), np.uint8)
-    content = options.pop("content", None)
+    content = options.pop("content", CONTENT)
     settings = {"kernelgan": options.pop("settings", KernelGANConfig())}
     found = {"kernel": KERNEL}
     if options.pop("x4", False):
@@ -73,6 +76,8 @@ def known(folder="out/a", *, kernel=KERNEL, source="$k.npy", pixels=None, note="
         job=Job(config=Config(estimator="bicubic")),
         estimate=None,
         seconds=12.345,
+        fingerprint="f",
+        content=CONTENT,
         sr=SuperResolved(
             image=Image(pixels.repeat(2, 0).repeat(2, 1)),
             kernel=kernel,

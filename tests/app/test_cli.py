@@ -18,7 +18,7 @@ from PIL import ExifTags
 from PIL import Image as pillow
 
 from kernelgan_jax import kernels
-from kernelgan_jax.app import cli, figures, manifest, results, run
+from kernelgan_jax.app import cli, figures, manifest, result_names, results, run
 from kernelgan_jax.app.flags import parse
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.estimate import Progress
@@ -182,7 +182,7 @@ def test_the_estimated_kernel_at_scale_4_is_gradual(tmp_path):
     assert cli.main([*TINY, *TINY_SR, *arguments]) == 0
     written = names_in(tmp_path / "a")
     assert written == X4_FILES | {"sr_x4.png", "comparison.png"}
-    assert written <= set(results.FILES)
+    assert written <= set(result_names.FILES)
     enlarged = image_files.read(tmp_path / "a" / "sr_x4.png").pixels
     assert enlarged.shape == (384, 384, 3)
 
@@ -543,7 +543,7 @@ def test_a_manifest_that_cannot_grow_is_a_line_and_the_images_go_on(
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(manifest, "_write", full)
+    monkeypatch.setattr(manifest, "append_lines", full)
     out = tmp_path / "out"
     assert cli.main([*map(str, images), "--nofigures", f"--output_dir={out}"]) == 1
     assert folders(out) == ["a", "b"]

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from app import makers
@@ -24,21 +25,46 @@ def test_a_cluster_without_ray_is_one_line(monkeypatch, tmp_path, capsys):
 
 
 class FakeRay:
-    """Enough of Ray for `cluster._outcomes`: batches end in another order."""
+    """Enough of Ray for `cluster.process`: batches end in another order."""
 
     def __init__(self):
-        self.cancelled = []
+        self.submitted, self.cancelled, self.started = [], [], True
+        self.work = None
+        """What is done in place of the function that is handed to Ray."""
+
+    def is_initialized(self):
+        return self.started
+
+    def cluster_resources(self):
+        return {"CPU": 1.0}
+
+    def put(self, job):
+        return job
+
+    def remote(self, function):
+        def submit(batch, *arguments):
+            self.submitted.append(tuple(batch))
+            return tuple(batch), *arguments
+
+        self.work = self.work or function
+        self.options = {}
+        handle = SimpleNamespace(remote=submit)
+        return SimpleNamespace(options=lambda **o: self.options.update(o) or handle)
 
     def wait(self, references, num_returns):
         assert num_returns == 1
         return [references[-1]], references[:-1]
 
     def get(self, reference):
-        return [Outcome(task, "done") for task in reference]
+        return self.work(*reference)
 
     def cancel(self, reference, force):
         assert force
-        self.cancelled.append(reference)
+        self.cancelled.append(reference[0])
+
+
+def done(batch, job, batch_size):
+    return [Outcome(task, "done") for task in batch]
 
 
 @pytest.fixture
@@ -51,66 +77,84 @@ def cluster(monkeypatch):
 
 
 def tasks(count):
-    return [Task(Path(f"{i}.png"), Path("out") / str(i)) for i in range(count)]
+    names = [Path(f"{i}.png").absolute() for i in range(count)]
+    return [Task(path, path.with_suffix("")) for path in names]
 
 
 def test_outcomes_come_as_batches_end_and_only_some_are_submitted(cluster):
-    submitted, images = [], tasks(7)
-
-    def submit(batch):
-        submitted.append(len(batch))
-        return tuple(batch)
-
-    batches = (images[i : i + 2] for i in range(0, 7, 2))
-    found = cluster._outcomes(batches, submit, 2)
+    images, ray = tasks(7), cluster.ray
+    ray.work = done
+    found = cluster.process(images, Job(), batch_size=2)
     first = next(found)
     assert first.task == images[2]  # of the second batch
-    assert submitted == [2, 2]
+    assert list(map(len, ray.submitted)) == [2, 2]
     found = [first, *found]
     assert sorted(o.task for o in found) == sorted(images)
-    assert submitted == [2, 2, 2, 1]
-    assert cluster.ray.cancelled == []
+    assert list(map(len, ray.submitted)) == [2, 2, 2, 1]
+    assert ray.cancelled == []
 
 
 def test_closing_cancels_what_runs(cluster):
     images = tasks(6)
-    batches = (images[i : i + 2] for i in range(0, 6, 2))
-    found = cluster._outcomes(batches, tuple, 2)
+    cluster.ray.work = done
+    found = cluster.process(images, Job(), batch_size=2)
     next(found)
     found.close()
     assert cluster.ray.cancelled == [tuple(images[:2])]
 
 
 def test_a_worker_runs_the_pipeline(cluster, tmp_path, monkeypatch, estimation):
-    made = makers.tasks(tmp_path, 3, bad=(1,))
+    made = makers.tasks(tmp_path, 6, bad=(4,))
     monkeypatch.setattr(
         "kernelgan_jax.app.compilation_cache.keep_compilations", lambda: None
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    found = cluster._work(made, Job(figures=False), None)
-    assert [outcome.status for outcome in found] == ["done", "failed", "done"]
-    assert cluster._work(made, Job(figures=False), 1)[0].status == "kept"
-    assert estimation.sizes == [2]
+    found = list(cluster.process(made, Job(figures=False)))
+    # Two batches of three; the worker takes as many at a time as its machine suits.
+    assert [made.index(outcome.task) for outcome in found] == [3, 4, 5, 0, 1, 2]
+    assert [o.status for o in found[:3]] == ["done", "failed", "done"]
+    assert {o.status for o in found[3:]} == {"done"}
+    assert estimation.sizes == [2, 2, 1]
+    again = cluster.process(made[:1], Job(figures=False), batch_size=1)
+    assert [outcome.status for outcome in again] == ["kept"]
+    assert estimation.sizes == [2, 2, 1]
+
+
+def test_images_are_named_as_they_were_given(
+    cluster, tmp_path, monkeypatch, capsys, estimation
+):
+    makers.tasks(tmp_path, 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "kernelgan_jax.app.compilation_cache.keep_compilations", lambda: None
+    )
+    flags = ["--nofigures", "--output_dir=out", "--cluster=ray"]
+    assert cli.main(["0.png", *flags]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("0.png: ") and line.endswith(" -> out/0")
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_ray_does_not_change_what_a_signal_does(cluster, fails):
     ray, before = cluster.ray, signal.getsignal(signal.SIGTERM)
-    ray.is_initialized = lambda: False
+    ray.started = False
 
     def init(**_):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if fails:
             raise RuntimeError
 
-    ray.init = init
+    ray.init, ray.work = init, done
     ray.shutdown = lambda: None
     ray.cluster_resources = lambda: {"CPU": 2.0}
     expected = pytest.raises(RuntimeError) if fails else contextlib.nullcontext()
+    found = cluster.process(tasks(5), Job(), batch_size=1)
     try:
-        with expected, cluster._cluster() as found:
-            assert found == (2, False)
+        with expected:
+            next(found)
+            assert len(ray.submitted) == 4 and ray.options["num_gpus"] == 0
             assert signal.getsignal(signal.SIGTERM) == before
+        found.close()
         assert signal.getsignal(signal.SIGTERM) == before
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -182,7 +182,7 @@ def test_an_image_that_kills_its_workers_fails_alone(monkeypatch, ray):
             os.kill(os.getpid(), 9)
         return [Outcome(task, "done") for task in batch]
 
-    monkeypatch.setattr(cluster, "_work", work)
+    monkeypatch.setattr(cluster, "work", work)
     names = ["a.png", "deadly.png", "b.png", "c.png", "d.png"]
     tasks = [Task(Path(name), Path("out") / name) for name in names]
     outcomes = list(cluster.process(tasks, Job(), batch_size=2))

@@ -14,7 +14,7 @@ import pytest
 from app import makers
 from ml_collections import ConfigDict
 
-from kernelgan_jax.app import cli, configuration, kernel_files, weight_files
+from kernelgan_jax.app import cli, configuration, kernel_files
 from kernelgan_jax.app.flags import FLAGS, Options, parse
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import GROUPS, Config, readers
@@ -279,7 +279,9 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_files_and_presets(name):
     path = helpers.ROOT / "configs" / f"{name}.py"
-    assert f"python main.py --config=configs/{name}.py --image=" in path.read_text()
+    text = path.read_text()
+    assert f"python main.py --config=configs/{name}.py --image=" in text
+    assert text.startswith(f'"""{configuration.preset(name).__doc__}')  # as --help has
     for source in (path, name):
         assert config(f"--config={source}") == CONFIGS[name]
         assert config("--config", str(source)) == CONFIGS[name]
@@ -495,9 +497,8 @@ def test_weights_of_the_user(tmp_path, capsys):
     found = config(f"--sr_weights={file}").deep_wiener
     assert found.weights == str(file)
     assert found.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert "was trained for scale 2, 3, not for 4" in refused(
-        capsys, f"--sr_weights={file}", "--config.scale=4"
-    )
+    line = refused(capsys, f"--sr_weights={file}", "--config.scale=4")
+    assert "was trained for scale 2, 3, not for 4; use other weights or --sr=wi" in line
     (tmp_path / "text.npz").write_text("nothing")
     os.mkfifo(tmp_path / "pipe.npz")
     for name, reason in (
@@ -544,7 +545,6 @@ def test_a_network_of_onnx(tmp_path, capsys, monkeypatch):
     ):
         assert message in refused(capsys, *arguments)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    weight_files.for_scale.cache_clear()
     os.utime(file, (1, 1))  # Another file.
     assert "needs ONNX Runtime: pip install" in refused(capsys, f"--sr_model={file}")
 

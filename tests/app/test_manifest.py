@@ -17,8 +17,7 @@ from kernelgan_jax.app.manifest import Manifest, read
 
 def outcome(name, status="done", error="", failure=None):
     task = Task(Path(name), Path("out") / name)
-    summary = Summary(*task, "-", "-", 1.5, failure)
-    return Outcome(task, status, 1.5, error, summary)
+    return Outcome(task, status, error, Summary("-", "-", 1.5, failure))
 
 
 def test_a_line_that_was_cut_off_costs_nothing(tmp_path):
@@ -228,7 +227,7 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path):
     path.write_text('{"image": "a"}\n')
     with path.open("r+b", buffering=0) as file:
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-            manifest._write(Full(file), b'{"image": "b"}\n')
+            manifest.append_lines(Full(file), b'{"image": "b"}\n')
     assert path.read_text() == '{"image": "a"}\n'
 
 

@@ -30,7 +30,7 @@ from kernelgan_jax.usable_pixels import find
 
 CONFIG = Config(estimator="kernelgan", kernelgan=makers.TINY, sr="none")
 JOB = Job(config=CONFIG, figures=False)
-PREPARE = pipeline._prepare
+LOAD_PROGRAMS = pipeline.load_programs
 LARGE = GivenConfig(kernel=((1 / 17**2,) * 17,) * 17, source=POOLED)
 OF_OTHERS = Config(estimator="given", given=LARGE)
 """With a kernel that was made of other images."""
@@ -69,7 +69,7 @@ def test_a_preparation_that_fails_is_no_error(tmp_path, estimation, monkeypatch)
         raise RuntimeError("no device")
 
     called = threading.Event()
-    monkeypatch.setattr(pipeline, "_prepare", PREPARE)
+    monkeypatch.setattr(pipeline, "load_programs", LOAD_PROGRAMS)
     monkeypatch.setattr(pipeline.jax, "default_backend", fail)
     assert statuses(makers.tasks(tmp_path, 1), job(sr="bicubic")) == ["done"]
     assert called.wait(10)

@@ -129,7 +129,7 @@ def test_the_values_of_a_known_kernel_stay_in_its_file():
 
 
 def summary_of(result):
-    return report_values.summary(result.task, report.to_dict(result, {}))
+    return report_values.summary(report.to_dict(result, {}))
 
 
 def test_a_kernel_whose_widths_read_the_same_has_no_direction():

@@ -21,7 +21,15 @@ import scipy.io
 from app import makers
 from app.makers import KERNEL, KERNEL_X4
 
-from kernelgan_jax.app import files, folders, kernel_files, manifest, report, results
+from kernelgan_jax.app import (
+    files,
+    folders,
+    kernel_files,
+    manifest,
+    report,
+    result_names,
+    results,
+)
 from kernelgan_jax.app.job import Job
 from kernelgan_jax.config import Config
 from kernelgan_jax.estimators.registry import GivenConfig
@@ -73,7 +81,7 @@ def test_names_that_a_file_system_takes_for_the_same():
 def test_files_of_scale_2(tmp_path):
     folder = written(tmp_path / "a")
     expected = {"kernel_x2.npy", "kernel_x2.mat", "kernel.png", "report.json"}
-    assert names_in(folder) == expected <= set(results.FILES)
+    assert names_in(folder) == expected <= set(result_names.FILES)
     assert list(tmp_path.iterdir()) == [folder]
     listed = helpers.strict_json(folder / "report.json")["files"]
     assert set(listed) == expected - {"report.json"}

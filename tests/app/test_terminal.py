@@ -10,59 +10,59 @@ import helpers
 import pytest
 
 from kernelgan_jax.app import cli, terminal
-from kernelgan_jax.app.job import Summary
+from kernelgan_jax.app.job import Summary, Task
 
+A, B = (Task(Path(f"{name}.png"), Path("out") / name) for name in "ab")
 GOOD = Summary(
-    path=Path("a.png"),
-    folder=Path("out/a"),
     widths="2.00 × 1.00 px",
     angle="30°",
     seconds=12.345,
     failure="",
 )
-FAILED = GOOD._replace(path=Path("b.png"), failure="no kernel was found")
+FAILED = GOOD._replace(failure="no kernel was found")
 KNOWN = GOOD._replace(widths="-", angle="-", failure=None)
 
 
 def test_summary_line():
-    line = terminal.summary_line(GOOD)
+    line = terminal.summary_line(A, GOOD)
     assert line == "a.png: kernel 2.00 × 1.00 px at 30°, 12.3 s -> out/a"
-    line = terminal.summary_line(GOOD._replace(widths="1.13 × 1.13 px", angle="-"))
+    line = terminal.summary_line(A, GOOD._replace(widths="1.13 × 1.13 px", angle="-"))
     assert line == "a.png: kernel 1.13 × 1.13 px, 12.3 s -> out/a"
-    line = terminal.summary_line(GOOD._replace(family="camera shake"))
+    line = terminal.summary_line(A, GOOD._replace(family="camera shake"))
     assert line.startswith("a.png: camera shake kernel 2.00 × 1.00 px")
 
 
 def test_a_kernel_of_one_pixel_is_named_without_widths():
     one = GOOD._replace(family="nearest", widths="-", angle="-")
-    assert terminal.summary_line(one).startswith("a.png: nearest kernel, ")
+    assert terminal.summary_line(A, one).startswith("a.png: nearest kernel, ")
     failed = one._replace(failure="why")
-    assert "nearest" not in terminal.summary_line(failed)
+    assert "nearest" not in terminal.summary_line(A, failed)
 
 
 def test_summary_line_with_a_confidence_and_a_note():
     summary = GOOD._replace(level="low", reason="a $reason", note="a $note")
-    line = terminal.summary_line(summary)
+    line = terminal.summary_line(A, summary)
     assert ", confidence low: a $reason, super-resolved a $note, 12.3 s" in line
     assert ", confidence high, 12.3 s" in terminal.summary_line(
-        GOOD._replace(level="high")
+        A, GOOD._replace(level="high")
     )
 
 
 def test_summary_line_of_an_estimate_that_did_not_converge():
-    line = terminal.summary_line(FAILED._replace(level="low", reason="x"))
+    line = terminal.summary_line(B, FAILED._replace(level="low", reason="x"))
     assert line.startswith("b.png: NOT CONVERGED (no kernel was found), kernel 2.00")
     assert "confidence" not in line
 
 
 def test_a_known_kernel_without_width_is_not_judged():
-    assert terminal.summary_line(KNOWN) == "a.png: 12.3 s -> out/a"
-    row = terminal.table([KNOWN]).splitlines()[1]
+    assert terminal.summary_line(A, KNOWN) == "a.png: 12.3 s -> out/a"
+    row = terminal.table({A.path: KNOWN}).splitlines()[1]
     assert row.split() == ["-", "-", "12.3", "-", "-", "a.png"]
 
 
 def test_table():
-    lines = terminal.table([GOOD._replace(level="high"), FAILED]).splitlines()
+    summaries = {A.path: GOOD._replace(level="high"), B.path: FAILED}
+    lines = terminal.table(summaries).splitlines()
     assert [line.split()[-3:] for line in lines] == [
         ["converged", "confidence", "image"],
         ["yes", "high", "a.png"],
@@ -85,9 +85,9 @@ def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch):
 
 def test_codes_in_names_do_not_reach_the_terminal(capsys):
     name = "a\x1b]0;x\x07\u202e\x9b2J\ud800\nb.png"
-    summary = GOOD._replace(path=Path(name), folder=Path(f"out/{name}"))
-    terminal.print_text(terminal.summary_line(summary))
-    terminal.print_text(terminal.table([summary, GOOD]))
+    task = Task(Path(name), Path(f"out/{name}"))
+    terminal.print_text(terminal.summary_line(task, GOOD))
+    terminal.print_text(terminal.table({task.path: GOOD, A.path: GOOD}))
     terminal.print_error(f"{name}: is empty")
     printed, errors = capsys.readouterr()
     assert len(printed.splitlines()) == 4 and len(errors.splitlines()) == 1

@@ -147,12 +147,12 @@ def test_batches(data, tmp_path, monkeypatch):
     its images are estimated one by one."""
     batches, fails = [], [("10", "two")]
 
-    def run_system(system, jobs, spectra):
-        names = tuple(case.name for case, _ in jobs)
+    def run_system(system, trials, analyses):
+        names = tuple(case.name for case, _ in trials)
         batches.append(names)
         if names in fails or names == ("two",):
             raise RuntimeError("two\nlines")
-        return estimation.run_system(system, jobs, spectra)
+        return estimation.run_system(system, trials, analyses)
 
     monkeypatch.setattr(kernel_pass, "images_at_a_time", lambda system, scale: 2)
     monkeypatch.setattr(kernel_pass, "run_system", run_system)

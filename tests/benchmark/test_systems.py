@@ -1,5 +1,6 @@
 """Systems: the package's own, those of the user's files, and finished results."""
 
+import os
 import random
 import shutil
 import sys
@@ -26,6 +27,7 @@ from kernelgan_jax.benchmark.rows import image_rows, kernel_rows
 from kernelgan_jax.benchmark.systems import (
     check_names,
     kernel_titles,
+    method_identity,
     method_settings,
     with_network,
 )
@@ -35,7 +37,8 @@ from kernelgan_jax.estimators import ESTIMATORS
 from kernelgan_jax.estimators.spectral.config import SpectralConfig
 from kernelgan_jax.pixels import to_unit
 from kernelgan_jax.super_resolution import METHODS, USRNetConfig
-from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig
+from kernelgan_jax.super_resolution.deep_wiener import DeepWienerConfig, weights
+from kernelgan_jax.super_resolution.deep_wiener.method import WEIGHTS
 
 # --- The package's own ---
 
@@ -105,6 +108,29 @@ def test_settings_of_another_method_than_the_evaluation_s_are_left_out():
     system = System("mine", "mine.py", "spectral", method_config=config)
     assert system.titled("deep_wiener").title == "mine.py + trained network"
     assert method_settings(system, "deep_wiener", 2) == DeepWienerConfig()
+
+
+def test_a_network_of_a_config_is_known_by_what_its_file_holds(tmp_path):
+    """A file that has changed is another network, though its name is the same."""
+    file, config = tmp_path / "mine.npz", tmp_path / "mine.py"
+    network = weights.load(WEIGHTS)
+    config.write_text(
+        "from kernelgan_jax import Config\n"
+        f"def get_config(): return Config(deep_wiener={{'weights': {str(file)!r}}})\n"
+    )
+
+    def identity(scales, time):
+        weights.save(file, network._replace(about={"scales": scales}))
+        os.utime(file, (time, time))
+        (system,) = load_systems(str(config))
+        settings = method_settings(system, "deep_wiener", 2)
+        return method_identity("deep_wiener", settings)
+
+    before = identity([2], 1)
+    assert identity([2], 2) == before
+    assert identity([2, 3], 3) != before
+    with pytest.raises(ValueError, match="mine.npz: was trained for scale 4, not for"):
+        identity([4], 4)
 
 
 def test_settings_that_ask_for_a_map_of_kernels(data):

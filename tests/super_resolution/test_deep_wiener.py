@@ -338,9 +338,9 @@ def test_what_fails_is_seen_in_some_rows_of_a_large_image(height: int) -> None:
     asked = request.Request(image, gaussian(2), 2)
     result = image.repeat(2, 0).repeat(2, 1)
     limit = np.float32(large.DIVERGED)
-    assert not large._has_diverged(result + 0.9 * limit, asked)
-    assert large._has_diverged(result + 1.1 * limit, asked)
-    assert large._has_diverged(result * np.float32(np.nan), asked)
+    assert not large.has_diverged(result + 0.9 * limit, asked)
+    assert large.has_diverged(result + 1.1 * limit, asked)
+    assert large.has_diverged(result * np.float32(np.nan), asked)
 
 
 def test_scale_8_is_reached_in_two_steps(params: deep_wiener.Params) -> None:

@@ -144,8 +144,8 @@ def test_fitted_spectrum_of_a_power_law() -> None:
 
 def test_no_product_is_rounded_to_fewer_bits_on_gpus() -> None:
     zero = np.float32(0)
-    known = closed_form._Known(zero, zero, Spectrum(zero, zero, np.zeros(4), zero))
-    compiled = closed_form._compiled(2, False)
+    known = closed_form.Known(zero, zero, Spectrum(zero, zero, np.zeros(4), zero))
+    compiled = closed_form.compiled(2, False)
     program = compiled.trace(picture(8), gaussian(2), known).jaxpr
     assert str(program).count("dot_general[") == 3  # luma; the spectrum, twice
     assert str(program).count("Precision.HIGHEST") == 6

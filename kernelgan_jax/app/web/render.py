@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kernelgan_jax.app.job import REPORT
-from kernelgan_jax.app.kernel_files import export_name
+from kernelgan_jax.app.result_names import KERNEL_FIGURE, export_name
 from kernelgan_jax.app.web.work import Entry
 from kernelgan_jax.kernel_formats import TOOLS
 from kernelgan_jax.width_texts import direction, size
@@ -117,7 +117,7 @@ def _downloads(entry: Entry) -> str:
 
 
 def _kernel_picture(entry: Entry) -> str:
-    path = entry.task.folder / "kernel.png"
+    path = entry.task.folder / KERNEL_FIGURE
     if not path.exists():
         return ""
     return (

@@ -99,7 +99,7 @@ def estimate(
     if scale == 4:
         found = [_x4(estimate) for estimate in found]
     return [
-        _most_trusted(found[i * each : (i + 1) * each], evidence[i])
+        most_trusted(found[i * each : (i + 1) * each], evidence[i])
         for i in range(len(images))
     ]
 
@@ -154,11 +154,14 @@ def _x4(estimate: KernelEstimate) -> KernelEstimate:
     return estimate._replace(kernel=kernel, scale=4, intermediate=smaller)
 
 
-def _most_trusted(
+def most_trusted(
     restarts: Sequence[KernelEstimate], evidence: Evidence | None
 ) -> KernelEstimate:
-    """The best of several trainings: one that did not fail, if there is one, and among
-    these the one with the highest expected kernel PSNR by the image's spectrum."""
+    """The best of several trainings of an image.
+
+    It is one that did not fail, if there is one, and among these the one with the
+    highest expected kernel PSNR by the image's spectrum.
+    """
     if len(restarts) == 1:
         return restarts[0]
 

@@ -60,7 +60,7 @@ def train(
         cut = [row.crops(start, start + CHUNK, config) for row in rows]
         return [place(np.stack(x)) for x in zip(*cut, strict=True)]
 
-    init, steps = _compiled(config, vectorised)
+    init, steps = compiled(config, vectorised)
     keys = place(jnp.stack([row.train_key for row in rows]))
     raw = np.zeros((count, config.kernel_size, config.kernel_size), np.float32)
     history: list[dict[str, np.ndarray]] = []
@@ -93,7 +93,7 @@ def train(
 
 def preload(config: KernelGANConfig) -> None:
     """Loads the programs of one training, if an earlier run has kept them."""
-    init, steps = _compiled(config, False)
+    init, steps = compiled(config, False)
     keys = jax.ShapeDtypeStruct((1,), jax.random.key(0).dtype)
     state = init.preload(keys)  # type: ignore[attr-defined]
     if state is not None:
@@ -108,7 +108,7 @@ def _crops(count: int, config: KernelGANConfig) -> list[jax.ShapeDtypeStruct]:
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(
+def compiled(
     config: KernelGANConfig, vectorised: bool
 ) -> tuple[Callable[..., list[jax.Array]], Callable[..., Any]]:
     """`init` and a chunk of steps, compiled, with a leading axis of images.
@@ -155,7 +155,7 @@ def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def device_bytes(config: KernelGANConfig) -> int:
     """Device memory that each image of a large batch takes, by the compiler's count."""
-    init, steps_of_chunk = _compiled(config, True)
+    init, steps_of_chunk = compiled(config, True)
     count = 8
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
     state = jax.eval_shape(init, keys)

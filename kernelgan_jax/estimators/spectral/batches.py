@@ -139,7 +139,7 @@ def _start_fits(measured: Sequence[Measured], scale: int, rare: bool) -> Fits:
         lambda *x: np.stack(x), *[(m.power, m.observation) for m in rows]
     )
     with programs.single_precision():
-        return _compiled(scale, rare)(*jax.device_put(spectra, sharding))
+        return compiled(scale, rare)(*jax.device_put(spectra, sharding))
 
 
 def _rows(count: int, fits: Fits) -> Iterator[Fits]:
@@ -169,6 +169,6 @@ def fit_all(
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(scale: int, rare: bool) -> Callable[[jax.Array, Observation], Fits]:
+def compiled(scale: int, rare: bool) -> Callable[[jax.Array, Observation], Fits]:
     """The compiled fits of a scale, with a leading axis of images."""
     return jax.jit(jax.vmap(functools.partial(fit_all, scale=scale, rare=rare)))

@@ -102,7 +102,12 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
     )
     if not found:
         return None
-    shown = _picture(measured, scale)
+    shown = detailed_part(
+        measured.own,
+        measured.unusable,
+        max_side=camera_shake.MAX_SIDE // scale,
+        min_side=camera_shake.MIN_SIDE,
+    )
     if shown is None:
         return None
     gray, unusable = shown
@@ -125,15 +130,3 @@ def _shaken(measured: Measured, fits: Fits, scale: int) -> Best | None:
             path = camera_shake.path(picture.vector, *spectra, scale=scale)
             return Best(*path, name=camera_shake.NAME)
     return None
-
-
-def _picture(
-    measured: Measured, scale: int
-) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """The part of an image with most detail, gray levels, and its unusable pixels."""
-    return detailed_part(
-        measured.own,
-        measured.unusable,
-        max_side=camera_shake.MAX_SIDE // scale,
-        min_side=camera_shake.MIN_SIDE,
-    )

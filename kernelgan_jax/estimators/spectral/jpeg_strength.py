@@ -94,7 +94,7 @@ def find_jpeg(gray: np.ndarray) -> Jpeg | None:
     values = _transforms(places, corner, _WAVES, MAX_BLOCKS)
     ratios = []
     for place, own in zip(FREQUENCIES, values, strict=True):
-        gains = _gains(own[None])[0]
+        gains = step_gains(own[None])[0]
         best = int(gains.argmax())
         if gains[best] > MIN_GAIN:
             ratios.append(STEPS[best] / LUMA_STEPS[place])
@@ -106,7 +106,7 @@ def find_jpeg(gray: np.ndarray) -> Jpeg | None:
 def _first_look(blocks: np.ndarray, corner: tuple[int, int]) -> float:
     """How much a few transforms look as if blocks started at a corner."""
     values = _transforms(blocks, corner, _WAVES[:4], FEW_BLOCKS)
-    return float(_gains(values).max(1).sum())
+    return float(step_gains(values).max(1).sum())
 
 
 def _transforms(
@@ -123,7 +123,7 @@ def _transforms(
     return transforms
 
 
-def _gains(transforms: np.ndarray) -> np.ndarray:
+def step_gains(transforms: np.ndarray) -> np.ndarray:
     """Mean gain in log likelihood over values that lie anywhere, `frequencies x STEPS`.
 
     Zero is a multiple of all steps: the other values tell. It is 0 with too few values.

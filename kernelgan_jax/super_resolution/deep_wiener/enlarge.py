@@ -79,7 +79,7 @@ def enlarge_images(
     results = []
     for request, strength, two in zip(requests, strengths, twice, strict=True):
         result = next(restored) if strength else None
-        if result is None or _has_diverged(result, request):
+        if result is None or has_diverged(result, request):
             result = _wiener(request)
         elif strength < 1:
             result *= strength
@@ -137,9 +137,11 @@ def _is_trained(weights: Weights, request: Request) -> bool:
     return request.scale in scales and max(request.kernel.shape) <= MAX_KERNEL
 
 
-def _has_diverged(result: np.ndarray, request: Request) -> bool:
-    """Whether a result is nothing like its image: the network can fail on kernels that
-    are unlike all that it was trained with."""
+def has_diverged(result: np.ndarray, request: Request) -> bool:
+    """Whether a result is nothing like its image.
+
+    The network can fail on kernels that are unlike all that it was trained with.
+    """
     height, width, channels = request.image.shape
     scale = request.scale
     rows = np.arange(0, height, max(height // SAMPLED_ROWS, 1))

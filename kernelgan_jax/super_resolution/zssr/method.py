@@ -68,7 +68,7 @@ def enlarge(
     rows = zip(keys, images, plans, strict=True)
     for index, (key, image, planned) in enumerate(rows):
         fast = planned.method == "zssr_fast"
-        settings = _fast_settings if fast else _zssr_settings
+        settings = fast_settings if fast else _zssr_settings
         sources: tuple[np.ndarray, ...] = (image,)
         for i, stage in enumerate(planned.stages):
             pixels = sum(source[..., 0].size for source in sources) // stage.scale**2
@@ -91,7 +91,7 @@ def _zssr_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
     return config.complete(layers=8, channels=64, iterations=3000, schedule="plateau")
 
 
-def _fast_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
+def fast_settings(config: ZSSRConfig, lr_pixels: int) -> ZSSRConfig:
     """The settings of `zssr_fast`, complete, for so many LR pixels to learn from."""
     fitting = [n for n in FAST_STEPS if n <= lr_pixels // PIXELS_PER_STEP]
     steps = max(fitting, default=FAST_STEPS[0])
@@ -126,7 +126,7 @@ def _run_stage(
         crop,
     )
 
-    init, train = _compiled(network, training)
+    init, train = compiled(network, training)
     state, on_device, done = (
         init(_initial(network)(init_key)),
         jax.device_put(pairs),
@@ -166,7 +166,7 @@ def _initial(network: Architecture) -> Callable[[jax.Array], Any]:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(
+def compiled(
     network: Architecture, training: Training
 ) -> tuple[Callable[..., State], Callable[..., State]]:
     """`init(params)` and `train(key, state, pairs, until)`, jitted."""

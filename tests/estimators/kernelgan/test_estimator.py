@@ -41,7 +41,7 @@ def same_keys(seed, count=3):
 @pytest.fixture(scope="module")
 def alone():
     """Each image by itself, with key 0."""
-    train._compiled.cache_clear()  # Other files' programs are compiled otherwise.
+    train.compiled.cache_clear()  # Other files' programs are compiled otherwise.
     return [estimate(same_keys(0, 1), [image])[0] for image in IMAGES]
 
 
@@ -89,16 +89,16 @@ def test_vectorised_is_the_same_up_to_rounding(alone):
 
 
 def test_images_of_all_sizes_share_one_compilation(alone):
-    _, steps = train._compiled(TINY, False)
+    _, steps = train.compiled(TINY, False)
     before = len(steps._compiled)
     estimate(same_keys(0, 1), [unit(texture(84, 97))])
     assert len(steps._compiled) == before == 1
 
 
 def test_programs_are_loaded_ahead(alone):
-    train._compiled.cache_clear()
+    train.compiled.cache_clear()
     estimator.preload(TINY)
-    programs = train._compiled(TINY, False)
+    programs = train.compiled(TINY, False)
     assert [len(program._compiled) for program in programs] == [1, 1]
     (again,) = estimate(same_keys(0, 1), IMAGES[:1])
     assert [len(program._compiled) for program in programs] == [1, 1]
@@ -206,10 +206,10 @@ def test_among_restarts_the_most_trusted_is_taken():
     )
     failed = failed._replace(failure="training diverged")
     for restarts in ([wide, near, failed], [failed, near, wide]):
-        assert estimator._most_trusted(restarts, evidence) is near
-    assert estimator._most_trusted([failed], evidence) is failed
+        assert estimator.most_trusted(restarts, evidence) is near
+    assert estimator.most_trusted([failed], evidence) is failed
     # Without evidence the first one that did not fail.
-    assert estimator._most_trusted([failed, wide, near], None) is wide
+    assert estimator.most_trusted([failed, wide, near], None) is wide
 
 
 def test_memory_of_a_device_is_counted():

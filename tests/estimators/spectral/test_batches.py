@@ -68,7 +68,7 @@ def test_programs_are_few_and_images_are_measured_while_they_run(monkeypatch):
 
     monkeypatch.setattr(batches, "measure", measure)
     monkeypatch.setattr(batches, "evidence", evidence)
-    monkeypatch.setattr(batches, "_compiled", lambda scale, rare: fits)
+    monkeypatch.setattr(batches, "compiled", lambda scale, rare: fits)
     monkeypatch.setattr(batches, "BATCH", 4)
     monkeypatch.setattr(batches.jax, "local_devices", lambda: batches.jax.devices()[:1])
     monkeypatch.setattr(batches.jax, "device_get", lambda x: log.append("wait") or x)
@@ -81,5 +81,5 @@ def test_programs_are_few_and_images_are_measured_while_they_run(monkeypatch):
 
 
 def test_on_a_cpu_nothing_is_vectorised(monkeypatch):
-    monkeypatch.setattr(batches, "_compiled", lambda *_: pytest.fail("vectorised"))
+    monkeypatch.setattr(batches, "compiled", lambda *_: pytest.fail("vectorised"))
     assert analyse_images([None, np.zeros((40, 40))], scale=2) == [None, None]

@@ -22,7 +22,7 @@ from kernelgan_jax.estimators.spectral.fit import fit_spectrum
 from kernelgan_jax.estimators.spectral.likelihood import spectral_likelihood
 from kernelgan_jax.estimators.spectral.measured import measure
 from kernelgan_jax.estimators.spectral.posterior import SAMPLES
-from kernelgan_jax.estimators.spectral.restored import log_sparsity
+from kernelgan_jax.estimators.spectral.restored import detailed_part, log_sparsity
 from kernelgan_jax.pixels import from_unit
 from kernelgan_jax.usable_pixels.find import fill
 
@@ -212,8 +212,11 @@ def test_a_path_of_one_part_is_not_taken(shaken, partly_shaken, monkeypatch):
     """The spectrum and the picture speak for a path here, but two thirds do not."""
     whole, fits = fit_measured(measure(shaken[0]), scale=2)
     assert best.best(whole, fits, scale=2).name == camera_shake.NAME
-    picture = best._picture(whole, 2)
-    monkeypatch.setattr(best, "_picture", lambda *_: picture)
+    monkeypatch.setattr(
+        best,
+        "detailed_part",
+        lambda _, __, **sides: detailed_part(whole.own, whole.unusable, **sides),
+    )
     mixed = whole._replace(own=partly_shaken.own)
     assert best.best(mixed, fits, scale=2).name != camera_shake.NAME
     monkeypatch.setattr(best, "mean_gain", lambda *_, **__: 0.3)

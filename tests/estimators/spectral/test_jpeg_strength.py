@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from kernelgan_jax.estimators.spectral.jpeg_strength import _gains, find_jpeg
+from kernelgan_jax.estimators.spectral.jpeg_strength import find_jpeg, step_gains
 from kernelgan_jax.pixels import luma
 
 SIDE = 160
@@ -31,7 +31,7 @@ def test_gains_are_mean_log_likelihoods() -> None:
     values = np.random.default_rng(0).normal(0, 60, (3, 700))
     values[1, 20:] = 0  # too few
     some = np.abs(values[2, np.abs(values[2]) > 1.5])
-    found = _gains(values)
+    found = step_gains(values)
     assert not found[1].any()
     for place, step in enumerate(range(2, 100)):
         off = some - step * np.rint(some / step)

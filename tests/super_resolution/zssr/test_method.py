@@ -90,11 +90,11 @@ def test_a_kernel_that_is_too_wide_does_less_harm_if_it_is_not_trusted(example):
 
 def test_few_pixels_get_few_steps():
     steps = {
-        side: zssr_method._fast_settings(ZSSRConfig(), side**2 // 4).iterations
+        side: zssr_method.fast_settings(ZSSRConfig(), side**2 // 4).iterations
         for side in (64, 96, 160, 1000)
     }
     assert steps == {64: 60, 96: 60, 160: 250, 1000: 1000}
-    assert zssr_method._fast_settings(TINY, 10**6).iterations == 20
+    assert zssr_method.fast_settings(TINY, 10**6).iterations == 20
     seen = []
     config = dataclasses.replace(TINY, iterations=0)
     enlarge(helpers.smooth(64, 56), config=config, progress=seen.append)
@@ -117,7 +117,7 @@ def test_images_of_similar_size_and_of_any_noise_share_the_training_program(
 
         return algorithm._replace(step=step)
 
-    zssr_method._compiled.cache_clear()
+    zssr_method.compiled.cache_clear()
     monkeypatch.setattr(zssr_method, "zero_shot", counting)
     traced = set()
     for shape, std in (((64, 56), 0.0), ((60, 50), 0.02), ((90, 64), 0.03)):
@@ -126,7 +126,7 @@ def test_images_of_similar_size_and_of_any_noise_share_the_training_program(
         traced.add(counts["traced"])
     assert counts["made"] == 1
     assert len(traced) == 1 and traced != {0}
-    zssr_method._compiled.cache_clear()
+    zssr_method.compiled.cache_clear()
 
 
 def test_training_that_diverges_is_an_error(monkeypatch):
@@ -138,6 +138,6 @@ def test_training_that_diverges_is_an_error(monkeypatch):
 
         return init, train
 
-    monkeypatch.setattr(zssr_method, "_compiled", compiled)
+    monkeypatch.setattr(zssr_method, "compiled", compiled)
     with pytest.raises(ValueError, match=r"diverged; learning_rate is 0\.001"):
         enlarge(helpers.smooth(64, 56))
