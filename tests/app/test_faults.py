@@ -155,7 +155,7 @@ def kill_a_worker(out, killed, ended):
                 title = (process / "cmdline").read_bytes()
             except OSError:
                 continue
-            if title.startswith(b"ray::_work"):
+            if title.startswith(b"ray::work"):
                 os.kill(int(process.name), signal.SIGKILL)
                 killed.append(process.name)
                 return
