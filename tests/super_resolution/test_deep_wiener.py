@@ -19,6 +19,7 @@ from kernelgan_jax.resize import bicubic_resize
 from kernelgan_jax.super_resolution import deep_wiener
 from kernelgan_jax.super_resolution.deep_wiener import (
     batch_program,
+    believed_kernels,
     degradation,
     jpeg,
     optimizer,
@@ -372,7 +373,7 @@ def test_width_std() -> None:
 def test_random_kernels_are_aligned(scale: int) -> None:
     draw = jax.jit(jax.vmap(functools.partial(random_kernels.draw, scale=scale)))
     drawn = draw(jax.random.split(jax.random.key(scale), 64))
-    believe = functools.partial(random_kernels.believe, scale=scale, trust=0.7)
+    believe = functools.partial(believed_kernels.believe, scale=scale, trust=0.7)
     believed = jax.jit(jax.vmap(believe))(
         jax.random.split(jax.random.key(9), 64), drawn
     )
@@ -389,11 +390,33 @@ def test_random_kernels_are_aligned(scale: int) -> None:
     assert 0.2 < float((believed.kernel_std == 0).mean()) < 0.7
 
 
+def test_resamplers_are_found_and_narrow_gaussians_taken_for_one() -> None:
+    """Neither is quite certain: only a known kernel has no uncertainty."""
+    draw = jax.jit(jax.vmap(functools.partial(random_kernels.draw, scale=2)))
+    drawn = draw(jax.random.split(jax.random.key(0), 1024))
+    believe = functools.partial(believed_kernels.believe, scale=2, trust=0.7)
+    keys = jax.random.split(jax.random.key(1), 1024)
+    taken = jax.jit(jax.vmap(believe))(keys, drawn)
+    estimated = np.asarray(taken.kernel_std > 0)
+    resamplers = np.asarray(drawn.is_resampler > 0)
+    assert 0.1 < resamplers.mean() < 0.2
+    right = (taken.kernel == drawn.kernel).all((1, 2))
+    assert 0.7 < right[estimated & resamplers].mean() < 0.9
+    assert not right[estimated & ~resamplers].any()
+    assert float(taken.kernel_std[estimated & right].max()) <= 0.1
+    mistaken = (taken.kernel == random_kernels.bicubic(2)[None]).all((1, 2))
+    mistaken = np.asarray(mistaken) & ~resamplers
+    widths = np.asarray(drawn.widths).max(1)
+    narrow = estimated & np.asarray(drawn.is_gaussian > 0) & (widths < 0.9)
+    assert 0.3 < mistaken[narrow].mean() < 0.7
+    assert not mistaken[~narrow].any()
+
+
 def test_kernels_behind_a_camera_are_taken_for_others() -> None:
     """A third for a resampler's; the others err in width, more than they may say."""
     draw = jax.jit(jax.vmap(functools.partial(random_kernels.draw, scale=2)))
     drawn = draw(jax.random.split(jax.random.key(0), 64))
-    misbelieve = functools.partial(random_kernels.misbelieve, scale=2)
+    misbelieve = functools.partial(believed_kernels.misbelieve, scale=2)
     keys = jax.random.split(jax.random.key(1), 64)
     taken = jax.jit(jax.vmap(misbelieve))(keys, drawn)
     resampled = (taken.kernel == random_kernels.bicubic(2)[None]).all((1, 2))

@@ -13,7 +13,10 @@ import numpy as np
 
 from kernelgan_jax import camera, kernels, transfer_functions
 from kernelgan_jax.pixels import LUMA
-from kernelgan_jax.super_resolution.deep_wiener import random_kernels
+from kernelgan_jax.super_resolution.deep_wiener import (
+    believed_kernels,
+    random_kernels,
+)
 from kernelgan_jax.super_resolution.deep_wiener.jpeg import jpeg, smooth
 from kernelgan_jax.super_resolution.deep_wiener.network import TRUST
 
@@ -59,7 +62,8 @@ def degrade(
     others have noise (up to 25 gray levels; white, or brighter where the image is, or
     correlated), a fifth JPEG of quality 30 to 100, with and without chroma subsampling,
     5 % are sharpened, 10 % gray. What the network is told of the noise is wrong by some
-    15 %; of JPEG it sometimes knows only that there is some, or nothing.
+    15 %, and by some gray levels where the kernel is narrow; of JPEG it sometimes knows
+    only that there is some, or nothing.
 
     Args:
       key: JAX random key.
@@ -115,12 +119,14 @@ def degrade(
     lr = jnp.where(chance(0.92), jnp.round(lr * 255) / 255, lr)
 
     # What the network is told.
-    believed = random_kernels.believe(next(keys), drawn, scale=scale, trust=TRUST)
-    misled = random_kernels.misbelieve(next(keys), drawn, scale=scale)
+    believed = believed_kernels.believe(next(keys), drawn, scale=scale, trust=TRUST)
+    misled = believed_kernels.misbelieve(next(keys), drawn, scale=scale)
     believed = jax.tree.map(lambda a, b: jnp.where(is_camera, a, b), misled, believed)
     doubt = jnp.where((sharpen > 0) & ~is_camera, 0.1, 0.0)
     stated = std * jnp.exp(0.15 * jax.random.normal(next(keys)))
-    stated = stated + jnp.abs(jax.random.normal(next(keys))) * chance(0.6) * 1e-3
+    # Aliasing of narrow kernels looks like noise.
+    excess = jnp.where(believed_kernels.is_narrow(drawn, scale=scale), 8e-3, 1e-3)
+    stated = stated + jnp.abs(jax.random.normal(next(keys))) * chance(0.6) * excess
     found = jnp.exp(uniform(float(np.log(0.2)), float(np.log(3.5)))) / 255
     stated = jnp.where(is_camera, found, stated)
     at_least = jnp.where(has_jpeg & chance(0.5), 3 / 255, 0.0)

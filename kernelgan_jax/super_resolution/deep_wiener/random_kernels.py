@@ -1,4 +1,4 @@
-"""Random blur kernels for training, and what an estimator would take them for.
+"""Random blur kernels for training.
 
 All of it runs under `jit` and `vmap`: every family is computed, one is taken. Kernels
 are `n x n`, n = `kernels.frame_size(s)`, aligned for the scale s, sum 1. Lengths are in
@@ -43,6 +43,8 @@ class Drawn(NamedTuple):
     """Direction of the first of them, radians."""
     is_gaussian: jax.Array
     """1 if the kernel's family is Gaussian, else 0."""
+    is_resampler: jax.Array
+    """1 if it is a resampler's, else 0."""
 
 
 def gaussian(widths: jax.Array, angle: jax.Array, *, scale: int) -> jax.Array:
@@ -176,6 +178,7 @@ def draw(key: jax.Array, *, scale: int) -> Drawn:
         jnp.stack(same)[family],
         jnp.where(family == 4, shake_angle, angle),
         (family == 0).astype(jnp.float32),
+        (family >= 5).astype(jnp.float32),
     )
 
 
@@ -189,60 +192,3 @@ def _centred(kernel: jax.Array, scale: int) -> jax.Array:
         slope = (jnp.roll(kernel, -1, axis) - jnp.roll(kernel, 1, axis)) / 2
         kernel = kernel + shift * slope
     return _normalised(kernel)
-
-
-class Believed(NamedTuple):
-    """What the network is told of a kernel."""
-
-    kernel: jax.Array
-    kernel_std: jax.Array
-    """Standard deviation of its log widths as a posterior states it; 0: it is known."""
-
-
-def believe(key: jax.Array, drawn: Drawn, *, scale: int, trust: float) -> Believed:
-    """Imitates the estimate of a kernel.
-
-    In 45 % of the cases the kernel is known. Otherwise it is taken for a Gaussian whose
-    widths are wrong; 60 % of these say of themselves what the spectral posterior says
-    of photographs, 0.07 to 0.12, and the others 0.03 to 0.4. One error in eight is
-    three times what is stated, as posteriors are of a model that images do not follow.
-
-    Args:
-      trust: Errors are this much of what is stated: the posterior is cautious.
-    """
-    keys = iter(jax.random.split(key, 8))
-    known = jax.random.bernoulli(next(keys), 0.45)
-    usual = jax.random.uniform(next(keys), minval=0.07, maxval=0.12)
-    other = jnp.exp(
-        jax.random.uniform(next(keys), minval=np.log(0.03), maxval=np.log(0.4))
-    )
-    stated = jnp.where(jax.random.bernoulli(next(keys), 0.6), usual, other)
-    # What is no Gaussian is not known that well.
-    stated = jnp.maximum(stated, 0.08 * (1 - drawn.is_gaussian))
-    wrong = jnp.where(jax.random.bernoulli(next(keys), 1 / 8), 3.0, 1.0)
-    wrong = jnp.where(stated < 0.15, wrong, 1.0)
-    errors = wrong * trust * stated * jax.random.normal(next(keys), (2,))
-    widths = drawn.widths * jnp.exp(errors)
-    ratio = jnp.abs(jnp.log(drawn.widths[0] / drawn.widths[1]))
-    turn = trust * stated * jax.random.normal(next(keys)) / (ratio + 0.2)
-    estimated = gaussian(widths, drawn.angle + turn, scale=scale)
-    return Believed(
-        jnp.where(known, drawn.kernel, estimated), jnp.where(known, 0.0, stated)
-    )
-
-
-def misbelieve(key: jax.Array, drawn: Drawn, *, scale: int) -> Believed:
-    """Imitates the estimate of a kernel where a camera has changed the spectrum.
-
-    A third are taken for a resampler's kernel, the others for a Gaussian whose widths
-    are 15 % too small on average, as sharpening does, and wrong by 30 %, whatever is
-    stated.
-    """
-    keys = jax.random.split(key, 3)
-    errors = 0.3 * jax.random.normal(keys[0], (2,)) - 0.15
-    estimated = gaussian(drawn.widths * jnp.exp(errors), drawn.angle, scale=scale)
-    resampled = jax.random.bernoulli(keys[1], 1 / 3)
-    stated = jax.random.uniform(keys[2], minval=np.log(0.02), maxval=np.log(0.4))
-    return Believed(
-        jnp.where(resampled, jnp.asarray(bicubic(scale)), estimated), jnp.exp(stated)
-    )
