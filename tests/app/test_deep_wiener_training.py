@@ -135,9 +135,12 @@ def test_resumed_training_ends_in_the_same_state(
     for x, y in zip(jax.tree.leaves(ema), jax.tree.leaves(loaded.params), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-6)
     # Another run begins with these weights: the first steps hardly change them.
+    known = loaded._replace(about={"steps": 4, "scales": [2, 3]})
     begun = train.train(
-        photos, tmp_path / "begun", settings=SETTINGS._replace(start=loaded)
+        photos, tmp_path / "begun", settings=SETTINGS._replace(start=known)
     )
+    # Those of another scale come along as they are.
+    assert weights.load(tmp_path / "begun/weights.npz").about["scales"] == [2, 3]
     for x, y in zip(
         jax.tree.leaves(optimizer.merge(begun.groups)),
         jax.tree.leaves(loaded.params),

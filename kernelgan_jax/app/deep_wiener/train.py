@@ -188,7 +188,8 @@ def train(
             continue
         save(file, state)
         ema = optimizer.merge(state.ema)
-        about = {"steps": done, "scales": scales}
+        begun = settings.start.about.get("scales", []) if settings.start else []
+        about = {"steps": done, "scales": sorted({*begun, *scales})}
         trained = weights.Weights(settings.network, ema, about)
         weights.save(output / "weights.npz", trained)
         record: dict[str, Any] = {"step": done}
