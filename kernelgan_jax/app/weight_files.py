@@ -1,7 +1,6 @@
 """The files of networks' weights that a run names: read, and their digests kept."""
 
 import dataclasses
-import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -75,6 +74,7 @@ def with_digest(config: Config) -> Config:
 def _published(config: WeightsConfig, scale: int) -> WeightsConfig:
     """The settings of a method that comes without weights."""
     from kernelgan_jax.super_resolution.published import methods
+    from kernelgan_jax.super_resolution.weight_archives import read_if_changed
 
     config, _ = config.for_image(scale=scale, noise_std=0.0, image_shape=None)
     digest = hashlib.sha256()
@@ -82,7 +82,7 @@ def _published(config: WeightsConfig, scale: int) -> WeightsConfig:
         # A model.json has its weights in other files beside it.
         beside = sorted(path.parent.glob("*.bin")) if path.suffix == ".json" else []
         for file in (path, *beside):
-            digest.update(_digest(file).encode())
+            digest.update(read_if_changed(_digest, file).encode())
     methods.networks(config, scale)
     return dataclasses.replace(config, weights_digest=digest.hexdigest())
 
@@ -90,10 +90,11 @@ def _published(config: WeightsConfig, scale: int) -> WeightsConfig:
 def _own(config: DeepWienerConfig, scale: int) -> DeepWienerConfig:
     """The settings of our network, with weights that the user has trained."""
     from kernelgan_jax.super_resolution.deep_wiener import weights
+    from kernelgan_jax.super_resolution.weight_archives import read_if_changed
 
     path = Path(config.weights)
-    digest = _digest(path)
-    scales = weights.load(path).about.get("scales", [scale])
+    digest = read_if_changed(_digest, path)
+    scales = read_if_changed(weights.load, path).about.get("scales", [scale])
     if scale not in scales:
         trained = ", ".join(map(str, scales))
         raise ValueError(
@@ -104,12 +105,5 @@ def _own(config: DeepWienerConfig, scale: int) -> DeepWienerConfig:
 
 
 def _digest(path: Path) -> str:
-    """The digest of a file, made again only if it was changed."""
-    return _cached_digest(path, path.stat().st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=32)
-def _cached_digest(path: Path, changed: int) -> str:
-    del changed
     # Opens regular files only, so that the network's reader does as well.
     return files.content(path).sha256

@@ -20,9 +20,8 @@ def read_once(load: Callable[[Path], Any], file: str, *, setting: str) -> Any:
     Raises:
       ValueError: If it cannot be read, or as `load`.
     """
-    path = Path(file)
     try:
-        return _cached(load, path, path.stat().st_mtime_ns)
+        return read_if_changed(load, Path(file))
     except OSError as error:
         raise ValueError(
             f"{setting} is {file!r}: {error.strerror or error}; it must be a file of "
@@ -30,7 +29,16 @@ def read_once(load: Callable[[Path], Any], file: str, *, setting: str) -> Any:
         ) from error
 
 
-@functools.lru_cache(maxsize=8)
+def read_if_changed(load: Callable[[Path], Any], path: Path) -> Any:
+    """What a function makes of a file, made again only if the file was changed.
+
+    Raises:
+      OSError: If it cannot be read. Other errors are those of the function.
+    """
+    return _cached(load, path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=32)
 def _cached(load: Callable[[Path], Any], path: Path, changed: int) -> Any:
     """What a file holds that was changed at this time."""
     del changed
