@@ -23,11 +23,16 @@ def export_name(tool: str, scale: int) -> str:
     return f"kernel_x{scale}_{tool}.{TOOLS[tool].suffix}"
 
 
-FILES = (
-    *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
+MADE_OF_KERNELS = (
     *(export_name(tool, scale) for scale in _SCALES for tool in TOOLS),
     *(f"kernel_map_x{scale}.npy" for scale in _SCALES),
     *(f"refitted_kernel_x{scale}.npy" for scale in _SCALES),
+)
+"""Files with kernels beside the one that was found."""
+
+FILES = (
+    *(f"kernel_x{scale}.{kind}" for scale in _SCALES for kind in ("npy", "mat")),
+    *MADE_OF_KERNELS,
     KERNEL_FIGURE,
     *(f"sr_x{scale}.{kind}" for scale in _SCALES for kind in FORMATS),
     COMPARISON,

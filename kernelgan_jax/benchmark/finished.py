@@ -8,15 +8,12 @@ from pathlib import Path
 from kernelgan_jax.app import kernel_files
 from kernelgan_jax.app.images import image_files
 from kernelgan_jax.app.job import REPORT
+from kernelgan_jax.app.result_names import MADE_OF_KERNELS
 from kernelgan_jax.benchmark.systems import Output, System, UserEstimator
 from kernelgan_jax.benchmark.testset import Case, sizes_match
 from kernelgan_jax.benchmark.user_files import output_of
-from kernelgan_jax.kernel_formats import TOOLS
 
 _SUFFIXES = (".npy", ".mat", ".png")
-
-_MADE = re.compile(rf"(refitted_kernel|kernel_map)_x\d|kernel_x\d_({'|'.join(TOOLS)})")
-"""Names, without suffix, of what the command makes of a kernel."""
 
 
 def finished_results(name: str, folder: Path) -> System:
@@ -101,7 +98,7 @@ def _read(folder: Path, files: Sequence[Path], case: Case) -> Output:
 
 def _is_made_of_a_kernel(path: Path) -> bool:
     """Whether the command has written a file beside the kernel that it has found."""
-    return _MADE.fullmatch(path.stem) is not None and (path.parent / REPORT).exists()
+    return path.name in MADE_OF_KERNELS and (path.parent / REPORT).exists()
 
 
 def _owners(path: Path, names: frozenset[str]) -> list[str]:
